@@ -1,0 +1,92 @@
+//! Which member of a consumer group reads what: Message DB's rule, to the letter.
+
+use crate::error::{Error, printed};
+use crate::stream_name;
+use md5::{Digest, Md5};
+
+/// The first eight bytes of the MD5 sum, as a signed number. Message DB's `hash_64`.
+pub fn hash_64(value: &[u8]) -> i64 {
+    let sum = Md5::digest(value);
+    let mut first = [0; 8];
+    first.copy_from_slice(&sum[..8]);
+    i64::from_be_bytes(first)
+}
+
+/// One member of a group of consumers of a category.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member {
+    member: i64,
+    size: i64,
+}
+
+impl Member {
+    /// Checks the two arguments as Message DB does; `None` when neither is given.
+    pub fn from_arguments(member: Option<i64>, size: Option<i64>) -> Result<Option<Self>, Error> {
+        let refuse = |rule: &str| {
+            let member = printed(member);
+            let size = printed(size);
+            Error::MessageDb(format!(
+                "{rule} (Consumer Group Member: {member}, Consumer Group Size: {size})"
+            ))
+        };
+        let (member, size) = match (member, size) {
+            (None, None) => return Ok(None),
+            (Some(member), Some(size)) => (member, size),
+            _ => return Err(refuse("Consumer group member and size must be specified")),
+        };
+        if size < 1 {
+            return Err(refuse("Consumer group size must not be less than 1"));
+        }
+        if member < 0 {
+            return Err(refuse("Consumer group member must not be less than 0"));
+        }
+        if member >= size {
+            return Err(refuse(
+                "Consumer group member must be less than the group size",
+            ));
+        }
+        Ok(Some(Self { member, size }))
+    }
+
+    /// The size as Message DB passes it on: a smallint, or error 22003.
+    pub fn require_smallint_size(&self) -> Result<(), Error> {
+        i16::try_from(self.size)
+            .map(drop)
+            .map_err(|_| Error::OutOfRange("smallint"))
+    }
+
+    /// Whether this member reads the stream. A name without an id belongs to no member.
+    pub fn reads(&self, stream_name: &[u8]) -> Result<bool, Error> {
+        let Some(cardinal_id) = stream_name::cardinal_id(stream_name) else {
+            return Ok(false);
+        };
+        let hash = hash_64(cardinal_id)
+            .checked_abs()
+            .ok_or(Error::OutOfRange("bigint"))?;
+        Ok(hash % self.size == self.member)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_hash_is_message_dbs() {
+        // SELECT hash_64('someId'), from Message DB 1.3.0.
+        assert_eq!(hash_64(b""), -3162216497309240828);
+    }
+
+    proptest! {
+        #[test]
+        fn every_stream_with_an_id_has_exactly_one_reader(id in "[a-z0-9]{0,20}", size in 1..40_i64) {
+            let stream = format!("account-{id}");
+            let readers = (0..size)
+                .filter_map(|member| Member::from_arguments(Some(member), Some(size)).ok().flatten())
+                .filter(|member| member.reads(stream.as_bytes()).is_ok_and(|reads| reads))
+                .count();
+            prop_assert_eq!(readers, 1);
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Everything that can go wrong, told once: SQLSTATE for programs, message for people, detail
+//! for values, hint for the repair.
+
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{PgLogLevel, PgSqlErrorCode};
+use std::fmt::Display;
+
+/// An error on its way to the client.
+#[derive(Debug)]
+pub enum Error {
+    /// An argument that cannot be meant: 22023. `(argument, what is wrong, the repair)`.
+    Argument(&'static str, String, String),
+    /// Message DB's own exceptions, word for word: P0001.
+    MessageDb(String),
+    /// `LIMIT must not be negative`: 2201W, as the LIMIT clause of Message DB raises it.
+    NegativeLimit,
+    /// A number outside its type: 22003, worded as PostgreSQL words it.
+    OutOfRange(&'static str),
+    /// There is no store in this database: 55000.
+    NoStore(&'static str),
+    /// The tables are not what this library writes: 55000. `(what, the repair)`.
+    StoreChanged(String, String),
+    /// The sequence would hand out positions that readers cannot order: 55000.
+    SequenceChanged(String),
+    /// A trigger on `messages` changed or suppressed what was to be written: 39P01.
+    TriggerInterfered(String),
+    /// Row-level security on `messages`: 0A000.
+    RowSecurity,
+    /// The transaction keeps one snapshot, so a reader cannot see what the horizon proves: 25001.
+    OneSnapshot(&'static str),
+    /// A standby does not have the primary's lock table: 0A000.
+    Standby,
+    /// A lock of a newer protocol is held: 55000.
+    NewerLibrary,
+    /// A set-returning function was called where no set can go: 0A000.
+    SetNotAllowed,
+    /// `CALL wait_for_messages` inside a transaction block: 25001.
+    WaitInTransaction,
+    /// No such subscription: 42704.
+    UnknownSubscription(String),
+    /// A handler that cannot be called: 42883. `(handler, message type)`.
+    UnknownHandler(String, String),
+    /// A handler or init function the subscription's owner may not execute: 42501.
+    HandlerNotExecutable(String, String),
+    /// The same subscriber id for something else: 42710. `(subscriber, its category)`.
+    SubscriptionExists(String, String),
+    /// Somebody else's subscription: 42501. `(subscriber)`.
+    NotOwner(String),
+}
+
+/// How Message DB's `%` prints a value: NULL as `<NULL>`.
+pub fn printed<T: Display>(value: Option<T>) -> String {
+    value.map_or_else(|| "<NULL>".to_owned(), |value| value.to_string())
+}
+
+struct Report {
+    sqlstate: PgSqlErrorCode,
+    message: String,
+    detail: Option<String>,
+    hint: Option<String>,
+}
+
+impl Report {
+    fn new(sqlstate: PgSqlErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            sqlstate,
+            message: message.into(),
+            detail: None,
+            hint: None,
+        }
+    }
+
+    fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl Error {
+    /// An argument error: what is wrong with it and what to pass instead.
+    pub fn argument(
+        name: &'static str,
+        problem: impl Into<String>,
+        repair: impl Into<String>,
+    ) -> Self {
+        Self::Argument(name, problem.into(), repair.into())
+    }
+
+    fn report(self) -> Report {
+        use PgSqlErrorCode as Code;
+        let state = Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+        match self {
+            Self::Argument(name, problem, repair) => {
+                Report::new(Code::ERRCODE_INVALID_PARAMETER_VALUE, format!("{name} {problem}"))
+                    .hint(repair)
+            }
+            Self::MessageDb(text) => Report::new(Code::ERRCODE_RAISE_EXCEPTION, text),
+            Self::NegativeLimit => Report::new(
+                Code::ERRCODE_INVALID_ROW_COUNT_IN_LIMIT_CLAUSE,
+                "LIMIT must not be negative",
+            )
+            .hint("batch_size takes 0 or more messages, or -1 for all."),
+            Self::OutOfRange(kind) => Report::new(
+                Code::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+                format!("{kind} out of range"),
+            ),
+            Self::NoStore(missing) => {
+                Report::new(state, "there is no message store in this database")
+                    .detail(format!("message_store.{missing} does not exist."))
+                    .hint("Run SELECT message_store.create_store(); once.")
+            }
+            Self::StoreChanged(problem, repair) => Report::new(state, problem).hint(repair),
+            Self::SequenceChanged(problem) => Report::new(
+                state,
+                format!("message_store.messages_global_position_seq {problem}"),
+            )
+            .detail(
+                "Readers rely on positions that are drawn one by one and only rise; \
+                 a message written now could be skipped.",
+            )
+            .hint(
+                "ALTER SEQUENCE message_store.messages_global_position_seq \
+                 INCREMENT 1 CACHE 1 NO CYCLE; and set it past the highest global_position.",
+            ),
+            Self::TriggerInterfered(problem) => {
+                Report::new(Code::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, problem).hint(
+                    "A BEFORE INSERT trigger on messages may look, and may change type, data, \
+                     metadata and columns of its own, but must return NEW with its stream name \
+                     and positions.",
+                )
+            }
+            Self::RowSecurity => Report::new(
+                Code::ERRCODE_FEATURE_NOT_SUPPORTED,
+                "row-level security on message_store.messages is not supported",
+            )
+            .hint(
+                "ALTER TABLE message_store.messages DISABLE ROW LEVEL SECURITY; \
+                 EXECUTE on the functions decides who reads and writes.",
+            ),
+            Self::OneSnapshot(function) => Report::new(
+                Code::ERRCODE_ACTIVE_SQL_TRANSACTION,
+                format!("{function} needs isolation level READ COMMITTED"),
+            )
+            .detail(
+                "It proves how far messages are settled and then looks with a new snapshot; \
+                 a transaction that keeps its first snapshot could skip a message.",
+            )
+            .hint("BEGIN ISOLATION LEVEL READ COMMITTED, or call it outside a transaction."),
+            Self::Standby => Report::new(
+                Code::ERRCODE_FEATURE_NOT_SUPPORTED,
+                "a standby cannot prove how far messages are settled",
+            )
+            .detail("The writers' locks are known to the primary only.")
+            .hint("Read categories and tick on the primary; streams can be read anywhere."),
+            Self::NewerLibrary => {
+                Report::new(state, "a newer message_store library is writing in this database")
+                    .hint("Reconnect, so that this session loads the installed library.")
+            }
+            Self::SetNotAllowed => Report::new(
+                Code::ERRCODE_FEATURE_NOT_SUPPORTED,
+                "set-valued function called in context that cannot accept a set",
+            ),
+            Self::WaitInTransaction => Report::new(
+                Code::ERRCODE_ACTIVE_SQL_TRANSACTION,
+                "wait_for_messages cannot run inside a transaction block or a function",
+            )
+            .hint("CALL it as a statement of its own, so that it can wait without a snapshot."),
+            Self::UnknownSubscription(subscriber) => Report::new(
+                Code::ERRCODE_UNDEFINED_OBJECT,
+                format!("subscription \"{subscriber}\" does not exist"),
+            )
+            .hint("message_store.create_subscription(...) makes it; the view subscription_status lists what there is."),
+            Self::UnknownHandler(handler, purpose) => Report::new(
+                Code::ERRCODE_UNDEFINED_FUNCTION,
+                format!("there is no function {handler} to use as {purpose}"),
+            )
+            .hint(
+                "A handler takes one argument, (global_position bigint) or (message \
+                 message_store.message), and returns no set; an init function takes none.",
+            ),
+            Self::HandlerNotExecutable(handler, role) => Report::new(
+                Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
+                format!("role \"{role}\" may not execute {handler}"),
+            )
+            .hint(format!("GRANT EXECUTE ON FUNCTION {handler} TO \"{role}\"; handlers run with the rights of the subscription's owner.")),
+            Self::SubscriptionExists(subscriber, category) => Report::new(
+                Code::ERRCODE_DUPLICATE_OBJECT,
+                format!("subscription \"{subscriber}\" already reads category \"{category}\""),
+            )
+            .hint("Its position belongs to that category; use another subscriber_id for another category."),
+            Self::NotOwner(subscriber) => Report::new(
+                Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
+                format!("subscription \"{subscriber}\" belongs to another role"),
+            )
+            .hint("Only its owner may change it."),
+        }
+    }
+
+    /// Raises the error in PostgreSQL; the statement ends here.
+    pub fn raise(self) -> ! {
+        let Report {
+            sqlstate,
+            message,
+            detail,
+            hint,
+        } = self.report();
+        let mut report = ErrorReport::new(sqlstate, message, "message_store");
+        if let Some(detail) = detail {
+            report = report.set_detail(detail);
+        }
+        if let Some(hint) = hint {
+            report = report.set_hint(hint);
+        }
+        report.report(PgLogLevel::ERROR);
+        unreachable!("an ERROR report does not return")
+    }
+}

@@ -1,0 +1,242 @@
+//! How far a reader may go, and why: no consumer ever skips a message.
+//!
+//! Positions are drawn before commit, so a higher one can become visible first. A writer
+//! therefore holds, from *before* it draws its first position to the end of its transaction, a
+//! shared lock whose tag says "whatever I write in this category lies above `low`". A reader
+//!
+//! 1. samples the sequence,
+//! 2. looks for held tags that cover its category,
+//! 3. takes the lowest of the sample and the tags' `low` as its horizon,
+//! 4. **then** takes a new snapshot and reads up to the horizon.
+//!
+//! A writer that owns a position at or below the horizon is neither running (its tag would have
+//! lowered the horizon) nor invisible (locks are released after a transaction becomes visible,
+//! and the snapshot is newer than the look). Nobody waits for anybody. The order of the steps
+//! is the proof; see `docs/decisions/0003-ordering.md`.
+
+use crate::error::Error;
+use crate::message::SCHEMA;
+use crate::pg::lock::{self, Tag};
+use crate::pg::sequence::Sequence;
+use crate::pg::transaction;
+use std::cell::RefCell;
+
+/// The protocol of the tags below, in the upper byte of the lock class. Writers and readers of
+/// one database must agree on it; a change of meaning needs a new number, and readers refuse to
+/// go on beside a writer of a number they do not know.
+const PROTOCOL: u16 = 0x4D;
+/// Numbers set aside for later protocols.
+const NEWER_PROTOCOLS: std::ops::RangeInclusive<u16> = 0x4E..=0x4F;
+/// How many bits of `low` a tag carries: 32 in one field, 8 in the class.
+const LOW_BITS: u32 = 40;
+/// The tag's category for a transaction that writes to more categories than
+/// [`CATEGORIES_PER_TRANSACTION`]: it stands for all of them.
+const EVERY_CATEGORY: u32 = 0;
+/// From how many categories on a transaction holds one tag for all of them.
+const CATEGORIES_PER_TRANSACTION: usize = 32;
+
+/// What a transaction holds, so that its later writes take the same tags again.
+struct Held {
+    transaction: u32,
+    categories: Vec<(u32, i64)>,
+    every_category: Option<i64>,
+}
+
+thread_local! {
+    static HELD: RefCell<Held> =
+        const { RefCell::new(Held { transaction: 0, categories: Vec::new(), every_category: None }) };
+}
+
+/// The sequence of global positions.
+pub fn sequence() -> Result<Sequence, Error> {
+    Sequence::find(SCHEMA, c"messages_global_position_seq")
+        .ok_or(Error::NoStore("messages_global_position_seq"))
+}
+
+/// Draws the global position of a message in `category`, having first told readers that it is
+/// coming. The promise lasts until the transaction ends, through PREPARE and restart.
+pub fn draw_position(category: &[u8]) -> Result<i64, Error> {
+    let sequence = sequence()?;
+    check_settings(sequence)?;
+    let announced = announce(sequence, category_hash(category));
+    let position = sequence.next_value();
+    if position <= announced {
+        return Err(Error::SequenceChanged(format!(
+            "went backwards: it handed out {position} after {announced}"
+        )));
+    }
+    Ok(position)
+}
+
+fn check_settings(sequence: Sequence) -> Result<(), Error> {
+    let Some(settings) = sequence.settings() else {
+        return Err(Error::NoStore("messages_global_position_seq"));
+    };
+    if settings.cache != 1 {
+        return Err(Error::SequenceChanged(format!(
+            "has CACHE {}",
+            settings.cache
+        )));
+    }
+    if settings.increment < 1 {
+        return Err(Error::SequenceChanged(format!(
+            "has INCREMENT {}",
+            settings.increment
+        )));
+    }
+    if settings.cycles {
+        return Err(Error::SequenceChanged("has CYCLE".to_owned()));
+    }
+    Ok(())
+}
+
+/// Holds the tag for this category and returns its `low`.
+///
+/// The lock is taken anew at every write, never remembered as held: ROLLBACK TO SAVEPOINT
+/// releases what was taken since. What is remembered is only the `low` of the first write, so
+/// that a transaction of many messages has one lock a category; an older `low` is never wrong.
+fn announce(sequence: Sequence, category: u32) -> i64 {
+    let transaction = transaction::local_id();
+    HELD.with_borrow_mut(|held| {
+        if held.transaction != transaction {
+            *held = Held {
+                transaction,
+                categories: Vec::new(),
+                every_category: None,
+            };
+        }
+        let known = held.categories.iter().find(|(hash, _)| *hash == category);
+        let (hash, low) = match (known, held.every_category) {
+            (Some(known), _) => *known,
+            (None, Some(low)) => (EVERY_CATEGORY, low),
+            (None, None) => {
+                let low = sequence.last_value();
+                if held.categories.len() < CATEGORIES_PER_TRANSACTION {
+                    held.categories.push((category, low));
+                    (category, low)
+                } else {
+                    held.every_category = Some(low);
+                    (EVERY_CATEGORY, low)
+                }
+            }
+        };
+        tag(hash, low).share_until_end();
+        low
+    })
+}
+
+fn tag(category: u32, low: i64) -> Tag {
+    let upper = (low >> 32) as u16 & 0xFF;
+    Tag {
+        high: low as u32,
+        low: category,
+        class: (PROTOCOL << 8) | upper,
+    }
+}
+
+/// The `low` of a tag, given a sample of the sequence that was taken after the tag was seen.
+///
+/// Exact as long as the tag's transaction has not been open for 2^40 positions.
+fn low_of(tag: &Tag, later_sample: i64) -> i64 {
+    let known = (u64::from(tag.class & 0xFF) << 32) | u64::from(tag.high);
+    let behind = (later_sample as u64).wrapping_sub(known) & ((1 << LOW_BITS) - 1);
+    later_sample.saturating_sub(behind as i64)
+}
+
+/// A stable hash of a category for the tags: FNV-1a, folded to 32 bits, never
+/// [`EVERY_CATEGORY`]. Part of the protocol. A collision only makes two categories wait for
+/// each other's writers.
+fn category_hash(category: &[u8]) -> u32 {
+    let hash = category
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    let folded = (hash >> 32) as u32 ^ hash as u32;
+    if folded == EVERY_CATEGORY { 1 } else { folded }
+}
+
+/// How far messages are settled: none that is still to come lies at or below `position`.
+#[derive(Debug, Clone, Copy)]
+pub struct Horizon {
+    /// The last position a reader may return.
+    pub position: i64,
+    /// The last position that was drawn when the proof began.
+    pub drawn: i64,
+}
+
+impl Horizon {
+    /// Whether a writer in flight keeps back messages that may have been drawn already.
+    pub fn is_held_back(&self) -> bool {
+        self.position < self.drawn
+    }
+}
+
+/// What a reader wants to be settled.
+#[derive(Clone, Copy)]
+pub enum Scope<'a> {
+    /// One category.
+    Category(&'a [u8]),
+    /// Every category.
+    All,
+}
+
+/// Proves a horizon. The caller must take its snapshot *afterwards*.
+///
+/// `function` is named in the errors: 25001 in a transaction that keeps one snapshot, 0A000 on
+/// a standby. Our own transaction does not hold itself back: what it wrote, it may read.
+pub fn settled(scope: Scope<'_>, function: &'static str) -> Result<Horizon, Error> {
+    if transaction::is_in_recovery() {
+        return Err(Error::Standby);
+    }
+    if transaction::has_one_snapshot() {
+        return Err(Error::OneSnapshot(function));
+    }
+    let sequence = sequence()?;
+    let wanted = match scope {
+        Scope::Category(category) => Some(category_hash(category)),
+        Scope::All => None,
+    };
+    let drawn = sequence.last_value();
+    let known = PROTOCOL..=*NEWER_PROTOCOLS.end();
+    let tags = lock::held_by_others(|class| known.contains(&(class >> 8)));
+    if tags.is_empty() {
+        return Ok(Horizon {
+            position: drawn,
+            drawn,
+        });
+    }
+    if tags
+        .iter()
+        .any(|tag| NEWER_PROTOCOLS.contains(&(tag.class >> 8)))
+    {
+        return Err(Error::NewerLibrary);
+    }
+    let later_sample = sequence.last_value();
+    let position = tags
+        .iter()
+        .filter(|tag| tag.low == EVERY_CATEGORY || wanted.is_none_or(|hash| tag.low == hash))
+        .map(|tag| low_of(tag, later_sample))
+        .fold(drawn, i64::min);
+    Ok(Horizon { position, drawn })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_tag_gives_back_its_low(low in 0..i64::MAX, drawn_since in 0..(1_i64 << LOW_BITS)) {
+            let later_sample = low.saturating_add(drawn_since);
+            prop_assert_eq!(low_of(&tag(7, low), later_sample), low);
+        }
+    }
+
+    #[test]
+    fn the_hash_is_part_of_the_protocol() {
+        assert_eq!(category_hash(b"viewings"), 0x8ad1_09d6);
+        assert_ne!(category_hash(b""), EVERY_CATEGORY);
+    }
+}

@@ -1,0 +1,126 @@
+//! The table `messages`, the type `message`, and how a row of the one becomes a value of the
+//! other.
+
+use crate::error::Error;
+use crate::pg::jsonb::Jsonb;
+use crate::pg::relation::{Index, Table};
+use crate::pg::scan::IndexScan;
+use crate::pg::text::Text;
+use pgrx::pg_sys;
+use std::ffi::CStr;
+
+/// The schema of everything here.
+pub const SCHEMA: &CStr = c"message_store";
+
+/// Column numbers of `messages`, from 0, in Message DB's order.
+pub mod column {
+    /// `global_position bigint`.
+    pub const GLOBAL_POSITION: usize = 0;
+    /// `position bigint`.
+    pub const POSITION: usize = 1;
+    /// `time timestamp`.
+    pub const TIME: usize = 2;
+    /// `stream_name text`.
+    pub const STREAM_NAME: usize = 3;
+    /// `type text`.
+    pub const TYPE: usize = 4;
+    /// `data jsonb`.
+    pub const DATA: usize = 5;
+    /// `metadata jsonb`.
+    pub const METADATA: usize = 6;
+    /// `id uuid`.
+    pub const ID: usize = 7;
+}
+
+/// How many columns Message DB's table has; a user may append more.
+pub const COLUMNS: usize = 8;
+
+const LAYOUT: [(&CStr, pg_sys::Oid); COLUMNS] = [
+    (c"global_position", pg_sys::INT8OID),
+    (c"position", pg_sys::INT8OID),
+    (c"time", pg_sys::TIMESTAMPOID),
+    (c"stream_name", pg_sys::TEXTOID),
+    (c"type", pg_sys::TEXTOID),
+    (c"data", pg_sys::JSONBOID),
+    (c"metadata", pg_sys::JSONBOID),
+    (c"id", pg_sys::UUIDOID),
+];
+
+/// Opens `messages` to write to it, checked to be what we know how to write.
+pub fn open_to_write() -> Result<Table, Error> {
+    checked(Table::open_to_write(SCHEMA, c"messages"))
+}
+
+/// Opens `messages` to read it with the caller's SELECT privilege, as Message DB's queries do.
+pub fn open_to_read() -> Result<Table, Error> {
+    let table = checked(Table::open_to_read(SCHEMA, c"messages"))?;
+    table.require_select();
+    Ok(table)
+}
+
+/// Opens `messages` to read it on behalf of a function whose EXECUTE is the privilege.
+pub fn open_to_deliver() -> Result<Table, Error> {
+    checked(Table::open_to_read(SCHEMA, c"messages"))
+}
+
+fn checked(table: Option<Table>) -> Result<Table, Error> {
+    let table = table.ok_or(Error::NoStore("messages"))?;
+    if table.has_row_security() {
+        return Err(Error::RowSecurity);
+    }
+    let as_expected = table.is_ordinary()
+        && table.column_count() >= COLUMNS
+        && LAYOUT.iter().enumerate().all(|(number, (name, type_oid))| {
+            let column = table.column(number);
+            !column.is_dropped && column.name == *name && column.type_oid == *type_oid
+        });
+    if !as_expected {
+        return Err(Error::StoreChanged(
+            "message_store.messages does not have Message DB's columns".to_owned(),
+            "It is an ordinary table that begins with global_position, position, time, \
+             stream_name, type, data, metadata, id; further columns come after those."
+                .to_owned(),
+        ));
+    }
+    Ok(table)
+}
+
+/// Opens one of the indexes that `create_store()` makes.
+pub fn open_index(name: &'static CStr) -> Result<Index, Error> {
+    Index::open(SCHEMA, name).ok_or_else(|| {
+        let name = name.to_string_lossy();
+        Error::StoreChanged(
+            format!("index message_store.{name} is missing or invalid"),
+            "SELECT message_store.create_store(); makes what is missing; REINDEX repairs what \
+             is invalid."
+                .to_owned(),
+        )
+    })
+}
+
+/// The row a scan stands on as a value of type `message`, column by column.
+pub fn values(row: &IndexScan<'_>) -> [Option<pg_sys::Datum>; COLUMNS] {
+    let json = |number| {
+        row.jsonb(number)
+            .map(|json: Jsonb<'_>| json.to_text().datum())
+    };
+    [
+        row.uuid(column::ID)
+            .map(|id| Text::copied(&printed_uuid(id)).datum()),
+        row.datum(column::STREAM_NAME),
+        row.datum(column::TYPE),
+        row.datum(column::POSITION),
+        row.datum(column::GLOBAL_POSITION),
+        json(column::DATA),
+        json(column::METADATA),
+        row.datum(column::TIME),
+    ]
+}
+
+fn printed_uuid(bytes: [u8; 16]) -> [u8; 36] {
+    let mut text = [0; 36];
+    uuid::Uuid::from_bytes(bytes)
+        .hyphenated()
+        .encode_lower(&mut text);
+    text
+}

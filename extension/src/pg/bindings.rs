@@ -1,0 +1,126 @@
+//! What PostgreSQL offers and pgrx does not bind, under PostgreSQL's own names.
+
+#![allow(non_snake_case)]
+
+use pgrx::pg_sys;
+use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
+use std::ffi::{CStr, c_char, c_int};
+
+mod raw {
+    use super::{c_char, c_int, pg_sys};
+
+    unsafe extern "C-unwind" {
+        pub fn nextval_internal(relid: pg_sys::Oid, check_permissions: bool) -> i64;
+        pub fn ExecComputeStoredGenerated(
+            relation: *mut pg_sys::ResultRelInfo,
+            estate: *mut pg_sys::EState,
+            slot: *mut pg_sys::TupleTableSlot,
+            command: pg_sys::CmdType::Type,
+        );
+        pub fn datum_image_eq(
+            left: pg_sys::Datum,
+            right: pg_sys::Datum,
+            by_value: bool,
+            length: c_int,
+        ) -> bool;
+        pub fn errcontext_msg(format: *const c_char, ...) -> c_int;
+    }
+}
+
+/// catalog/pg_sequence.h, the fixed part of a row.
+#[repr(C)]
+pub struct FormData_pg_sequence {
+    pub seqrelid: pg_sys::Oid,
+    pub seqtypid: pg_sys::Oid,
+    pub seqstart: i64,
+    pub seqincrement: i64,
+    pub seqmax: i64,
+    pub seqmin: i64,
+    pub seqcache: i64,
+    pub seqcycle: bool,
+}
+
+/// commands/sequence.h, the one row of a sequence.
+#[repr(C)]
+pub struct FormData_pg_sequence_data {
+    pub last_value: i64,
+    pub log_cnt: i64,
+    pub is_called: bool,
+}
+
+/// commands/sequence.h.
+///
+/// # Safety
+/// `relid` must be the oid of a relation; the function itself checks that it is a sequence.
+pub unsafe fn nextval_internal(relid: pg_sys::Oid, check_permissions: bool) -> i64 {
+    // SAFETY: the caller's; the guard turns PostgreSQL's errors into panics.
+    unsafe { pg_guard_ffi_boundary(|| raw::nextval_internal(relid, check_permissions)) }
+}
+
+/// executor/nodeModifyTable.h.
+///
+/// # Safety
+/// All three must belong to one live executor state, the slot holding the row.
+pub unsafe fn ExecComputeStoredGenerated(
+    relation: *mut pg_sys::ResultRelInfo,
+    estate: *mut pg_sys::EState,
+    slot: *mut pg_sys::TupleTableSlot,
+    command: pg_sys::CmdType::Type,
+) {
+    // SAFETY: as in `nextval_internal`.
+    unsafe {
+        pg_guard_ffi_boundary(|| raw::ExecComputeStoredGenerated(relation, estate, slot, command));
+    }
+}
+
+/// utils/datum.h: equality of two values' bytes, detoasted.
+///
+/// # Safety
+/// Both must be values of one type with this length and passing mode.
+pub unsafe fn datum_image_eq(
+    left: pg_sys::Datum,
+    right: pg_sys::Datum,
+    by_value: bool,
+    length: i16,
+) -> bool {
+    // SAFETY: as in `nextval_internal`.
+    unsafe {
+        pg_guard_ffi_boundary(|| raw::datum_image_eq(left, right, by_value, c_int::from(length)))
+    }
+}
+
+/// utils/elog.h: one line for the CONTEXT of the error that is being raised.
+///
+/// # Safety
+/// Only from an error context callback.
+pub unsafe fn errcontext_msg(line: &CStr) {
+    // SAFETY: both strings end in NUL.
+    unsafe {
+        pg_guard_ffi_boundary(|| raw::errcontext_msg(c"%s".as_ptr(), line.as_ptr()));
+    }
+}
+
+/// executor/tuptable.h.
+///
+/// # Safety
+/// `slot` must be a live slot.
+pub unsafe fn ExecClearTuple(slot: *mut pg_sys::TupleTableSlot) {
+    // SAFETY: every kind of slot can be cleared.
+    unsafe {
+        if let Some(clear) = (*(*slot).tts_ops).clear {
+            pg_guard_ffi_boundary(|| clear(slot));
+        }
+    }
+}
+
+/// access/tupdesc.h: column `number`, from 0.
+///
+/// # Safety
+/// `number` must be below the descriptor's `natts`.
+pub unsafe fn TupleDescAttr(
+    descriptor: pg_sys::TupleDesc,
+    number: usize,
+) -> *mut pg_sys::FormData_pg_attribute {
+    // SAFETY: the array has `natts` elements.
+    unsafe { (*descriptor).attrs.as_mut_ptr().add(number) }
+}

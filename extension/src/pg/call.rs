@@ -1,0 +1,141 @@
+//! How SQL calls us: arguments out of the call frame, one reply into it.
+
+use super::jsonb::Jsonb;
+use super::text::Text;
+use crate::error::Error;
+use pgrx::pg_sys;
+use std::marker::PhantomData;
+
+/// One call of one of our functions, alive for as long as PostgreSQL waits for its result.
+pub struct Call<'a> {
+    pub(super) fcinfo: pg_sys::FunctionCallInfo,
+    lifetime: PhantomData<&'a ()>,
+}
+
+/// What a function answers: a datum, or NULL.
+pub struct Reply(pub(super) Option<pg_sys::Datum>);
+
+impl Reply {
+    /// SQL NULL; also the reply of a function that returned its rows through [`super::rows::Rows`].
+    pub fn null() -> Self {
+        Self(None)
+    }
+
+    /// The reply of a function declared `RETURNS void`.
+    pub fn void() -> Self {
+        Self(Some(pg_sys::Datum::from(0_usize)))
+    }
+
+    /// A `bigint`, or NULL.
+    pub fn bigint(value: Option<i64>) -> Self {
+        Self(value.map(pg_sys::Datum::from))
+    }
+
+    /// A `boolean`.
+    pub fn boolean(value: bool) -> Self {
+        Self(Some(pg_sys::Datum::from(value)))
+    }
+
+    /// A `varchar` in the database's encoding, or NULL.
+    pub fn text(value: Option<&[u8]>) -> Self {
+        Self(value.map(|bytes| Text::copied(bytes).datum()))
+    }
+}
+
+impl<'a> Call<'a> {
+    /// Wraps the frame that PostgreSQL handed to a V1 function.
+    ///
+    /// # Safety
+    /// `fcinfo` must be the live frame of the function that is running, for all of `'a`.
+    pub unsafe fn new(fcinfo: pg_sys::FunctionCallInfo) -> Self {
+        Self {
+            fcinfo,
+            lifetime: PhantomData,
+        }
+    }
+
+    fn argument(&self, number: usize) -> Option<pg_sys::Datum> {
+        // SAFETY: `new` was given the running function's frame, which holds `nargs` arguments.
+        unsafe {
+            if number >= (*self.fcinfo).nargs as usize {
+                return None;
+            }
+            let argument = *(*self.fcinfo).args.as_ptr().add(number);
+            (!argument.isnull).then_some(argument.value)
+        }
+    }
+
+    /// Argument `number` (from 0) of a `bigint` parameter; `None` for SQL NULL.
+    pub fn bigint(&self, number: usize) -> Option<i64> {
+        self.argument(number).map(|datum| datum.value() as i64)
+    }
+
+    /// Argument `number` (from 0) of a `varchar` or `text` parameter.
+    pub fn text(&self, number: usize) -> Option<Text<'a>> {
+        // SAFETY: the SQL declaration gives this parameter a text type, and the detoasted copy
+        // (or the original) lives in the call's memory context, at least as long as the call.
+        self.argument(number)
+            .map(|datum| unsafe { Text::from_datum(datum) })
+    }
+
+    /// Argument `number` (from 0) of a `jsonb` parameter.
+    pub fn jsonb(&self, number: usize) -> Option<Jsonb<'a>> {
+        // SAFETY: the SQL declaration gives this parameter type jsonb.
+        self.argument(number)
+            .map(|datum| unsafe { Jsonb::from_datum(datum) })
+    }
+
+    /// Argument `number` (from 0) of an `interval` parameter, in milliseconds (a month is 30 days).
+    pub fn interval_ms(&self, number: usize) -> Option<i64> {
+        self.argument(number).map(|datum| {
+            // SAFETY: the SQL declaration gives this parameter type interval.
+            let interval = unsafe { *datum.cast_mut_ptr::<pg_sys::Interval>() };
+            let days = i64::from(interval.month) * 30 + i64::from(interval.day);
+            days.saturating_mul(86_400_000)
+                .saturating_add(interval.time / 1_000)
+        })
+    }
+
+    /// Finishes the call: the reply's datum, or the error raised as PostgreSQL's own.
+    pub fn finish(self, reply: Result<Reply, Error>) -> pg_sys::Datum {
+        match reply {
+            Ok(Reply(Some(datum))) => datum,
+            Ok(Reply(None)) => {
+                // SAFETY: see `argument`.
+                unsafe { (*self.fcinfo).isnull = true };
+                pg_sys::Datum::null()
+            }
+            Err(error) => error.raise(),
+        }
+    }
+}
+
+/// Makes Rust functions callable from SQL: for each `name => path`, the C symbol `name` that a
+/// `CREATE FUNCTION ... LANGUAGE c AS 'MODULE_PATHNAME', 'name'` names.
+///
+/// `path` is a `fn(&Call) -> Result<Reply, Error>`. PostgreSQL errors and Rust panics inside are
+/// turned into an ordinary SQL error at this boundary.
+macro_rules! sql_functions {
+    ($($name:ident => $path:path),+ $(,)?) => {
+        $(const _: () = {
+            #[unsafe(export_name = concat!("pg_finfo_", stringify!($name)))]
+            extern "C" fn finfo() -> &'static ::pgrx::pg_sys::Pg_finfo_record {
+                static V1: ::pgrx::pg_sys::Pg_finfo_record =
+                    ::pgrx::pg_sys::Pg_finfo_record { api_version: 1 };
+                &V1
+            }
+
+            #[unsafe(export_name = stringify!($name))]
+            #[::pgrx::pg_guard]
+            extern "C-unwind" fn entry(
+                fcinfo: ::pgrx::pg_sys::FunctionCallInfo,
+            ) -> ::pgrx::pg_sys::Datum {
+                // SAFETY: PostgreSQL calls a V1 function with its live frame and waits for it.
+                let call = unsafe { $crate::pg::call::Call::new(fcinfo) };
+                let reply = $path(&call);
+                call.finish(reply)
+            }
+        };)+
+    };
+}
+pub(crate) use sql_functions;

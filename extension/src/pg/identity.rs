@@ -1,0 +1,73 @@
+//! On whose behalf SQL runs.
+
+use pgrx::pg_sys;
+
+/// Acts as another role until dropped; settings changed meanwhile are put back too.
+///
+/// The security context forbids SET ROLE and SET SESSION AUTHORIZATION meanwhile, as inside a
+/// SECURITY DEFINER function. An error leaves the restoring to the abort, which does the same.
+pub struct ActingAs {
+    user: pg_sys::Oid,
+    context: i32,
+    settings_level: i32,
+}
+
+impl ActingAs {
+    /// Becomes `role`.
+    pub fn role(role: pg_sys::Oid) -> Self {
+        let mut acting = Self {
+            user: pg_sys::InvalidOid,
+            context: 0,
+            settings_level: 0,
+        };
+        // SAFETY: the old values are kept and restored; an abort restores them by itself.
+        unsafe {
+            pg_sys::GetUserIdAndSecContext(&mut acting.user, &mut acting.context);
+            let context = acting.context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32;
+            pg_sys::SetUserIdAndSecContext(role, context);
+            acting.settings_level = pg_sys::NewGUCNestLevel();
+        }
+        acting
+    }
+}
+
+impl Drop for ActingAs {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let keep_changes = false;
+            // SAFETY: restores what `role` saved.
+            unsafe {
+                pg_sys::AtEOXact_GUC(keep_changes, self.settings_level);
+                pg_sys::SetUserIdAndSecContext(self.user, self.context);
+            }
+        }
+    }
+}
+
+/// The role whose rights the running SQL has.
+pub fn current_role() -> pg_sys::Oid {
+    // SAFETY: a plain read of backend state.
+    unsafe { pg_sys::GetUserId() }
+}
+
+/// Whether the running SQL has the rights of `role`: it is that role, a member, or a superuser.
+pub fn has_rights_of(role: pg_sys::Oid) -> bool {
+    // SAFETY: a catalog look-up; unknown roles are nobody's.
+    unsafe { pg_sys::has_privs_of_role(pg_sys::GetUserId(), role) }
+}
+
+/// A role's name, or its number where it no longer exists.
+pub fn role_name(role: pg_sys::Oid) -> String {
+    let missing_ok = true;
+    // SAFETY: a catalog look-up that returns a palloc'd copy or null.
+    unsafe {
+        let name = pg_sys::GetUserNameFromId(role, missing_ok);
+        if name.is_null() {
+            role.to_u32().to_string()
+        } else {
+            std::ffi::CStr::from_ptr(name)
+                .to_string_lossy()
+                .into_owned()
+        }
+    }
+}

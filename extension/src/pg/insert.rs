@@ -1,0 +1,251 @@
+//! INSERT without a plan: the executor's own steps for a row, in the executor's order.
+//!
+//! Triggers (BEFORE and AFTER, row and statement, with transition tables), column defaults,
+//! generated columns, constraints, indexes and logical decoding all see the row as they would
+//! see one from an INSERT statement. Only the caller's privilege on the table is not asked.
+
+use super::bindings;
+use super::relation::Table;
+use pgrx::pg_sys;
+use std::marker::PhantomData;
+
+/// One INSERT statement's worth of rows into one table.
+pub struct Insert<'a> {
+    estate: *mut pg_sys::EState,
+    target: *mut pg_sys::ResultRelInfo,
+    slot: *mut pg_sys::TupleTableSlot,
+    transition: *mut pg_sys::TransitionCaptureState,
+    given: usize,
+    defaults: Vec<(usize, *mut pg_sys::ExprState)>,
+    lifetime: PhantomData<&'a Table>,
+}
+
+/// What became of a row.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is in the table.
+    Inserted,
+    /// A BEFORE trigger returned NULL: there is no row.
+    Suppressed,
+    /// A BEFORE trigger changed a column that it was told to keep; nothing was inserted.
+    Changed(usize),
+}
+
+impl<'a> Insert<'a> {
+    /// Begins the statement; rows give values for the first `given` columns, the rest get their
+    /// defaults.
+    pub fn begin(table: &'a Table, given: usize) -> Self {
+        // SAFETY: the executor state and all it points to live in its own memory context until
+        // `finish`; the table stays open for 'a. An error unwinds and the abort frees the rest.
+        unsafe {
+            let estate = pg_sys::CreateExecutorState();
+            let previous = pg_sys::MemoryContextSwitchTo((*estate).es_query_cxt);
+            let size = std::mem::size_of::<pg_sys::ResultRelInfo>();
+            let target = pg_sys::palloc0(size).cast::<pg_sys::ResultRelInfo>();
+            (*target).type_ = pg_sys::NodeTag::T_ResultRelInfo;
+            let no_range_table_entry = 0;
+            let no_instrumentation = 0;
+            pg_sys::InitResultRelInfo(
+                target,
+                table.relation,
+                no_range_table_entry,
+                std::ptr::null_mut(),
+                no_instrumentation,
+            );
+            let speculative = false;
+            pg_sys::ExecOpenIndices(target, speculative);
+            let slot = pg_sys::table_slot_create(table.relation, &mut (*estate).es_tupleTable);
+            let mut insert = Self {
+                estate,
+                target,
+                slot,
+                transition: std::ptr::null_mut(),
+                given,
+                defaults: Vec::new(),
+                lifetime: PhantomData,
+            };
+            insert.prepare_defaults(table);
+            let triggers = (*table.relation).trigdesc;
+            if !triggers.is_null() {
+                insert.transition = pg_sys::MakeTransitionCaptureState(
+                    triggers,
+                    table.oid(),
+                    pg_sys::CmdType::CMD_INSERT,
+                );
+                pg_sys::AfterTriggerBeginQuery();
+                pg_sys::ExecBSInsertTriggers(estate, target);
+            }
+            pg_sys::MemoryContextSwitchTo(previous);
+            insert
+        }
+    }
+
+    /// # Safety
+    /// The executor's memory context must be the current one.
+    unsafe fn prepare_defaults(&mut self, table: &Table) {
+        for number in self.given..table.column_count() {
+            let attribute = table.attribute(number);
+            // SAFETY: `number` is a column of the table; expressions live as long as the state.
+            unsafe {
+                if (*attribute).attisdropped || (*attribute).attgenerated != 0 {
+                    continue;
+                }
+                let expression = pg_sys::build_column_default(table.relation, number as i32 + 1);
+                if !expression.is_null() {
+                    let state = pg_sys::ExecPrepareExpr(expression.cast(), self.estate);
+                    self.defaults.push((number, state));
+                }
+            }
+        }
+    }
+
+    /// Inserts a row. `values` are the given columns; a BEFORE trigger may change any of them
+    /// but those in `fixed` (numbers of bigint or text columns).
+    pub fn row(&mut self, values: &[Option<pg_sys::Datum>], fixed: &[usize]) -> Outcome {
+        debug_assert_eq!(values.len(), self.given);
+        // SAFETY: the slot belongs to the open table and is filled column by column before it is
+        // stored; every pointer passed on lives until `finish`.
+        unsafe {
+            bindings::ExecClearTuple(self.slot);
+            let columns = (*(*self.slot).tts_tupleDescriptor).natts as usize;
+            for number in 0..columns {
+                let value = values.get(number).copied().flatten();
+                *(*self.slot).tts_isnull.add(number) = value.is_none();
+                *(*self.slot).tts_values.add(number) = value.unwrap_or(pg_sys::Datum::null());
+            }
+            self.fill_defaults();
+            pg_sys::ExecStoreVirtualTuple(self.slot);
+
+            let relation = (*self.target).ri_RelationDesc;
+            let triggers = (*self.target).ri_TrigDesc;
+            if !triggers.is_null() && (*triggers).trig_insert_before_row {
+                if !pg_sys::ExecBRInsertTriggers(self.estate, self.target, self.slot) {
+                    return Outcome::Suppressed;
+                }
+                if let Some(column) = self.first_changed(values, fixed) {
+                    return Outcome::Changed(column);
+                }
+            }
+            let constraints = (*(*relation).rd_att).constr;
+            if !constraints.is_null() {
+                if (*constraints).has_generated_stored {
+                    bindings::ExecComputeStoredGenerated(
+                        self.target,
+                        self.estate,
+                        self.slot,
+                        pg_sys::CmdType::CMD_INSERT,
+                    );
+                }
+                pg_sys::ExecConstraints(self.target, self.slot, self.estate);
+            }
+            pg_sys::simple_table_tuple_insert(relation, self.slot);
+            let recheck = self.insert_index_entries();
+            pg_sys::ExecARInsertTriggers(
+                self.estate,
+                self.target,
+                self.slot,
+                recheck,
+                self.transition,
+            );
+        }
+        Outcome::Inserted
+    }
+
+    /// # Safety
+    /// The slot must hold the row that was just inserted.
+    unsafe fn insert_index_entries(&mut self) -> *mut pg_sys::List {
+        let update = false;
+        let no_duplicate_error = false;
+        // SAFETY: the caller's; no arbiter indexes, no speculative insertion.
+        unsafe {
+            pg_sys::ExecInsertIndexTuples(
+                self.target,
+                self.slot,
+                self.estate,
+                update,
+                no_duplicate_error,
+                std::ptr::null_mut(),
+                std::ptr::null_mut(),
+                #[cfg(not(feature = "pg15"))]
+                false,
+            )
+        }
+    }
+
+    /// # Safety
+    /// The slot must be cleared and its arrays filled for the given columns.
+    unsafe fn fill_defaults(&mut self) {
+        for (number, state) in &self.defaults {
+            // SAFETY: the expression was prepared in this executor state.
+            unsafe {
+                let context = self.expression_context();
+                let mut is_null = false;
+                if let Some(evaluate) = (**state).evalfunc {
+                    let value = pg_sys::ffi::pg_guard_ffi_boundary(|| {
+                        evaluate(*state, context, &mut is_null)
+                    });
+                    *(*self.slot).tts_values.add(*number) = value;
+                    *(*self.slot).tts_isnull.add(*number) = is_null;
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// The executor state must be live.
+    unsafe fn expression_context(&self) -> *mut pg_sys::ExprContext {
+        // SAFETY: MakePerTupleExprContext makes the one the executor's own macro would.
+        unsafe {
+            if (*self.estate).es_per_tuple_exprcontext.is_null() {
+                pg_sys::MakePerTupleExprContext(self.estate)
+            } else {
+                (*self.estate).es_per_tuple_exprcontext
+            }
+        }
+    }
+
+    /// # Safety
+    /// The slot must hold the row as the BEFORE triggers left it.
+    unsafe fn first_changed(
+        &self,
+        values: &[Option<pg_sys::Datum>],
+        fixed: &[usize],
+    ) -> Option<usize> {
+        // SAFETY: columns are deformed before they are read; datumIsEqual compares by the
+        // column's own length and passing mode.
+        unsafe {
+            let columns = (*(*self.slot).tts_tupleDescriptor).natts;
+            pg_sys::slot_getsomeattrs_int(self.slot, columns);
+            fixed.iter().copied().find(|&number| {
+                let is_null = *(*self.slot).tts_isnull.add(number);
+                let Some(wanted) = values[number] else {
+                    return !is_null;
+                };
+                let now = *(*self.slot).tts_values.add(number);
+                let attribute = bindings::TupleDescAttr((*self.slot).tts_tupleDescriptor, number);
+                is_null
+                    || !bindings::datum_image_eq(
+                        wanted,
+                        now,
+                        (*attribute).attbyval,
+                        (*attribute).attlen,
+                    )
+            })
+        }
+    }
+
+    /// Ends the statement: statement triggers, immediate AFTER triggers and checks fire here.
+    pub fn finish(self) {
+        // SAFETY: undoes `begin` in the executor's order.
+        unsafe {
+            if !(*self.target).ri_TrigDesc.is_null() {
+                pg_sys::ExecASInsertTriggers(self.estate, self.target, self.transition);
+                pg_sys::AfterTriggerEndQuery(self.estate);
+            }
+            pg_sys::ExecCloseIndices(self.target);
+            let should_free = false;
+            pg_sys::ExecResetTupleTable((*self.estate).es_tupleTable, should_free);
+            pg_sys::FreeExecutorState(self.estate);
+        }
+    }
+}

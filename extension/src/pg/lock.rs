@@ -1,0 +1,140 @@
+//! Heavyweight locks on tags of our own class in PostgreSQL's lock table.
+//!
+//! The tag type is that of advisory locks, with a fourth field that PostgreSQL's own advisory
+//! functions (1 and 2) and Citus (4 to 16) never use, so no SQL user can take or block one.
+
+use pgrx::pg_sys;
+
+/// One lock tag in this database: three numbers whose meaning belongs to the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tag {
+    /// `locktag_field2`.
+    pub high: u32,
+    /// `locktag_field3`.
+    pub low: u32,
+    /// `locktag_field4`: the class of the lock.
+    pub class: u16,
+}
+
+impl Tag {
+    fn locktag(self) -> pg_sys::LOCKTAG {
+        pg_sys::LOCKTAG {
+            // SAFETY: a plain global that is set once, when the backend enters its database.
+            locktag_field1: unsafe { pg_sys::MyDatabaseId }.to_u32(),
+            locktag_field2: self.high,
+            locktag_field3: self.low,
+            locktag_field4: self.class,
+            locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
+            locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
+        }
+    }
+
+    /// Holds the tag shared until the end of the transaction (or of the subtransaction that
+    /// first took it, where that one rolls back). Never waits, since nobody takes it exclusively.
+    pub fn share_until_end(self) {
+        let session_lock = false;
+        let dont_wait = false;
+        // SAFETY: a valid tag and mode; an error unwinds as a panic with nothing held.
+        unsafe {
+            pg_sys::LockAcquire(
+                &self.locktag(),
+                pg_sys::ShareLock as i32,
+                session_lock,
+                dont_wait,
+            );
+        }
+    }
+
+    /// Takes the tag exclusively and returns at once: `None` where somebody else has it.
+    pub fn try_exclusive(self) -> Option<Exclusive> {
+        let dont_wait = true;
+        self.exclusive_or(dont_wait)
+    }
+
+    /// Takes the tag exclusively, waiting in line for it.
+    pub fn exclusive(self) -> Exclusive {
+        let dont_wait = false;
+        // A wait either ends with the lock or raises an error.
+        self.exclusive_or(dont_wait).unwrap_or(Exclusive(self))
+    }
+
+    fn exclusive_or(self, dont_wait: bool) -> Option<Exclusive> {
+        let session_lock = false;
+        // SAFETY: as in `share_until_end`.
+        let result = unsafe {
+            pg_sys::LockAcquire(
+                &self.locktag(),
+                pg_sys::ExclusiveLock as i32,
+                session_lock,
+                dont_wait,
+            )
+        };
+        (result != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL).then_some(Exclusive(self))
+    }
+}
+
+/// An exclusive lock that is given back when dropped, long before the transaction ends.
+pub struct Exclusive(Tag);
+
+impl Drop for Exclusive {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let session_lock = false;
+        // SAFETY: this value exists only while the lock is held by this transaction.
+        unsafe {
+            pg_sys::LockRelease(
+                &self.0.locktag(),
+                pg_sys::ExclusiveLock as i32,
+                session_lock,
+            );
+        }
+    }
+}
+
+/// Every tag of this database's advisory type that another session, or a prepared transaction,
+/// holds at this moment and whose class satisfies `wanted`.
+pub fn held_by_others(wanted: impl Fn(u16) -> bool) -> Vec<Tag> {
+    let mut tags = Vec::new();
+    // SAFETY: GetLockStatusData copies the lock table into palloc'd arrays of `nelements`.
+    unsafe {
+        let data = pg_sys::GetLockStatusData();
+        let count = (*data).nelements.max(0) as usize;
+        let instances: &[pg_sys::LockInstanceData] = if count == 0 {
+            &[]
+        } else {
+            std::slice::from_raw_parts((*data).locks, count)
+        };
+        for instance in instances {
+            let tag = &instance.locktag;
+            if tag.locktag_type == pg_sys::LockTagType::LOCKTAG_ADVISORY as u8
+                && tag.locktag_field1 == pg_sys::MyDatabaseId.to_u32()
+                && instance.holdMask != 0
+                && instance.pid != pg_sys::MyProcPid
+                && wanted(tag.locktag_field4)
+            {
+                tags.push(Tag {
+                    high: tag.locktag_field2,
+                    low: tag.locktag_field3,
+                    class: tag.locktag_field4,
+                });
+            }
+        }
+        pg_sys::pfree((*data).locks.cast());
+        pg_sys::pfree(data.cast());
+    }
+    tags
+}
+
+/// Takes PostgreSQL's own advisory lock `key` exclusively until the end of the transaction, as
+/// `pg_advisory_xact_lock(bigint)` does.
+pub fn advisory_until_end(key: i64) {
+    const BIGINT_KEY: u16 = 1;
+    let tag = Tag {
+        high: (key as u64 >> 32) as u32,
+        low: key as u32,
+        class: BIGINT_KEY,
+    };
+    std::mem::forget(tag.exclusive());
+}

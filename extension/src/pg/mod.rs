@@ -1,0 +1,26 @@
+//! The fence around PostgreSQL's internals: the only place with `unsafe`.
+//!
+//! Everything here is told in PostgreSQL's words (relation, index, lock tag, snapshot); nothing
+//! here knows messages, streams or subscriptions. Guard types release what they hold when they
+//! are dropped, except while an error unwinds: then the transaction's abort releases it, and
+//! touching half-torn state would be worse than leaving it.
+
+mod bindings;
+pub mod call;
+pub mod error_context;
+pub mod identity;
+pub mod insert;
+pub mod jsonb;
+pub mod lock;
+pub mod memory;
+pub mod relation;
+pub mod routine;
+pub mod rows;
+pub mod scan;
+pub mod sequence;
+pub mod snapshot;
+pub mod spi;
+pub mod text;
+pub mod transaction;
+pub mod uuid;
+pub mod wait;

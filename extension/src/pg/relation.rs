@@ -1,0 +1,162 @@
+//! Tables and indexes, opened by name and closed when dropped.
+
+use super::bindings;
+use pgrx::pg_sys;
+use std::ffi::CStr;
+
+/// The oid of a relation by schema and name, where it exists.
+pub fn oid(schema: &CStr, name: &CStr) -> Option<pg_sys::Oid> {
+    let missing_ok = true;
+    // SAFETY: catalog look-ups of NUL-terminated names.
+    unsafe {
+        let namespace = pg_sys::get_namespace_oid(schema.as_ptr(), missing_ok);
+        if namespace == pg_sys::InvalidOid {
+            return None;
+        }
+        let relation = pg_sys::get_relname_relid(name.as_ptr(), namespace);
+        (relation != pg_sys::InvalidOid).then_some(relation)
+    }
+}
+
+/// An open table. The lock taken with it lasts to the end of the transaction.
+pub struct Table {
+    pub(super) relation: pg_sys::Relation,
+}
+
+/// One column as the table's descriptor has it.
+pub struct Column<'a> {
+    /// Its name.
+    pub name: &'a CStr,
+    /// Its type.
+    pub type_oid: pg_sys::Oid,
+    /// Whether it was dropped.
+    pub is_dropped: bool,
+}
+
+impl Table {
+    /// Opens a table to write rows (RowExclusiveLock).
+    pub fn open_to_write(schema: &CStr, name: &CStr) -> Option<Self> {
+        Self::open(schema, name, pg_sys::RowExclusiveLock as i32)
+    }
+
+    /// Opens a table to read rows (AccessShareLock).
+    pub fn open_to_read(schema: &CStr, name: &CStr) -> Option<Self> {
+        Self::open(schema, name, pg_sys::AccessShareLock as i32)
+    }
+
+    fn open(schema: &CStr, name: &CStr, mode: pg_sys::LOCKMODE) -> Option<Self> {
+        let oid = oid(schema, name)?;
+        // SAFETY: table_open raises an error where the oid no longer names a table.
+        Some(Self {
+            relation: unsafe { pg_sys::table_open(oid, mode) },
+        })
+    }
+
+    fn form(&self) -> &pg_sys::FormData_pg_class {
+        // SAFETY: an open relation has its pg_class row for as long as it is open.
+        unsafe { &*(*self.relation).rd_rel }
+    }
+
+    /// The table's oid.
+    pub fn oid(&self) -> pg_sys::Oid {
+        // SAFETY: the relation is open.
+        unsafe { (*self.relation).rd_id }
+    }
+
+    /// The role that owns the table.
+    pub fn owner(&self) -> pg_sys::Oid {
+        self.form().relowner
+    }
+
+    /// Whether it is an ordinary table, not a view, partitioned or foreign one.
+    pub fn is_ordinary(&self) -> bool {
+        self.form().relkind as u8 == pg_sys::RELKIND_RELATION
+    }
+
+    /// Whether row-level security is switched on, for whomever.
+    pub fn has_row_security(&self) -> bool {
+        self.form().relrowsecurity
+    }
+
+    /// Raises 42501 unless the current user may SELECT from the table.
+    pub fn require_select(&self) {
+        // SAFETY: look-ups by oid; the name is copied into the error.
+        unsafe {
+            let user = pg_sys::GetUserId();
+            let wanted = pg_sys::ACL_SELECT as pg_sys::AclMode;
+            let result = pg_sys::pg_class_aclcheck(self.oid(), user, wanted);
+            if result != pg_sys::AclResult::ACLCHECK_OK {
+                let name = (&raw const self.form().relname.data).cast();
+                pg_sys::aclcheck_error(result, pg_sys::ObjectType::OBJECT_TABLE, name);
+            }
+        }
+    }
+
+    /// How many columns the descriptor has, dropped ones included.
+    pub fn column_count(&self) -> usize {
+        // SAFETY: the relation is open.
+        unsafe { (*(*self.relation).rd_att).natts as usize }
+    }
+
+    /// Column `number`, from 0.
+    pub fn column(&self, number: usize) -> Column<'_> {
+        debug_assert!(number < self.column_count());
+        let attribute = self.attribute(number);
+        // SAFETY: an attribute's name is NUL-terminated within its fixed width.
+        unsafe {
+            Column {
+                name: CStr::from_ptr((*attribute).attname.data.as_ptr()),
+                type_oid: (*attribute).atttypid,
+                is_dropped: (*attribute).attisdropped,
+            }
+        }
+    }
+
+    pub(super) fn attribute(&self, number: usize) -> *mut pg_sys::FormData_pg_attribute {
+        // SAFETY: callers stay below `column_count`.
+        unsafe { bindings::TupleDescAttr((*self.relation).rd_att, number) }
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: opened in `open`, closed once; NoLock keeps the lock to the end.
+            unsafe { pg_sys::table_close(self.relation, pg_sys::NoLock as i32) }
+        }
+    }
+}
+
+/// An open index, for scans.
+pub struct Index {
+    pub(super) relation: pg_sys::Relation,
+}
+
+impl Index {
+    /// Opens an index by name; `None` where it is missing or still being built.
+    pub fn open(schema: &CStr, name: &CStr) -> Option<Self> {
+        let oid = oid(schema, name)?;
+        // SAFETY: index_open raises an error where the oid does not name an index.
+        let index = Self {
+            relation: unsafe { pg_sys::index_open(oid, pg_sys::AccessShareLock as i32) },
+        };
+        // SAFETY: an open index has its pg_index row.
+        let usable = unsafe { (*(*index.relation).rd_index).indisvalid };
+        usable.then_some(index)
+    }
+
+    /// The collation the index compares its column `number` (from 0) by.
+    pub(super) fn collation(&self, number: usize) -> pg_sys::Oid {
+        // SAFETY: callers name a key column of the index.
+        unsafe { *(*self.relation).rd_indcollation.add(number) }
+    }
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: opened in `open`, closed once.
+            unsafe { pg_sys::index_close(self.relation, pg_sys::NoLock as i32) }
+        }
+    }
+}

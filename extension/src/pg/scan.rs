@@ -1,0 +1,231 @@
+//! Index scans that return table rows.
+
+use super::jsonb::Jsonb;
+use super::relation::{Index, Table};
+use super::snapshot::{self, Fresh};
+use super::text::Text;
+use pgrx::pg_sys;
+use std::marker::PhantomData;
+
+/// What one index column must satisfy.
+pub enum Condition<'a> {
+    /// A text column equals this.
+    Equals(Text<'a>),
+    /// A bigint column is this or more.
+    AtLeast(i64),
+    /// A bigint column is this or less.
+    AtMost(i64),
+}
+
+/// Which way to walk the index.
+#[derive(Clone, Copy)]
+pub enum Order {
+    /// Lowest key first.
+    Ascending,
+    /// Highest key first.
+    Descending,
+}
+
+/// A running scan. A row stays readable until the next call of [`IndexScan::advance`].
+pub struct IndexScan<'a> {
+    scan: pg_sys::IndexScanDesc,
+    slot: *mut pg_sys::TupleTableSlot,
+    direction: pg_sys::ScanDirection::Type,
+    dirty: Option<Box<pg_sys::SnapshotData>>,
+    lifetime: PhantomData<&'a ()>,
+}
+
+impl<'a> IndexScan<'a> {
+    /// Scans the rows visible in `snapshot` whose index columns (numbered from 0) satisfy `keys`.
+    pub fn begin(
+        table: &'a Table,
+        index: &'a Index,
+        snapshot: &'a Fresh,
+        keys: &[(usize, Condition<'_>)],
+        order: Order,
+    ) -> Self {
+        Self::start(table, index, snapshot.as_ptr(), None, keys, order)
+    }
+
+    /// The same, but seeing rows of running transactions too: [`IndexScan::writer`] tells whose.
+    pub fn begin_dirty(
+        table: &'a Table,
+        index: &'a Index,
+        keys: &[(usize, Condition<'_>)],
+        order: Order,
+    ) -> Self {
+        let mut dirty = Box::new(snapshot::dirty());
+        let pointer: pg_sys::Snapshot = &mut *dirty;
+        Self::start(table, index, pointer, Some(dirty), keys, order)
+    }
+
+    fn start(
+        table: &'a Table,
+        index: &'a Index,
+        snapshot: pg_sys::Snapshot,
+        dirty: Option<Box<pg_sys::SnapshotData>>,
+        keys: &[(usize, Condition<'_>)],
+        order: Order,
+    ) -> Self {
+        let mut scan_keys: Vec<pg_sys::ScanKeyData> = keys
+            .iter()
+            .map(|(column, condition)| scan_key(index, *column, condition))
+            .collect();
+        let count = scan_keys.len() as i32;
+        // SAFETY: table, index and snapshot outlive the scan ('a, or boxed in this value);
+        // index_rescan copies the keys.
+        unsafe {
+            let slot = pg_sys::table_slot_create(table.relation, std::ptr::null_mut());
+            #[cfg(not(feature = "pg18"))]
+            let scan = pg_sys::index_beginscan(table.relation, index.relation, snapshot, count, 0);
+            #[cfg(feature = "pg18")]
+            let scan = pg_sys::index_beginscan(
+                table.relation,
+                index.relation,
+                snapshot,
+                std::ptr::null_mut(),
+                count,
+                0,
+            );
+            pg_sys::index_rescan(scan, scan_keys.as_mut_ptr(), count, std::ptr::null_mut(), 0);
+            let direction = match order {
+                Order::Ascending => pg_sys::ScanDirection::ForwardScanDirection,
+                Order::Descending => pg_sys::ScanDirection::BackwardScanDirection,
+            };
+            Self {
+                scan,
+                slot,
+                direction,
+                dirty,
+                lifetime: PhantomData,
+            }
+        }
+    }
+
+    /// Goes to the next row; `false` at the end.
+    pub fn advance(&mut self) -> bool {
+        // SAFETY: the scan is open.
+        unsafe { pg_sys::index_getnext_slot(self.scan, self.direction, self.slot) }
+    }
+
+    /// Column `number` (from 0) of the current row; `None` for NULL.
+    pub fn datum(&self, number: usize) -> Option<pg_sys::Datum> {
+        // SAFETY: after `advance` returned true the slot holds a row; columns up to `number` are
+        // deformed before they are read.
+        unsafe {
+            if (*self.slot).tts_nvalid as usize <= number {
+                pg_sys::slot_getsomeattrs_int(self.slot, number as i32 + 1);
+            }
+            (!*(*self.slot).tts_isnull.add(number)).then(|| *(*self.slot).tts_values.add(number))
+        }
+    }
+
+    /// A `bigint` column of the current row that is never NULL.
+    pub fn bigint(&self, number: usize) -> i64 {
+        self.datum(number).map_or(0, |datum| datum.value() as i64)
+    }
+
+    /// A text column of the current row that is never NULL.
+    pub fn text(&self, number: usize) -> Text<'_> {
+        match self.datum(number) {
+            // SAFETY: callers name a text column.
+            Some(datum) => unsafe { Text::from_datum(datum) },
+            None => Text::copied(b""),
+        }
+    }
+
+    /// A jsonb column of the current row; `None` for NULL.
+    pub fn jsonb(&self, number: usize) -> Option<Jsonb<'_>> {
+        // SAFETY: callers name a jsonb column.
+        self.datum(number)
+            .map(|datum| unsafe { Jsonb::from_datum(datum) })
+    }
+
+    /// The bytes of a uuid column of the current row; `None` for NULL.
+    pub fn uuid(&self, number: usize) -> Option<[u8; 16]> {
+        // SAFETY: callers name a uuid column, whose datum points at 16 bytes.
+        self.datum(number)
+            .map(|datum| unsafe { *datum.cast_mut_ptr::<[u8; 16]>() })
+    }
+
+    /// Who wrote the current row of a dirty scan.
+    pub fn writer(&self) -> Writer {
+        if let Some(dirty) = &self.dirty
+            && dirty.xmin != pg_sys::InvalidTransactionId
+        {
+            return Writer::Running(dirty.xmin);
+        }
+        let mut is_null = false;
+        // SAFETY: heap slots know their system columns; xmin is never null.
+        let xmin = unsafe {
+            let number = pg_sys::MinTransactionIdAttributeNumber as i32;
+            (*(*self.slot).tts_ops).getsysattr.map(|read| {
+                pg_sys::ffi::pg_guard_ffi_boundary(|| read(self.slot, number, &mut is_null))
+            })
+        };
+        let xmin = pg_sys::TransactionId::from(xmin.map_or(0, |datum| datum.value() as u32));
+        // SAFETY: any xid may be asked about.
+        if unsafe { pg_sys::TransactionIdIsCurrentTransactionId(xmin) } {
+            Writer::Ourselves
+        } else {
+            Writer::Committed
+        }
+    }
+}
+
+/// Whose row a dirty scan stands on.
+pub enum Writer {
+    /// A transaction that has committed.
+    Committed,
+    /// The transaction we are in.
+    Ourselves,
+    /// Another transaction that has not ended.
+    Running(pg_sys::TransactionId),
+}
+
+impl Drop for IndexScan<'_> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: opened in `start`, ended once.
+            unsafe {
+                pg_sys::index_endscan(self.scan);
+                pg_sys::ExecDropSingleTupleTableSlot(self.slot);
+            }
+        }
+    }
+}
+
+fn scan_key(index: &Index, column: usize, condition: &Condition<'_>) -> pg_sys::ScanKeyData {
+    let (strategy, procedure, argument) = match condition {
+        Condition::Equals(text) => (
+            pg_sys::BTEqualStrategyNumber,
+            pg_sys::F_TEXTEQ,
+            text.datum(),
+        ),
+        Condition::AtLeast(value) => (
+            pg_sys::BTGreaterEqualStrategyNumber,
+            pg_sys::F_INT8GE,
+            pg_sys::Datum::from(*value),
+        ),
+        Condition::AtMost(value) => (
+            pg_sys::BTLessEqualStrategyNumber,
+            pg_sys::F_INT8LE,
+            pg_sys::Datum::from(*value),
+        ),
+    };
+    let mut key = pg_sys::ScanKeyData::default();
+    // SAFETY: fills `key`; the argument outlives the scan in the caller's frame.
+    unsafe {
+        pg_sys::ScanKeyEntryInitialize(
+            &mut key,
+            0,
+            column as pg_sys::AttrNumber + 1,
+            strategy as pg_sys::StrategyNumber,
+            pg_sys::InvalidOid,
+            index.collation(column),
+            pg_sys::Oid::from(procedure),
+            argument,
+        );
+    }
+    key
+}

@@ -1,0 +1,85 @@
+//! A sequence: its last value read under the buffer lock, and the next one drawn.
+
+use super::bindings;
+use super::relation;
+use pgrx::pg_sys;
+use std::ffi::CStr;
+
+/// A sequence of this database.
+#[derive(Clone, Copy)]
+pub struct Sequence {
+    oid: pg_sys::Oid,
+}
+
+/// How a sequence hands out its values.
+pub struct Settings {
+    /// Values a session takes at a time.
+    pub cache: i64,
+    /// Step from one value to the next.
+    pub increment: i64,
+    /// Whether it starts again after its last value.
+    pub cycles: bool,
+}
+
+impl Sequence {
+    /// Finds a sequence by schema and name.
+    pub fn find(schema: &CStr, name: &CStr) -> Option<Self> {
+        relation::oid(schema, name).map(|oid| Self { oid })
+    }
+
+    /// The sequence's settings as they are now.
+    pub fn settings(self) -> Option<Settings> {
+        // SAFETY: a syscache tuple is read and released; the struct lies at its data.
+        unsafe {
+            let cache = pg_sys::SysCacheIdentifier::SEQRELID as i32;
+            let tuple = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(self.oid));
+            if tuple.is_null() {
+                return None;
+            }
+            let form = pg_sys::GETSTRUCT(tuple).cast::<bindings::FormData_pg_sequence>();
+            let settings = Settings {
+                cache: (*form).seqcache,
+                increment: (*form).seqincrement,
+                cycles: (*form).seqcycle,
+            };
+            pg_sys::ReleaseSysCache(tuple);
+            Some(settings)
+        }
+    }
+
+    /// The last value drawn (0 before the first), read under the page's lock: nextval writes a
+    /// value up to 32 ahead into the page for a moment, which an unlocked read could return.
+    pub fn last_value(self) -> i64 {
+        // SAFETY: the relation stays open, and its one page pinned and share-locked, while the
+        // single tuple on it is read; the page of a sequence always holds item 1. The lock on the
+        // relation is given back at once, so a session that waits here holds nothing.
+        unsafe {
+            let relation = pg_sys::relation_open(self.oid, pg_sys::AccessShareLock as i32);
+            let buffer = pg_sys::ReadBuffer(relation, 0);
+            pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
+            let page = pg_sys::BufferGetPage(buffer);
+            let item = pg_sys::PageGetItemId(page, 1);
+            let tuple = pg_sys::PageGetItem(page, item).cast::<pg_sys::HeapTupleHeaderData>();
+            let form = tuple
+                .cast::<u8>()
+                .add((*tuple).t_hoff as usize)
+                .cast::<bindings::FormData_pg_sequence_data>();
+            let (last_value, is_called) = ((*form).last_value, (*form).is_called);
+            pg_sys::UnlockReleaseBuffer(buffer);
+            pg_sys::relation_close(relation, pg_sys::AccessShareLock as i32);
+            if is_called {
+                last_value
+            } else {
+                last_value.saturating_sub(1)
+            }
+        }
+    }
+
+    /// Draws the next value without asking the caller's privilege on the sequence: EXECUTE on
+    /// the function that calls this is the privilege. Error 2200H when the sequence is used up.
+    pub fn next_value(self) -> i64 {
+        let check_permissions = false;
+        // SAFETY: the oid names a sequence; nextval_internal locks and checks it.
+        unsafe { bindings::nextval_internal(self.oid, check_permissions) }
+    }
+}

@@ -1,0 +1,169 @@
+//! SQL statements planned once per session.
+
+use super::text::Text;
+use pgrx::pg_sys;
+use std::ffi::CStr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+/// A statement whose plan is made at its first run in a session and kept.
+///
+/// Names and operators in `sql` must be qualified: it may run under any search_path.
+pub struct Statement {
+    sql: &'static CStr,
+    types: &'static [pg_sys::BuiltinOid],
+    plan: AtomicPtr<pg_sys::_SPI_plan>,
+}
+
+/// One row of a result, readable inside the closure it is handed to.
+pub struct Row {
+    tuple: pg_sys::HeapTuple,
+    descriptor: pg_sys::TupleDesc,
+}
+
+impl Row {
+    /// Column `number` (from 0) as it is; `None` for NULL.
+    pub fn datum(&self, number: usize) -> Option<pg_sys::Datum> {
+        let mut is_null = false;
+        // SAFETY: tuple and descriptor belong to the result being read.
+        let datum = unsafe {
+            pg_sys::SPI_getbinval(self.tuple, self.descriptor, number as i32 + 1, &mut is_null)
+        };
+        (!is_null).then_some(datum)
+    }
+
+    /// A `bigint` column, from 0.
+    pub fn bigint(&self, number: usize) -> Option<i64> {
+        self.datum(number).map(|datum| datum.value() as i64)
+    }
+
+    /// An `oid` or `regrole` column, from 0.
+    pub fn oid(&self, number: usize) -> Option<pg_sys::Oid> {
+        self.datum(number)
+            .map(|datum| pg_sys::Oid::from(datum.value() as u32))
+    }
+
+    /// A text column, from 0, copied.
+    pub fn text(&self, number: usize) -> Option<String> {
+        // SAFETY: callers name a column of a text type.
+        self.datum(number)
+            .map(|datum| unsafe { Text::from_datum(datum) }.to_str().into_owned())
+    }
+}
+
+impl Statement {
+    /// A statement with parameters `$1`, `$2`, ... of these types.
+    pub const fn new(sql: &'static CStr, types: &'static [pg_sys::BuiltinOid]) -> Self {
+        Self {
+            sql,
+            types,
+            plan: AtomicPtr::new(std::ptr::null_mut()),
+        }
+    }
+
+    /// Runs the statement with the current role's rights in a new snapshot; returns how many
+    /// rows it returned or changed.
+    pub fn run(&self, arguments: &[Option<pg_sys::Datum>], mut each: impl FnMut(&Row)) -> u64 {
+        debug_assert_eq!(arguments.len(), self.types.len());
+        let mut values: Vec<pg_sys::Datum> = arguments
+            .iter()
+            .map(|value| value.unwrap_or(pg_sys::Datum::null()))
+            .collect();
+        let nulls: Vec<std::ffi::c_char> = arguments
+            .iter()
+            .map(|value| if value.is_some() { b' ' } else { b'n' } as std::ffi::c_char)
+            .collect();
+        let read_only = false;
+        let no_limit = 0;
+        // SAFETY: connect and finish are paired; where an error unwinds, the abort finishes.
+        // The arrays outlive the call and match the plan's parameters.
+        unsafe {
+            pg_sys::SPI_connect();
+            let plan = self.kept_plan();
+            pg_sys::SPI_execute_plan(
+                plan,
+                values.as_mut_ptr(),
+                nulls.as_ptr(),
+                read_only,
+                no_limit,
+            );
+            let processed = pg_sys::SPI_processed;
+            each_row(&mut each);
+            pg_sys::SPI_finish();
+            processed
+        }
+    }
+
+    /// # Safety
+    /// SPI must be connected.
+    unsafe fn kept_plan(&self) -> pg_sys::SPIPlanPtr {
+        let kept = self.plan.load(Ordering::Relaxed);
+        if !kept.is_null() {
+            return kept;
+        }
+        let mut types: Vec<pg_sys::Oid> = self.types.iter().map(|oid| oid.value()).collect();
+        // SAFETY: a syntax error raises; the plan moves to memory that lives with the session,
+        // and PostgreSQL replans it when what it refers to changes.
+        unsafe {
+            let plan =
+                pg_sys::SPI_prepare(self.sql.as_ptr(), types.len() as i32, types.as_mut_ptr());
+            pg_sys::SPI_keepplan(plan);
+            self.plan.store(plan, Ordering::Relaxed);
+            plan
+        }
+    }
+}
+
+/// Runs SQL text that differs from call to call, with the current role's rights.
+pub fn run_text(
+    sql: &CStr,
+    arguments: &[(pg_sys::BuiltinOid, Option<pg_sys::Datum>)],
+    mut each: impl FnMut(&Row),
+) -> u64 {
+    let mut types: Vec<pg_sys::Oid> = arguments.iter().map(|(oid, _)| oid.value()).collect();
+    let mut values: Vec<pg_sys::Datum> = arguments
+        .iter()
+        .map(|(_, value)| value.unwrap_or(pg_sys::Datum::null()))
+        .collect();
+    let nulls: Vec<std::ffi::c_char> = arguments
+        .iter()
+        .map(|(_, value)| if value.is_some() { b' ' } else { b'n' } as std::ffi::c_char)
+        .collect();
+    let read_only = false;
+    let no_limit = 0;
+    // SAFETY: as in `Statement::run`.
+    unsafe {
+        pg_sys::SPI_connect();
+        pg_sys::SPI_execute_with_args(
+            sql.as_ptr(),
+            types.len() as i32,
+            types.as_mut_ptr(),
+            values.as_mut_ptr(),
+            nulls.as_ptr(),
+            read_only,
+            no_limit,
+        );
+        let processed = pg_sys::SPI_processed;
+        each_row(&mut each);
+        pg_sys::SPI_finish();
+        processed
+    }
+}
+
+/// # Safety
+/// SPI must be connected and have just executed a statement.
+unsafe fn each_row(each: &mut impl FnMut(&Row)) {
+    // SAFETY: SPI_tuptable, where set, holds `numvals` tuples until SPI_finish.
+    unsafe {
+        let table = pg_sys::SPI_tuptable;
+        if table.is_null() {
+            return;
+        }
+        for number in 0..(*table).numvals as usize {
+            let tuple = *(*table).vals.add(number);
+            each(&Row {
+                tuple,
+                descriptor: (*table).tupdesc,
+            });
+        }
+    }
+}

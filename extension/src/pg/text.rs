@@ -1,0 +1,67 @@
+//! A text value as PostgreSQL holds it: bytes in the database's encoding, borrowed, not copied.
+
+use pgrx::pg_sys;
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+/// A `text` or `varchar` whose bytes lie flat in memory (detoasted where it had to be).
+#[derive(Clone, Copy)]
+pub struct Text<'a> {
+    varlena: *mut pg_sys::varlena,
+    lifetime: PhantomData<&'a [u8]>,
+}
+
+impl<'a> Text<'a> {
+    /// Borrows a text datum, detoasting it into the current memory context where needed.
+    ///
+    /// # Safety
+    /// `datum` must be a non-null text or varchar that lives for `'a`.
+    pub unsafe fn from_datum(datum: pg_sys::Datum) -> Self {
+        // SAFETY: the caller vouches for the datum's type.
+        let varlena = unsafe { pg_sys::pg_detoast_datum_packed(datum.cast_mut_ptr()) };
+        Self {
+            varlena,
+            lifetime: PhantomData,
+        }
+    }
+
+    /// A new text of these bytes in the current memory context.
+    pub fn copied(bytes: &[u8]) -> Self {
+        // SAFETY: the bytes are copied before the call returns; a length over 1 GB is refused by
+        // PostgreSQL's allocator with an error.
+        let varlena =
+            unsafe { pg_sys::cstring_to_text_with_len(bytes.as_ptr().cast(), bytes.len() as i32) };
+        Self {
+            varlena: varlena.cast(),
+            lifetime: PhantomData,
+        }
+    }
+
+    /// The bytes, in the database's encoding. Every encoding a database may have keeps ASCII
+    /// bytes to themselves, so looking for `-`, `:` or `+` in them is exact.
+    pub fn bytes(&self) -> &'a [u8] {
+        // SAFETY: `varlena` is flat, by construction, and lives for `'a`.
+        unsafe {
+            let data = pgrx::varlena::vardata_any(self.varlena);
+            let length = pgrx::varlena::varsize_any_exhdr(self.varlena);
+            std::slice::from_raw_parts(data.cast(), length)
+        }
+    }
+
+    /// The same value as a datum; no copy.
+    pub fn datum(&self) -> pg_sys::Datum {
+        pg_sys::Datum::from(self.varlena)
+    }
+
+    /// For messages to people and for names of SQL objects.
+    pub fn to_str(&self) -> Cow<'a, str> {
+        String::from_utf8_lossy(self.bytes())
+    }
+}
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_str())
+    }
+}

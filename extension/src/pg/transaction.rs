@@ -1,0 +1,64 @@
+//! Facts about the transaction we run in.
+
+use pgrx::pg_sys;
+
+/// A number that no other transaction of this backend has; it survives savepoints.
+pub fn local_id() -> u32 {
+    // SAFETY: MyProc is set for as long as a backend runs SQL.
+    unsafe {
+        #[cfg(any(feature = "pg15", feature = "pg16"))]
+        let id = (*pg_sys::MyProc).lxid;
+        #[cfg(any(feature = "pg17", feature = "pg18"))]
+        let id = (*pg_sys::MyProc).vxid.lxid;
+        id
+    }
+}
+
+/// Whether one snapshot serves the whole transaction (REPEATABLE READ and SERIALIZABLE).
+pub fn has_one_snapshot() -> bool {
+    // SAFETY: a plain global.
+    unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
+}
+
+/// Whether this server is a standby or still recovering.
+pub fn is_in_recovery() -> bool {
+    // SAFETY: reads shared state; callable at any time.
+    unsafe { pg_sys::RecoveryInProgress() }
+}
+
+/// Raises PostgreSQL's own error where a write may not happen: on a standby, in a read-only
+/// transaction (25006), in a parallel worker. `command` is named in the error.
+pub fn require_writable(command: &std::ffi::CStr) {
+    // SAFETY: the functions read the name and either return or raise.
+    unsafe {
+        pg_sys::PreventCommandIfReadOnly(command.as_ptr());
+        pg_sys::PreventCommandIfParallelMode(command.as_ptr());
+    }
+}
+
+/// The transaction's start in microseconds since 2000-01-01 00:00 UTC, which is both
+/// `now()` as a timestamptz and `now() AT TIME ZONE 'utc'` as a timestamp.
+pub fn start_time() -> i64 {
+    // SAFETY: valid inside a transaction, which every SQL call is.
+    unsafe { pg_sys::GetCurrentTransactionStartTimestamp() }
+}
+
+/// Makes what this transaction has just written visible to its next statement.
+pub fn command_counter_increment() {
+    // SAFETY: valid inside a transaction outside parallel mode.
+    unsafe { pg_sys::CommandCounterIncrement() }
+}
+
+/// Waits until the transaction (or subtransaction) `xid` has ended. Deadlocks are detected,
+/// `lock_timeout`, `statement_timeout` and cancel are honoured.
+pub fn wait_for_end_of(xid: pg_sys::TransactionId) {
+    // SAFETY: any xid may be waited for; relation and tuple only decorate an error.
+    unsafe {
+        pg_sys::XactLockTableWait(
+            xid,
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            pg_sys::XLTW_Oper::XLTW_None,
+        );
+    }
+}

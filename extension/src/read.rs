@@ -1,0 +1,338 @@
+//! Reading messages: by stream, by category, all of them.
+
+use crate::consumer_group::Member;
+use crate::error::{Error, printed};
+use crate::horizon::{self, Scope};
+use crate::message::{self, column};
+use crate::pg::call::{Call, Reply, sql_functions};
+use crate::pg::rows::Rows;
+use crate::pg::scan::{Condition, IndexScan, Order};
+use crate::pg::snapshot::Fresh;
+use crate::pg::spi;
+use crate::pg::text::Text;
+use crate::{settings, stream, stream_name};
+use pgrx::pg_sys;
+use std::ffi::CString;
+
+sql_functions! {
+    get_stream_messages => get_stream_messages,
+    get_category_messages => get_category_messages,
+    get_all_messages => get_all_messages,
+    get_last_stream_message => get_last_stream_message,
+    stream_version => stream_version,
+}
+
+/// How many messages one call may return.
+#[derive(Clone, Copy)]
+struct BatchSize(Option<u64>);
+
+impl BatchSize {
+    const DEFAULT: i64 = 1000;
+    const UNLIMITED: i64 = -1;
+
+    /// NULL is the default, -1 is no limit, anything below is refused as LIMIT refuses it.
+    fn from_argument(batch_size: Option<i64>) -> Result<Self, Error> {
+        match batch_size.unwrap_or(Self::DEFAULT) {
+            Self::UNLIMITED => Ok(Self(None)),
+            size => u64::try_from(size)
+                .map(|size| Self(Some(size)))
+                .map_err(|_| Error::NegativeLimit),
+        }
+    }
+
+    fn allows_another(self, returned: u64) -> bool {
+        self.0.is_none_or(|limit| returned < limit)
+    }
+}
+
+/// The columns of type `message`, as Message DB's commands select them.
+const SELECT: &str = "
+    SELECT
+      id::varchar,
+      stream_name::varchar,
+      type::varchar,
+      position::bigint,
+      global_position::bigint,
+      data::varchar,
+      metadata::varchar,
+      time::timestamp
+    FROM
+      message_store.messages
+    WHERE";
+
+fn require_condition_allowed() -> Result<(), Error> {
+    if settings::SQL_CONDITION.get() {
+        Ok(())
+    } else {
+        Err(Error::MessageDb(
+            "Retrieval with SQL condition is not activated".to_owned(),
+        ))
+    }
+}
+
+fn get_stream_messages(call: &Call<'_>) -> Result<Reply, Error> {
+    let (name, position, batch_size, condition) = (
+        call.text(0),
+        call.bigint(1).unwrap_or(0),
+        call.bigint(2),
+        call.text(3),
+    );
+    let name = match name {
+        Some(name) if !stream_name::is_category(name.bytes()) => name,
+        other => {
+            return Err(Error::MessageDb(format!(
+                "Must be a stream name: {}",
+                printed(other)
+            )));
+        }
+    };
+    if condition.is_some() {
+        require_condition_allowed()?;
+    }
+    if settings::debug_get() {
+        pgrx::notice!("» get_stream_messages");
+        pgrx::notice!("stream_name ($1): {name}");
+        pgrx::notice!("position ($2): {position}");
+        pgrx::notice!(
+            "batch_size ($3): {}",
+            batch_size.unwrap_or(BatchSize::DEFAULT)
+        );
+        pgrx::notice!("condition ($4): {}", printed(condition));
+    }
+    let batch_size = BatchSize::from_argument(batch_size)?;
+    if let Some(condition) = condition {
+        let command = format!(
+            "{SELECT} stream_name = $1 AND position >= $2 AND ({condition}) \
+             ORDER BY position ASC LIMIT $3"
+        );
+        let arguments = [
+            (pg_sys::BuiltinOid::VARCHAROID, Some(name.datum())),
+            (
+                pg_sys::BuiltinOid::INT8OID,
+                Some(pg_sys::Datum::from(position)),
+            ),
+            (pg_sys::BuiltinOid::INT8OID, limit_datum(batch_size)),
+        ];
+        return with_condition(call, command, &arguments);
+    }
+    let table = message::open_to_read()?;
+    let index = stream::open_index()?;
+    let snapshot = Fresh::take();
+    let keys = [
+        (0, Condition::Equals(name)),
+        (1, Condition::AtLeast(position)),
+    ];
+    let scan = IndexScan::begin(&table, &index, &snapshot, &keys, Order::Ascending);
+    return_rows(call, scan, batch_size, |_| Ok(true))
+}
+
+fn get_category_messages(call: &Call<'_>) -> Result<Reply, Error> {
+    let (category, position, batch_size, correlation) = (
+        call.text(0),
+        call.bigint(1).unwrap_or(1),
+        call.bigint(2),
+        call.text(3),
+    );
+    let (member, group_size, condition) = (call.bigint(4), call.bigint(5), call.text(6));
+    if let Some(name) = category
+        && !stream_name::is_category(name.bytes())
+    {
+        return Err(Error::MessageDb(format!("Must be a category: {name}")));
+    }
+    if let Some(correlation) = correlation
+        && !stream_name::is_category(correlation.bytes())
+    {
+        return Err(Error::MessageDb(format!(
+            "Correlation must be a category (Correlation: {correlation})"
+        )));
+    }
+    let group = Member::from_arguments(member, group_size)?;
+    if condition.is_some() {
+        require_condition_allowed()?;
+    }
+    if settings::debug_get() {
+        pgrx::notice!("» get_category_messages");
+        pgrx::notice!("category ($1): {}", printed(category));
+        pgrx::notice!("position ($2): {position}");
+        pgrx::notice!(
+            "batch_size ($3): {}",
+            batch_size.unwrap_or(BatchSize::DEFAULT)
+        );
+        pgrx::notice!("correlation ($4): {}", printed(correlation));
+        pgrx::notice!("consumer_group_member ($5): {}", printed(member));
+        pgrx::notice!("consumer_group_size ($6): {}", printed(group_size));
+        pgrx::notice!("condition: {}", printed(condition));
+    }
+    if let Some(group) = group {
+        group.require_smallint_size()?;
+    }
+    let batch_size = BatchSize::from_argument(batch_size)?;
+    let Some(category) = category else {
+        return Ok(Rows::begin(call)?.finish());
+    };
+    let horizon =
+        horizon::settled(Scope::Category(category.bytes()), "get_category_messages")?.position;
+    if let Some(condition) = condition {
+        let filter_correlation = correlation.map_or(
+            "",
+            |_| "AND message_store.category(metadata->>'correlationStreamName') = $4",
+        );
+        let filter_group = group.map_or(
+            "",
+            |_| "AND MOD(@message_store.hash_64(message_store.cardinal_id(stream_name)), $6) = $5",
+        );
+        let command = format!(
+            "{SELECT} message_store.category(stream_name) = $1 AND global_position >= $2 \
+             {filter_correlation} {filter_group} AND ({condition}) AND global_position <= $7 \
+             ORDER BY global_position ASC LIMIT $3"
+        );
+        let smallint = group_size.map(|size| pg_sys::Datum::from(size as i16));
+        let arguments = [
+            (pg_sys::BuiltinOid::VARCHAROID, Some(category.datum())),
+            (
+                pg_sys::BuiltinOid::INT8OID,
+                Some(pg_sys::Datum::from(position)),
+            ),
+            (pg_sys::BuiltinOid::INT8OID, limit_datum(batch_size)),
+            (
+                pg_sys::BuiltinOid::VARCHAROID,
+                correlation.map(|name| name.datum()),
+            ),
+            (pg_sys::BuiltinOid::INT8OID, member.map(pg_sys::Datum::from)),
+            (pg_sys::BuiltinOid::INT2OID, smallint),
+            (
+                pg_sys::BuiltinOid::INT8OID,
+                Some(pg_sys::Datum::from(horizon)),
+            ),
+        ];
+        return with_condition(call, command, &arguments);
+    }
+    let table = message::open_to_read()?;
+    let index = message::open_index(c"messages_category")?;
+    let snapshot = Fresh::take();
+    let mut keys = vec![
+        (0, Condition::Equals(category)),
+        (1, Condition::AtLeast(position)),
+        (1, Condition::AtMost(horizon)),
+    ];
+    keys.extend(correlation.map(|name| (2, Condition::Equals(name))));
+    let scan = IndexScan::begin(&table, &index, &snapshot, &keys, Order::Ascending);
+    return_rows(call, scan, batch_size, |row| match group {
+        Some(group) => group.reads(row.text(column::STREAM_NAME).bytes()),
+        None => Ok(true),
+    })
+}
+
+fn get_all_messages(call: &Call<'_>) -> Result<Reply, Error> {
+    let (position, batch_size) = (call.bigint(0).unwrap_or(1), call.bigint(1));
+    let batch_size = BatchSize::from_argument(batch_size)?;
+    let horizon = horizon::settled(Scope::All, "get_all_messages")?.position;
+    let table = message::open_to_read()?;
+    let index = message::open_index(c"messages_pkey")?;
+    let snapshot = Fresh::take();
+    let keys = [
+        (0, Condition::AtLeast(position)),
+        (0, Condition::AtMost(horizon)),
+    ];
+    let scan = IndexScan::begin(&table, &index, &snapshot, &keys, Order::Ascending);
+    return_rows(call, scan, batch_size, |_| Ok(true))
+}
+
+fn get_last_stream_message(call: &Call<'_>) -> Result<Reply, Error> {
+    let (name, message_type) = (call.text(0), call.text(1));
+    if settings::debug_get() {
+        pgrx::notice!("» get_last_message");
+        pgrx::notice!("stream_name ($1): {}", printed(name));
+        pgrx::notice!("type ($2): {}", printed(message_type));
+    }
+    let Some(name) = name else {
+        return Ok(Rows::begin(call)?.finish());
+    };
+    let table = message::open_to_read()?;
+    let index = stream::open_index()?;
+    let snapshot = Fresh::take();
+    let keys = [(0, Condition::Equals(name))];
+    let scan = IndexScan::begin(&table, &index, &snapshot, &keys, Order::Descending);
+    return_rows(call, scan, BatchSize(Some(1)), |row| {
+        Ok(message_type.is_none_or(|wanted| row.text(column::TYPE).bytes() == wanted.bytes()))
+    })
+}
+
+fn stream_version(call: &Call<'_>) -> Result<Reply, Error> {
+    let Some(name) = call.text(0) else {
+        return Ok(Reply::null());
+    };
+    let table = message::open_to_read()?;
+    let index = stream::open_index()?;
+    let snapshot = Fresh::take();
+    let keys = [(0, Condition::Equals(name))];
+    let mut scan = IndexScan::begin(&table, &index, &snapshot, &keys, Order::Descending);
+    let version = scan.advance().then(|| scan.bigint(column::POSITION));
+    Ok(Reply::bigint(version))
+}
+
+/// Returns the rows of `scan` that `wanted` keeps, until the batch is full.
+fn return_rows(
+    call: &Call<'_>,
+    mut scan: IndexScan<'_>,
+    batch_size: BatchSize,
+    wanted: impl Fn(&IndexScan<'_>) -> Result<bool, Error>,
+) -> Result<Reply, Error> {
+    let mut rows = Rows::begin(call)?;
+    let mut returned = 0;
+    while batch_size.allows_another(returned) && scan.advance() {
+        pgrx::check_for_interrupts!();
+        if wanted(&scan)? {
+            rows.push(|| message::values(&scan));
+            returned += 1;
+        }
+    }
+    Ok(rows.finish())
+}
+
+fn limit_datum(batch_size: BatchSize) -> Option<pg_sys::Datum> {
+    let limit = batch_size.0?;
+    Some(pg_sys::Datum::from(
+        i64::try_from(limit).unwrap_or(i64::MAX),
+    ))
+}
+
+/// Runs a command that contains the caller's own SQL, with the caller's own rights.
+fn with_condition(
+    call: &Call<'_>,
+    command: String,
+    arguments: &[(pg_sys::BuiltinOid, Option<pg_sys::Datum>)],
+) -> Result<Reply, Error> {
+    if settings::debug_get() {
+        pgrx::notice!("Generated Command: {command}");
+    }
+    let command = CString::new(command)
+        .map_err(|_| Error::argument("condition", "contains a NUL character", "Remove it."))?;
+    let mut rows = Rows::begin(call)?;
+    spi::run_text(&command, arguments, |row| {
+        rows.push(|| std::array::from_fn::<_, { message::COLUMNS }, _>(|number| row.datum(number)));
+    });
+    Ok(rows.finish())
+}
+
+/// A text argument that must be a category; used by functions of our own.
+pub fn require_category<'a>(
+    argument: &'static str,
+    name: Option<Text<'a>>,
+) -> Result<Text<'a>, Error> {
+    match name {
+        Some(name) if !name.bytes().is_empty() && stream_name::is_category(name.bytes()) => {
+            Ok(name)
+        }
+        Some(name) => Err(Error::argument(
+            argument,
+            format!("must be a category: {name}"),
+            "A category is a name without a dash, such as viewings.",
+        )),
+        None => Err(Error::argument(
+            argument,
+            "must not be NULL",
+            "Name a category.",
+        )),
+    }
+}

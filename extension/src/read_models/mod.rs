@@ -1,0 +1,3 @@
+//! Aggregators that ship with the extension, a file each.
+
+mod home_page;

@@ -1,0 +1,59 @@
+//! Every setting, its meaning and its default. All are Message DB's, all are off unless set.
+
+use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
+
+/// `message_store.sql_condition`: whether the `condition` argument of the readers is accepted.
+/// The condition runs with the caller's own rights, whatever this says.
+pub static SQL_CONDITION: GucSetting<bool> = GucSetting::<bool>::new(false);
+/// `message_store.debug`: notices of every read and write.
+pub static DEBUG: GucSetting<bool> = GucSetting::<bool>::new(false);
+/// `message_store.debug_get`: notices of reads.
+pub static DEBUG_GET: GucSetting<bool> = GucSetting::<bool>::new(false);
+/// `message_store.debug_write`: notices of writes.
+pub static DEBUG_WRITE: GucSetting<bool> = GucSetting::<bool>::new(false);
+
+/// Makes the settings known to PostgreSQL; called once, when the library is loaded.
+pub fn define() {
+    let settings = [
+        (
+            c"message_store.sql_condition",
+            c"Accept the condition argument of get_stream_messages and get_category_messages.",
+            &SQL_CONDITION,
+        ),
+        (
+            c"message_store.debug",
+            c"Print notices of every read and write.",
+            &DEBUG,
+        ),
+        (
+            c"message_store.debug_get",
+            c"Print notices of every read.",
+            &DEBUG_GET,
+        ),
+        (
+            c"message_store.debug_write",
+            c"Print notices of every write.",
+            &DEBUG_WRITE,
+        ),
+    ];
+    for (name, description, setting) in settings {
+        GucRegistry::define_bool_guc(
+            name,
+            description,
+            c"As in Message DB. Default: off.",
+            setting,
+            GucContext::Userset,
+            GucFlags::default(),
+        );
+    }
+}
+
+/// Whether reads are to print notices.
+pub fn debug_get() -> bool {
+    DEBUG_GET.get() || DEBUG.get()
+}
+
+/// Whether writes are to print notices.
+pub fn debug_write() -> bool {
+    DEBUG_WRITE.get() || DEBUG.get()
+}

@@ -1,0 +1,89 @@
+//! `create_store`: the tables, indexes and views are the user's own, made once, never replaced.
+//!
+//! The extension owns code (functions and types) and no data. So pg_dump carries the store whole
+//! with whatever a user added to it, DROP EXTENSION cannot take a message along, and an update
+//! of the library leaves the tables alone.
+
+use crate::error::Error;
+use crate::message::SCHEMA;
+use crate::pg::call::{Call, Reply, sql_functions};
+use crate::pg::{relation, spi};
+use std::ffi::{CStr, CString};
+
+sql_functions! {
+    create_store => create_store,
+}
+
+/// What makes up a store, in the order it is made: the relation, and the SQL that makes it with
+/// its comments and grants.
+const STORE: &[(&CStr, &str)] = &[
+    (c"messages", include_str!("../../sql/tables/messages.sql")),
+    (
+        c"messages_id",
+        include_str!("../../sql/indexes/messages_id.sql"),
+    ),
+    (
+        c"messages_stream",
+        include_str!("../../sql/indexes/messages_stream.sql"),
+    ),
+    (
+        c"messages_category",
+        include_str!("../../sql/indexes/messages_category.sql"),
+    ),
+    (
+        c"category_type_summary",
+        include_str!("../../sql/views/category_type_summary.sql"),
+    ),
+    (
+        c"stream_summary",
+        include_str!("../../sql/views/stream_summary.sql"),
+    ),
+    (
+        c"stream_type_summary",
+        include_str!("../../sql/views/stream_type_summary.sql"),
+    ),
+    (
+        c"type_category_summary",
+        include_str!("../../sql/views/type_category_summary.sql"),
+    ),
+    (
+        c"type_stream_summary",
+        include_str!("../../sql/views/type_stream_summary.sql"),
+    ),
+    (
+        c"type_summary",
+        include_str!("../../sql/views/type_summary.sql"),
+    ),
+    (
+        c"read_model_pages",
+        include_str!("../../sql/tables/read_model_pages.sql"),
+    ),
+    (
+        c"subscriptions",
+        include_str!("../../sql/tables/subscriptions.sql"),
+    ),
+    (
+        c"subscription_progress",
+        include_str!("../../sql/tables/subscription_progress.sql"),
+    ),
+    (
+        c"parked_messages",
+        include_str!("../../sql/tables/parked_messages.sql"),
+    ),
+    (
+        c"subscription_status",
+        include_str!("../../sql/views/subscription_status.sql"),
+    ),
+];
+
+/// Makes what is missing, with the caller's rights; leaves alone what is there.
+fn create_store(_: &Call<'_>) -> Result<Reply, Error> {
+    for (name, sql) in STORE {
+        if relation::oid(SCHEMA, name).is_none() {
+            // The files contain no NUL.
+            let sql = CString::new(*sql).unwrap_or_default();
+            spi::run_text(&sql, &[], |_| {});
+        }
+    }
+    Ok(Reply::void())
+}

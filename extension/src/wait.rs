@@ -1,0 +1,56 @@
+//! `wait_for_messages`: an idle consumer waits in the server, for next to nothing.
+//!
+//! No NOTIFY: a transaction with a pending notification takes a lock that lets one commit at a
+//! time through in the whole cluster. Instead this looks at the sequence's page in memory.
+
+use crate::error::Error;
+use crate::horizon;
+use crate::pg::call::{Call, Reply, sql_functions};
+use crate::pg::{rows, snapshot, wait};
+use pgrx::pg_sys;
+use std::time::{Duration, Instant};
+
+sql_functions! {
+    wait_for_messages => wait_for_messages,
+}
+
+/// The pause between the first two looks; it doubles up to [`LONGEST_PAUSE_MS`].
+const SHORTEST_PAUSE_MS: i64 = 1;
+/// The pause of a store where nothing happens: what a message may be late by, and 200 looks a
+/// second.
+const LONGEST_PAUSE_MS: i64 = 5;
+
+fn wait_for_messages(call: &Call<'_>) -> Result<Reply, Error> {
+    let after = call.bigint(0).ok_or_else(|| {
+        Error::argument(
+            "after",
+            "must not be NULL",
+            "Pass 0 to wait for the first message.",
+        )
+    })?;
+    let timeout_ms = call.interval_ms(1).filter(|ms| *ms >= 0).ok_or_else(|| {
+        Error::argument(
+            "timeout",
+            "must be 0 or more",
+            "Pass an interval such as '30 s'.",
+        )
+    })?;
+    let sequence = horizon::sequence()?;
+    let started = Instant::now();
+    let timeout = Duration::from_millis(timeout_ms.unsigned_abs());
+    if !snapshot::release_for_wait() {
+        return Err(Error::WaitInTransaction);
+    }
+    let mut pause_ms = SHORTEST_PAUSE_MS;
+    let last = loop {
+        let last = sequence.last_value();
+        let left = timeout.saturating_sub(started.elapsed());
+        if last > after || left.is_zero() {
+            break last;
+        }
+        let left_ms = i64::try_from(left.as_millis()).unwrap_or(i64::MAX).max(1);
+        wait::sleep_ms(pause_ms.min(left_ms));
+        pause_ms = (pause_ms * 2).min(LONGEST_PAUSE_MS);
+    };
+    Ok(rows::composite(call, [Some(pg_sys::Datum::from(last))]))
+}

@@ -1,0 +1,224 @@
+//! What is done to a server: made, started, stopped, killed.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use postgresql_commands::{
+    CommandBuilder,
+    initdb::InitDbBuilder,
+    pg_ctl::{Mode, PgCtlBuilder, ShutdownMode},
+};
+use tokio::time::{Instant, sleep};
+use tracing::{debug, info};
+
+use super::{
+    SETTINGS_FILE, SUPERUSER, StopMode,
+    account::Account,
+    postmaster::{PID_FILE, Postmaster, processes_of},
+    programs,
+    programs::Programs,
+};
+use crate::error::{Error, Result};
+
+/// The server's log, inside the data directory.
+pub(super) const LOG_FILE: &str = "postgresql.log";
+
+/// How long a start may take, recovery included: 600 s.
+const START_PATIENCE_S: u64 = 600;
+
+/// How long a stop may take: 60 s.
+const STOP_PATIENCE_S: u64 = 60;
+
+/// How long the orphans of a killed server may take to notice: 5 s.
+const ORPHAN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The programs, the user and the data of one server.
+pub(super) struct Server<'a> {
+    pub(super) programs: &'a Programs,
+    pub(super) account: Option<&'a Account>,
+    pub(super) pgdata: &'a Path,
+}
+
+impl Server<'_> {
+    /// Makes the data directory where there is none. It appears under its name
+    /// only when complete, so an interrupted start leaves nothing half made.
+    pub(super) async fn initialise_once(&self) -> Result<()> {
+        if self.pgdata.join("PG_VERSION").exists() {
+            return self.check_version();
+        }
+        info!("making a private PostgreSQL {} cluster", self.programs.major_version);
+        let fresh = self.pgdata.with_extension("new");
+        if fresh.exists() {
+            fs::remove_dir_all(&fresh)
+                .map_err(Error::io(format!("remove {}", fresh.display())))?;
+        }
+        let action = || format!("make {}", fresh.display());
+        fs::create_dir(&fresh).map_err(Error::io(action()))?;
+        fs::set_permissions(&fresh, fs::Permissions::from_mode(0o700))
+            .map_err(Error::io(action()))?;
+        if let Some(account) = self.account {
+            account.own(&fresh)?;
+        }
+        let command = InitDbBuilder::new()
+            .program_dir(&self.programs.dir)
+            .pgdata(&fresh)
+            .encoding("UTF8")
+            .locale("C")
+            .username(SUPERUSER)
+            // The socket's folder is the lock: nobody else can reach it.
+            .auth_local("trust")
+            .auth_host("reject")
+            .data_checksums()
+            .no_instructions()
+            .build();
+        programs::run(command, self.account, &fresh)
+            .await
+            .map_err(|problem| Error::Cluster { problem })?;
+        self.include_settings(&fresh)?;
+        fs::rename(&fresh, self.pgdata)
+            .map_err(Error::io(format!("rename {} to cluster", fresh.display())))
+    }
+
+    fn check_version(&self) -> Result<()> {
+        let file = self.pgdata.join("PG_VERSION");
+        let made_by = fs::read_to_string(&file)
+            .map_err(Error::io(format!("read {}", file.display())))?;
+        if made_by.trim() == self.programs.major_version.to_string() {
+            return Ok(());
+        }
+        Err(Error::Cluster {
+            problem: format!(
+                "{} was made by PostgreSQL {}, and {} is PostgreSQL {}; name the other one with \
+                 --pg-config, or choose another --data-dir",
+                self.pgdata.display(),
+                made_by.trim(),
+                self.programs.dir.display(),
+                self.programs.major_version
+            ),
+        })
+    }
+
+    fn include_settings(&self, fresh: &Path) -> Result<()> {
+        let file = fresh.join("postgresql.conf");
+        let action = || format!("write {}", file.display());
+        let mut text = fs::read_to_string(&file).map_err(Error::io(action()))?;
+        text.push_str(&format!("\ninclude_if_exists = '{SETTINGS_FILE}'\n"));
+        fs::write(&file, text).map_err(Error::io(action()))
+    }
+
+    /// Writes the settings the next start reads.
+    pub(super) fn write_settings(&self, text: &str) -> Result<()> {
+        let file = self.pgdata.join(SETTINGS_FILE);
+        fs::write(&file, text).map_err(Error::io(format!("write {}", file.display())))?;
+        match self.account {
+            Some(account) => account.own(&file),
+            None => Ok(()),
+        }
+    }
+
+    /// Starts; returns when connections are taken.
+    pub(super) async fn start(&self) -> Result<()> {
+        self.clear_remains().await;
+        let log_file = self.pgdata.join(LOG_FILE);
+        let command = PgCtlBuilder::new()
+            .program_dir(&self.programs.dir)
+            .mode(Mode::Start)
+            .pgdata(self.pgdata)
+            .log(&log_file)
+            .timeout(START_PATIENCE_S)
+            .wait()
+            .silent()
+            .build();
+        let started = programs::run(command, self.account, self.pgdata).await;
+        started.map(|_| ()).map_err(|problem| Error::Cluster {
+            problem: format!(
+                "{problem}\nthe end of {}:\n{}",
+                log_file.display(),
+                last_lines(&log_file, 12)
+            ),
+        })
+    }
+
+    /// A server that was killed leaves its file and, for a moment, processes.
+    /// PostgreSQL would take a foreign process that got the same id for a
+    /// running server and refuse to start.
+    async fn clear_remains(&self) {
+        if Postmaster::find(self.pgdata).is_some() {
+            return;
+        }
+        let started = Instant::now();
+        loop {
+            let orphans = processes_of(self.pgdata);
+            if orphans.is_empty() {
+                break;
+            }
+            if started.elapsed() > ORPHAN_PATIENCE {
+                signal_all(&orphans, Signal::SIGKILL);
+            }
+            if started.elapsed() > ORPHAN_PATIENCE * 2 {
+                return;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        let stale = self.pgdata.join(PID_FILE);
+        if Path::new("/proc/self/cwd").exists() && fs::remove_file(&stale).is_ok() {
+            debug!("removed {} of a server that was killed", stale.display());
+        }
+    }
+
+    /// Stops; returns when the server is gone.
+    pub(super) async fn stop(&self, mode: StopMode) -> Result<()> {
+        let mode = match mode {
+            StopMode::Smart => ShutdownMode::Smart,
+            StopMode::Fast => ShutdownMode::Fast,
+            StopMode::Immediate => ShutdownMode::Immediate,
+        };
+        let command = PgCtlBuilder::new()
+            .program_dir(&self.programs.dir)
+            .mode(Mode::Stop)
+            .pgdata(self.pgdata)
+            .shutdown_mode(mode)
+            .timeout(STOP_PATIENCE_S)
+            .wait()
+            .silent()
+            .build();
+        let stopped = programs::run(command, self.account, self.pgdata).await;
+        stopped.map(|_| ()).map_err(|problem| Error::Cluster { problem })
+    }
+
+    /// Kills the first process, then every other, until none is left.
+    pub(super) async fn kill9(&self) -> Result<()> {
+        if let Some(postmaster) = Postmaster::find(self.pgdata) {
+            // First, so that it cannot start another process for one that died.
+            postmaster.signal(Signal::SIGKILL);
+        }
+        let started = Instant::now();
+        while Postmaster::find(self.pgdata).is_some() || !processes_of(self.pgdata).is_empty() {
+            signal_all(&processes_of(self.pgdata), Signal::SIGKILL);
+            if started.elapsed() > ORPHAN_PATIENCE {
+                return Err(Error::Cluster {
+                    problem: format!("processes of {} do not die", self.pgdata.display()),
+                });
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+}
+
+fn signal_all(pids: &[i32], signal: Signal) {
+    for pid in pids {
+        // One that is gone already is what we want.
+        let _ = kill(Pid::from_raw(*pid), signal);
+    }
+}
+
+fn last_lines(file: &Path, count: usize) -> String {
+    let text = fs::read(file).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
+}

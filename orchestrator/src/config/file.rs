@@ -1,0 +1,164 @@
+//! The file as typed, and the checks that turn it into a [`Config`].
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    net::SocketAddr,
+    time::Duration,
+};
+
+use serde::Deserialize;
+
+use super::{
+    Config, DEFAULT_BATCH_SIZE, DEFAULT_LISTEN, Delivery, LogFormat, Subscription, Video,
+    demo_videos,
+};
+
+/// The most connections a configuration may ask for: a guard against a typing
+/// error, not a limit anybody needs.
+const MOST_CONNECTIONS: usize = 1000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[derive(Default)]
+pub(super) struct File {
+    database: DatabaseTable,
+    web: WebTable,
+    delivery: DeliveryTable,
+    log: LogTable,
+    aggregators: Vec<SubscriptionTable>,
+    services: Vec<SubscriptionTable>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct DatabaseTable {
+    url: Option<String>,
+    pool_size: Option<usize>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct WebTable {
+    listen: Option<SocketAddr>,
+    videos: Option<Vec<Video>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct DeliveryTable {
+    wait_timeout_ms: Option<u64>,
+    retry_min_ms: Option<u64>,
+    retry_max_ms: Option<u64>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct LogTable {
+    format: Option<LogFormat>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SubscriptionTable {
+    subscriber_id: String,
+    category: String,
+    handlers: BTreeMap<String, String>,
+    init: Option<String>,
+    batch_size: Option<i64>,
+}
+
+type Checked<T> = Result<T, String>;
+
+impl File {
+    pub(super) fn check(self) -> Checked<Config> {
+        let mut names = HashSet::new();
+        let mut subscriptions = Vec::new();
+        for table in self.aggregators.into_iter().chain(self.services) {
+            let subscription = table.check()?;
+            if !names.insert(subscription.subscriber_id.clone()) {
+                return Err(format!(
+                    "subscriber_id {:?} is used twice; each position needs a name of its own",
+                    subscription.subscriber_id
+                ));
+            }
+            subscriptions.push(subscription);
+        }
+        let pool_size = self.database.pool_size.unwrap_or(4);
+        if !(1..=MOST_CONNECTIONS).contains(&pool_size) {
+            return Err(format!(
+                "[database] pool_size is {pool_size}; it must be 1 to {MOST_CONNECTIONS}"
+            ));
+        }
+        Ok(Config {
+            url: self.database.url,
+            pool_size,
+            listen: self.web.listen.unwrap_or(DEFAULT_LISTEN),
+            listen_is_chosen: self.web.listen.is_some(),
+            videos: self.web.videos.unwrap_or_else(demo_videos),
+            delivery: self.delivery.check()?,
+            log_format: self.log.format,
+            subscriptions,
+        })
+    }
+}
+
+impl DeliveryTable {
+    fn check(self) -> Checked<Delivery> {
+        let default = Delivery::default();
+        let time = |name: &str, given: Option<u64>, default: Duration| match given {
+            Some(0) => Err(format!("[delivery] {name} is 0; it must be at least 1 ms")),
+            Some(ms) if ms > 86_400_000 => {
+                Err(format!("[delivery] {name} is {ms}; it must be at most a day"))
+            }
+            Some(ms) => Ok(Duration::from_millis(ms)),
+            None => Ok(default),
+        };
+        let delivery = Delivery {
+            wait_timeout: time("wait_timeout_ms", self.wait_timeout_ms, default.wait_timeout)?,
+            retry_min: time("retry_min_ms", self.retry_min_ms, default.retry_min)?,
+            retry_max: time("retry_max_ms", self.retry_max_ms, default.retry_max)?,
+        };
+        if delivery.retry_min > delivery.retry_max {
+            return Err("[delivery] retry_min_ms is above retry_max_ms".to_owned());
+        }
+        Ok(delivery)
+    }
+}
+
+impl SubscriptionTable {
+    fn check(self) -> Checked<Subscription> {
+        let id = self.subscriber_id;
+        if id.is_empty() {
+            return Err("a subscriber_id is empty; its position is kept under it".to_owned());
+        }
+        if self.category.is_empty() || self.category.contains('-') {
+            return Err(format!(
+                "subscriber {id:?}: category {:?} must not be empty or hold a '-' \
+                 (what follows a '-' is a stream's id)",
+                self.category
+            ));
+        }
+        if self.handlers.is_empty() {
+            return Err(format!(
+                "subscriber {id:?}: handlers is empty; name a function for a message type, \
+                 or for \"$any\""
+            ));
+        }
+        if let Some(kind) = self.handlers.iter().find(|(k, v)| k.is_empty() || v.is_empty()) {
+            return Err(format!("subscriber {id:?}: the handler {kind:?} has an empty name"));
+        }
+        let batch_size = self.batch_size.unwrap_or(DEFAULT_BATCH_SIZE);
+        if batch_size < 1 {
+            return Err(format!(
+                "subscriber {id:?}: batch_size is {batch_size}; it must be at least 1"
+            ));
+        }
+        Ok(Subscription {
+            subscriber_id: id,
+            category: self.category,
+            handlers: self.handlers,
+            init: self.init,
+            batch_size,
+        })
+    }
+}

@@ -1,0 +1,151 @@
+//! What `run` and `up` have in common: the waiter, a loop per subscription,
+//! the web server, and their orderly end.
+
+use std::time::Duration;
+
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    task::{JoinError, JoinSet},
+};
+use tokio_postgres::error::SqlState;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::{
+    config::Config,
+    connection::Target,
+    database::Database,
+    delivery::Delivery,
+    error::{Error, Result},
+    retry::Retry,
+    waiter::Waiter,
+    web,
+};
+
+/// Connections of the web server, apart from the subscriptions' so that a
+/// long tick does not keep a page waiting.
+const WEB_CONNECTIONS: usize = 4;
+
+/// How long open web connections may take to end: 3 s.
+const WEB_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Binds the web server's address before anything is started, so that a clash
+/// is known at once.
+///
+/// # Errors
+/// [`Error::Io`] naming the address.
+pub async fn bind(config: &Config) -> Result<TcpListener> {
+    let wanted = config.listen;
+    match TcpListener::bind(wanted).await {
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && !config.listen_is_chosen => {
+            warn!("{wanted} is taken; using another port (choose one with --listen)");
+            let mut any_port = wanted;
+            any_port.set_port(0);
+            let action = format!("listen on {any_port}");
+            TcpListener::bind(any_port).await.map_err(Error::io(action))
+        }
+        bound => bound.map_err(Error::io(format!(
+            "listen on {wanted} for the home page; choose another address with --listen"
+        ))),
+    }
+}
+
+/// Delivers and serves until `shutdown`; then finishes the running ticks and
+/// returns. Waits for the database as long as it takes, at boot too.
+///
+/// # Errors
+/// [`Error::Config`] where a pool refuses its settings. Failures later on are
+/// logged and tried again.
+pub async fn run(
+    config: &Config,
+    target: &Target,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> Result<()> {
+    let database = Database::open(target, config.pool_size)?;
+    let web_database = Database::open(target, WEB_CONNECTIONS)?;
+    let (wake, woken) = watch::channel(0);
+    let (progress, progressed) = watch::channel(0);
+    let mut tasks = JoinSet::new();
+
+    let page = web::Site::new(web_database, config.videos.clone(), shutdown.clone());
+    tasks.spawn(page.clone().follow(progressed));
+    let mut server = tokio::spawn(web::serve(listener, page, shutdown.clone()));
+
+    if config.subscriptions.is_empty() {
+        warn!("no [[aggregators]] and no [[services]] are configured: nothing will be delivered");
+    }
+    wait_for_store(&database, config, &shutdown).await;
+    for subscription in &config.subscriptions {
+        let delivery = Delivery {
+            database: database.clone(),
+            subscription: subscription.clone(),
+            pace: config.delivery,
+            wake: woken.clone(),
+            progress: progress.clone(),
+            shutdown: shutdown.clone(),
+        };
+        tasks.spawn(delivery.run());
+    }
+    let pace = config.delivery;
+    tasks.spawn(Waiter { database, pace, wake, shutdown: shutdown.clone() }.run());
+
+    // A task ends before shutdown only by a bug; end all rather than limp on.
+    let ended_early = tokio::select! {
+        () = shutdown.cancelled() => None,
+        Some(ended) = tasks.join_next() => Some(ended),
+        ended = &mut server => Some(ended),
+    };
+    shutdown.cancel();
+    while let Some(ended) = tasks.join_next().await {
+        report(ended);
+    }
+    if !server.is_finished() && tokio::time::timeout(WEB_PATIENCE, &mut server).await.is_err() {
+        server.abort();
+    }
+    match ended_early {
+        Some(ended) => {
+            report(ended);
+            Err(Error::Io {
+                action: "go on: a part of the orchestrator ended by itself".to_owned(),
+                cause: std::io::Error::other("see the log above"),
+            })
+        }
+        None => {
+            info!("stopped");
+            Ok(())
+        }
+    }
+}
+
+/// Makes the store's tables as soon as the database answers. A role that may
+/// not make them goes on: somebody else has, or the subscriptions will say.
+async fn wait_for_store(database: &Database, config: &Config, shutdown: &CancellationToken) {
+    let mut retry = Retry::new(&config.delivery);
+    loop {
+        let created = tokio::select! {
+            created = database.create_store() => created,
+            () = shutdown.cancelled() => return,
+        };
+        let Err(error) = created else { return };
+        if !error.is_connection_loss() {
+            if error.sql_state() != Some(&SqlState::INSUFFICIENT_PRIVILEGE) {
+                warn!("{error}");
+            }
+            return;
+        }
+        let pause = retry.next_pause();
+        warn!(pause_ms = pause.as_millis() as u64, "waiting for the database: {error}");
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = shutdown.cancelled() => return,
+        }
+    }
+}
+
+fn report(ended: std::result::Result<(), JoinError>) {
+    if let Err(error) = ended {
+        error!("a task of the orchestrator failed: {error}");
+    }
+}

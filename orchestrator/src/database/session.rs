@@ -1,0 +1,204 @@
+//! Connections of their own: the waiter's, a loader's, and the one that
+//! prepares a private cluster.
+
+use std::time::Duration;
+
+use tokio_postgres::{CancelToken, Client, Statement, types::Json};
+use tokio_postgres_rustls::MakeRustlsConnect;
+use tracing::debug;
+
+use super::{NewMessage, WRITE_MESSAGE};
+use crate::{
+    connection::Target,
+    error::{Error, Result},
+};
+
+/// How much longer than asked the server may take to answer a wait before the
+/// connection counts as dead: 15 s.
+const ANSWER_GRACE: Duration = Duration::from_secs(15);
+
+/// One connection outside the pool. Closing is dropping it.
+pub struct Session {
+    client: Client,
+    tls: MakeRustlsConnect,
+}
+
+/// A message of a transaction that the server refused.
+#[derive(Debug)]
+pub struct Refused {
+    /// Which of the messages, from 0; `None` where the transaction itself failed.
+    pub index: Option<usize>,
+    /// Why.
+    pub error: Error,
+}
+
+impl Session {
+    /// Connects.
+    ///
+    /// # Errors
+    /// [`Error::Connect`].
+    pub async fn connect(target: &Target) -> Result<Self> {
+        let connected = target.config.connect(target.tls.clone()).await;
+        let (client, connection) = connected.map_err(|error| Error::Connect {
+            target: target.label.clone(),
+            problem: crate::error::describe(&error),
+        })?;
+        tokio::spawn(async move {
+            // The client's own calls report the failure to whoever waits for them.
+            if let Err(error) = connection.await {
+                debug!("connection ended: {}", crate::error::describe(&error));
+            }
+        });
+        Ok(Self { client, tls: target.tls.clone() })
+    }
+
+    /// Waits in the server until a position above `after` was drawn, at most
+    /// `timeout`; returns the last drawn position. The message at that position
+    /// may still be uncommitted.
+    ///
+    /// # Errors
+    /// [`Error::Database`]; [`Error::Connect`] where the server gave no answer
+    /// long after the timeout.
+    pub async fn wait_for_messages(&self, after: i64, timeout: Duration) -> Result<i64> {
+        // A literal CALL: it must be the whole statement, outside a transaction.
+        const WAIT: &str = "CALL message_store.wait_for_messages($1, $2::text::interval)";
+        let action = "wait for messages";
+        let interval = format!("{} ms", timeout.as_millis());
+        let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&after, &interval];
+        let answer = self.client.query_one(WAIT, &parameters);
+        let row = tokio::time::timeout(timeout + ANSWER_GRACE, answer)
+            .await
+            .map_err(|_| Error::Connect {
+                target: "the waiting connection".to_owned(),
+                problem: "the server stopped answering".to_owned(),
+            })?
+            .map_err(Error::database(action))?;
+        let last: Option<i64> = row.try_get(0).map_err(Error::database(action))?;
+        Ok(last.unwrap_or(0))
+    }
+
+    /// Ends a running statement in the server, so that it does not wait on for
+    /// a client that left. Best effort.
+    pub async fn cancel(&self) {
+        let token: CancelToken = self.client.cancel_token();
+        if let Err(error) = token.cancel_query(self.tls.clone()).await {
+            debug!("cannot cancel the waiting statement: {}", crate::error::describe(&error));
+        }
+    }
+
+    /// Prepares the statement [`Session::write_transaction`] needs.
+    ///
+    /// # Errors
+    /// [`Error::Database`] where the store is missing.
+    pub async fn prepare_write(&self) -> Result<Statement> {
+        self.client
+            .prepare(WRITE_MESSAGE)
+            .await
+            .map_err(Error::database("prepare write_message; is the extension installed"))
+    }
+
+    /// Writes the messages in order, in one transaction, without waiting for
+    /// one answer before sending the next.
+    ///
+    /// # Errors
+    /// [`Refused`]: nothing of these messages is written. Only where the
+    /// connection was lost at the commit itself is that unknown.
+    pub async fn write_transaction(
+        &self,
+        write: &Statement,
+        messages: &[NewMessage],
+    ) -> std::result::Result<(), Refused> {
+        let refused = |action: &str, error| Refused {
+            index: None,
+            error: Error::database(action.to_owned())(error),
+        };
+        let begin = self.client.batch_execute("BEGIN");
+        begin.await.map_err(|error| refused("begin a transaction", error))?;
+        let writes = messages.iter().map(|message| write_with(&self.client, write, message));
+        let results = futures_util::future::join_all(writes).await;
+        // The first failure in order is the cause; the others follow from it.
+        let failed = results.into_iter().enumerate().find_map(|(i, r)| r.err().map(|e| (i, e)));
+        if let Some((index, error)) = failed {
+            if let Err(error) = self.client.batch_execute("ROLLBACK").await {
+                debug!("rollback: {}", crate::error::describe(&error));
+            }
+            let action = messages.get(index).map_or_else(String::new, |message| {
+                format!("write a {} to the stream {}", message.message_type, message.stream)
+            });
+            return Err(Refused { index: Some(index), error: Error::database(action)(error) });
+        }
+        let commit = self.client.batch_execute("COMMIT");
+        commit.await.map_err(|error| refused("commit", error))
+    }
+
+    /// True where the cluster has a database of this name; else creates it.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn ensure_database(&self, name: &str) -> Result<()> {
+        let action = || format!("create the database {name}");
+        let found = self
+            .client
+            .query_opt("SELECT 1 FROM pg_catalog.pg_database WHERE datname = $1", &[&name])
+            .await
+            .map_err(Error::database(action()))?;
+        if found.is_none() {
+            let quoted = name.replace('"', "\"\"");
+            self.client
+                .batch_execute(&format!("CREATE DATABASE \"{quoted}\""))
+                .await
+                .map_err(Error::database(action()))?;
+        }
+        Ok(())
+    }
+
+    /// Installs the extension where it is missing, brings an older one up to
+    /// the installed files, and makes the store's tables.
+    ///
+    /// # Errors
+    /// [`Error::Database`], among others where this PostgreSQL has no such
+    /// extension.
+    pub async fn ensure_store(&self) -> Result<()> {
+        const OUTDATED: &str = "SELECT 1 FROM pg_catalog.pg_available_extensions WHERE name = \
+                                'message_store' AND installed_version <> default_version";
+        let install = "install the extension message_store (is it in this PostgreSQL? \
+                       `make install PG_CONFIG=...` puts it there)";
+        let run = |sql: &'static str| self.client.batch_execute(sql);
+        run("CREATE EXTENSION IF NOT EXISTS message_store")
+            .await
+            .map_err(Error::database(install))?;
+        let update = "bring the extension message_store up to date";
+        let outdated =
+            self.client.query_opt(OUTDATED, &[]).await.map_err(Error::database(update))?;
+        if outdated.is_some() {
+            run("ALTER EXTENSION message_store UPDATE").await.map_err(Error::database(update))?;
+        }
+        run("SELECT message_store.create_store()")
+            .await
+            .map_err(Error::database("create the message store's tables"))
+    }
+}
+
+/// One `write_message` on any connection; returns the position in the stream.
+pub(super) async fn write_with(
+    client: &Client,
+    write: &Statement,
+    message: &NewMessage,
+) -> std::result::Result<i64, tokio_postgres::Error> {
+    let data = Json(&message.data);
+    let metadata = message.metadata.as_ref().map(Json);
+    let row = client
+        .query_one(
+            write,
+            &[
+                &message.id,
+                &message.stream,
+                &message.message_type,
+                &data,
+                &metadata,
+                &message.expected_version,
+            ],
+        )
+        .await?;
+    row.try_get(0)
+}

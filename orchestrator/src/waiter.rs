@@ -1,0 +1,80 @@
+//! The one connection that waits in the server, so that nobody else polls.
+
+use std::time::Duration;
+
+use tokio::{sync::watch, time::sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::{
+    config::Delivery as Pace,
+    database::Database,
+    error::Result,
+    retry::Retry,
+};
+
+/// The least time between two wake-ups. A flood of writes wakes the loops
+/// 500 times a second, not once a message; a message waits no longer than this.
+const WAKE_INTERVAL: Duration = Duration::from_millis(2);
+
+/// Waits for messages and tells everybody who watches.
+pub struct Waiter {
+    /// Where to wait.
+    pub database: Database,
+    /// How long one wait takes, and how patiently to reconnect.
+    pub pace: Pace,
+    /// Gets the last drawn position each time it rises, and after each
+    /// reconnect, whatever it is.
+    pub wake: watch::Sender<i64>,
+    /// Ends the waiting at once.
+    pub shutdown: CancellationToken,
+}
+
+impl Waiter {
+    /// Waits until shutdown; reconnects with growing, jittered pauses.
+    pub async fn run(self) {
+        let mut retry = Retry::new(&self.pace);
+        loop {
+            let Err(error) = self.wait_on_one_connection(&mut retry).await else { return };
+            let pause = retry.next_pause();
+            let pause_ms = pause.as_millis() as u64;
+            if error.is_connection_loss() {
+                warn!(pause_ms, "no connection to {}: {error}", self.database.label());
+            } else {
+                warn!(pause_ms, "cannot wait for messages, will try again: {error}");
+            }
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = self.shutdown.cancelled() => return,
+            }
+        }
+    }
+
+    async fn wait_on_one_connection(&self, retry: &mut Retry) -> Result<()> {
+        let session = tokio::select! {
+            session = self.database.session() => session?,
+            () = self.shutdown.cancelled() => return Ok(()),
+        };
+        info!("connected to {}", self.database.label());
+        // From zero after each connect: what was drawn meanwhile is reported at
+        // once, and so is a store that was restored to lower positions.
+        let mut after = 0;
+        self.wake.send_modify(|_| {});
+        loop {
+            let last = tokio::select! {
+                last = session.wait_for_messages(after, self.pace.wait_timeout) => last?,
+                () = self.shutdown.cancelled() => {
+                    session.cancel().await;
+                    return Ok(());
+                }
+            };
+            retry.reset();
+            if last != after {
+                debug!(last, "woken");
+                self.wake.send_replace(last);
+                after = last;
+                sleep(WAKE_INTERVAL).await;
+            }
+        }
+    }
+}

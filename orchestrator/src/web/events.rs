@@ -1,0 +1,41 @@
+//! `GET /events`: the count, each time it changes, as server-sent events.
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::{
+    extract::State,
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use futures_util::{StreamExt, stream};
+use serde_json::json;
+use tokio_stream::wrappers::WatchStream;
+
+use super::{Site, home};
+use crate::database::HomePage;
+
+/// A comment line keeps proxies from closing a quiet connection: 15 s.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Sends the count at once, then whenever it changes, until the client leaves
+/// or the server stops. Watchers cost no query each: one look serves all.
+pub async fn stream(State(site): State<Site>) -> Response {
+    // Watched before it is read, so that no change falls in between.
+    let changes = WatchStream::from_changes(site.home_page.subscribe());
+    let now = match site.database.home_page().await {
+        Ok(page) => page,
+        Err(error) => return home::unavailable(&error),
+    };
+    let pages = stream::once(async move { now }).chain(changes);
+    let events = pages
+        .map(|page| Ok::<_, Infallible>(event(page)))
+        .take_until(site.shutdown.cancelled_owned());
+    Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
+}
+
+fn event(page: HomePage) -> Event {
+    let data = json!({ "videosWatched": page.videos_watched });
+    Event::default().event("home").data(data.to_string())
+}

@@ -1,0 +1,135 @@
+//! `POST /videos/{id}/viewings`: somebody watched a video.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Redirect, Response},
+};
+use serde::Deserialize;
+use serde_json::{json, value::to_raw_value};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::{Site, home};
+use crate::{
+    database::NewMessage,
+    error::{Error, Result},
+};
+
+/// How long a browser's answer waits for its own view to be counted, so that
+/// the page it is sent to shows it: 250 ms. After that the page comes anyway.
+const COUNT_PATIENCE: Duration = Duration::from_millis(250);
+
+/// The longest video id taken, in bytes.
+const LONGEST_ID: usize = 200;
+
+/// What a JSON request may hold; a browser's form holds nothing.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Viewing {
+    user_id: Option<String>,
+}
+
+/// Writes a `VideoViewed` to a stream of its own in the category `viewings`.
+/// Answers 201 with the position to who accepts JSON, else 303 to the page.
+pub async fn record(
+    State(site): State<Site>,
+    Path(video_id): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    // A page of another site must not watch videos for its visitors.
+    if header_is(&headers, "sec-fetch-site", "cross-site") {
+        return refuse(StatusCode::FORBIDDEN, "this form belongs to another site");
+    }
+    if video_id.is_empty() || video_id.len() > LONGEST_ID || video_id.contains(char::is_control) {
+        return refuse(StatusCode::BAD_REQUEST, "a video id is 1 to 200 bytes of plain text");
+    }
+    let is_json = header_is(&headers, header::CONTENT_TYPE.as_str(), "application/json");
+    let viewing = if is_json && !body.is_empty() {
+        match serde_json::from_slice::<Viewing>(&body) {
+            Ok(viewing) => viewing,
+            Err(_) => {
+                let text = "the body must be {\"userId\": null or a string}";
+                return refuse(StatusCode::BAD_REQUEST, text);
+            }
+        }
+    } else {
+        Viewing::default()
+    };
+
+    let mut counted = site.home_page.subscribe();
+    let message = match video_viewed(&video_id, viewing.user_id.as_deref()) {
+        Ok(message) => message,
+        Err(error) => return home::unavailable(&error),
+    };
+    let position = match site.database.write_message(&message).await {
+        Ok(position) => position,
+        Err(error) => return home::unavailable(&error),
+    };
+    if header_is(&headers, header::ACCEPT.as_str(), "application/json") {
+        let answer = json!({ "stream": message.stream, "position": position });
+        return (StatusCode::CREATED, Json(answer)).into_response();
+    }
+    // Timed out or not, the browser goes on to the page.
+    let _ = timeout(COUNT_PATIENCE, counted.changed()).await;
+    Redirect::to("/").into_response()
+}
+
+fn video_viewed(video_id: &str, user_id: Option<&str>) -> Result<NewMessage> {
+    let unwritable = |error: serde_json::Error| Error::Input {
+        origin: "viewing".to_owned(),
+        problem: error.to_string(),
+    };
+    let data = json!({ "userId": user_id, "videoId": video_id });
+    let metadata = json!({ "traceId": Uuid::new_v4(), "userId": user_id });
+    Ok(NewMessage {
+        id: Uuid::new_v4().to_string(),
+        stream: format!("viewings-{}", Uuid::new_v4()),
+        message_type: "VideoViewed".to_owned(),
+        data: to_raw_value(&data).map_err(unwritable)?,
+        metadata: Some(to_raw_value(&metadata).map_err(unwritable)?),
+        expected_version: None,
+    })
+}
+
+/// True where the header's value holds the word, parameters aside.
+fn header_is(headers: &HeaderMap, name: &str, word: &str) -> bool {
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.split([',', ';']).any(|part| part.trim() == word))
+}
+
+fn refuse(status: StatusCode, text: &str) -> Response {
+    (status, Json(json!({ "error": text }))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_viewing_is_the_chapters_message() -> Result<()> {
+        let message = video_viewed("streams", None)?;
+        assert_eq!(message.message_type, "VideoViewed");
+        assert!(message.stream.starts_with("viewings-"));
+        assert_eq!(message.data.get(), r#"{"userId":null,"videoId":"streams"}"#);
+        Ok(())
+    }
+
+    #[test]
+    fn a_browsers_accept_header_is_not_json() {
+        let mut headers = HeaderMap::new();
+        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        headers.insert(header::ACCEPT, header::HeaderValue::from_static(browser));
+        assert!(!header_is(&headers, "accept", "application/json"));
+        let client = header::HeaderValue::from_static("application/json, text/plain;q=0.5");
+        headers.insert(header::ACCEPT, client);
+        assert!(header_is(&headers, "accept", "application/json"));
+    }
+}

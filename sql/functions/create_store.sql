@@ -1,0 +1,8 @@
+CREATE FUNCTION message_store.create_store() RETURNS void
+LANGUAGE c VOLATILE
+SET search_path = pg_catalog, message_store, pg_temp
+SET client_min_messages = warning
+AS 'MODULE_PATHNAME', 'create_store';
+
+COMMENT ON FUNCTION message_store.create_store() IS
+  'Makes the tables, indexes and views of a message store, owned by the caller; leaves alone what is there. Call it once after CREATE EXTENSION.';

@@ -1,0 +1,6 @@
+CREATE FUNCTION message_store.ensure_home_page() RETURNS void
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'ensure_home_page';
+
+COMMENT ON FUNCTION message_store.ensure_home_page() IS
+  'Makes the home page''s row, {"lastViewProcessed": 0, "videosWatched": 0}, where it is missing.';

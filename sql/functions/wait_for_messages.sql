@@ -1,0 +1,10 @@
+CREATE PROCEDURE message_store.wait_for_messages(
+  IN after bigint,
+  IN timeout interval,
+  INOUT last bigint DEFAULT NULL
+)
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'wait_for_messages';
+
+COMMENT ON PROCEDURE message_store.wait_for_messages(bigint, interval, bigint) IS
+  'Waits in the server until a global position above after has been drawn, at most for timeout, and returns the last one drawn. Holds no snapshot while it waits, so it must be a statement of its own (25001). A position is drawn before it commits: tick until idle afterwards.';

@@ -1,0 +1,30 @@
+CREATE TABLE message_store.messages (
+  global_position bigserial NOT NULL,
+  position bigint NOT NULL,
+  time timestamp without time zone NOT NULL DEFAULT (now() AT TIME ZONE 'utc'),
+  stream_name text NOT NULL,
+  type text NOT NULL,
+  data jsonb,
+  metadata jsonb,
+  id uuid NOT NULL DEFAULT gen_random_uuid(),
+  CONSTRAINT messages_pkey PRIMARY KEY (global_position) NOT DEFERRABLE INITIALLY IMMEDIATE
+);
+
+COMMENT ON TABLE message_store.messages IS
+  'The log: every message once, in the stream it was written to. Written by write_message only.';
+COMMENT ON COLUMN message_store.messages.global_position IS
+  'Place in the whole log, from 1; rises, with gaps where writers rolled back.';
+COMMENT ON COLUMN message_store.messages.position IS
+  'Place in the stream: 0, 1, 2, ... without gaps.';
+COMMENT ON COLUMN message_store.messages.time IS 'UTC time of the transaction that wrote it.';
+COMMENT ON COLUMN message_store.messages.stream_name IS
+  'category-id; what stands before the first dash is the category.';
+COMMENT ON COLUMN message_store.messages.type IS 'What happened; chooses the handler.';
+COMMENT ON COLUMN message_store.messages.data IS 'The message itself.';
+COMMENT ON COLUMN message_store.messages.metadata IS
+  'About the message: causation, correlation, reply address.';
+COMMENT ON COLUMN message_store.messages.id IS 'Unique in the whole log.';
+
+-- No INSERT for anyone and nothing on the sequence: a row written past write_message holds no
+-- lock, and a reader would step over it before it commits.
+GRANT SELECT ON message_store.messages TO message_store;

@@ -1,0 +1,14 @@
+CREATE VIEW message_store.type_category_summary AS
+SELECT
+  type,
+  message_store.category(stream_name) AS category,
+  count(*) AS message_count,
+  round(count(*) * 100.0 / sum(count(*)) OVER (), 2) AS percent
+FROM message_store.messages
+GROUP BY 1, 2
+ORDER BY 1, 2;
+
+COMMENT ON VIEW message_store.type_category_summary IS
+  'Messages of each type in each category. Counts the whole log.';
+
+GRANT SELECT ON message_store.type_category_summary TO message_store;
