@@ -15,11 +15,11 @@
 //! is the proof; see `docs/decisions/0003-ordering.md`.
 
 use crate::error::Error;
-use crate::message::SCHEMA;
-use crate::pg::lock::{self, Tag};
+use crate::message::{self, SCHEMA};
+use crate::pg::lock::{self, Holding, Tag};
 use crate::pg::sequence::Sequence;
 use crate::pg::transaction;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// The protocol of the tags below, in the upper byte of the lock class. Writers and readers of
 /// one database must agree on it; a change of meaning needs a new number, and readers refuse to
@@ -43,6 +43,8 @@ struct Held {
 }
 
 thread_local! {
+    /// The highest value of the sequence that this session has seen.
+    static HIGHEST_SEEN: Cell<Option<i64>> = const { Cell::new(None) };
     static HELD: RefCell<Held> =
         const { RefCell::new(Held { transaction: 0, categories: Vec::new(), every_category: None }) };
 }
@@ -58,13 +60,14 @@ pub fn sequence() -> Result<Sequence, Error> {
 pub fn draw_position(category: &[u8]) -> Result<i64, Error> {
     let sequence = sequence()?;
     check_settings(sequence)?;
-    let announced = announce(sequence, category_hash(category));
+    let announced = announce(sequence, category_hash(category))?;
     let position = sequence.next_value();
     if position <= announced {
         return Err(Error::SequenceChanged(format!(
             "went backwards: it handed out {position} after {announced}"
         )));
     }
+    HIGHEST_SEEN.set(Some(position));
     Ok(position)
 }
 
@@ -95,7 +98,7 @@ fn check_settings(sequence: Sequence) -> Result<(), Error> {
 /// The lock is taken anew at every write, never remembered as held: ROLLBACK TO SAVEPOINT
 /// releases what was taken since. What is remembered is only the `low` of the first write, so
 /// that a transaction of many messages has one lock a category; an older `low` is never wrong.
-fn announce(sequence: Sequence, category: u32) -> i64 {
+fn announce(sequence: Sequence, category: u32) -> Result<i64, Error> {
     let transaction = transaction::local_id();
     HELD.with_borrow_mut(|held| {
         if held.transaction != transaction {
@@ -110,7 +113,7 @@ fn announce(sequence: Sequence, category: u32) -> i64 {
             (Some(known), _) => *known,
             (None, Some(low)) => (EVERY_CATEGORY, low),
             (None, None) => {
-                let low = sequence.last_value();
+                let low = checked_sample(sequence)?;
                 if held.categories.len() < CATEGORIES_PER_TRANSACTION {
                     held.categories.push((category, low));
                     (category, low)
@@ -121,8 +124,30 @@ fn announce(sequence: Sequence, category: u32) -> i64 {
             }
         };
         tag(hash, low).share_until_end();
-        low
+        Ok(low)
     })
+}
+
+/// Samples the sequence and makes sure that it was not set back behind messages that readers may
+/// have passed already.
+///
+/// Whoever has seen a higher value, or has not looked yet, compares with the log itself; a
+/// session that only ever saw the sequence rise need not.
+fn checked_sample(sequence: Sequence) -> Result<i64, Error> {
+    let seen = HIGHEST_SEEN.get();
+    let sample = sequence.last_value();
+    if seen.is_none_or(|seen| sample < seen) {
+        let highest = message::highest_global_position()?;
+        // Sampled again: the message was drawn before it could be found in the log.
+        let sample = sequence.last_value();
+        if sample < highest {
+            return Err(Error::SequenceChanged(format!(
+                "was set back to {sample}, behind message {highest}"
+            )));
+        }
+    }
+    HIGHEST_SEEN.set(Some(sample));
+    Ok(sample)
 }
 
 fn tag(category: u32, low: i64) -> Tag {
@@ -193,32 +218,52 @@ pub fn settled(scope: Scope<'_>, function: &'static str) -> Result<Horizon, Erro
         return Err(Error::OneSnapshot(function));
     }
     let sequence = sequence()?;
+    let drawn = sequence.last_value();
+    let lows = writers_in_flight(sequence, scope)?
+        .into_iter()
+        .map(|writer| writer.low);
+    Ok(Horizon {
+        position: lows.fold(drawn, i64::min),
+        drawn,
+    })
+}
+
+/// A transaction that has announced messages and not ended.
+pub struct Writer {
+    /// Its process id; 0 for a prepared transaction.
+    pub pid: i32,
+    /// Everything it writes lies above this position.
+    pub low: i64,
+}
+
+/// The transactions, but for our own, that may still bring messages within `scope`.
+pub fn writers_in_flight(sequence: Sequence, scope: Scope<'_>) -> Result<Vec<Writer>, Error> {
     let wanted = match scope {
         Scope::Category(category) => Some(category_hash(category)),
         Scope::All => None,
     };
-    let drawn = sequence.last_value();
     let known = PROTOCOL..=*NEWER_PROTOCOLS.end();
-    let tags = lock::held_by_others(|class| known.contains(&(class >> 8)));
-    if tags.is_empty() {
-        return Ok(Horizon {
-            position: drawn,
-            drawn,
-        });
+    let holdings = lock::held_by_others(|class| known.contains(&(class >> 8)));
+    if holdings.is_empty() {
+        return Ok(Vec::new());
     }
-    if tags
+    if holdings
         .iter()
-        .any(|tag| NEWER_PROTOCOLS.contains(&(tag.class >> 8)))
+        .any(|holding| NEWER_PROTOCOLS.contains(&(holding.tag.class >> 8)))
     {
         return Err(Error::NewerLibrary);
     }
     let later_sample = sequence.last_value();
-    let position = tags
-        .iter()
-        .filter(|tag| tag.low == EVERY_CATEGORY || wanted.is_none_or(|hash| tag.low == hash))
-        .map(|tag| low_of(tag, later_sample))
-        .fold(drawn, i64::min);
-    Ok(Horizon { position, drawn })
+    Ok(holdings
+        .into_iter()
+        .filter(|Holding { tag, .. }| {
+            tag.low == EVERY_CATEGORY || wanted.is_none_or(|hash| tag.low == hash)
+        })
+        .map(|Holding { tag, pid }| Writer {
+            pid,
+            low: low_of(&tag, later_sample),
+        })
+        .collect())
 }
 
 #[cfg(test)]

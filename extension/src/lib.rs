@@ -9,6 +9,7 @@
 mod consumer_group;
 mod error;
 mod horizon;
+mod horizon_blockers;
 mod message;
 mod parse;
 mod pg;
@@ -29,5 +30,6 @@ mod write;
 #[allow(non_snake_case)]
 #[::pgrx::pg_guard]
 pub extern "C-unwind" fn _PG_init() {
+    pg::backtrace::keep_out_of_errors();
     settings::define();
 }

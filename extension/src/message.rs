@@ -4,7 +4,7 @@
 use crate::error::Error;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::relation::{Index, Table};
-use crate::pg::scan::IndexScan;
+use crate::pg::scan::{IndexScan, Order};
 use crate::pg::text::Text;
 use pgrx::pg_sys;
 use std::ffi::CStr;
@@ -95,6 +95,18 @@ pub fn open_index(name: &'static CStr) -> Result<Index, Error> {
              is invalid."
                 .to_owned(),
         )
+    })
+}
+
+/// The highest global position in the log, of messages not yet committed too; 0 for none.
+pub fn highest_global_position() -> Result<i64, Error> {
+    let table = open_to_deliver()?;
+    let index = open_index(c"messages_pkey")?;
+    let mut scan = IndexScan::begin_dirty(&table, &index, &[], Order::Descending);
+    Ok(if scan.advance() {
+        scan.bigint(column::GLOBAL_POSITION)
+    } else {
+        0
     })
 }
 

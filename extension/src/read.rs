@@ -46,8 +46,7 @@ impl BatchSize {
 }
 
 /// The columns of type `message`, as Message DB's commands select them.
-const SELECT: &str = "
-    SELECT
+const COLUMNS: &str = "
       id::varchar,
       stream_name::varchar,
       type::varchar,
@@ -55,10 +54,7 @@ const SELECT: &str = "
       global_position::bigint,
       data::varchar,
       metadata::varchar,
-      time::timestamp
-    FROM
-      message_store.messages
-    WHERE";
+      time::timestamp";
 
 fn require_condition_allowed() -> Result<(), Error> {
     if settings::SQL_CONDITION.get() {
@@ -99,11 +95,19 @@ fn get_stream_messages(call: &Call<'_>) -> Result<Reply, Error> {
         );
         pgrx::notice!("condition ($4): {}", printed(condition));
     }
-    let batch_size = BatchSize::from_argument(batch_size)?;
     if let Some(condition) = condition {
         let command = format!(
-            "{SELECT} stream_name = $1 AND position >= $2 AND ({condition}) \
-             ORDER BY position ASC LIMIT $3"
+            "
+    SELECT {COLUMNS}
+    FROM
+      message_store.messages
+    WHERE
+      stream_name = $1 AND
+      position >= $2 AND
+      ({condition})
+    ORDER BY
+      position ASC
+    LIMIT $3"
         );
         let arguments = [
             (pg_sys::BuiltinOid::VARCHAROID, Some(name.datum())),
@@ -111,10 +115,11 @@ fn get_stream_messages(call: &Call<'_>) -> Result<Reply, Error> {
                 pg_sys::BuiltinOid::INT8OID,
                 Some(pg_sys::Datum::from(position)),
             ),
-            (pg_sys::BuiltinOid::INT8OID, limit_datum(batch_size)),
+            (pg_sys::BuiltinOid::INT8OID, limit(batch_size)),
         ];
         return with_condition(call, command, &arguments);
     }
+    let batch_size = BatchSize::from_argument(batch_size)?;
     let table = message::open_to_read()?;
     let index = stream::open_index()?;
     let snapshot = Fresh::take();
@@ -166,13 +171,15 @@ fn get_category_messages(call: &Call<'_>) -> Result<Reply, Error> {
     if let Some(group) = group {
         group.require_smallint_size()?;
     }
-    let batch_size = BatchSize::from_argument(batch_size)?;
     let Some(category) = category else {
+        BatchSize::from_argument(batch_size)?;
         return Ok(Rows::begin(call)?.finish());
     };
     let horizon =
         horizon::settled(Scope::Category(category.bytes()), "get_category_messages")?.position;
     if let Some(condition) = condition {
+        // The condition is the caller's SQL: it stands on a line of its own, so that a comment in
+        // it ends with it, and cannot reach what is not settled, whatever it says.
         let filter_correlation = correlation.map_or(
             "",
             |_| "AND message_store.category(metadata->>'correlationStreamName') = $4",
@@ -182,9 +189,19 @@ fn get_category_messages(call: &Call<'_>) -> Result<Reply, Error> {
             |_| "AND MOD(@message_store.hash_64(message_store.cardinal_id(stream_name)), $6) = $5",
         );
         let command = format!(
-            "{SELECT} message_store.category(stream_name) = $1 AND global_position >= $2 \
-             {filter_correlation} {filter_group} AND ({condition}) AND global_position <= $7 \
-             ORDER BY global_position ASC LIMIT $3"
+            "
+    SELECT {COLUMNS}
+    FROM
+      (SELECT * FROM message_store.messages WHERE global_position <= $7) AS messages
+    WHERE
+      message_store.category(stream_name) = $1 AND
+      global_position >= $2
+      {filter_correlation}
+      {filter_group} AND
+      ({condition})
+    ORDER BY
+      global_position ASC
+    LIMIT $3"
         );
         let smallint = group_size.map(|size| pg_sys::Datum::from(size as i16));
         let arguments = [
@@ -193,7 +210,7 @@ fn get_category_messages(call: &Call<'_>) -> Result<Reply, Error> {
                 pg_sys::BuiltinOid::INT8OID,
                 Some(pg_sys::Datum::from(position)),
             ),
-            (pg_sys::BuiltinOid::INT8OID, limit_datum(batch_size)),
+            (pg_sys::BuiltinOid::INT8OID, limit(batch_size)),
             (
                 pg_sys::BuiltinOid::VARCHAROID,
                 correlation.map(|name| name.datum()),
@@ -207,6 +224,7 @@ fn get_category_messages(call: &Call<'_>) -> Result<Reply, Error> {
         ];
         return with_condition(call, command, &arguments);
     }
+    let batch_size = BatchSize::from_argument(batch_size)?;
     let table = message::open_to_read()?;
     let index = message::open_index(c"messages_category")?;
     let snapshot = Fresh::take();
@@ -290,11 +308,10 @@ fn return_rows(
     Ok(rows.finish())
 }
 
-fn limit_datum(batch_size: BatchSize) -> Option<pg_sys::Datum> {
-    let limit = batch_size.0?;
-    Some(pg_sys::Datum::from(
-        i64::try_from(limit).unwrap_or(i64::MAX),
-    ))
+/// The batch size as a LIMIT clause takes it, which checks it itself: NULL for no limit.
+fn limit(batch_size: Option<i64>) -> Option<pg_sys::Datum> {
+    let batch_size = batch_size.unwrap_or(BatchSize::DEFAULT);
+    (batch_size != BatchSize::UNLIMITED).then(|| pg_sys::Datum::from(batch_size))
 }
 
 /// Runs a command that contains the caller's own SQL, with the caller's own rights.

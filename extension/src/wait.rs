@@ -38,7 +38,7 @@ fn wait_for_messages(call: &Call<'_>) -> Result<Reply, Error> {
     let sequence = horizon::sequence()?;
     let started = Instant::now();
     let timeout = Duration::from_millis(timeout_ms.unsigned_abs());
-    if !snapshot::release_for_wait() {
+    if !call.may_end_transactions() || !snapshot::release_for_wait() {
         return Err(Error::WaitInTransaction);
     }
     let mut pause_ms = SHORTEST_PAUSE_MS;

@@ -23,6 +23,8 @@ mod raw {
             by_value: bool,
             length: c_int,
         ) -> bool;
+        pub fn CopyErrorData() -> *mut pg_sys::ErrorData;
+        pub fn ThrowErrorData(error: *mut pg_sys::ErrorData);
         pub fn errcontext_msg(format: *const c_char, ...) -> c_int;
     }
 }
@@ -98,6 +100,25 @@ pub unsafe fn errcontext_msg(line: &CStr) {
     unsafe {
         pg_guard_ffi_boundary(|| raw::errcontext_msg(c"%s".as_ptr(), line.as_ptr()));
     }
+}
+
+/// utils/elog.h, unguarded: a copy of the report that is being completed.
+///
+/// # Safety
+/// Only from an error context callback, outside the error memory context.
+pub unsafe fn copy_error_data() -> *mut pg_sys::ErrorData {
+    // SAFETY: the caller's.
+    unsafe { raw::CopyErrorData() }
+}
+
+/// utils/elog.h, unguarded: raises this error and does not return.
+///
+/// # Safety
+/// No frame between here and PostgreSQL may have anything left to drop.
+pub unsafe fn throw_error_data(error: *mut pg_sys::ErrorData) -> ! {
+    // SAFETY: the caller's.
+    unsafe { raw::ThrowErrorData(error) };
+    unreachable!("an error report does not return")
 }
 
 /// executor/tuptable.h.

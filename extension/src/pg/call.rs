@@ -96,6 +96,17 @@ impl<'a> Call<'a> {
         })
     }
 
+    /// Whether this procedure was called by a statement of its own outside a transaction block.
+    pub fn may_end_transactions(&self) -> bool {
+        // SAFETY: a CALL puts a CallContext into the live frame; functions have none.
+        unsafe {
+            let context = (*self.fcinfo).context;
+            !context.is_null()
+                && (*context).type_ == pg_sys::NodeTag::T_CallContext
+                && !(*context.cast::<pg_sys::CallContext>()).atomic
+        }
+    }
+
     /// Finishes the call: the reply's datum, or the error raised as PostgreSQL's own.
     pub fn finish(self, reply: Result<Reply, Error>) -> pg_sys::Datum {
         match reply {
@@ -126,14 +137,18 @@ macro_rules! sql_functions {
             }
 
             #[unsafe(export_name = stringify!($name))]
-            #[::pgrx::pg_guard]
             extern "C-unwind" fn entry(
                 fcinfo: ::pgrx::pg_sys::FunctionCallInfo,
             ) -> ::pgrx::pg_sys::Datum {
-                // SAFETY: PostgreSQL calls a V1 function with its live frame and waits for it.
-                let call = unsafe { $crate::pg::call::Call::new(fcinfo) };
-                let reply = $path(&call);
-                call.finish(reply)
+                // SAFETY: PostgreSQL calls a V1 function with its live frame and waits for it;
+                // nothing else happens in this frame.
+                unsafe {
+                    $crate::pg::guard::run(|| {
+                        let call = $crate::pg::call::Call::new(fcinfo);
+                        let reply = $path(&call);
+                        call.finish(reply)
+                    })
+                }
             }
         };)+
     };

@@ -48,17 +48,20 @@ impl Tag {
     /// Takes the tag exclusively and returns at once: `None` where somebody else has it.
     pub fn try_exclusive(self) -> Option<Exclusive> {
         let dont_wait = true;
-        self.exclusive_or(dont_wait)
+        // Lazily: an `Exclusive` that is made and dropped gives back a lock that is not ours.
+        self.acquire_exclusive(dont_wait).then(|| Exclusive(self))
     }
 
     /// Takes the tag exclusively, waiting in line for it.
     pub fn exclusive(self) -> Exclusive {
         let dont_wait = false;
         // A wait either ends with the lock or raises an error.
-        self.exclusive_or(dont_wait).unwrap_or(Exclusive(self))
+        self.acquire_exclusive(dont_wait);
+        Exclusive(self)
     }
 
-    fn exclusive_or(self, dont_wait: bool) -> Option<Exclusive> {
+    /// Whether the lock is ours now.
+    fn acquire_exclusive(self, dont_wait: bool) -> bool {
         let session_lock = false;
         // SAFETY: as in `share_until_end`.
         let result = unsafe {
@@ -69,7 +72,7 @@ impl Tag {
                 dont_wait,
             )
         };
-        (result != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL).then_some(Exclusive(self))
+        result != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
     }
 }
 
@@ -93,10 +96,18 @@ impl Drop for Exclusive {
     }
 }
 
+/// A tag and who holds it.
+pub struct Holding {
+    /// What is held.
+    pub tag: Tag,
+    /// The holder's process id; 0 for a prepared transaction.
+    pub pid: i32,
+}
+
 /// Every tag of this database's advisory type that another session, or a prepared transaction,
 /// holds at this moment and whose class satisfies `wanted`.
-pub fn held_by_others(wanted: impl Fn(u16) -> bool) -> Vec<Tag> {
-    let mut tags = Vec::new();
+pub fn held_by_others(wanted: impl Fn(u16) -> bool) -> Vec<Holding> {
+    let mut holdings = Vec::new();
     // SAFETY: GetLockStatusData copies the lock table into palloc'd arrays of `nelements`.
     unsafe {
         let data = pg_sys::GetLockStatusData();
@@ -114,17 +125,21 @@ pub fn held_by_others(wanted: impl Fn(u16) -> bool) -> Vec<Tag> {
                 && instance.pid != pg_sys::MyProcPid
                 && wanted(tag.locktag_field4)
             {
-                tags.push(Tag {
+                let tag = Tag {
                     high: tag.locktag_field2,
                     low: tag.locktag_field3,
                     class: tag.locktag_field4,
+                };
+                holdings.push(Holding {
+                    tag,
+                    pid: instance.pid,
                 });
             }
         }
         pg_sys::pfree((*data).locks.cast());
         pg_sys::pfree(data.cast());
     }
-    tags
+    holdings
 }
 
 /// Takes PostgreSQL's own advisory lock `key` exclusively until the end of the transaction, as

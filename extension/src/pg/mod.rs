@@ -5,9 +5,11 @@
 //! are dropped, except while an error unwinds: then the transaction's abort releases it, and
 //! touching half-torn state would be worse than leaving it.
 
+pub mod backtrace;
 mod bindings;
 pub mod call;
 pub mod error_context;
+pub mod guard;
 pub mod identity;
 pub mod insert;
 pub mod jsonb;
