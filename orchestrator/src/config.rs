@@ -43,7 +43,7 @@ pub struct Delivery {
     pub wait_timeout: Duration,
     /// The first pause after a failure. Default 100 ms.
     pub retry_min: Duration,
-    /// The longest pause after a failure, before jitter. Default 10 s.
+    /// The longest pause after a failure. Default 5 s.
     pub retry_max: Duration,
 }
 
@@ -134,7 +134,7 @@ impl Default for Delivery {
         Self {
             wait_timeout: Duration::from_secs(20),
             retry_min: Duration::from_millis(100),
-            retry_max: Duration::from_secs(10),
+            retry_max: Duration::from_secs(5),
         }
     }
 }
@@ -155,7 +155,10 @@ fn demo_videos() -> Vec<Video> {
         ("projections", "Projecting data into useful shapes"),
         ("idempotence", "Say it twice, count it once"),
     ]
-    .map(|(id, title)| Video { id: id.to_owned(), title: title.to_owned() })
+    .map(|(id, title)| Video {
+        id: id.to_owned(),
+        title: title.to_owned(),
+    })
     .to_vec()
 }
 
@@ -189,7 +192,11 @@ mod tests {
     fn two_subscribers_of_one_name_are_refused() {
         let one = "[[aggregators]]\nsubscriber_id='a'\ncategory='c'\nhandlers={X='f'}\n";
         let text = format!("{one}{}", one.replace("aggregators", "services"));
-        assert!(problem(&text).contains("subscriber_id \"a\" is used twice"), "{}", problem(&text));
+        assert!(
+            problem(&text).contains("subscriber_id \"a\" is used twice"),
+            "{}",
+            problem(&text)
+        );
     }
 
     #[test]

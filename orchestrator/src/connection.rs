@@ -3,18 +3,16 @@
 //! The driver knows `sslmode` disable, prefer and require only, so the libpq
 //! words are taken out of the address here and turned into a TLS set-up.
 
-use std::{fs, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
+use std::{path::PathBuf, str::FromStr, time::Duration};
 
-use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
-};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::{Error, Result};
+
+mod tls;
+
+use tls::Protection;
 
 /// A checked address of a database.
 #[derive(Clone)]
@@ -25,19 +23,6 @@ pub struct Target {
     pub tls: MakeRustlsConnect,
     /// Host and database for people; holds no password.
     pub label: String,
-}
-
-/// How much of libpq's `sslmode` is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Protection {
-    /// Plain text.
-    Disable,
-    /// TLS where the server has it, not verified.
-    Prefer,
-    /// TLS, not verified: safe from listeners, not from impostors.
-    Require,
-    /// TLS, with the certificate and the host name verified.
-    VerifyFull,
 }
 
 impl Target {
@@ -53,7 +38,10 @@ impl Target {
     /// # Errors
     /// [`Error::Config`] where the address or a certificate cannot be read.
     pub fn parse(url: &str, origin: &str) -> Result<Self> {
-        let fail = |problem: String| Error::Config { origin: origin.to_owned(), problem };
+        let fail = |problem: String| Error::Config {
+            origin: origin.to_owned(),
+            problem,
+        };
         let (address, taken) = take_tls_words(url);
         let mut config = tokio_postgres::Config::from_str(&address)
             .map_err(|error| fail(crate::error::chain(&error)))?;
@@ -82,7 +70,7 @@ impl Target {
         config.keepalives_interval(Duration::from_secs(10));
         config.keepalives_retries(3);
 
-        let tls = tls_connector(protection, taken.sslrootcert).map_err(fail)?;
+        let tls = tls::connector(protection, taken.sslrootcert).map_err(fail)?;
         let label = label(&config);
         Ok(Self { config, tls, label })
     }
@@ -92,31 +80,15 @@ impl Target {
     /// # Errors
     /// [`Error::Config`] where the TLS library refuses its own defaults.
     pub fn plain(mut config: tokio_postgres::Config) -> Result<Self> {
-        config.ssl_mode(SslMode::Disable).application_name("orchestrator");
-        let tls = tls_connector(Protection::Disable, None)
-            .map_err(|problem| Error::Config { origin: "TLS".to_owned(), problem })?;
+        config
+            .ssl_mode(SslMode::Disable)
+            .application_name("orchestrator");
+        let tls = tls::connector(Protection::Disable, None).map_err(|problem| Error::Config {
+            origin: "TLS".to_owned(),
+            problem,
+        })?;
         let label = label(&config);
         Ok(Self { config, tls, label })
-    }
-}
-
-impl Protection {
-    fn from_word(word: &str) -> Option<Self> {
-        match word {
-            "disable" => Some(Self::Disable),
-            "prefer" => Some(Self::Prefer),
-            "require" => Some(Self::Require),
-            "verify-full" => Some(Self::VerifyFull),
-            _ => None,
-        }
-    }
-
-    fn driver_mode(self) -> SslMode {
-        match self {
-            Self::Disable => SslMode::Disable,
-            Self::Prefer => SslMode::Prefer,
-            Self::Require | Self::VerifyFull => SslMode::Require,
-        }
     }
 }
 
@@ -143,17 +115,27 @@ fn take_tls_words(url: &str) -> (String, TlsWords) {
     let mut words = TlsWords::default();
     let is_uri = url.starts_with("postgresql://") || url.starts_with("postgres://");
     if !is_uri {
-        let kept: Vec<&str> = url.split_whitespace().filter(|pair| !words.take(pair)).collect();
+        let kept: Vec<&str> = url
+            .split_whitespace()
+            .filter(|pair| !words.take(pair))
+            .collect();
         // Rewritten only where something was taken out: a quoted value may hold blanks.
-        let address = if words == TlsWords::default() { url.to_owned() } else { kept.join(" ") };
+        let address = if words == TlsWords::default() {
+            url.to_owned()
+        } else {
+            kept.join(" ")
+        };
         return (address, words);
     }
     let Some((base, query)) = url.split_once('?') else {
         return (url.to_owned(), words);
     };
     let kept: Vec<&str> = query.split('&').filter(|pair| !words.take(pair)).collect();
-    let address =
-        if kept.is_empty() { base.to_owned() } else { format!("{base}?{}", kept.join("&")) };
+    let address = if kept.is_empty() {
+        base.to_owned()
+    } else {
+        format!("{base}?{}", kept.join("&"))
+    };
     (address, words)
 }
 
@@ -163,108 +145,34 @@ fn is_local(config: &tokio_postgres::Config) -> bool {
         Host::Unix(_) => true,
         Host::Tcp(name) => {
             name == "localhost"
-                || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+                || name
+                    .parse::<std::net::IpAddr>()
+                    .is_ok_and(|address| address.is_loopback())
         }
     });
-    hosts_are_local && config.get_hostaddrs().iter().all(std::net::IpAddr::is_loopback)
+    hosts_are_local
+        && config
+            .get_hostaddrs()
+            .iter()
+            .all(std::net::IpAddr::is_loopback)
 }
 
 fn label(config: &tokio_postgres::Config) -> String {
     let host = match config.get_hosts().first() {
         Some(Host::Tcp(name)) => name.clone(),
         Some(Host::Unix(path)) => path.display().to_string(),
-        None => config.get_hostaddrs().first().map(ToString::to_string).unwrap_or_default(),
+        None => config
+            .get_hostaddrs()
+            .first()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
     };
     let port = config.get_ports().first().copied().unwrap_or(5432);
-    let database = config.get_dbname().or(config.get_user()).unwrap_or("its default database");
+    let database = config
+        .get_dbname()
+        .or(config.get_user())
+        .unwrap_or("its default database");
     format!("{host} port {port}, database {database}")
-}
-
-fn tls_connector(
-    protection: Protection,
-    root_file: Option<PathBuf>,
-) -> std::result::Result<MakeRustlsConnect, String> {
-    let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
-    let config = if protection == Protection::VerifyFull {
-        builder.with_root_certificates(root_certificates(root_file)?).with_no_client_auth()
-    } else {
-        builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Unverified(provider)))
-            .with_no_client_auth()
-    };
-    Ok(MakeRustlsConnect::new(config))
-}
-
-fn root_certificates(file: Option<PathBuf>) -> std::result::Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    match file {
-        Some(path) => {
-            let pem = fs::read(&path)
-                .map_err(|error| format!("sslrootcert {}: {error}", path.display()))?;
-            for certificate in CertificateDer::pem_slice_iter(&pem) {
-                let certificate =
-                    certificate.map_err(|error| format!("sslrootcert {}: {error}", path.display()))?;
-                roots
-                    .add(certificate)
-                    .map_err(|error| format!("sslrootcert {}: {error}", path.display()))?;
-            }
-        }
-        None => {
-            // A system may hold certificates this library cannot read; the rest serve.
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
-    if roots.is_empty() {
-        return Err("sslmode verify-full has no certificates to verify with: give \
-                    sslrootcert=FILE in the address, or install ca-certificates"
-            .to_owned());
-    }
-    Ok(roots)
-}
-
-/// `sslmode=require` as libpq means it: encrypted, and whoever answers is believed.
-#[derive(Debug)]
-struct Unverified(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Unverified {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 #[cfg(test)]
@@ -282,13 +190,22 @@ mod tests {
     fn sockets_and_loopback_are_plain_unless_asked() {
         assert_eq!(mode_of("postgresql:///store?host=/tmp"), SslMode::Disable);
         assert_eq!(mode_of("postgresql://u@localhost/store"), SslMode::Disable);
-        assert_eq!(mode_of("postgresql://u@127.0.0.1/store?sslmode=require"), SslMode::Require);
-        assert_eq!(mode_of("host=127.0.0.1 sslmode=prefer dbname=x"), SslMode::Prefer);
+        assert_eq!(
+            mode_of("postgresql://u@127.0.0.1/store?sslmode=require"),
+            SslMode::Require
+        );
+        assert_eq!(
+            mode_of("host=127.0.0.1 sslmode=prefer dbname=x"),
+            SslMode::Prefer
+        );
     }
 
     #[test]
     fn another_host_is_plain_only_when_told_so() {
-        assert_eq!(mode_of("postgresql://u@db.example/store?sslmode=disable"), SslMode::Disable);
+        assert_eq!(
+            mode_of("postgresql://u@db.example/store?sslmode=disable"),
+            SslMode::Disable
+        );
         let words = take_tls_words("postgresql://h/d?sslmode=verify-full&port=1");
         assert_eq!(words.0, "postgresql://h/d?port=1");
         assert_eq!(words.1.sslmode.as_deref(), Some("verify-full"));

@@ -1,7 +1,7 @@
 //! What `run` and `up` have in common: the waiter, a loop per subscription,
 //! the web server, and their orderly end.
 
-use std::time::Duration;
+use std::{io::Write, time::Duration};
 
 use tokio::{
     net::TcpListener,
@@ -51,6 +51,20 @@ pub async fn bind(config: &Config) -> Result<TcpListener> {
     }
 }
 
+/// Says where the home page is: one line on standard output, for people and
+/// for programs that started us on any free port.
+///
+/// # Errors
+/// [`Error::Io`] where the system does not tell the address.
+pub fn announce(listener: &TcpListener) -> Result<()> {
+    let address = listener
+        .local_addr()
+        .map_err(Error::io("read the home page's address"))?;
+    // A closed standard output is no reason to end.
+    let _ = writeln!(std::io::stdout(), "Home page: http://{address}/");
+    Ok(())
+}
+
 /// Delivers and serves until `shutdown`; then finishes the running ticks and
 /// returns. Waits for the database as long as it takes, at boot too.
 ///
@@ -89,7 +103,15 @@ pub async fn run(
         tasks.spawn(delivery.run());
     }
     let pace = config.delivery;
-    tasks.spawn(Waiter { database, pace, wake, shutdown: shutdown.clone() }.run());
+    tasks.spawn(
+        Waiter {
+            database,
+            pace,
+            wake,
+            shutdown: shutdown.clone(),
+        }
+        .run(),
+    );
 
     // A task ends before shutdown only by a bug; end all rather than limp on.
     let ended_early = tokio::select! {
@@ -97,11 +119,17 @@ pub async fn run(
         Some(ended) = tasks.join_next() => Some(ended),
         ended = &mut server => Some(ended),
     };
+    // Near the end both can be true; then it is no bug.
+    let ended_early = ended_early.filter(|_| !shutdown.is_cancelled());
     shutdown.cancel();
     while let Some(ended) = tasks.join_next().await {
         report(ended);
     }
-    if !server.is_finished() && tokio::time::timeout(WEB_PATIENCE, &mut server).await.is_err() {
+    if !server.is_finished()
+        && tokio::time::timeout(WEB_PATIENCE, &mut server)
+            .await
+            .is_err()
+    {
         server.abort();
     }
     match ended_early {
@@ -136,7 +164,10 @@ async fn wait_for_store(database: &Database, config: &Config, shutdown: &Cancell
             return;
         }
         let pause = retry.next_pause();
-        warn!(pause_ms = pause.as_millis() as u64, "waiting for the database: {error}");
+        warn!(
+            pause_ms = pause.as_millis() as u64,
+            "waiting for the database: {error}"
+        );
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = shutdown.cancelled() => return,

@@ -4,9 +4,8 @@
 use std::time::Duration;
 
 use deadpool_postgres::{Client, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod};
-use serde::Serialize;
-use serde_json::{Value, value::RawValue};
-use tokio_postgres::{Row, types::Json};
+use serde_json::Value;
+use tokio_postgres::types::Json;
 
 use crate::{
     config::Subscription,
@@ -14,9 +13,11 @@ use crate::{
     error::{Error, Result},
 };
 
+mod records;
 mod session;
 
-pub use session::Session;
+pub use records::{HomePage, NewMessage, Outcome, Source, StoredMessage, Tick};
+pub use session::{Refused, Session, WriteStatements};
 
 /// How long a caller waits for a free or new connection: 10 s.
 const POOL_PATIENCE: Duration = Duration::from_secs(10);
@@ -30,101 +31,16 @@ pub struct Database {
     target: Target,
 }
 
-/// A message to be written.
-#[derive(Clone, Debug)]
-pub struct NewMessage {
-    /// The unique id: a UUID as text.
-    pub id: String,
-    /// The stream it is appended to.
-    pub stream: String,
-    /// The message type.
-    pub message_type: String,
-    /// The data, a JSON value kept as it was typed.
-    pub data: Box<RawValue>,
-    /// The metadata, where there is any.
-    pub metadata: Option<Box<RawValue>>,
-    /// The version the stream must have (-1: no messages), where that matters.
-    pub expected_version: Option<i64>,
-}
-
-/// A message as it is read: one line of `orchestrator read`.
-#[derive(Debug, Serialize)]
-pub struct StoredMessage {
-    /// The unique id.
-    pub id: String,
-    /// The stream.
-    pub stream: String,
-    /// The message type.
-    #[serde(rename = "type")]
-    pub message_type: String,
-    /// The position in the stream, from 0.
-    pub position: i64,
-    /// The position in the store, from 1, with gaps.
-    #[serde(rename = "globalPosition")]
-    pub global_position: i64,
-    /// The data, exactly as stored.
-    pub data: Option<Box<RawValue>>,
-    /// The metadata, exactly as stored.
-    pub metadata: Option<Box<RawValue>>,
-    /// When it was written, UTC, ISO 8601 with microseconds.
-    pub time: String,
-}
-
-/// What a read goes over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// One stream, by name.
-    Stream(String),
-    /// Every stream of a category.
-    Category(String),
-    /// Every message of the store.
-    All,
-}
-
-/// What a tick did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Messages were scanned and the position moved.
-    Progressed,
-    /// Nothing new: all that was drawn before the tick is processed.
-    Idle,
-    /// Writers in flight hold messages back.
-    HeldBack,
-    /// Somebody else is ticking this subscriber.
-    Busy,
-}
-
-/// The result of one tick.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tick {
-    /// What happened.
-    pub outcome: Outcome,
-    /// Messages of the category that were read.
-    pub scanned: i64,
-    /// Messages that were given to a handler.
-    pub handled: i64,
-    /// The last scanned global position, now stored.
-    pub position: i64,
-}
-
-/// The home page's row.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HomePage {
-    /// Videos watched.
-    pub videos_watched: i64,
-    /// Global position of the last view that was counted.
-    pub last_view_processed: i64,
-}
-
 impl Database {
     /// Prepares a pool of at most `connections`; connects at the first use.
     ///
     /// # Errors
     /// [`Error::Config`] where the pool refuses its settings.
     pub fn open(target: &Target, connections: usize) -> Result<Self> {
-        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager =
-            Manager::from_config(target.config.clone(), target.tls.clone(), recycling);
+        let recycling = ManagerConfig {
+            recycling_method: RecyclingMethod::Fast,
+        };
+        let manager = Manager::from_config(target.config.clone(), target.tls.clone(), recycling);
         let pool = Pool::builder(manager)
             .max_size(connections)
             .runtime(deadpool_postgres::Runtime::Tokio1)
@@ -135,7 +51,10 @@ impl Database {
                 origin: "connection pool".to_owned(),
                 problem: error.to_string(),
             })?;
-        Ok(Self { pool, target: target.clone() })
+        Ok(Self {
+            pool,
+            target: target.clone(),
+        })
     }
 
     /// Host and database, for people.
@@ -170,7 +89,10 @@ impl Database {
     /// [`Error::Connect`], [`Error::Database`].
     pub async fn ping(&self) -> Result<()> {
         let client = self.client().await?;
-        client.simple_query("SELECT 1").await.map_err(Error::database("reach the database"))?;
+        client
+            .simple_query("SELECT 1")
+            .await
+            .map_err(Error::database("reach the database"))?;
         Ok(())
     }
 
@@ -218,7 +140,9 @@ impl Database {
         client
             .execute("SELECT message_store.start($1)", &[&subscriber_id])
             .await
-            .map_err(Error::database(format!("start the subscription {subscriber_id}")))?;
+            .map_err(Error::database(format!(
+                "start the subscription {subscriber_id}"
+            )))?;
         Ok(())
     }
 
@@ -234,8 +158,15 @@ impl Database {
         let client = self.client().await?;
         let ticked = async {
             let statement = client.prepare_cached(TICK).await?;
-            let row = client.query_one(&statement, &[&subscriber_id, &batch_size]).await?;
-            Ok((row.try_get::<_, String>(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?))
+            let row = client
+                .query_one(&statement, &[&subscriber_id, &batch_size])
+                .await?;
+            Ok((
+                row.try_get::<_, String>(0)?,
+                row.try_get(1)?,
+                row.try_get(2)?,
+                row.try_get(3)?,
+            ))
         };
         let (word, scanned, handled, position) = ticked.await.map_err(|error| {
             // A statement prepared before an upgrade of the extension can stay
@@ -250,7 +181,12 @@ impl Database {
                  use the orchestrator that belongs to the installed extension"
             ),
         })?;
-        Ok(Tick { outcome, scanned, handled, position })
+        Ok(Tick {
+            outcome,
+            scanned,
+            handled,
+            position,
+        })
     }
 
     /// Writes one message; returns its position in the stream.
@@ -260,9 +196,13 @@ impl Database {
     pub async fn write_message(&self, message: &NewMessage) -> Result<i64> {
         let action = || format!("write to the stream {}", message.stream);
         let client = self.client().await?;
-        let statement =
-            client.prepare_cached(WRITE_MESSAGE).await.map_err(Error::database(action()))?;
-        session::write_with(&client, &statement, message).await.map_err(Error::database(action()))
+        let statement = client
+            .prepare_cached(WRITE_MESSAGE)
+            .await
+            .map_err(Error::database(action()))?;
+        session::write_with(&client, &statement, message)
+            .await
+            .map_err(Error::database(action()))
     }
 
     /// Reads up to `batch_size` messages from `position` on (in a stream: its
@@ -282,9 +222,8 @@ impl Database {
         let client = self.client().await?;
         let rows = match source {
             Source::Stream(name) => {
-                let sql = format!(
-                    "SELECT {COLUMNS} FROM message_store.get_stream_messages($1, $2, $3)"
-                );
+                let sql =
+                    format!("SELECT {COLUMNS} FROM message_store.get_stream_messages($1, $2, $3)");
                 client.query(&sql, &[name, &position, &batch_size]).await
             }
             Source::Category(name) => {
@@ -294,14 +233,13 @@ impl Database {
                 client.query(&sql, &[name, &position, &batch_size]).await
             }
             Source::All => {
-                let sql =
-                    format!("SELECT {COLUMNS} FROM message_store.get_all_messages($1, $2)");
+                let sql = format!("SELECT {COLUMNS} FROM message_store.get_all_messages($1, $2)");
                 client.query(&sql, &[&position, &batch_size]).await
             }
         };
         rows.map_err(Error::database(action()))?
             .iter()
-            .map(|row| stored_message(row).map_err(Error::database(action())))
+            .map(|row| StoredMessage::from_row(row).map_err(Error::database(action())))
             .collect()
     }
 
@@ -316,9 +254,13 @@ impl Database {
         let loaded = async {
             let statement = client.prepare_cached(LOAD).await?;
             let row = client.query_opt(&statement, &[]).await?;
-            row.map(|row| row.try_get::<_, Option<Value>>(0)).transpose()
+            row.map(|row| row.try_get::<_, Option<Value>>(0))
+                .transpose()
         };
-        let page_data = loaded.await.map_err(Error::database("load the home page"))?.flatten();
+        let page_data = loaded
+            .await
+            .map_err(Error::database("load the home page"))?
+            .flatten();
         Ok(HomePage::from_page_data(page_data.as_ref()))
     }
 
@@ -331,82 +273,12 @@ impl Database {
                               AS status ORDER BY status.subscriber_id";
         let action = "read the status of the subscriptions";
         let client = self.client().await?;
-        let rows = client.query(STATUS, &[]).await.map_err(Error::database(action))?;
-        rows.iter().map(|row| row.try_get(0).map_err(Error::database(action))).collect()
-    }
-}
-
-impl Outcome {
-    fn from_word(word: &str) -> Option<Self> {
-        match word {
-            "progressed" => Some(Self::Progressed),
-            "idle" => Some(Self::Idle),
-            "held_back" => Some(Self::HeldBack),
-            "busy" => Some(Self::Busy),
-            _ => None,
-        }
-    }
-}
-
-impl HomePage {
-    fn from_page_data(page_data: Option<&Value>) -> Self {
-        let number = |key| page_data?.get(key)?.as_i64();
-        Self {
-            videos_watched: number("videosWatched").unwrap_or(0),
-            last_view_processed: number("lastViewProcessed").unwrap_or(0),
-        }
-    }
-}
-
-impl std::fmt::Display for Source {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Stream(name) => write!(formatter, "the stream {name}"),
-            Self::Category(name) => write!(formatter, "the category {name}"),
-            Self::All => formatter.write_str("all messages"),
-        }
-    }
-}
-
-fn stored_message(row: &Row) -> std::result::Result<StoredMessage, tokio_postgres::Error> {
-    Ok(StoredMessage {
-        id: row.try_get(0)?,
-        stream: row.try_get(1)?,
-        message_type: row.try_get(2)?,
-        position: row.try_get(3)?,
-        global_position: row.try_get(4)?,
-        data: raw_json(row.try_get(5)?),
-        metadata: raw_json(row.try_get(6)?),
-        time: row.try_get(7)?,
-    })
-}
-
-/// The functions return `jsonb` as text, so this is JSON already; text that is
-/// not is shown as a JSON string rather than lost.
-fn raw_json(text: Option<String>) -> Option<Box<RawValue>> {
-    text.and_then(|text| match RawValue::from_string(text.clone()) {
-        Ok(value) => Some(value),
-        Err(_) => serde_json::value::to_raw_value(&text).ok(),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn a_missing_or_empty_home_page_counts_zero() {
-        assert_eq!(HomePage::from_page_data(None), HomePage::default());
-        assert_eq!(HomePage::from_page_data(Some(&json!({}))), HomePage::default());
-        let page = json!({"videosWatched": 3_000_000_000_i64, "lastViewProcessed": 7, "extra": 1});
-        assert_eq!(HomePage::from_page_data(Some(&page)).videos_watched, 3_000_000_000);
-    }
-
-    #[test]
-    fn numbers_beyond_a_double_are_kept_to_the_digit() {
-        let text = r#"{"n":12345678901234567890123}"#;
-        let kept = raw_json(Some(text.to_owned())).map(|value| value.get().to_owned());
-        assert_eq!(kept.as_deref(), Some(text));
+        let rows = client
+            .query(STATUS, &[])
+            .await
+            .map_err(Error::database(action))?;
+        rows.iter()
+            .map(|row| row.try_get(0).map_err(Error::database(action)))
+            .collect()
     }
 }

@@ -61,7 +61,10 @@ impl Delivery {
                 // The waiter says it once for all subscriptions.
                 debug!(subscriber_id = id, pause_ms, "not delivering: {error}");
             } else {
-                warn!(subscriber_id = id, pause_ms, "subscription failed, will try again: {error}");
+                warn!(
+                    subscriber_id = id,
+                    pause_ms, "subscription failed, will try again: {error}"
+                );
             }
             self.pause_after_failure(pause, lost).await;
         }
@@ -84,17 +87,30 @@ impl Delivery {
 
     async fn start_and_tick(&mut self, retry: &mut Retry) -> Result<()> {
         let id = self.subscription.subscriber_id.clone();
-        let changed = self.database.create_subscription(&self.subscription).await?;
+        let changed = self
+            .database
+            .create_subscription(&self.subscription)
+            .await?;
         self.database.start(&id).await?;
-        info!(subscriber_id = id, category = self.subscription.category, changed, "started");
+        if retry.is_fresh() {
+            let category = &self.subscription.category;
+            info!(subscriber_id = id, category, changed, "started");
+        }
 
         let mut held_back = HELD_BACK_MIN;
         while !self.shutdown.is_cancelled() {
             // Seen before the tick: a wake-up during it leads to another one.
             self.wake.mark_unchanged();
-            let tick = self.database.tick(&id, self.subscription.batch_size).await?;
+            let tick = self
+                .database
+                .tick(&id, self.subscription.batch_size)
+                .await?;
             if retry.reset() {
-                info!(subscriber_id = id, position = tick.position, "delivering again");
+                info!(
+                    subscriber_id = id,
+                    position = tick.position,
+                    "delivering again"
+                );
             }
             self.report(&id, tick);
             match next_step(tick.outcome, &mut held_back) {
@@ -125,7 +141,8 @@ impl Delivery {
         );
         // Idle too: another orchestrator may have done the work.
         if matches!(tick.outcome, Outcome::Progressed | Outcome::Idle) {
-            self.progress.send_modify(|ticks| *ticks = ticks.wrapping_add(1));
+            self.progress
+                .send_modify(|ticks| *ticks = ticks.wrapping_add(1));
         }
     }
 }
@@ -155,7 +172,10 @@ mod tests {
         let mut held_back = HELD_BACK_MIN;
         assert_eq!(next_step(Outcome::Progressed, &mut held_back), Next::Tick);
         assert_eq!(next_step(Outcome::Idle, &mut held_back), Next::Wait);
-        assert_eq!(next_step(Outcome::Busy, &mut held_back), Next::Pause(BUSY_PAUSE));
+        assert_eq!(
+            next_step(Outcome::Busy, &mut held_back),
+            Next::Pause(BUSY_PAUSE)
+        );
     }
 
     #[test]
@@ -169,6 +189,9 @@ mod tests {
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 50, 50]);
         next_step(Outcome::Progressed, &mut held_back);
-        assert_eq!(next_step(Outcome::HeldBack, &mut held_back), Next::Pause(HELD_BACK_MIN));
+        assert_eq!(
+            next_step(Outcome::HeldBack, &mut held_back),
+            Next::Pause(HELD_BACK_MIN)
+        );
     }
 }

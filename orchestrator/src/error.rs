@@ -127,7 +127,10 @@ impl Error {
     /// Wraps a driver error with what was being done.
     pub fn database(action: impl Into<String>) -> impl FnOnce(tokio_postgres::Error) -> Self {
         let action = action.into();
-        move |cause| Self::Database { action, cause: Box::new(cause) }
+        move |cause| Self::Database {
+            action,
+            cause: Box::new(cause),
+        }
     }
 }
 
@@ -161,7 +164,10 @@ pub fn describe(error: &tokio_postgres::Error) -> String {
         return chain(error);
     };
     let mut text = server.message().to_owned();
-    if let Some(detail) = server.detail() {
+    // The first line says it; what follows can be pages of a server's insides.
+    if let Some(detail) = server.detail().and_then(|detail| detail.lines().next())
+        && !detail.is_empty()
+    {
         text.push_str(". Detail: ");
         text.push_str(detail);
     }
@@ -196,10 +202,21 @@ mod tests {
 
     #[test]
     fn exit_codes_differ_by_cause() {
-        let config = Error::Config { origin: "a".into(), problem: "b".into() };
-        let connect = Error::Connect { target: "a".into(), problem: "b".into() };
-        let input = Error::Input { origin: "a".into(), problem: "b".into() };
-        let cluster = Error::Cluster { problem: "b".into() };
+        let config = Error::Config {
+            origin: "a".into(),
+            problem: "b".into(),
+        };
+        let connect = Error::Connect {
+            target: "a".into(),
+            problem: "b".into(),
+        };
+        let input = Error::Input {
+            origin: "a".into(),
+            problem: "b".into(),
+        };
+        let cluster = Error::Cluster {
+            problem: "b".into(),
+        };
         let codes = [config, connect, input, cluster].map(|error| error.exit_code());
         assert_eq!(codes, [3, 4, 5, 1]);
     }

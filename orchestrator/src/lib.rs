@@ -1,1 +1,23 @@
-//! The orchestrator.
+//! The orchestrator: ticks the subscriptions of a `message_store` database and
+//! shows what they do. It holds no state that matters; kill it anywhere.
+//!
+//! Dependencies point one way: `commands` -> `daemon` -> `delivery`, `waiter`,
+//! `web` -> `database`, which holds the only SQL.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod cli;
+pub mod cluster;
+pub mod commands;
+pub mod config;
+pub mod connection;
+pub mod daemon;
+pub mod database;
+pub mod delivery;
+pub mod error;
+pub mod import;
+pub mod logging;
+pub mod retry;
+pub mod shutdown;
+pub mod waiter;
+pub mod web;

@@ -6,9 +6,9 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 use crate::config::Delivery;
 
-/// Pauses that double from the pace's `retry_min` to its `retry_max`, each
-/// lengthened by a random part of itself so that many clients of a database
-/// that comes back do not all knock at once.
+/// Pauses that double from the pace's `retry_min` to its `retry_max`. Each is
+/// cut at random to between a half and the whole of itself, so that many
+/// clients of a database that comes back do not all knock at once.
 pub struct Retry {
     builder: ExponentialBuilder,
     pauses: ExponentialBackoff,
@@ -17,15 +17,26 @@ pub struct Retry {
 }
 
 impl Retry {
-    /// Starts with no failure behind it.
+    /// Starts with no failure behind it. The jitter adds up to a delay to each,
+    /// so the delays handed to it are halves.
     pub fn new(pace: &Delivery) -> Self {
         let builder = ExponentialBuilder::new()
-            .with_min_delay(pace.retry_min)
-            .with_max_delay(pace.retry_max)
+            .with_min_delay(pace.retry_min / 2)
+            .with_max_delay(pace.retry_max / 2)
             .with_factor(2.0)
             .without_max_times()
             .with_jitter();
-        Self { builder, pauses: builder.build(), longest: pace.retry_max, failures: 0 }
+        Self {
+            builder,
+            pauses: builder.build(),
+            longest: pace.retry_max,
+            failures: 0,
+        }
+    }
+
+    /// True where nothing failed since the last success.
+    pub fn is_fresh(&self) -> bool {
+        self.failures == 0
     }
 
     /// The pause after one more failure in a row.
@@ -37,7 +48,7 @@ impl Retry {
     /// After a success: the next failure starts with the shortest pause again.
     /// True where there were failures before it.
     pub fn reset(&mut self) -> bool {
-        let recovered = self.failures > 0;
+        let recovered = !self.is_fresh();
         if recovered {
             self.failures = 0;
             self.pauses = self.builder.build();
@@ -62,8 +73,8 @@ mod tests {
     fn pauses_grow_to_the_limit_and_never_end() {
         let mut retry = Retry::new(&pace());
         let pauses: Vec<u128> = (0..40).map(|_| retry.next_pause().as_millis()).collect();
-        assert!((100..=200).contains(&pauses[0]), "{pauses:?}");
-        assert!(pauses[39] >= 1000 && pauses[39] <= 2000, "{pauses:?}");
+        assert!((50..=100).contains(&pauses[0]), "{pauses:?}");
+        assert!((500..=1000).contains(&pauses[39]), "{pauses:?}");
     }
 
     #[test]
@@ -74,6 +85,6 @@ mod tests {
             retry.next_pause();
         }
         assert!(retry.reset());
-        assert!(retry.next_pause() <= Duration::from_millis(200));
+        assert!(retry.next_pause() <= Duration::from_millis(100));
     }
 }

@@ -6,12 +6,7 @@ use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::{
-    config::Delivery as Pace,
-    database::Database,
-    error::Result,
-    retry::Retry,
-};
+use crate::{config::Delivery as Pace, database::Database, error::Result, retry::Retry};
 
 /// The least time between two wake-ups. A flood of writes wakes the loops
 /// 500 times a second, not once a message; a message waits no longer than this.
@@ -34,14 +29,16 @@ impl Waiter {
     /// Waits until shutdown; reconnects with growing, jittered pauses.
     pub async fn run(self) {
         let mut retry = Retry::new(&self.pace);
-        loop {
-            let Err(error) = self.wait_on_one_connection(&mut retry).await else { return };
+        let mut said = String::new();
+        while let Err(error) = self.wait_on_one_connection(&mut retry, &mut said).await {
             let pause = retry.next_pause();
-            let pause_ms = pause.as_millis() as u64;
-            if error.is_connection_loss() {
-                warn!(pause_ms, "no connection to {}: {error}", self.database.label());
+            // Once for each cause: an outage of a night is a few lines.
+            let cause = error.to_string();
+            if cause == said {
+                debug!("{cause}; will try again in {} ms", pause.as_millis());
             } else {
-                warn!(pause_ms, "cannot wait for messages, will try again: {error}");
+                warn!("{cause}; will try again until it works");
+                said = cause;
             }
             tokio::select! {
                 () = sleep(pause) => {}
@@ -50,7 +47,7 @@ impl Waiter {
         }
     }
 
-    async fn wait_on_one_connection(&self, retry: &mut Retry) -> Result<()> {
+    async fn wait_on_one_connection(&self, retry: &mut Retry, said: &mut String) -> Result<()> {
         let session = tokio::select! {
             session = self.database.session() => session?,
             () = self.shutdown.cancelled() => return Ok(()),
@@ -69,6 +66,7 @@ impl Waiter {
                 }
             };
             retry.reset();
+            said.clear();
             if last != after {
                 debug!(last, "woken");
                 self.wake.send_replace(last);

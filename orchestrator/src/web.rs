@@ -38,7 +38,12 @@ pub struct Site {
 impl Site {
     /// A site over a database; serves nothing yet.
     pub fn new(database: Database, videos: Vec<Video>, shutdown: CancellationToken) -> Self {
-        Self { database, videos, home_page: watch::Sender::new(HomePage::default()), shutdown }
+        Self {
+            database,
+            videos,
+            home_page: watch::Sender::new(HomePage::default()),
+            shutdown,
+        }
     }
 
     /// Looks at the home page's row when deliveries progress, for all watchers
@@ -87,8 +92,14 @@ fn router(site: Site) -> Router {
         .route("/videos/{id}/viewings", post(viewings::record))
         .route("/events", get(events::stream))
         .route("/healthz", get(home::health))
-        .route("/home.css", get(|| asset("text/css", include_str!("web/home.css"))))
-        .route("/home.js", get(|| asset("text/javascript", include_str!("web/home.js"))))
+        .route(
+            "/home.css",
+            get(|| asset("text/css", include_str!("web/home.css"))),
+        )
+        .route(
+            "/home.js",
+            get(|| asset("text/javascript", include_str!("web/home.js"))),
+        )
         .layer(axum::extract::DefaultBodyLimit::max(LARGEST_BODY))
         .with_state(site)
         .layer(axum::middleware::map_response(protect))
@@ -98,7 +109,10 @@ async fn asset(
     content_type: &'static str,
     text: &'static str,
 ) -> ([(HeaderName, &'static str); 2], &'static str) {
-    let headers = [(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, "no-cache")];
+    let headers = [
+        (header::CONTENT_TYPE, content_type),
+        (header::CACHE_CONTROL, "no-cache"),
+    ];
     (headers, text)
 }
 
@@ -113,7 +127,9 @@ async fn protect(mut response: axum::response::Response) -> axum::response::Resp
         (header::REFERRER_POLICY, "same-origin"),
     ];
     for (name, rule) in rules {
-        response.headers_mut().insert(name, HeaderValue::from_static(rule));
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(rule));
     }
     response
 }

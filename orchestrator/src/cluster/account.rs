@@ -24,7 +24,7 @@ impl Account {
     /// The user to run the server as: `None` for ourselves; where we are root,
     /// the owner of existing data, else `postgres`.
     pub(super) fn for_data_dir(data_dir: &Path) -> Result<Option<Self>> {
-        let owner = std::fs::metadata(data_dir.join(super::place::PGDATA)).map(|data| data.uid());
+        let owner = std::fs::metadata(data_dir.join(super::PGDATA)).map(|data| data.uid());
         let ours = Uid::effective();
         if !ours.is_root() {
             return match owner {
@@ -47,7 +47,12 @@ impl Account {
                       as; make one (`useradd --system postgres`) or run as an ordinary user"
                 .to_owned(),
         })?;
-        Ok(Some(Self { uid: user.uid, gid: user.gid, name: user.name, home: user.dir }))
+        Ok(Some(Self {
+            uid: user.uid,
+            gid: user.gid,
+            name: user.name,
+            home: user.dir,
+        }))
     }
 
     /// Makes the command run as this user, without root's groups.
@@ -62,7 +67,8 @@ impl Account {
 
     /// Gives a file or folder to this user.
     pub(super) fn own(&self, path: &Path) -> Result<()> {
-        std::os::unix::fs::chown(path, Some(self.uid.as_raw()), Some(self.gid.as_raw()))
-            .map_err(Error::io(format!("give {} to {}", path.display(), self.name)))
+        std::os::unix::fs::chown(path, Some(self.uid.as_raw()), Some(self.gid.as_raw())).map_err(
+            Error::io(format!("give {} to {}", path.display(), self.name)),
+        )
     }
 }

@@ -12,11 +12,8 @@ use postgresql_commands::{CommandBuilder, postgres::PostgresBuilder};
 use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
-use super::{account::Account, programs, programs::Programs};
+use super::{PGDATA, account::Account, programs, programs::Programs};
 use crate::error::{Error, Result};
-
-/// PostgreSQL's data directory, inside ours.
-pub(super) const PGDATA: &str = "cluster";
 
 /// The longest folder for a socket: its whole name must stay below the 107
 /// bytes the kernel has for it, `/.s.PGSQL.65535` included.
@@ -57,7 +54,9 @@ impl Place {
             warn!("{} is gone; starting without data", target.display());
             fs::remove_file(&link).map_err(Error::io(format!("remove {}", link.display())))?;
         }
-        let Some(account) = account else { return Self::in_base(data_dir, data_dir) };
+        let Some(account) = account else {
+            return Self::in_base(data_dir, data_dir);
+        };
         if can_reach(account, data_dir, programs).await? {
             return Self::in_base(data_dir, data_dir);
         }
@@ -98,7 +97,12 @@ impl Place {
         } else {
             PathBuf::from(format!("/tmp/message_store-{}", short_hash(&base)))
         };
-        Ok(Self { pgdata: base.join(PGDATA), base, socket_dir, is_elsewhere })
+        Ok(Self {
+            pgdata: base.join(PGDATA),
+            base,
+            socket_dir,
+            is_elsewhere,
+        })
     }
 
     pub(super) fn pgdata(&self) -> &Path {
@@ -120,21 +124,26 @@ impl Place {
             made => made.map_err(Error::io(action()))?,
         }
         let found = fs::symlink_metadata(dir).map_err(Error::io(action()))?;
-        let ours = Uid::effective().as_raw();
-        let owner_is_ours =
-            found.uid() == ours || account.is_some_and(|account| found.uid() == account.uid.as_raw());
-        if !found.is_dir() || !owner_is_ours {
+        let server_uid = account.map_or(Uid::effective(), |account| account.uid);
+        let is_ours = found.is_dir() && found.uid() == Uid::effective().as_raw();
+        let is_servers = found.is_dir() && found.uid() == server_uid.as_raw();
+        if is_servers && found.mode() & 0o077 == 0 {
+            return Ok(());
+        }
+        if !is_ours {
             return Err(Error::Cluster {
                 problem: format!(
-                    "{} is not ours; remove it or choose another --data-dir",
+                    "{} is not ours, or open to others; remove it or choose another --data-dir",
                     dir.display()
                 ),
             });
         }
-        if let Some(account) = account {
-            account.own(dir)?;
+        // Still ours, so nobody can put another in its place meanwhile.
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(Error::io(action()))?;
+        match account {
+            Some(account) => account.own(dir),
+            None => Ok(()),
         }
-        fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(Error::io(action()))
     }
 
     /// Removes the socket's folder where it is empty. Best effort: the next
@@ -172,7 +181,12 @@ fn make_dir(path: &Path) -> Result<()> {
 
 /// Tried, not computed: access lists and mounts have their say too.
 async fn can_reach(account: &Account, dir: &Path, programs: &Programs) -> Result<bool> {
-    let version = || PostgresBuilder::new().program_dir(&programs.dir).version().build();
+    let version = || {
+        PostgresBuilder::new()
+            .program_dir(&programs.dir)
+            .version()
+            .build()
+    };
     let runs = programs::run(version(), Some(account), Path::new("/")).await;
     runs.map_err(|problem| Error::Cluster {
         problem: format!("the user {} cannot run PostgreSQL: {problem}", account.name),
@@ -197,13 +211,20 @@ fn make_base_elsewhere(parent: &Path, data_dir: &Path) -> Result<PathBuf> {
         }
     }
     Err(Error::Cluster {
-        problem: format!("{} is full of {name}-*; remove those not in use", parent.display()),
+        problem: format!(
+            "{} is full of {name}-*; remove those not in use",
+            parent.display()
+        ),
     })
 }
 
 fn short_hash(path: &Path) -> String {
     let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
-    digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    digest
+        .iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 #[cfg(test)]

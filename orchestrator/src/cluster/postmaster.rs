@@ -44,7 +44,10 @@ impl Postmaster {
         let lines: Vec<&str> = text.lines().collect();
         Some(Self {
             pid: lines.first()?.trim().parse().ok().filter(|pid| *pid > 0)?,
-            port: lines.get(3).and_then(|line| line.trim().parse().ok()).unwrap_or(0),
+            port: lines
+                .get(3)
+                .and_then(|line| line.trim().parse().ok())
+                .unwrap_or(0),
             socket_dir: PathBuf::from(lines.get(4).copied().unwrap_or_default()),
         })
     }
@@ -73,7 +76,10 @@ impl Postmaster {
             Ok(working_dir) => is_same(&working_dir, pgdata),
             // Gone, or dead and not yet collected by its parent.
             Err(_) if Path::new("/proc/self/cwd").exists() && !self.is_hidden() => false,
-            Err(_) => matches!(kill(Pid::from_raw(self.pid), None), Ok(()) | Err(Errno::EPERM)),
+            Err(_) => matches!(
+                kill(Pid::from_raw(self.pid), None),
+                Ok(()) | Err(Errno::EPERM)
+            ),
         }
     }
 
@@ -86,7 +92,9 @@ impl Postmaster {
 /// Every process of the server of this data directory, orphans of a killed
 /// one included. Empty where the system has no /proc.
 pub(super) fn processes_of(pgdata: &Path) -> Vec<i32> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
     entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .filter(|pid: &i32| {
@@ -100,7 +108,9 @@ pub(super) fn processes_of(pgdata: &Path) -> Vec<i32> {
 }
 
 fn is_same(working_dir: &Path, pgdata: &Path) -> bool {
-    pgdata.canonicalize().is_ok_and(|pgdata| pgdata == working_dir)
+    pgdata
+        .canonicalize()
+        .is_ok_and(|pgdata| pgdata == working_dir)
 }
 
 #[cfg(test)]
@@ -109,7 +119,10 @@ mod tests {
 
     #[test]
     fn a_pid_file_is_read_and_another_programs_process_is_not_a_server() {
-        let text = format!("{}\n/data\n1700000000\n5433\n/run/x\n\n", std::process::id());
+        let text = format!(
+            "{}\n/data\n1700000000\n5433\n/run/x\n\n",
+            std::process::id()
+        );
         let found = Postmaster::parse(&text);
         let expected = Postmaster {
             pid: std::process::id().cast_signed(),

@@ -28,7 +28,10 @@ impl Programs {
     /// server beside it counts only where it was asked for by name.
     pub(super) async fn find(pg_config: Option<&Path>) -> Result<Self> {
         let from_env = std::env::var_os("PG_CONFIG").filter(|value| !value.is_empty());
-        if let Some(chosen) = pg_config.map(Path::to_owned).or(from_env.map(PathBuf::from)) {
+        if let Some(chosen) = pg_config
+            .map(Path::to_owned)
+            .or(from_env.map(PathBuf::from))
+        {
             let dir = bindir(&chosen).await.map_err(|problem| Error::Config {
                 origin: format!("pg_config {}", chosen.display()),
                 problem,
@@ -56,9 +59,11 @@ impl Programs {
             problem,
         };
         if !has_server(&dir) {
-            return Err(fail("initdb, pg_ctl and postgres are not all there; install the server \
+            return Err(fail(
+                "initdb, pg_ctl and postgres are not all there; install the server \
                              package (on Debian or Ubuntu: `apt install postgresql`)"
-                .to_owned()));
+                    .to_owned(),
+            ));
         }
         let command = PostgresBuilder::new().program_dir(&dir).version().build();
         let output = run(command, None, Path::new("/")).await.map_err(fail)?;
@@ -100,7 +105,11 @@ pub(super) async fn run(
             command.env_remove(variable);
         }
     }
-    command.env("LC_ALL", "C").current_dir(current_dir).stdin(Stdio::null()).process_group(0);
+    command
+        .env("LC_ALL", "C")
+        .current_dir(current_dir)
+        .stdin(Stdio::null())
+        .process_group(0);
     if let Some(account) = account {
         account.apply(&mut command);
     }
@@ -124,7 +133,9 @@ async fn bindir(pg_config: &Path) -> std::result::Result<PathBuf, String> {
 }
 
 fn has_server(dir: &Path) -> bool {
-    ["initdb", "pg_ctl", "postgres"].iter().all(|name| dir.join(name).is_file())
+    ["initdb", "pg_ctl", "postgres"]
+        .iter()
+        .all(|name| dir.join(name).is_file())
 }
 
 fn newest_debian_dir() -> Option<PathBuf> {
@@ -133,7 +144,9 @@ fn newest_debian_dir() -> Option<PathBuf> {
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| has_server(&path.join("bin")))
         .max_by_key(|path| {
-            path.file_name().and_then(OsStr::to_str).and_then(|name| name.parse::<u32>().ok())
+            path.file_name()
+                .and_then(OsStr::to_str)
+                .and_then(|name| name.parse::<u32>().ok())
         })
         .map(|path| path.join("bin"))
 }

@@ -1,6 +1,12 @@
 //! What is done to a server: made, started, stopped, killed.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::{PermissionsExt, fchown},
+    path::Path,
+    time::Duration,
+};
 
 use nix::{
     sys::signal::{Signal, kill},
@@ -40,6 +46,7 @@ pub(super) struct Server<'a> {
     pub(super) programs: &'a Programs,
     pub(super) account: Option<&'a Account>,
     pub(super) pgdata: &'a Path,
+    pub(super) socket_dir: &'a Path,
 }
 
 impl Server<'_> {
@@ -49,11 +56,13 @@ impl Server<'_> {
         if self.pgdata.join("PG_VERSION").exists() {
             return self.check_version();
         }
-        info!("making a private PostgreSQL {} cluster", self.programs.major_version);
+        info!(
+            "making a private PostgreSQL {} cluster",
+            self.programs.major_version
+        );
         let fresh = self.pgdata.with_extension("new");
         if fresh.exists() {
-            fs::remove_dir_all(&fresh)
-                .map_err(Error::io(format!("remove {}", fresh.display())))?;
+            fs::remove_dir_all(&fresh).map_err(Error::io(format!("remove {}", fresh.display())))?;
         }
         let action = || format!("make {}", fresh.display());
         fs::create_dir(&fresh).map_err(Error::io(action()))?;
@@ -84,8 +93,8 @@ impl Server<'_> {
 
     fn check_version(&self) -> Result<()> {
         let file = self.pgdata.join("PG_VERSION");
-        let made_by = fs::read_to_string(&file)
-            .map_err(Error::io(format!("read {}", file.display())))?;
+        let made_by =
+            fs::read_to_string(&file).map_err(Error::io(format!("read {}", file.display())))?;
         if made_by.trim() == self.programs.major_version.to_string() {
             return Ok(());
         }
@@ -103,20 +112,38 @@ impl Server<'_> {
 
     fn include_settings(&self, fresh: &Path) -> Result<()> {
         let file = fresh.join("postgresql.conf");
-        let action = || format!("write {}", file.display());
-        let mut text = fs::read_to_string(&file).map_err(Error::io(action()))?;
+        let mut text =
+            fs::read_to_string(&file).map_err(Error::io(format!("read {}", file.display())))?;
         text.push_str(&format!("\ninclude_if_exists = '{SETTINGS_FILE}'\n"));
-        fs::write(&file, text).map_err(Error::io(action()))
+        self.replace_file(&file, &text)
     }
 
     /// Writes the settings the next start reads.
     pub(super) fn write_settings(&self, text: &str) -> Result<()> {
-        let file = self.pgdata.join(SETTINGS_FILE);
-        fs::write(&file, text).map_err(Error::io(format!("write {}", file.display())))?;
-        match self.account {
-            Some(account) => account.own(&file),
-            None => Ok(()),
+        self.replace_file(&self.pgdata.join(SETTINGS_FILE), text)
+    }
+
+    /// Puts a file of the server's user in place, whole or not at all. The
+    /// folder is that user's: where we are root, no link it may have put there
+    /// is followed.
+    fn replace_file(&self, path: &Path, text: &str) -> Result<()> {
+        let fresh = path.with_extension("new");
+        let action = || format!("write {}", path.display());
+        // Left by an interrupted start, if at all.
+        let _ = fs::remove_file(&fresh);
+        let mut file = fs::File::create_new(&fresh).map_err(Error::io(action()))?;
+        file.write_all(text.as_bytes())
+            .map_err(Error::io(action()))?;
+        if let Some(account) = self.account {
+            fchown(
+                &file,
+                Some(account.uid.as_raw()),
+                Some(account.gid.as_raw()),
+            )
+            .map_err(Error::io(action()))?;
         }
+        file.sync_all().map_err(Error::io(action()))?;
+        fs::rename(&fresh, path).map_err(Error::io(action()))
     }
 
     /// Starts; returns when connections are taken.
@@ -142,9 +169,10 @@ impl Server<'_> {
         })
     }
 
-    /// A server that was killed leaves its file and, for a moment, processes.
-    /// PostgreSQL would take a foreign process that got the same id for a
-    /// running server and refuse to start.
+    /// A server that was killed leaves its lock files and, for a moment,
+    /// processes. PostgreSQL would take a foreign process that got the same id,
+    /// or the dead one where nobody collects it, for a running server and
+    /// refuse to start. Ours alone may be in these folders, and it is gone.
     async fn clear_remains(&self) {
         if Postmaster::find(self.pgdata).is_some() {
             return;
@@ -163,9 +191,20 @@ impl Server<'_> {
             }
             sleep(Duration::from_millis(20)).await;
         }
-        let stale = self.pgdata.join(PID_FILE);
-        if Path::new("/proc/self/cwd").exists() && fs::remove_file(&stale).is_ok() {
-            debug!("removed {} of a server that was killed", stale.display());
+        if !Path::new("/proc/self/cwd").exists() {
+            return;
+        }
+        let sockets = fs::read_dir(self.socket_dir)
+            .into_iter()
+            .flatten()
+            .flatten();
+        let files = sockets
+            .map(|entry| entry.path())
+            .chain([self.pgdata.join(PID_FILE)]);
+        for stale in files {
+            if fs::remove_file(&stale).is_ok() {
+                debug!("removed {} of a server that was killed", stale.display());
+            }
         }
     }
 
@@ -185,8 +224,13 @@ impl Server<'_> {
             .wait()
             .silent()
             .build();
-        let stopped = programs::run(command, self.account, self.pgdata).await;
-        stopped.map(|_| ()).map_err(|problem| Error::Cluster { problem })
+        match programs::run(command, self.account, self.pgdata).await {
+            // It may have ended by itself just before.
+            Err(problem) if Postmaster::find(self.pgdata).is_some() => {
+                Err(Error::Cluster { problem })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Kills the first process, then every other, until none is left.

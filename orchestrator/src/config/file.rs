@@ -107,14 +107,18 @@ impl DeliveryTable {
         let default = Delivery::default();
         let time = |name: &str, given: Option<u64>, default: Duration| match given {
             Some(0) => Err(format!("[delivery] {name} is 0; it must be at least 1 ms")),
-            Some(ms) if ms > 86_400_000 => {
-                Err(format!("[delivery] {name} is {ms}; it must be at most a day"))
-            }
+            Some(ms) if ms > 86_400_000 => Err(format!(
+                "[delivery] {name} is {ms}; it must be at most a day"
+            )),
             Some(ms) => Ok(Duration::from_millis(ms)),
             None => Ok(default),
         };
         let delivery = Delivery {
-            wait_timeout: time("wait_timeout_ms", self.wait_timeout_ms, default.wait_timeout)?,
+            wait_timeout: time(
+                "wait_timeout_ms",
+                self.wait_timeout_ms,
+                default.wait_timeout,
+            )?,
             retry_min: time("retry_min_ms", self.retry_min_ms, default.retry_min)?,
             retry_max: time("retry_max_ms", self.retry_max_ms, default.retry_max)?,
         };
@@ -144,8 +148,14 @@ impl SubscriptionTable {
                  or for \"$any\""
             ));
         }
-        if let Some(kind) = self.handlers.iter().find(|(k, v)| k.is_empty() || v.is_empty()) {
-            return Err(format!("subscriber {id:?}: the handler {kind:?} has an empty name"));
+        if let Some(kind) = self
+            .handlers
+            .iter()
+            .find(|(k, v)| k.is_empty() || v.is_empty())
+        {
+            return Err(format!(
+                "subscriber {id:?}: the handler {kind:?} has an empty name"
+            ));
         }
         let batch_size = self.batch_size.unwrap_or(DEFAULT_BATCH_SIZE);
         if batch_size < 1 {

@@ -23,6 +23,18 @@ pub struct Session {
     tls: MakeRustlsConnect,
 }
 
+/// Each array is a column; the rows are written in the order of the arrays.
+const WRITE_MESSAGES: &str = "SELECT message_store.write_message(m.id, m.stream, m.type, m.data, \
+     m.metadata, m.expected_version) FROM ROWS FROM (unnest($1::varchar[], $2::varchar[], \
+     $3::varchar[], $4::jsonb[], $5::jsonb[], $6::bigint[])) \
+     AS m (id, stream, type, data, metadata, expected_version)";
+
+/// The prepared statements of a load.
+pub struct WriteStatements {
+    one: Statement,
+    many: Statement,
+}
+
 /// A message of a transaction that the server refused.
 #[derive(Debug)]
 pub struct Refused {
@@ -49,7 +61,10 @@ impl Session {
                 debug!("connection ended: {}", crate::error::describe(&error));
             }
         });
-        Ok(Self { client, tls: target.tls.clone() })
+        Ok(Self {
+            client,
+            tls: target.tls.clone(),
+        })
     }
 
     /// Waits in the server until a position above `after` was drawn, at most
@@ -82,28 +97,80 @@ impl Session {
     pub async fn cancel(&self) {
         let token: CancelToken = self.client.cancel_token();
         if let Err(error) = token.cancel_query(self.tls.clone()).await {
-            debug!("cannot cancel the waiting statement: {}", crate::error::describe(&error));
+            debug!(
+                "cannot cancel the waiting statement: {}",
+                crate::error::describe(&error)
+            );
         }
     }
 
-    /// Prepares the statement [`Session::write_transaction`] needs.
+    /// Prepares the statements [`Session::write_transaction`] needs.
     ///
     /// # Errors
     /// [`Error::Database`] where the store is missing.
-    pub async fn prepare_write(&self) -> Result<Statement> {
-        self.client
-            .prepare(WRITE_MESSAGE)
+    pub async fn prepare_write(&self) -> Result<WriteStatements> {
+        let action = "prepare write_message; is the extension installed";
+        let prepare = |sql| self.client.prepare(sql);
+        let one = prepare(WRITE_MESSAGE)
             .await
-            .map_err(Error::database("prepare write_message; is the extension installed"))
+            .map_err(Error::database(action))?;
+        let many = prepare(WRITE_MESSAGES)
+            .await
+            .map_err(Error::database(action))?;
+        Ok(WriteStatements { one, many })
     }
 
-    /// Writes the messages in order, in one transaction, without waiting for
-    /// one answer before sending the next.
+    /// Writes the messages in order, in one transaction: as one statement, and
+    /// where that is refused, one by one to learn which of them is at fault.
     ///
     /// # Errors
     /// [`Refused`]: nothing of these messages is written. Only where the
-    /// connection was lost at the commit itself is that unknown.
+    /// connection was lost is that unknown.
     pub async fn write_transaction(
+        &self,
+        write: &WriteStatements,
+        messages: &[NewMessage],
+    ) -> std::result::Result<(), Refused> {
+        match self.write_at_once(&write.many, messages).await {
+            Err(error) if error.code().is_some() => {
+                debug!("writing one by one: {}", crate::error::describe(&error));
+                self.write_one_by_one(&write.one, messages).await
+            }
+            written => written.map_err(|error| Refused {
+                index: None,
+                error: Error::database("write a batch of messages")(error),
+            }),
+        }
+    }
+
+    async fn write_at_once(
+        &self,
+        write: &Statement,
+        messages: &[NewMessage],
+    ) -> std::result::Result<(), tokio_postgres::Error> {
+        fn column<'a, T>(
+            messages: &'a [NewMessage],
+            value: impl Fn(&'a NewMessage) -> T,
+        ) -> Vec<T> {
+            messages.iter().map(value).collect()
+        }
+        let ids = column(messages, |message| message.id.as_str());
+        let streams = column(messages, |message| message.stream.as_str());
+        let types = column(messages, |message| message.message_type.as_str());
+        let data = column(messages, |message| Json(&message.data));
+        let metadata = column(messages, |message| message.metadata.as_ref().map(Json));
+        let versions = column(messages, |message| message.expected_version);
+        self.client
+            .execute(
+                write,
+                &[&ids, &streams, &types, &data, &metadata, &versions],
+            )
+            .await?;
+        Ok(())
+    }
+
+    /// Without waiting for one answer before sending the next.
+    async fn write_one_by_one(
         &self,
         write: &Statement,
         messages: &[NewMessage],
@@ -113,19 +180,32 @@ impl Session {
             error: Error::database(action.to_owned())(error),
         };
         let begin = self.client.batch_execute("BEGIN");
-        begin.await.map_err(|error| refused("begin a transaction", error))?;
-        let writes = messages.iter().map(|message| write_with(&self.client, write, message));
+        begin
+            .await
+            .map_err(|error| refused("begin a transaction", error))?;
+        let writes = messages
+            .iter()
+            .map(|message| write_with(&self.client, write, message));
         let results = futures_util::future::join_all(writes).await;
         // The first failure in order is the cause; the others follow from it.
-        let failed = results.into_iter().enumerate().find_map(|(i, r)| r.err().map(|e| (i, e)));
+        let failed = results
+            .into_iter()
+            .enumerate()
+            .find_map(|(i, r)| r.err().map(|e| (i, e)));
         if let Some((index, error)) = failed {
             if let Err(error) = self.client.batch_execute("ROLLBACK").await {
                 debug!("rollback: {}", crate::error::describe(&error));
             }
             let action = messages.get(index).map_or_else(String::new, |message| {
-                format!("write a {} to the stream {}", message.message_type, message.stream)
+                format!(
+                    "write a {} to the stream {}",
+                    message.message_type, message.stream
+                )
             });
-            return Err(Refused { index: Some(index), error: Error::database(action)(error) });
+            return Err(Refused {
+                index: Some(index),
+                error: Error::database(action)(error),
+            });
         }
         let commit = self.client.batch_execute("COMMIT");
         commit.await.map_err(|error| refused("commit", error))
@@ -139,7 +219,10 @@ impl Session {
         let action = || format!("create the database {name}");
         let found = self
             .client
-            .query_opt("SELECT 1 FROM pg_catalog.pg_database WHERE datname = $1", &[&name])
+            .query_opt(
+                "SELECT 1 FROM pg_catalog.pg_database WHERE datname = $1",
+                &[&name],
+            )
             .await
             .map_err(Error::database(action()))?;
         if found.is_none() {
@@ -168,10 +251,15 @@ impl Session {
             .await
             .map_err(Error::database(install))?;
         let update = "bring the extension message_store up to date";
-        let outdated =
-            self.client.query_opt(OUTDATED, &[]).await.map_err(Error::database(update))?;
+        let outdated = self
+            .client
+            .query_opt(OUTDATED, &[])
+            .await
+            .map_err(Error::database(update))?;
         if outdated.is_some() {
-            run("ALTER EXTENSION message_store UPDATE").await.map_err(Error::database(update))?;
+            run("ALTER EXTENSION message_store UPDATE")
+                .await
+                .map_err(Error::database(update))?;
         }
         run("SELECT message_store.create_store()")
             .await

@@ -32,7 +32,9 @@ pub async fn stream(State(site): State<Site>) -> Response {
     let events = pages
         .map(|page| Ok::<_, Infallible>(event(page)))
         .take_until(site.shutdown.cancelled_owned());
-    Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
+    Sse::new(events)
+        .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+        .into_response()
 }
 
 fn event(page: HomePage) -> Event {

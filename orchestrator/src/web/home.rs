@@ -14,9 +14,11 @@ use crate::{config::Video, database::HomePage, error::Error};
 /// Shows the count and the videos.
 pub async fn show(State(site): State<Site>) -> Response {
     match site.database.home_page().await {
-        Ok(page) => {
-            ([(header::CACHE_CONTROL, "no-store")], render(page, &site.videos)).into_response()
-        }
+        Ok(page) => (
+            [(header::CACHE_CONTROL, "no-store")],
+            render(page, &site.videos),
+        )
+            .into_response(),
         Err(error) => unavailable(&error),
     }
 }
@@ -27,7 +29,11 @@ pub async fn health(State(site): State<Site>) -> Response {
         Ok(()) => "ok\n".into_response(),
         Err(error) => {
             warn!("health: {error}");
-            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response()
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the database does not answer\n",
+            )
+                .into_response()
         }
     }
 }
@@ -40,7 +46,12 @@ pub fn unavailable(error: &Error) -> Response {
         p { "The videos are not available at the moment. Please try again shortly." }
         p { a href="/" { "Try again" } }
     });
-    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "2")], page).into_response()
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        [(header::RETRY_AFTER, "2")],
+        page,
+    )
+        .into_response()
 }
 
 fn render(page: HomePage, videos: &[Video]) -> Markup {
@@ -105,8 +116,17 @@ mod tests {
 
     #[test]
     fn titles_and_ids_cannot_break_out_of_the_page() {
-        let video = Video { id: "a/\"b".to_owned(), title: "<script>".to_owned() };
-        let page = render(HomePage { videos_watched: 42, last_view_processed: 7 }, &[video]);
+        let video = Video {
+            id: "a/\"b".to_owned(),
+            title: "<script>".to_owned(),
+        };
+        let page = render(
+            HomePage {
+                videos_watched: 42,
+                last_view_processed: 7,
+            },
+            &[video],
+        );
         let page = page.into_string();
         assert!(page.contains(">42</strong>"), "{page}");
         assert!(page.contains("&lt;script&gt;"), "{page}");

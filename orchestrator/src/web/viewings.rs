@@ -47,7 +47,10 @@ pub async fn record(
         return refuse(StatusCode::FORBIDDEN, "this form belongs to another site");
     }
     if video_id.is_empty() || video_id.len() > LONGEST_ID || video_id.contains(char::is_control) {
-        return refuse(StatusCode::BAD_REQUEST, "a video id is 1 to 200 bytes of plain text");
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            "a video id is 1 to 200 bytes of plain text",
+        );
     }
     let is_json = header_is(&headers, header::CONTENT_TYPE.as_str(), "application/json");
     let viewing = if is_json && !body.is_empty() {

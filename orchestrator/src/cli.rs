@@ -1,0 +1,235 @@
+//! The arguments as typed.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use uuid::Uuid;
+
+use crate::config::LogFormat;
+
+const EXIT_CODES: &str = "Exit codes:
+  0  done, or stopped cleanly by Ctrl-C or SIGTERM
+  1  failure
+  2  wrong usage
+  3  configuration cannot be used
+  4  cannot connect to PostgreSQL
+  5  input data cannot be used
+130  a second signal: exited at once";
+
+/// Ticks the subscriptions of a message_store database and shows what they do.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES, arg_required_else_help = true, help_expected = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run everything on this machine: a private PostgreSQL cluster with the
+    /// extension, the subscriptions and the home page.
+    #[command(after_help = EXIT_CODES)]
+    Up(UpArgs),
+    /// Run the subscriptions and the home page against any PostgreSQL.
+    #[command(after_help = EXIT_CODES)]
+    Run(RunArgs),
+    /// Write one message, or load a file of them.
+    #[command(after_help = EXIT_CODES)]
+    Write(WriteArgs),
+    /// Print messages, one JSON object a line.
+    #[command(after_help = EXIT_CODES)]
+    Read(ReadArgs),
+    /// Print where each subscription is.
+    #[command(after_help = EXIT_CODES)]
+    Status(StatusArgs),
+}
+
+/// Arguments of `up`.
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    /// Folder of the private cluster; made where missing, kept for the next time.
+    #[arg(
+        long,
+        env = "ORCHESTRATOR_DATA_DIR",
+        default_value = ".message_store",
+        value_name = "DIR"
+    )]
+    pub data_dir: PathBuf,
+
+    /// Address of the home page [default: 127.0.0.1:8080, or another port where that is taken].
+    #[arg(long, env = "ORCHESTRATOR_LISTEN", value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+
+    /// pg_config of the PostgreSQL to run, 15 or newer
+    /// [default: in PATH, else the newest under /usr/lib/postgresql].
+    #[arg(long, env = "PG_CONFIG", value_name = "PATH")]
+    pub pg_config: Option<PathBuf>,
+
+    /// Aggregators, services and pace from this file instead of the demo's; its
+    /// `[database] url` is not used [default: the home page aggregator].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Logging.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Configuration file (TOML; orchestrator/example.toml explains each key).
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+
+    /// libpq address of the database, above the file's `[database] url`.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub url: Option<String>,
+
+    /// Address of the home page, above the file's `[web] listen` [default: 127.0.0.1:8080].
+    #[arg(long, env = "ORCHESTRATOR_LISTEN", value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+
+    /// Logging.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Arguments of `write`.
+#[derive(Debug, Args)]
+pub struct WriteArgs {
+    /// Stream to append to, such as viewings-1.
+    #[arg(required_unless_present = "from", conflicts_with = "from")]
+    pub stream: Option<String>,
+
+    /// Message type, such as VideoViewed.
+    #[arg(
+        id = "type",
+        value_name = "TYPE",
+        required_unless_present = "from",
+        conflicts_with = "from"
+    )]
+    pub message_type: Option<String>,
+
+    /// Message data, JSON.
+    #[arg(default_value = "{}", conflicts_with = "from")]
+    pub data: String,
+
+    /// Message metadata, JSON [default: none].
+    #[arg(long, value_name = "JSON", conflicts_with = "from")]
+    pub metadata: Option<String>,
+
+    /// Unique id of the message [default: a random one].
+    #[arg(long, value_name = "UUID", conflicts_with = "from")]
+    pub id: Option<Uuid>,
+
+    /// Version the stream must have: its last position, -1 for no messages
+    /// [default: any].
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        conflicts_with = "from"
+    )]
+    pub expected_version: Option<i64>,
+
+    /// Load a file of lines {"stream","type","data"?,"metadata"?,"id"?}; - reads
+    /// standard input. 1000 lines are one transaction.
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+
+    /// Leave out the first N lines of --from: those an earlier load has written.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "from")]
+    pub skip_lines: u64,
+
+    /// Which database.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+}
+
+/// Arguments of `read`.
+#[derive(Debug, Args)]
+pub struct ReadArgs {
+    /// A stream (a name with a '-'), a category, or $all.
+    #[arg(value_name = "STREAM_OR_CATEGORY")]
+    pub name: String,
+
+    /// First position: in a stream its positions, from 0; else global
+    /// positions, from 1 [default: the first].
+    #[arg(long, value_name = "N")]
+    pub position: Option<i64>,
+
+    /// Most messages to print [default: all].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
+
+    /// Which database.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Print JSON with every column the database has.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Which database.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+}
+
+/// Which database a command talks to. The first given of: --url, DATABASE_URL,
+/// the `[database] url` of --config, the private cluster running in --data-dir.
+#[derive(Debug, Args)]
+pub struct DatabaseArgs {
+    /// libpq address of the database.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub url: Option<String>,
+
+    /// Configuration file whose `[database] url` is used.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Folder of a private cluster started by `orchestrator up`.
+    #[arg(
+        long,
+        env = "ORCHESTRATOR_DATA_DIR",
+        default_value = ".message_store",
+        value_name = "DIR"
+    )]
+    pub data_dir: PathBuf,
+}
+
+/// How to log. What to log: RUST_LOG, default info.
+#[derive(Debug, Args)]
+pub struct LogArgs {
+    /// Log lines for people or as JSON [default: the file's `[log] format`, else human].
+    #[arg(long, env = "ORCHESTRATOR_LOG_FORMAT", value_enum)]
+    pub log_format: Option<LogFormat>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_file_takes_the_place_of_stream_and_type() {
+        assert!(Cli::try_parse_from(["o", "write", "--from", "-"]).is_ok());
+        assert!(Cli::try_parse_from(["o", "write", "s-1", "T"]).is_ok());
+        assert!(Cli::try_parse_from(["o", "write", "s-1"]).is_err());
+        assert!(Cli::try_parse_from(["o", "write", "s-1", "T", "--from", "-"]).is_err());
+        assert!(
+            Cli::try_parse_from(["o", "write", "s-1", "T", "--expected-version", "-1"]).is_ok()
+        );
+    }
+}

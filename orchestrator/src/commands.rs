@@ -1,0 +1,63 @@
+//! The subcommands, a file each.
+
+use std::path::Path;
+
+use crate::{
+    cli::{Cli, Command, DatabaseArgs},
+    cluster::Postmaster,
+    config::Config,
+    connection::Target,
+    error::{Error, Result},
+};
+
+mod read;
+mod run;
+mod status;
+mod up;
+mod write;
+
+/// The file in the data directory of `up` that holds the address of its
+/// database while it runs.
+pub const ADDRESS_FILE: &str = "url";
+
+/// Runs what was asked for.
+///
+/// # Errors
+/// Whatever ends the command; print it once and exit with its code.
+pub async fn run(cli: Cli) -> Result<()> {
+    match cli.command {
+        Command::Up(args) => up::up(args).await,
+        Command::Run(args) => run::run(args).await,
+        Command::Write(args) => write::write(args).await,
+        Command::Read(args) => read::read(args).await,
+        Command::Status(args) => status::status(args).await,
+    }
+}
+
+/// The database a client command talks to; see [`DatabaseArgs`].
+fn target_of(args: &DatabaseArgs) -> Result<Target> {
+    if let Some(url) = &args.url {
+        return Target::parse(url, "--url or DATABASE_URL");
+    }
+    if let Some(file) = &args.config {
+        return match Config::read(file)?.url {
+            Some(url) => Target::parse(&url, &file.display().to_string()),
+            None => Err(no_url(file)),
+        };
+    }
+    let address_file = args.data_dir.join(ADDRESS_FILE);
+    let runs = Postmaster::find(&args.data_dir.join(crate::cluster::PGDATA)).is_some();
+    match std::fs::read_to_string(&address_file) {
+        Ok(url) if runs => Target::parse(url.trim(), &address_file.display().to_string()),
+        _ => Err(Error::NoDatabase {
+            data_dir: args.data_dir.clone(),
+        }),
+    }
+}
+
+fn no_url(file: &Path) -> Error {
+    Error::Config {
+        origin: file.display().to_string(),
+        problem: "[database] url is missing; add it, or give --url or DATABASE_URL".to_owned(),
+    }
+}

@@ -1,0 +1,174 @@
+//! What goes into the database and comes out of it, as values.
+
+use serde::Serialize;
+use serde_json::{Value, value::RawValue};
+use tokio_postgres::Row;
+
+/// A message to be written.
+#[derive(Clone, Debug)]
+pub struct NewMessage {
+    /// The unique id: a UUID as text.
+    pub id: String,
+    /// The stream it is appended to.
+    pub stream: String,
+    /// The message type.
+    pub message_type: String,
+    /// The data, a JSON value kept as it was typed.
+    pub data: Box<RawValue>,
+    /// The metadata, where there is any.
+    pub metadata: Option<Box<RawValue>>,
+    /// The version the stream must have (-1: no messages), where that matters.
+    pub expected_version: Option<i64>,
+}
+
+/// A message as it is read: one line of `orchestrator read`.
+#[derive(Debug, Serialize)]
+pub struct StoredMessage {
+    /// The unique id.
+    pub id: String,
+    /// The stream.
+    pub stream: String,
+    /// The message type.
+    #[serde(rename = "type")]
+    pub message_type: String,
+    /// The position in the stream, from 0.
+    pub position: i64,
+    /// The position in the store, from 1, with gaps.
+    #[serde(rename = "globalPosition")]
+    pub global_position: i64,
+    /// The data, exactly as stored.
+    pub data: Option<Box<RawValue>>,
+    /// The metadata, exactly as stored.
+    pub metadata: Option<Box<RawValue>>,
+    /// When it was written, UTC, ISO 8601 with microseconds.
+    pub time: String,
+}
+
+/// What a read goes over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// One stream, by name.
+    Stream(String),
+    /// Every stream of a category.
+    Category(String),
+    /// Every message of the store.
+    All,
+}
+
+/// What a tick did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Messages were scanned and the position moved.
+    Progressed,
+    /// Nothing new: all that was drawn before the tick is processed.
+    Idle,
+    /// Writers in flight hold messages back.
+    HeldBack,
+    /// Somebody else is ticking this subscriber.
+    Busy,
+}
+
+/// The result of one tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tick {
+    /// What happened.
+    pub outcome: Outcome,
+    /// Messages of the category that were read.
+    pub scanned: i64,
+    /// Messages that were given to a handler.
+    pub handled: i64,
+    /// The last scanned global position, now stored.
+    pub position: i64,
+}
+
+/// The home page's row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HomePage {
+    /// Videos watched.
+    pub videos_watched: i64,
+    /// Global position of the last view that was counted.
+    pub last_view_processed: i64,
+}
+
+impl Outcome {
+    pub(super) fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "progressed" => Some(Self::Progressed),
+            "idle" => Some(Self::Idle),
+            "held_back" => Some(Self::HeldBack),
+            "busy" => Some(Self::Busy),
+            _ => None,
+        }
+    }
+}
+
+impl HomePage {
+    pub(super) fn from_page_data(page_data: Option<&Value>) -> Self {
+        let number = |key| page_data?.get(key)?.as_i64();
+        Self {
+            videos_watched: number("videosWatched").unwrap_or(0),
+            last_view_processed: number("lastViewProcessed").unwrap_or(0),
+        }
+    }
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Stream(name) => write!(formatter, "the stream {name}"),
+            Self::Category(name) => write!(formatter, "the category {name}"),
+            Self::All => formatter.write_str("all messages"),
+        }
+    }
+}
+
+impl StoredMessage {
+    pub(super) fn from_row(row: &Row) -> std::result::Result<Self, tokio_postgres::Error> {
+        Ok(Self {
+            id: row.try_get(0)?,
+            stream: row.try_get(1)?,
+            message_type: row.try_get(2)?,
+            position: row.try_get(3)?,
+            global_position: row.try_get(4)?,
+            data: raw_json(row.try_get(5)?),
+            metadata: raw_json(row.try_get(6)?),
+            time: row.try_get(7)?,
+        })
+    }
+}
+
+/// The functions return `jsonb` as text, so this is JSON already; text that is
+/// not is shown as a JSON string rather than lost.
+fn raw_json(text: Option<String>) -> Option<Box<RawValue>> {
+    text.and_then(|text| match RawValue::from_string(text.clone()) {
+        Ok(value) => Some(value),
+        Err(_) => serde_json::value::to_raw_value(&text).ok(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_missing_or_empty_home_page_counts_zero() {
+        assert_eq!(HomePage::from_page_data(None), HomePage::default());
+        assert_eq!(
+            HomePage::from_page_data(Some(&json!({}))),
+            HomePage::default()
+        );
+        let page = json!({"videosWatched": 3_000_000_000_i64, "lastViewProcessed": 7, "extra": 1});
+        assert_eq!(
+            HomePage::from_page_data(Some(&page)).videos_watched,
+            3_000_000_000
+        );
+    }
+
+    #[test]
+    fn numbers_beyond_a_double_are_kept_to_the_digit() {
+        let text = r#"{"n":12345678901234567890123}"#;
+        let kept = raw_json(Some(text.to_owned())).map(|value| value.get().to_owned());
+        assert_eq!(kept.as_deref(), Some(text));
+    }
+}

@@ -1,0 +1,328 @@
+//! Lines of JSON into messages: what a line must be, and the batches that are
+//! read from a file while earlier ones are written.
+
+use std::io::BufRead;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::{
+    database::NewMessage,
+    error::{Error, Result},
+};
+
+/// Lines in one transaction.
+pub const BATCH_LINES: usize = 1000;
+
+/// Batches read ahead of the writer.
+const BATCHES_AHEAD: usize = 4;
+
+/// A line as typed.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    stream: String,
+    #[serde(rename = "type")]
+    message_type: String,
+    #[serde(default)]
+    data: Option<Box<RawValue>>,
+    #[serde(default)]
+    metadata: Option<Box<RawValue>>,
+    #[serde(default)]
+    id: Option<Uuid>,
+}
+
+/// Messages of one transaction, and the lines they come from.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The messages, in the order of the file.
+    pub messages: Vec<NewMessage>,
+    /// The line number of each message, from 1.
+    pub lines: Vec<u64>,
+    /// The last line read, blank ones included: all before it is accounted for.
+    pub last_line: u64,
+    /// Bytes read from the file up to here.
+    pub bytes: u64,
+    /// Why reading ended after this batch, where it was not the end of the file.
+    pub problem: Option<Problem>,
+}
+
+/// A line that cannot be written.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Its number, from 1.
+    pub line: u64,
+    /// What is wrong with it.
+    pub text: String,
+}
+
+/// Reads one line's message.
+///
+/// # Errors
+/// What is wrong with the line.
+pub fn parse_line(line: &str) -> std::result::Result<NewMessage, String> {
+    let line: Line = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    check_names(&line.stream, &line.message_type)?;
+    let data = match line.data {
+        Some(data) => data,
+        None => parse_json("{}")?,
+    };
+    Ok(NewMessage {
+        id: line.id.unwrap_or_else(Uuid::new_v4).to_string(),
+        stream: line.stream,
+        message_type: line.message_type,
+        data,
+        metadata: line.metadata.filter(|metadata| metadata.get() != "null"),
+        expected_version: None,
+    })
+}
+
+/// Refuses a stream or type that could only be a mistake, before anything is sent.
+///
+/// # Errors
+/// Which one, and what is wrong with it.
+pub fn check_names(stream: &str, message_type: &str) -> std::result::Result<(), String> {
+    for (name, value) in [("stream", stream), ("type", message_type)] {
+        if value.is_empty() {
+            return Err(format!("{name:?} is empty"));
+        }
+        if value.contains('\0') {
+            return Err(format!("{name:?} holds a NUL character"));
+        }
+    }
+    Ok(())
+}
+
+/// Takes any JSON value, kept as it was typed.
+///
+/// # Errors
+/// Where and why it is not JSON.
+pub fn parse_json(text: &str) -> std::result::Result<Box<RawValue>, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
+}
+
+/// Reads lines on a thread of its own and hands them over in batches. The
+/// first `skip_lines` lines are counted, not read. A line that cannot be used
+/// ends the reading; those before it are in the last batch.
+pub fn read_batches(input: Box<dyn BufRead + Send>, skip_lines: u64) -> mpsc::Receiver<Batch> {
+    let (batches, receiver) = mpsc::channel(BATCHES_AHEAD);
+    tokio::task::spawn_blocking(move || {
+        let mut reader = Reader {
+            input,
+            line: 0,
+            bytes: 0,
+            buffer: Vec::new(),
+        };
+        loop {
+            let (batch, is_last) = reader.next_batch(skip_lines);
+            if batches.blocking_send(batch).is_err() || is_last {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+struct Reader {
+    input: Box<dyn BufRead + Send>,
+    line: u64,
+    bytes: u64,
+    buffer: Vec<u8>,
+}
+
+impl Reader {
+    fn next_batch(&mut self, skip_lines: u64) -> (Batch, bool) {
+        let mut batch = Batch {
+            last_line: self.line,
+            ..Batch::default()
+        };
+        let mut is_last = false;
+        while batch.messages.len() < BATCH_LINES && !is_last {
+            match self.next_message(skip_lines) {
+                Ok(None) => is_last = true,
+                Ok(Some(None)) => batch.last_line = self.line,
+                Ok(Some(Some(message))) => {
+                    batch.messages.push(message);
+                    batch.lines.push(self.line);
+                    batch.last_line = self.line;
+                }
+                Err(text) => {
+                    batch.problem = Some(Problem {
+                        line: self.line,
+                        text,
+                    });
+                    is_last = true;
+                }
+            }
+        }
+        batch.bytes = self.bytes;
+        (batch, is_last)
+    }
+
+    /// `None` at the end; `Some(None)` for a line without a message.
+    fn next_message(
+        &mut self,
+        skip_lines: u64,
+    ) -> std::result::Result<Option<Option<NewMessage>>, String> {
+        self.buffer.clear();
+        self.line += 1;
+        let read = self.input.read_until(b'\n', &mut self.buffer);
+        let read = read.map_err(|error| format!("cannot be read: {error}"))?;
+        if read == 0 {
+            return Ok(None);
+        }
+        self.bytes += read as u64;
+        if self.line <= skip_lines {
+            return Ok(Some(None));
+        }
+        let text = std::str::from_utf8(&self.buffer).map_err(|_| "is not UTF-8".to_owned())?;
+        // Some editors put a mark before the first character.
+        let text = text.trim_start_matches('\u{feff}').trim();
+        if text.is_empty() {
+            return Ok(Some(None));
+        }
+        parse_line(text).map(|message| Some(Some(message)))
+    }
+}
+
+/// The failure of a load, with how to go on: what is written is written in
+/// whole transactions, up to and including line `written`.
+pub fn failure(origin: &str, problem: &str, written: u64) -> Error {
+    let state = match written {
+        0 => "nothing is written".to_owned(),
+        _ => format!(
+            "lines 1 to {written} are written; after the repair go on with --skip-lines {written}"
+        ),
+    };
+    Error::Input {
+        origin: origin.to_owned(),
+        problem: format!("{problem}; {state}"),
+    }
+}
+
+/// Opens a file, or standard input for `-`; returns its length where known.
+///
+/// # Errors
+/// [`Error::Input`] naming the file.
+pub fn open(path: &std::path::Path) -> Result<(Box<dyn BufRead + Send>, Option<u64>)> {
+    const BUFFER: usize = 1 << 20;
+    if path.as_os_str() == "-" {
+        return Ok((
+            Box::new(std::io::BufReader::with_capacity(BUFFER, std::io::stdin())),
+            None,
+        ));
+    }
+    let opened = std::fs::File::open(path).and_then(|file| Ok((file.metadata()?, file)));
+    let (metadata, file) = opened.map_err(|error| Error::Input {
+        origin: path.display().to_string(),
+        problem: format!("cannot be opened: {error}"),
+    })?;
+    let length = metadata.is_file().then_some(metadata.len());
+    Ok((
+        Box::new(std::io::BufReader::with_capacity(BUFFER, file)),
+        length,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batches(text: &str, skip_lines: u64) -> Vec<Batch> {
+        let input = Box::new(std::io::Cursor::new(text.as_bytes().to_vec()));
+        let mut reader = Reader {
+            input,
+            line: 0,
+            bytes: 0,
+            buffer: Vec::new(),
+        };
+        let mut batches = Vec::new();
+        loop {
+            let (batch, is_last) = reader.next_batch(skip_lines);
+            batches.push(batch);
+            if is_last {
+                return batches;
+            }
+        }
+    }
+
+    const GOOD: &str = r#"{"stream":"viewings-1","type":"VideoViewed","data":{"n":1}}"#;
+
+    #[test]
+    fn a_full_line_is_taken_word_for_word() {
+        let id = "9b2ba0c4-93f3-4d3e-8f6f-0a1a5b3a7c11";
+        let line = format!(
+            r#"{{"stream":"s-1","type":"T","data":{{"n": 1.10}},"metadata":{{"a":1}},"id":"{id}"}}"#
+        );
+        let message = parse_line(&line).unwrap();
+        assert_eq!((message.id.as_str(), message.stream.as_str()), (id, "s-1"));
+        assert_eq!(message.data.get(), r#"{"n": 1.10}"#);
+        assert_eq!(message.metadata.unwrap().get(), r#"{"a":1}"#);
+    }
+
+    #[test]
+    fn a_missing_field_a_stranger_and_a_bad_id_are_named() {
+        assert!(
+            parse_line(r#"{"type":"T"}"#)
+                .unwrap_err()
+                .contains("stream")
+        );
+        assert!(
+            parse_line(r#"{"stream":"s","type":"T","dat":{}}"#)
+                .unwrap_err()
+                .contains("dat")
+        );
+        assert!(
+            parse_line(r#"{"stream":"s","type":""}"#)
+                .unwrap_err()
+                .contains("\"type\"")
+        );
+        assert!(parse_line(r#"{"stream":"s","type":"T","id":"x"}"#).is_err());
+        assert!(parse_line(r#"{"stream":"s","type":"T","data":{}"#).is_err());
+    }
+
+    #[test]
+    fn good_lines_before_a_bad_one_are_handed_over_with_its_number() {
+        let batches = batches(&format!("{GOOD}\n\n{GOOD}\nnonsense\n{GOOD}\n"), 0);
+        assert_eq!(batches.len(), 1);
+        assert_eq!(batches[0].lines, [1, 3]);
+        assert_eq!(batches[0].last_line, 3);
+        assert_eq!(
+            batches[0].problem.as_ref().map(|problem| problem.line),
+            Some(4)
+        );
+    }
+
+    #[test]
+    fn skipped_lines_keep_their_numbers_and_are_not_even_parsed() {
+        let batches = batches(&format!("nonsense\n{GOOD}\n{GOOD}"), 2);
+        assert_eq!(batches[0].lines, [3]);
+        assert_eq!(batches[0].problem, None);
+    }
+
+    #[test]
+    fn a_long_file_is_many_batches() {
+        let text = format!("{GOOD}\n").repeat(BATCH_LINES * 2 + 1);
+        let sizes: Vec<usize> = batches(&text, 0)
+            .iter()
+            .map(|batch| batch.messages.len())
+            .collect();
+        assert_eq!(sizes, [BATCH_LINES, BATCH_LINES, 1]);
+    }
+
+    #[test]
+    fn a_failure_says_where_to_go_on() {
+        assert!(
+            failure("f", "x", 2000)
+                .to_string()
+                .contains("--skip-lines 2000")
+        );
+        assert!(
+            failure("f", "x", 0)
+                .to_string()
+                .contains("nothing is written")
+        );
+    }
+}
