@@ -2,29 +2,81 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
+# Targets run in the order in which they are named; cargo uses the cores.
+.NOTPARALLEL:
 
-VERSION := 0.1.1
-PG_CONFIG ?= $(shell scripts/find-pg-config)
-PG_MAJOR = $(shell $(PG_CONFIG) --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/')
-CARGO_TARGET_DIR ?= $(CURDIR)/target
-export CARGO_TARGET_DIR PG_CONFIG
-export PGRX_PG_CONFIG_PATH = $(PG_CONFIG)
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
-# The extension is a library, a control file and SQL. The SQL is written by hand, a file an
-# object; the script of the current version is those files one after another.
-SCRIPT := $(CARGO_TARGET_DIR)/message_store--$(VERSION).sql
-SCRIPT_PARTS := $(wildcard sql/roles/*.sql sql/types/*.sql sql/functions/*.sql sql/privileges/*.sql)
-LIBRARY := $(CARGO_TARGET_DIR)/release/libmessage_store.so
+# The PostgreSQL is looked for when a recipe needs it: `setup` may just have installed it.
+FIND_PG_CONFIG = PG_CONFIG='$(PG_CONFIG)' scripts/find-pg-config
+CHOOSE_POSTGRESQL = export PG_CONFIG=$$($(FIND_PG_CONFIG)); \
+	export PGRX_PG_CONFIG_PATH=$$PG_CONFIG; \
+	major=$$(scripts/check-postgresql)
+
+# One selection of features for everything in the dev profile, so that clippy and the tests share
+# what they compile.
+WORKSPACE = --workspace --locked --no-default-features --features message_store/pg$$major
 
 .PHONY: help
 help: ## list what can be done
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+	@echo
+	@echo '  PG_CONFIG=/path/to/pg_config chooses the PostgreSQL (15 to 18).'
+
+.PHONY: run
+run: setup-run install-with-sudo orchestrator ## install what is missing, build, and start it all: Ctrl-C stops it
+	@export PG_CONFIG=$$($(FIND_PG_CONFIG)); exec $(CARGO_TARGET_DIR)/release/orchestrator up $(ARGS)
+
+.PHONY: test
+test: setup-test check install-with-sudo orchestrator ## everything CI runs: set-up, lint, unit tests, promises
+	$(CHOOSE_POSTGRESQL); \
+	cargo test $(WORKSPACE) --doc --quiet; \
+	ORCHESTRATOR=$(CARGO_TARGET_DIR)/release/orchestrator \
+		cargo test $(WORKSPACE) --lib --bins --tests --no-fail-fast
+
+.PHONY: check
+check: ## formatting, clippy with warnings denied, no unsafe outside extension/src/pg/
+	cargo fmt --all --check
+	scripts/check-unsafe
+	$(CHOOSE_POSTGRESQL); cargo clippy $(WORKSPACE) --all-targets -- -D warnings
 
 .PHONY: build
-build: $(SCRIPT) ## build the extension and the orchestrator
-	cargo build --release --locked --features pg$(PG_MAJOR) --no-default-features -p message_store
+build: extension orchestrator ## build the extension and the orchestrator, and install nothing
+
+.PHONY: install
+install: extension ## install the extension into the PostgreSQL of PG_CONFIG
+	@$(CHOOSE_POSTGRESQL); scripts/install $(CARGO_TARGET_DIR)/message_store
+
+.PHONY: bench
+bench: setup-test install-with-sudo orchestrator ## measure beside Message DB and a bare INSERT
+	@$(CHOOSE_POSTGRESQL); scripts/bench
+
+.PHONY: deny
+deny: ## licences, bans and sources of all dependencies (installs cargo-deny if missing)
+	@command -v cargo-deny >/dev/null || { \
+		echo 'cargo-deny is missing: cargo install cargo-deny --locked'; \
+		CARGO_TARGET_DIR= cargo install cargo-deny --locked; }
+	cargo deny check licenses bans sources
+
+.PHONY: clean
+clean: ## remove what was built; the data in .message_store stays
+	cargo clean
+	rm -rf tests/peers/node_modules
+
+# The steps that the targets above are made of.
+
+.PHONY: setup-run setup-test
+setup-run setup-test: setup-%:
+	@PG_CONFIG='$(PG_CONFIG)' scripts/setup $*
+
+.PHONY: extension
+extension:
+	@$(CHOOSE_POSTGRESQL); scripts/build-extension
+
+.PHONY: orchestrator
+orchestrator:
 	cargo build --release --locked -p orchestrator
 
-$(SCRIPT): $(SCRIPT_PARTS)
-	mkdir -p $(@D)
-	cat sql/roles/*.sql sql/types/*.sql sql/functions/*.sql sql/privileges/*.sql > $@
+.PHONY: install-with-sudo
+install-with-sudo: extension
+	@$(CHOOSE_POSTGRESQL); scripts/install --sudo $(CARGO_TARGET_DIR)/message_store
