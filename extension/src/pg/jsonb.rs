@@ -34,7 +34,7 @@ impl<'a> Jsonb<'a> {
         unsafe { pg_sys::toast_raw_datum_size(self.datum) }
     }
 
-    fn flat(&self) -> *mut pg_sys::Jsonb {
+    fn flat(self) -> *mut pg_sys::Jsonb {
         // SAFETY: a jsonb datum is a varlena whose flat form is a Jsonb.
         unsafe { pg_sys::pg_detoast_datum(self.datum.cast_mut_ptr()).cast() }
     }
@@ -65,7 +65,7 @@ impl<'a> Jsonb<'a> {
     }
 
     /// The JSON text, in the database's encoding, as `::varchar` prints it.
-    pub fn to_text(&self) -> Text<'static> {
+    pub fn to_text(self) -> Text<'static> {
         let flat = self.flat();
         // SAFETY: JsonbToCString reads the whole flat value and returns a NUL-terminated copy.
         unsafe {

@@ -47,9 +47,8 @@ impl Table {
     fn open(schema: &CStr, name: &CStr, mode: pg_sys::LOCKMODE) -> Option<Self> {
         let oid = oid(schema, name)?;
         // SAFETY: table_open raises an error where the oid no longer names a table.
-        Some(Self {
-            relation: unsafe { pg_sys::table_open(oid, mode) },
-        })
+        let relation = unsafe { pg_sys::table_open(oid, mode) };
+        Some(Self { relation })
     }
 
     fn form(&self) -> &pg_sys::FormData_pg_class {
@@ -137,9 +136,8 @@ impl Index {
     pub fn open(schema: &CStr, name: &CStr) -> Option<Self> {
         let oid = oid(schema, name)?;
         // SAFETY: index_open raises an error where the oid does not name an index.
-        let index = Self {
-            relation: unsafe { pg_sys::index_open(oid, pg_sys::AccessShareLock as i32) },
-        };
+        let relation = unsafe { pg_sys::index_open(oid, pg_sys::AccessShareLock as i32) };
+        let index = Self { relation };
         // SAFETY: an open index has its pg_index row.
         let usable = unsafe { (*(*index.relation).rd_index).indisvalid };
         usable.then_some(index)

@@ -158,7 +158,7 @@ impl<'a> IndexScan<'a> {
         let mut is_null = false;
         // SAFETY: heap slots know their system columns; xmin is never null.
         let xmin = unsafe {
-            let number = pg_sys::MinTransactionIdAttributeNumber as i32;
+            let number = pg_sys::MinTransactionIdAttributeNumber;
             (*(*self.slot).tts_ops).getsysattr.map(|read| {
                 pg_sys::ffi::pg_guard_ffi_boundary(|| read(self.slot, number, &mut is_null))
             })

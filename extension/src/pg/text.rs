@@ -55,7 +55,7 @@ impl<'a> Text<'a> {
     }
 
     /// For messages to people and for names of SQL objects.
-    pub fn to_str(&self) -> Cow<'a, str> {
+    pub fn to_str(self) -> Cow<'a, str> {
         String::from_utf8_lossy(self.bytes())
     }
 }
