@@ -1,0 +1,62 @@
+//! A fresh database for one test.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::cluster::{Cluster, SUPERUSER};
+use crate::session::Session;
+
+/// A database of its own: tests of one cluster do not see each other.
+pub struct Database<'a> {
+    /// Where it is.
+    pub cluster: &'a Cluster,
+    /// Its name.
+    pub name: String,
+}
+
+impl Cluster {
+    /// An empty database under a new name.
+    pub async fn create_database(&self) -> Database<'_> {
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
+        let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let admin = self.connect("postgres", SUPERUSER).await;
+        admin.run(&format!("CREATE DATABASE {name}")).await.unwrap();
+        Database {
+            cluster: self,
+            name,
+        }
+    }
+
+    /// A database with the extension and an empty store.
+    pub async fn create_store(&self) -> Database<'_> {
+        let database = self.create_database().await;
+        let session = database.connect().await;
+        session.run("CREATE EXTENSION message_store").await.unwrap();
+        session
+            .run("SELECT message_store.create_store()")
+            .await
+            .unwrap();
+        database
+    }
+
+    /// A session in any database of the cluster, as any role.
+    pub async fn connect(&self, database: &str, role: &str) -> Session {
+        let mut config = tokio_postgres::Config::new();
+        config
+            .host_path(self.socket_dir())
+            .dbname(database)
+            .user(role);
+        Session::open(&config).await
+    }
+}
+
+impl Database<'_> {
+    /// A session as the superuser.
+    pub async fn connect(&self) -> Session {
+        self.connect_as(SUPERUSER).await
+    }
+
+    /// A session as a role that may log in.
+    pub async fn connect_as(&self, role: &str) -> Session {
+        self.cluster.connect(&self.name, role).await
+    }
+}
