@@ -180,8 +180,9 @@ impl Error {
                 format!("there is no function {handler} to use as {purpose}"),
             )
             .hint(
-                "A handler takes one argument, (global_position bigint) or (message \
-                 message_store.message), and returns no set; an init function takes none.",
+                "A handler takes one argument and returns no set: (bigint) or (bigint[]) for \
+                 global positions, (message_store.message) or (message_store.message[]) for \
+                 messages; an array gets a run of them. An init function takes none.",
             ),
             Self::HandlerNotExecutable(handler, role) => Report::new(
                 Code::ERRCODE_INSUFFICIENT_PRIVILEGE,

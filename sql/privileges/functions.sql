@@ -4,6 +4,7 @@ REVOKE EXECUTE ON FUNCTION
   message_store.write_message(varchar, varchar, varchar, jsonb, jsonb, bigint),
   message_store.ensure_home_page(),
   message_store.increment_videos_watched(bigint),
+  message_store.increment_videos_watched(bigint[]),
   message_store.create_subscription(varchar, varchar, jsonb, jsonb),
   message_store.start(varchar),
   message_store.tick(varchar, bigint)
@@ -15,6 +16,7 @@ GRANT EXECUTE ON FUNCTION
   message_store.write_message(varchar, varchar, varchar, jsonb, jsonb, bigint),
   message_store.ensure_home_page(),
   message_store.increment_videos_watched(bigint),
+  message_store.increment_videos_watched(bigint[]),
   message_store.create_subscription(varchar, varchar, jsonb, jsonb),
   message_store.start(varchar),
   message_store.tick(varchar, bigint)

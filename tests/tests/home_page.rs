@@ -71,11 +71,54 @@ fn any_order_of_positions_counts_as_the_chapters_update_counts() {
             }
             for position in positions {
                 let both = format!(
-                    "SELECT message_store.increment_videos_watched('{position}'), \
+                    "SELECT message_store.increment_videos_watched('{position}'::bigint), \
                             public.count_viewing('{position}')"
                 );
                 let answers = session.run(&both).await.unwrap().remove(0);
                 prop_assert_eq!(&answers[0], &answers[1], "at position {}", position);
+            }
+            let pages = "SELECT ours.page_data, reference.page_data \
+                         FROM message_store.read_model_pages ours, public.pages reference";
+            let pages = session.run(pages).await.unwrap().remove(0);
+            prop_assert_eq!(&pages[0], &pages[1]);
+            Ok::<(), TestCaseError>(())
+        }
+    });
+}
+
+#[test]
+fn a_run_of_positions_counts_as_one_after_the_other() {
+    let runtime = Runtime::new().unwrap();
+    let session = runtime.block_on(async {
+        let database = Cluster::shared().create_store().await;
+        let session = database.connect().await;
+        session
+            .run("SELECT message_store.ensure_home_page()")
+            .await
+            .unwrap();
+        session.run(REFERENCE).await.unwrap();
+        session
+    });
+    let strategy = prop::collection::vec(positions(), 1..5);
+    check_property(&runtime, 300, &strategy, |runs| {
+        let session = &session;
+        async move {
+            for table in ["message_store.read_model_pages", "public.pages"] {
+                let reset = format!(
+                    "UPDATE {table} SET page_data = '{{\"lastViewProcessed\": 0, \"videosWatched\": 0}}'"
+                );
+                session.run(&reset).await.unwrap();
+            }
+            for run in runs {
+                let both = format!(
+                    "SELECT message_store.increment_videos_watched(positions), \
+                            coalesce((SELECT bool_or(public.count_viewing(position)) \
+                                        FROM unnest(positions) position), false) \
+                       FROM (VALUES ('{{{}}}'::bigint[])) run (positions)",
+                    run.iter().map(i64::to_string).collect::<Vec<_>>().join(",")
+                );
+                let answers = session.run(&both).await.unwrap().remove(0);
+                prop_assert_eq!(&answers[0], &answers[1], "run {:?}", run);
             }
             let pages = "SELECT ours.page_data, reference.page_data \
                          FROM message_store.read_model_pages ours, public.pages reference";

@@ -77,6 +77,8 @@ const FUNCTIONS: &[(&str, &str, [&str; 4])] = &[
                                                                     ["Y",      "Y",           "-",     "-"]),
     ("increment_videos_watched", "SELECT message_store.increment_videos_watched(1)",
                                                                     ["Y",      "Y",           "-",     "-"]),
+    ("increment_videos_watched", "SELECT message_store.increment_videos_watched('{1}'::bigint[])",
+                                                                    ["Y",      "Y",           "-",     "-"]),
     ("create_subscription",      "SELECT message_store.create_subscription('new', 'a', '{\"T\": \"message_store.increment_videos_watched\"}')",
                                                                     ["Y",      "Y",           "-",     "-"]),
     ("start",                    "SELECT message_store.start('clients')",

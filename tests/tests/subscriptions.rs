@@ -190,6 +190,58 @@ async fn any_takes_the_types_that_have_no_handler_of_their_own() {
 }
 
 #[tokio::test]
+async fn an_array_handler_gets_runs_that_only_another_handler_breaks() {
+    let (_database, session) = with_recorders(Cluster::shared()).await;
+    session
+        .run(
+            "CREATE TABLE public.calls (number serial, handler text, given bigint[]);
+             CREATE FUNCTION public.positions(given bigint[]) RETURNS void LANGUAGE sql AS
+               $$ INSERT INTO public.calls (handler, given) VALUES ('positions', given) $$;
+             CREATE FUNCTION public.messages(given message_store.message[]) RETURNS void
+               LANGUAGE sql AS $$
+               INSERT INTO public.calls (handler, given)
+               SELECT 'messages', array_agg(m.global_position ORDER BY m.ordinality)
+                 FROM unnest(given) WITH ORDINALITY m $$;
+             CREATE FUNCTION public.single(given bigint) RETURNS void LANGUAGE sql AS
+               $$ INSERT INTO public.calls (handler, given) VALUES ('single', ARRAY[given]) $$;",
+        )
+        .await
+        .unwrap();
+    // A and B share a handler; X is nobody's.
+    for (number, message_type) in "AXBACCXCSSA".chars().enumerate() {
+        write(
+            &session,
+            &format!("run-{number}"),
+            &message_type.to_string(),
+        )
+        .await;
+    }
+    let handlers = "{\"A\": \"public.positions\", \"B\": \"public.positions\", \
+                     \"C\": \"public.messages\", \"S\": \"public.single\"}";
+    create(&session, "runs", "run", handlers).await;
+    assert_eq!(
+        tick(&session, "runs", 100).await,
+        tick_was("progressed", 11, 9, 11)
+    );
+    let calls = session
+        .run("SELECT handler, given FROM public.calls ORDER BY number")
+        .await
+        .unwrap();
+    let calls: Vec<(&str, &str)> = calls
+        .iter()
+        .map(|call| (call[0].as_deref().unwrap(), call[1].as_deref().unwrap()))
+        .collect();
+    let expected = [
+        ("positions", "{1,3,4}"),
+        ("messages", "{5,6,8}"),
+        ("single", "{9}"),
+        ("single", "{10}"),
+        ("positions", "{11}"),
+    ];
+    assert_eq!(calls, expected);
+}
+
+#[tokio::test]
 async fn types_that_nobody_handles_are_passed_over_for_good() {
     let (_database, session) = with_recorders(Cluster::shared()).await;
     create(&session, "s", "a", "{\"A\": \"public.record_position\"}").await;

@@ -1,5 +1,6 @@
 //! How SQL calls us: arguments out of the call frame, one reply into it.
 
+use super::array;
 use super::jsonb::Jsonb;
 use super::text::Text;
 use crate::error::Error;
@@ -83,6 +84,13 @@ impl<'a> Call<'a> {
         // SAFETY: the SQL declaration gives this parameter type jsonb.
         self.argument(number)
             .map(|datum| unsafe { Jsonb::from_datum(datum) })
+    }
+
+    /// Argument `number` (from 0) of a `bigint[]` parameter, NULL elements as `None`.
+    pub fn bigints(&self, number: usize) -> Option<Vec<Option<i64>>> {
+        // SAFETY: the SQL declaration gives this parameter type bigint[].
+        self.argument(number)
+            .map(|datum| unsafe { array::bigints(datum) })
     }
 
     /// Argument `number` (from 0) of an `interval` parameter, in milliseconds (a month is 30 days).

@@ -5,6 +5,7 @@
 //! are dropped, except while an error unwinds: then the transaction's abort releases it, and
 //! touching half-torn state would be worse than leaving it.
 
+pub mod array;
 pub mod backtrace;
 mod bindings;
 pub mod call;

@@ -135,3 +135,9 @@ pub fn row_type(schema: &CStr, name: &str) -> Option<pg_sys::Oid> {
         (oid != pg_sys::InvalidOid).then_some(oid)
     }
 }
+
+/// The oid of the array type of a type.
+pub fn array_of(element: pg_sys::Oid) -> pg_sys::Oid {
+    // SAFETY: a catalog look-up.
+    unsafe { pg_sys::get_array_type(element) }
+}

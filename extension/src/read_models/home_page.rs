@@ -5,17 +5,19 @@
 
 use crate::error::Error;
 use crate::message::SCHEMA;
+use crate::pg::array;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::identity::ActingAs;
 use crate::pg::relation::Table;
 use crate::pg::spi::Statement;
 use crate::pg::transaction;
 use pgrx::pg_sys;
-use pgrx::pg_sys::BuiltinOid::INT8OID;
+use pgrx::pg_sys::BuiltinOid::{INT8ARRAYOID, INT8OID};
 
 sql_functions! {
     ensure_home_page => ensure_home_page,
     increment_videos_watched => increment_videos_watched,
+    increment_videos_watched_by => increment_videos_watched_by,
 }
 
 static ENSURE: Statement = Statement::new(
@@ -24,16 +26,22 @@ static ENSURE: Statement = Statement::new(
       ON CONFLICT DO NOTHING",
     &[],
 );
+/// `$1`: positions, each higher than those before it. Those up to the last one counted count no
+/// more; `width_bucket` says how many they are.
 static INCREMENT: Statement = Statement::new(
     c"UPDATE message_store.read_model_pages \
          SET page_data = page_data OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object( \
                'videosWatched', (page_data OPERATOR(pg_catalog.->>) 'videosWatched') \
-                                  ::pg_catalog.int8 OPERATOR(pg_catalog.+) 1, \
-               'lastViewProcessed', $1) \
+                                  ::pg_catalog.int8 OPERATOR(pg_catalog.+) \
+                                  (pg_catalog.cardinality($1) OPERATOR(pg_catalog.-) \
+                                   pg_catalog.width_bucket( \
+                                     (page_data OPERATOR(pg_catalog.->>) 'lastViewProcessed') \
+                                       ::pg_catalog.int8, $1)), \
+               'lastViewProcessed', $2) \
        WHERE page_name OPERATOR(pg_catalog.=) 'home' \
          AND (page_data OPERATOR(pg_catalog.->>) 'lastViewProcessed')::pg_catalog.int8 \
-               OPERATOR(pg_catalog.<) $1",
-    &[INT8OID],
+               OPERATOR(pg_catalog.<) $2",
+    &[INT8ARRAYOID, INT8OID],
 );
 
 /// EXECUTE on the function is the privilege; the page is reached with its owner's rights.
@@ -53,15 +61,49 @@ fn ensure_home_page(_: &Call<'_>) -> Result<Reply, Error> {
 
 /// Counts a viewing once: a position at or below the last one counted changes nothing.
 fn increment_videos_watched(call: &Call<'_>) -> Result<Reply, Error> {
-    let position = call.bigint(0).ok_or_else(|| {
-        Error::argument(
-            "global_position",
-            "must not be NULL",
-            "Pass the message's position.",
-        )
-    })?;
+    let position = call.bigint(0).ok_or_else(missing_position)?;
+    Ok(Reply::boolean(count(&[position])?))
+}
+
+/// Counts a run of viewings in one UPDATE, as if each were counted after the one before it.
+fn increment_videos_watched_by(call: &Call<'_>) -> Result<Reply, Error> {
+    let positions = call.bigints(0).ok_or_else(missing_position)?;
+    let positions: Option<Vec<i64>> = positions.into_iter().collect();
+    Ok(Reply::boolean(count(&rising(
+        positions.ok_or_else(missing_position)?,
+    ))?))
+}
+
+fn missing_position() -> Error {
+    Error::argument(
+        "global_position",
+        "must not be NULL",
+        "Pass the message's position.",
+    )
+}
+
+/// The positions that are higher than all before them: whatever was counted last, no other can
+/// count.
+fn rising(positions: Vec<i64>) -> Vec<i64> {
+    let mut rising: Vec<i64> = Vec::with_capacity(positions.len());
+    for position in positions {
+        if rising.last().is_none_or(|last| *last < position) {
+            rising.push(position);
+        }
+    }
+    rising
+}
+
+fn count(rising: &[i64]) -> Result<bool, Error> {
     transaction::require_writable(c"increment_videos_watched()");
+    let Some(last) = rising.last() else {
+        return Ok(false);
+    };
     let _owner = as_owner_of_pages()?;
-    let counted = INCREMENT.run(&[Some(pg_sys::Datum::from(position))], |_| {}) == 1;
-    Ok(Reply::boolean(counted))
+    let positions: Vec<pg_sys::Datum> = rising.iter().copied().map(pg_sys::Datum::from).collect();
+    let arguments = [
+        Some(array::of_bigints(&positions)),
+        Some(pg_sys::Datum::from(*last)),
+    ];
+    Ok(INCREMENT.run(&arguments, |_| {}) == 1)
 }

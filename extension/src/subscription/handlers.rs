@@ -1,10 +1,9 @@
 //! Which function handles which type of message, and how it wants to be told.
 
 use crate::error::Error;
-use crate::message::{self, SCHEMA, column};
+use crate::message::SCHEMA;
 use crate::pg::identity;
-use crate::pg::routine::{self, PreparedRoutine, Routine};
-use crate::pg::scan::IndexScan;
+use crate::pg::routine::{self, Routine};
 use pgrx::pg_sys;
 use serde_json::{Map, Value};
 use std::ffi::CString;
@@ -14,36 +13,45 @@ const ANY_TYPE: &str = "$any";
 
 /// What a handler's argument says it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shape {
+pub enum Shape {
+    /// `(bigint[])`: the global positions of a run of messages.
+    Positions,
     /// `(bigint)`: the global position.
     Position,
+    /// `(message[])`: a run of messages.
+    Messages,
     /// `(message)`: the whole message.
     Message,
 }
 
 /// A function found under a handler's name.
-struct Handler {
-    routine: Routine,
-    shape: Shape,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Handler {
+    /// The function.
+    pub routine: Routine,
+    /// Its argument.
+    pub shape: Shape,
 }
 
 impl Handler {
+    /// Of several functions of one name, the one that asks for least and most at a time.
     fn find(name: &str, message_type: &str) -> Result<Self, Error> {
         let unknown =
             || Error::UnknownHandler(name.to_owned(), format!("the handler of {message_type}"));
         let spelled = CString::new(name).map_err(|_| unknown())?;
-        if let Some(routine) = Routine::find(&spelled, &[pg_sys::INT8OID]) {
-            return Ok(Self {
-                routine,
-                shape: Shape::Position,
-            });
-        }
         let message = routine::row_type(SCHEMA, "message").ok_or_else(unknown)?;
-        let routine = Routine::find(&spelled, &[message]).ok_or_else(unknown)?;
-        Ok(Self {
-            routine,
-            shape: Shape::Message,
+        [
+            (Shape::Positions, pg_sys::INT8ARRAYOID),
+            (Shape::Position, pg_sys::INT8OID),
+            (Shape::Messages, routine::array_of(message)),
+            (Shape::Message, message),
+        ]
+        .into_iter()
+        .find_map(|(shape, argument)| {
+            let routine = Routine::find(&spelled, &[argument])?;
+            Some(Self { routine, shape })
         })
+        .ok_or_else(unknown)
     }
 }
 
@@ -98,16 +106,10 @@ pub fn normalized(handlers: &str, role: pg_sys::Oid) -> Result<String, Error> {
     Ok(Value::Object(qualified).to_string())
 }
 
-/// The handlers of one tick, each looked up when its first message comes.
+/// The handlers of a subscription as they are stored.
 pub struct Handlers {
     names: Map<String, Value>,
     role: pg_sys::Oid,
-    prepared: Vec<(Vec<u8>, Option<Prepared>)>,
-}
-
-struct Prepared {
-    call: PreparedRoutine,
-    shape: Shape,
 }
 
 impl Handlers {
@@ -117,33 +119,12 @@ impl Handlers {
             Ok(Value::Object(names)) => names,
             _ => Map::new(),
         };
-        Self {
-            names,
-            role,
-            prepared: Vec::new(),
-        }
+        Self { names, role }
     }
 
-    /// Makes sure that the handler of this message's type is known and callable; the memory it
-    /// needs is taken from the current context. Returns which one it is, `None` for a type that
-    /// nobody handles.
-    pub fn prepare(&mut self, message_type: &[u8]) -> Result<Option<usize>, Error> {
-        let known = self
-            .prepared
-            .iter()
-            .position(|(known, _)| known == message_type);
-        let number = match known {
-            Some(number) => number,
-            None => {
-                let prepared = self.look_up(&String::from_utf8_lossy(message_type))?;
-                self.prepared.push((message_type.to_vec(), prepared));
-                self.prepared.len() - 1
-            }
-        };
-        Ok(self.prepared[number].1.is_some().then_some(number))
-    }
-
-    fn look_up(&self, message_type: &str) -> Result<Option<Prepared>, Error> {
+    /// The handler of this type, `None` where nobody handles it. 42883 where its function is
+    /// gone, 42501 where the role may no longer execute it.
+    pub fn find(&self, message_type: &str) -> Result<Option<Handler>, Error> {
         let name = self
             .names
             .get(message_type)
@@ -153,27 +134,6 @@ impl Handlers {
         };
         let handler = Handler::find(name, message_type)?;
         require_executable(handler.routine, self.role)?;
-        let arguments = 1;
-        Ok(Some(Prepared {
-            call: handler.routine.prepare(arguments),
-            shape: handler.shape,
-        }))
-    }
-
-    /// Hands the message that `row` stands on to handler `number`.
-    pub fn call(&mut self, number: usize, row: &IndexScan<'_>) -> Result<(), Error> {
-        let Some(prepared) = &mut self.prepared[number].1 else {
-            return Ok(());
-        };
-        let argument = match prepared.shape {
-            Shape::Position => pg_sys::Datum::from(row.bigint(column::GLOBAL_POSITION)),
-            Shape::Message => {
-                let message =
-                    routine::row_type(SCHEMA, "message").ok_or(Error::NoStore("message"))?;
-                crate::pg::rows::composite_of_type(message, message::values(row))
-            }
-        };
-        prepared.call.call(&[argument]);
-        Ok(())
+        Ok(Some(handler))
     }
 }

@@ -4,6 +4,8 @@
 mod context;
 mod create;
 mod definition;
+mod delivery;
 mod handlers;
+mod source;
 mod start;
 mod tick;

@@ -1,20 +1,13 @@
 //! `tick`: one pass of a subscription. One statement finds the horizon, reads a batch, hands it
 //! to the handlers and stores the position: effect and position commit together, or neither.
 
-use super::context::Scope as HandlerScope;
 use super::definition::{Definition, as_owner_of_subscriptions, subscriber_id};
-use super::handlers::Handlers;
+use super::delivery::{self, Delivered};
+use super::source::Source;
 use crate::error::Error;
 use crate::horizon::{self, Horizon, Scope};
-use crate::message::{self, column};
 use crate::pg::call::{Call, Reply, sql_functions};
-use crate::pg::error_context::ErrorContext;
-use crate::pg::identity::ActingAs;
-use crate::pg::memory::Scratch;
-use crate::pg::relation::{Index, Table};
 use crate::pg::rows;
-use crate::pg::scan::{Condition, IndexScan, Order};
-use crate::pg::snapshot::Fresh;
 use crate::pg::spi::Statement;
 use crate::pg::text::Text;
 use crate::pg::transaction;
@@ -105,50 +98,23 @@ fn tick(call: &Call<'_>) -> Result<Reply, Error> {
     let Some(position) = lock_progress(id)? else {
         return Ok(Outcome::nothing("busy", subscription.position).reply(call));
     };
-    let outcome = deliver(id, &subscription, &source, position, batch_size)?;
-    if outcome.scanned == 0 {
+    let delivered = delivery::deliver(id, &subscription, &source, position, batch_size)?;
+    if delivered.scanned == 0 {
         return Ok(Outcome::nothing_up_to(horizon, position).reply(call));
     }
-    store_progress(id, outcome.position)?;
-    Ok(outcome.reply(call))
-}
-
-/// The settled messages of one category.
-struct Source<'a> {
-    table: Table,
-    index: Index,
-    category: Text<'a>,
-    horizon: Horizon,
-}
-
-impl<'a> Source<'a> {
-    fn open(category: Text<'a>, horizon: Horizon) -> Result<Self, Error> {
-        let table = message::open_to_deliver()?;
-        let index = message::open_index(c"messages_category")?;
-        Ok(Self {
-            table,
-            index,
-            category,
-            horizon,
-        })
+    store_progress(id, delivered.position)?;
+    let Delivered {
+        scanned,
+        handled,
+        position,
+    } = delivered;
+    Ok(Outcome {
+        name: "progressed",
+        scanned,
+        handled,
+        position,
     }
-
-    fn scan<'b>(&'b self, snapshot: &'b Fresh, after: i64) -> IndexScan<'b> {
-        let keys = [
-            (0, Condition::Equals(self.category)),
-            (1, Condition::AtLeast(after.saturating_add(1))),
-            (1, Condition::AtMost(self.horizon.position)),
-        ];
-        IndexScan::begin(&self.table, &self.index, snapshot, &keys, Order::Ascending)
-    }
-
-    fn has_message_after(&self, position: i64) -> bool {
-        if self.horizon.position <= position {
-            return false;
-        }
-        let snapshot = Fresh::take();
-        self.scan(&snapshot, position).advance()
-    }
+    .reply(call))
 }
 
 /// The position to go on from, or `None` where another session is ticking.
@@ -166,36 +132,4 @@ fn store_progress(id: Text<'_>, position: i64) -> Result<(), Error> {
         |_| {},
     );
     Ok(())
-}
-
-/// Hands up to `batch_size` messages after `position` to their handlers, as the owner.
-fn deliver(
-    id: Text<'_>,
-    subscription: &Definition,
-    source: &Source<'_>,
-    position: i64,
-    batch_size: i64,
-) -> Result<Outcome, Error> {
-    let subscriber_id = id.to_string();
-    let mut outcome = Outcome::nothing("progressed", position);
-    let mut handlers = Handlers::stored(&subscription.handlers, subscription.owner);
-    let mut scratch = Scratch::new("message_store handler");
-    let handler_scope = HandlerScope::enter(&subscriber_id);
-    let mut error_context = ErrorContext::push(format!("subscription \"{subscriber_id}\""));
-    let _owner = ActingAs::role(subscription.owner);
-    let snapshot = Fresh::take();
-    let mut scan = source.scan(&snapshot, position);
-    while outcome.scanned < batch_size && scan.advance() {
-        pgrx::check_for_interrupts!();
-        outcome.scanned += 1;
-        outcome.position = scan.bigint(column::GLOBAL_POSITION);
-        let Some(handler) = handlers.prepare(scan.text(column::TYPE).bytes())? else {
-            continue;
-        };
-        handler_scope.at(outcome.position);
-        error_context.set_position(outcome.position);
-        scratch.run(|| handlers.call(handler, &scan))?;
-        outcome.handled += 1;
-    }
-    Ok(outcome)
 }
