@@ -19,7 +19,7 @@ use crate::message::{self, SCHEMA};
 use crate::pg::lock::{self, Holding, Tag};
 use crate::pg::sequence::Sequence;
 use crate::pg::transaction;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 
 /// The protocol of the tags below, in the upper byte of the lock class. Writers and readers of
 /// one database must agree on it; a change of meaning needs a new number, and readers refuse to
@@ -43,8 +43,6 @@ struct Held {
 }
 
 thread_local! {
-    /// The highest value of the sequence that this session has seen.
-    static HIGHEST_SEEN: Cell<Option<i64>> = const { Cell::new(None) };
     static HELD: RefCell<Held> =
         const { RefCell::new(Held { transaction: 0, categories: Vec::new(), every_category: None }) };
 }
@@ -60,14 +58,14 @@ pub fn sequence() -> Result<Sequence, Error> {
 pub fn draw_position(category: &[u8]) -> Result<i64, Error> {
     let sequence = sequence()?;
     check_settings(sequence)?;
-    let announced = announce(sequence, category_hash(category))?;
+    let sample = checked_sample(sequence)?;
+    announce(sample, category_hash(category));
     let position = sequence.next_value();
-    if position <= announced {
+    if position <= sample {
         return Err(Error::SequenceChanged(format!(
-            "went backwards: it handed out {position} after {announced}"
+            "went backwards: it handed out {position} after {sample}"
         )));
     }
-    HIGHEST_SEEN.set(Some(position));
     Ok(position)
 }
 
@@ -93,12 +91,12 @@ fn check_settings(sequence: Sequence) -> Result<(), Error> {
     Ok(())
 }
 
-/// Holds the tag for this category and returns its `low`.
+/// Holds the tag for this category; `sample` is its `low` where the transaction has none yet.
 ///
 /// The lock is taken anew at every write, never remembered as held: ROLLBACK TO SAVEPOINT
 /// releases what was taken since. What is remembered is only the `low` of the first write, so
 /// that a transaction of many messages has one lock a category; an older `low` is never wrong.
-fn announce(sequence: Sequence, category: u32) -> Result<i64, Error> {
+fn announce(sample: i64, category: u32) {
     let transaction = transaction::local_id();
     HELD.with_borrow_mut(|held| {
         if held.transaction != transaction {
@@ -113,40 +111,34 @@ fn announce(sequence: Sequence, category: u32) -> Result<i64, Error> {
             (Some(known), _) => *known,
             (None, Some(low)) => (EVERY_CATEGORY, low),
             (None, None) => {
-                let low = checked_sample(sequence)?;
                 if held.categories.len() < CATEGORIES_PER_TRANSACTION {
-                    held.categories.push((category, low));
-                    (category, low)
+                    held.categories.push((category, sample));
+                    (category, sample)
                 } else {
-                    held.every_category = Some(low);
-                    (EVERY_CATEGORY, low)
+                    held.every_category = Some(sample);
+                    (EVERY_CATEGORY, sample)
                 }
             }
         };
         tag(hash, low).share_until_end();
-        Ok(low)
-    })
+    });
 }
 
 /// Samples the sequence and makes sure that it was not set back behind messages that readers may
 /// have passed already.
-///
-/// Whoever has seen a higher value, or has not looked yet, compares with the log itself; a
-/// session that only ever saw the sequence rise need not.
 fn checked_sample(sequence: Sequence) -> Result<i64, Error> {
-    let seen = HIGHEST_SEEN.get();
-    let sample = sequence.last_value();
-    if seen.is_none_or(|seen| sample < seen) {
-        let highest = message::highest_global_position()?;
-        // Sampled again: the message was drawn before it could be found in the log.
-        let sample = sequence.last_value();
-        if sample < highest {
-            return Err(Error::SequenceChanged(format!(
-                "was set back to {sample}, behind message {highest}"
-            )));
-        }
+    let state = sequence.state();
+    if !state.may_have_been_set {
+        return Ok(state.last_value);
     }
-    HIGHEST_SEEN.set(Some(sample));
+    let highest = message::highest_global_position()?;
+    // Sampled again: a message was drawn before it could be found in the log.
+    let sample = sequence.last_value();
+    if sample < highest {
+        return Err(Error::SequenceChanged(format!(
+            "was set back to {sample}, behind message {highest}"
+        )));
+    }
     Ok(sample)
 }
 

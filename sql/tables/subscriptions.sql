@@ -8,7 +8,9 @@ CREATE TABLE message_store.subscriptions (
   created_at timestamptz NOT NULL DEFAULT now(),
   CONSTRAINT subscriptions_handlers_check CHECK (jsonb_typeof(handlers) = 'object'),
   CONSTRAINT subscriptions_options_check CHECK (jsonb_typeof(options) = 'object'),
-  CONSTRAINT subscriptions_state_check CHECK (state IN ('created', 'started'))
+  -- Spelled as PostgreSQL prints it, so that a dump of a restored dump is the same.
+  CONSTRAINT subscriptions_state_check
+    CHECK (state::text = 'created'::text OR state::text = 'started'::text)
 );
 
 COMMENT ON TABLE message_store.subscriptions IS

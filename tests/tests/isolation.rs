@@ -70,7 +70,7 @@ async fn run(spec: &str) {
         .unwrap();
     let mut command = Command::new(tester(database.cluster));
     database.cluster.set_client_environment(&mut command);
-    // Not a warning less than a user would see; notices of the tester's own long names are none.
+    // Warnings belong to what must come out. Notices do not: the tester's own long names cause some.
     command
         .env("PGOPTIONS", "-c client_min_messages=warning")
         .arg("--use-existing")

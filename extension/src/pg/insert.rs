@@ -67,12 +67,13 @@ impl<'a> Insert<'a> {
             insert.prepare_defaults(table);
             let triggers = (*table.relation).trigdesc;
             if !triggers.is_null() {
+                // The query comes first: the captured rows belong to it.
+                pg_sys::AfterTriggerBeginQuery();
                 insert.transition = pg_sys::MakeTransitionCaptureState(
                     triggers,
                     table.oid(),
                     pg_sys::CmdType::CMD_INSERT,
                 );
-                pg_sys::AfterTriggerBeginQuery();
                 pg_sys::ExecBSInsertTriggers(estate, target);
             }
             pg_sys::MemoryContextSwitchTo(previous);

@@ -21,6 +21,17 @@ pub struct Settings {
     pub cycles: bool,
 }
 
+/// Where a sequence is.
+#[derive(Clone, Copy)]
+pub struct State {
+    /// The last value drawn, 0 before the first.
+    pub last_value: i64,
+    /// Whether the value may have been set rather than drawn. setval and RESTART leave no values
+    /// logged ahead; so does, by itself, one draw in 33, the first draw after a crash, and the
+    /// beginning.
+    pub may_have_been_set: bool,
+}
+
 impl Sequence {
     /// Finds a sequence by schema and name.
     pub fn find(schema: &CStr, name: &CStr) -> Option<Self> {
@@ -47,9 +58,14 @@ impl Sequence {
         }
     }
 
-    /// The last value drawn (0 before the first), read under the page's lock: nextval writes a
-    /// value up to 32 ahead into the page for a moment, which an unlocked read could return.
+    /// The last value drawn, 0 before the first.
     pub fn last_value(self) -> i64 {
+        self.state().last_value
+    }
+
+    /// Where the sequence is, read under the page's lock: nextval writes a value up to 32 ahead
+    /// into the page for a moment, which an unlocked read could return.
+    pub fn state(self) -> State {
         // SAFETY: the relation stays open, and its one page pinned and share-locked, while the
         // single tuple on it is read; the page of a sequence always holds item 1. The lock on the
         // relation is given back at once, so a session that waits here holds nothing.
@@ -65,12 +81,17 @@ impl Sequence {
                 .add((*tuple).t_hoff as usize)
                 .cast::<bindings::FormData_pg_sequence_data>();
             let (last_value, is_called) = ((*form).last_value, (*form).is_called);
+            let may_have_been_set = (*form).log_cnt == 0;
             pg_sys::UnlockReleaseBuffer(buffer);
             pg_sys::relation_close(relation, pg_sys::AccessShareLock as i32);
-            if is_called {
+            let last_value = if is_called {
                 last_value
             } else {
                 last_value.saturating_sub(1)
+            };
+            State {
+                last_value,
+                may_have_been_set,
             }
         }
     }

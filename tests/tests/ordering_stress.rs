@@ -1,0 +1,445 @@
+//! Promise: nobody skips a message, however many writers overtake each other.
+//!
+//! Positions are drawn before commit, so commits become visible out of position order. Sixteen
+//! writers make that happen as often as they can; polling readers, each with a position of its
+//! own, must still see every message once and in order. A naive poller runs beside them and
+//! must fail, or the test would prove nothing.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on must fail loudly"
+)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use promises::{Cluster, Session};
+
+const WRITERS: u64 = 16;
+const MESSAGES: u64 = 200_000;
+const OUT_OF_ORDER: usize = 50_000;
+const CATEGORIES: [&str; 4] = ["red", "green", "blue", "grey"];
+const SHARED_STREAMS_PER_CATEGORY: u64 = 60;
+/// The most streams a transaction writes to.
+const STREAMS_PER_TRANSACTION: u64 = 8;
+const LONGEST_PAUSE_MICROSECONDS: u64 = 900;
+/// How long a poller that found nothing waits before it looks again.
+const POLL_EVERY: Duration = Duration::from_millis(2);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_reader_skips_a_message_that_commits_late() {
+    let database = Cluster::shared().create_store().await;
+    let admin = database.connect().await;
+    admin.run(SUBSCRIPTION).await.unwrap();
+    let progress = Arc::new(Progress::default());
+    let started = Instant::now();
+
+    let mut readers = Vec::new();
+    for (scope, batch_size) in [
+        (Some("red"), 7),
+        (Some("green"), 100),
+        (Some("blue"), 1_000),
+        (None, 500),
+    ] {
+        let session = database.connect().await;
+        let read = read(session, scope, batch_size, Arc::clone(&progress));
+        readers.push((scope, batch_size, tokio::spawn(read)));
+    }
+    let ticker = tokio::spawn(tick(database.connect().await, Arc::clone(&progress)));
+    let naive = poll_naively(database.connect().await, Arc::clone(&progress));
+    let naive = tokio::spawn(naive);
+    let mut writers = Vec::new();
+    for number in 0..WRITERS {
+        let session = database.connect().await;
+        writers.push(tokio::spawn(write(session, number, Arc::clone(&progress))));
+    }
+    let mut tally = Tally::default();
+    for writer in writers {
+        tally.add(&writer.await.unwrap());
+    }
+    progress.written.store(true, Ordering::SeqCst);
+    let wrote_for = started.elapsed();
+
+    for (scope, batch_size, reader) in readers {
+        let (polls, seen) = reader.await.unwrap();
+        let stored = positions(&admin, scope).await;
+        println!(
+            "reader of {} in batches of {batch_size}: {} messages in {polls} polls",
+            scope.unwrap_or("every category"),
+            seen.len()
+        );
+        assert_same(&seen, &stored);
+    }
+    ticker.await.unwrap();
+    let handled = numbers(
+        &admin,
+        "SELECT global_position FROM handled ORDER BY number",
+    )
+    .await;
+    assert_same(&handled, &positions(&admin, Some("grey")).await);
+
+    let stored = positions(&admin, None).await;
+    let (naive_polls, naively_seen) = naive.await.unwrap();
+    let skipped = stored.len() - naively_seen.len();
+    println!(
+        "{tally:?} in {wrote_for:?}; all read after {:?}",
+        started.elapsed()
+    );
+    println!(
+        "{} messages, {skipped} of them committed out of position order: \
+         skipped by a naive poller in {naive_polls} polls",
+        stored.len()
+    );
+    assert_eq!(stored.len() as u64, tally.committed);
+    assert!(stored.len() as u64 >= MESSAGES);
+    // The naive poller asks, in one snapshot, for all that lies above the highest position it
+    // has seen. So a message that it never saw was invisible in a snapshot that showed a higher
+    // one, and is visible now: its commit came later. Each message counts once, and those that
+    // were overtaken between two polls do not count at all: the number is a lower bound.
+    assert!(skipped >= OUT_OF_ORDER, "only {skipped} out of order");
+    assert!(tally.savepoints > 0 && tally.rolled_back > 0 && tally.wrong_version > 0);
+
+    // Ordered by global position, the positions of every stream are 0, 1, 2, ...
+    let out_of_step = admin
+        .bigint(
+            "SELECT count(*) FROM (
+               SELECT position, row_number() OVER (
+                 PARTITION BY stream_name ORDER BY global_position) - 1 AS expected
+               FROM message_store.messages) AS numbered
+             WHERE position <> expected",
+        )
+        .await;
+    assert_eq!(out_of_step, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_transaction_over_100_000_streams_of_32_categories_disturbs_nobody() {
+    let database = Cluster::shared().create_store().await;
+    let other = database.connect().await;
+    let locks = other.value("SHOW max_locks_per_transaction").await;
+    assert_eq!(locks.as_deref(), Some("64"), "the default is what must do");
+    write_one(&other, "c1-0").await;
+    write_one(&other, "elsewhere-1").await;
+
+    let wide = Arc::new(database.connect().await);
+    wide.run("BEGIN").await.unwrap();
+    let writing = tokio::spawn({
+        let wide = Arc::clone(&wide);
+        let sql = "SELECT count(message_store.write_message(
+                     gen_random_uuid()::varchar, 'c' || n % 32 || '-' || n, 'Wide', '{}'))
+                   FROM generate_series(1, 100000) n";
+        async move { wide.bigint(sql).await }
+    });
+    let drawn = "SELECT last_value > 1000 FROM message_store.messages_global_position_seq";
+    other.wait_until(drawn).await;
+    let mut elsewhere = 1;
+    while !writing.is_finished() {
+        write_one(&other, "elsewhere-1").await;
+        elsewhere += 1;
+        assert_eq!(settled(&other, "elsewhere").await, elsewhere);
+        assert_eq!(settled(&other, "c1").await, 1);
+    }
+    assert!(
+        elsewhere > 20,
+        "{elsewhere} writes while the transaction was writing"
+    );
+    assert_eq!(writing.await.unwrap(), 100_000);
+
+    // Written, not committed: a lock for each category, none for streams.
+    let held = format!("SELECT count(*) FROM pg_locks WHERE pid = {}", wide.pid);
+    let held = other.bigint(&held).await;
+    println!("{held} locks for 100,000 streams; {elsewhere} writes elsewhere meanwhile");
+    assert!((32..64).contains(&held), "{held} locks");
+    write_one(&other, "c1-0").await;
+    assert_eq!(settled(&other, "c1").await, 1);
+    wide.run("COMMIT").await.unwrap();
+    assert_eq!(settled(&other, "c1").await, 2 + 100_000 / 32);
+    assert_eq!(settled(&other, "elsewhere").await, elsewhere);
+    let all = "SELECT count(*) FROM message_store.get_all_messages(1, -1)";
+    assert_eq!(other.bigint(all).await, 2 + elsewhere + 100_000);
+}
+
+async fn write_one(session: &Session, stream: &str) {
+    session
+        .run(&format!(
+            "SELECT message_store.write_message(gen_random_uuid()::varchar, '{stream}', 'T', '{{}}')"
+        ))
+        .await
+        .unwrap();
+}
+
+async fn settled(session: &Session, category: &str) -> i64 {
+    session
+        .bigint(&format!(
+            "SELECT count(*) FROM message_store.get_category_messages('{category}', 1, -1)"
+        ))
+        .await
+}
+
+/// A fifth consumer inside the database.
+const SUBSCRIPTION: &str = "
+    CREATE TABLE handled (number bigserial, global_position bigint);
+    CREATE FUNCTION handle(global_position bigint) RETURNS void LANGUAGE sql
+    BEGIN ATOMIC
+      INSERT INTO handled (global_position) VALUES (global_position);
+    END;
+    SELECT message_store.create_subscription('stress', 'grey', '{\"$any\": \"public.handle\"}')";
+
+#[derive(Default)]
+struct Progress {
+    committed: AtomicU64,
+    written: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    committed: u64,
+    transactions: u64,
+    rolled_back: u64,
+    savepoints: u64,
+    wrong_version: u64,
+}
+
+impl Tally {
+    fn add(&mut self, other: &Self) {
+        self.committed += other.committed;
+        self.transactions += other.transactions;
+        self.rolled_back += other.rolled_back;
+        self.savepoints += other.savepoints;
+        self.wrong_version += other.wrong_version;
+    }
+}
+
+/// SplitMix64: the same choices in every run, though not the same interleaving.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % sides
+    }
+
+    fn one_in(&mut self, chances: u64) -> bool {
+        self.below(chances) == 0
+    }
+}
+
+/// Writes transactions until all writers together have committed enough.
+async fn write(session: Session, number: u64, progress: Arc<Progress>) -> Tally {
+    let mut dice = Dice(number);
+    let mut tally = Tally::default();
+    let mut own_version = -1;
+    while progress.committed.load(Ordering::Relaxed) < MESSAGES {
+        let transaction = Transaction::random(&mut dice, number, own_version);
+        tally.transactions += 1;
+        tally.savepoints += transaction.savepoints;
+        match session.run(&transaction.sql).await {
+            Ok(_) if transaction.commits => {
+                own_version = transaction.own_version;
+                tally.committed += transaction.messages;
+                let messages = transaction.messages;
+                progress.committed.fetch_add(messages, Ordering::Relaxed);
+            }
+            Ok(_) => tally.rolled_back += 1,
+            Err(error) => {
+                assert_eq!(error.sqlstate, "P0001", "{error:?}");
+                assert!(error.message.starts_with("Wrong expected version"));
+                // Nobody else writes to the writer's own stream.
+                assert!(!error.message.contains("-own"), "{error:?}");
+                tally.wrong_version += 1;
+                session.run("ROLLBACK").await.unwrap();
+            }
+        }
+    }
+    tally
+}
+
+/// One transaction, sent as one text so that its pauses are the server's.
+struct Transaction {
+    sql: String,
+    commits: bool,
+    messages: u64,
+    savepoints: u64,
+    own_version: i64,
+}
+
+impl Transaction {
+    fn random(dice: &mut Dice, writer: u64, own_version: i64) -> Self {
+        let mut transaction = Self {
+            sql: "BEGIN;".to_owned(),
+            commits: !dice.one_in(12),
+            messages: 0,
+            savepoints: 0,
+            own_version,
+        };
+        // Sorted: writers of the same streams wait for each other, in opposite order for ever.
+        let mut streams: Vec<String> = (0..=dice.below(STREAMS_PER_TRANSACTION))
+            .map(|_| {
+                let category = CATEGORIES[dice.below(4) as usize];
+                let stream = dice.below(SHARED_STREAMS_PER_CATEGORY);
+                format!("{category}-{stream}")
+            })
+            .collect();
+        streams.sort();
+        for stream in streams {
+            transaction.pause(dice);
+            if dice.one_in(5) {
+                transaction.savepoints += 1;
+                let counted = transaction.messages;
+                transaction.add("SAVEPOINT s;");
+                transaction.write(&stream, "NULL");
+                transaction.pause(dice);
+                if dice.one_in(4) {
+                    transaction.add("RELEASE s;");
+                } else {
+                    transaction.add("ROLLBACK TO s;");
+                    transaction.messages = counted;
+                    transaction.pause(dice);
+                }
+            }
+            // Judged by what was committed before, while others may be about to commit.
+            let seen = format!("coalesce(message_store.stream_version('{stream}'), -1)");
+            let expected = if dice.one_in(20) { &seen } else { "NULL" };
+            transaction.write(&stream, expected);
+        }
+        if dice.one_in(4) {
+            let own = format!("{}-own{writer}", CATEGORIES[writer as usize % 4]);
+            transaction.write(&own, &own_version.to_string());
+            transaction.own_version += 1;
+        }
+        transaction.pause(dice);
+        transaction.add(if transaction.commits {
+            "COMMIT"
+        } else {
+            "ROLLBACK"
+        });
+        transaction
+    }
+
+    fn add(&mut self, statement: &str) {
+        self.sql.push_str(statement);
+    }
+
+    fn pause(&mut self, dice: &mut Dice) {
+        if dice.one_in(2) {
+            let microseconds = dice.below(LONGEST_PAUSE_MICROSECONDS);
+            self.add(&format!("SELECT pg_sleep({microseconds} / 1e6);"));
+        }
+    }
+
+    fn write(&mut self, stream: &str, expected_version: &str) {
+        self.messages += 1;
+        self.add(&format!(
+            "SELECT message_store.write_message(
+               gen_random_uuid()::varchar, '{stream}', 'Written', '{{}}', NULL, {expected_version});"
+        ));
+    }
+}
+
+/// Reads as a consumer does: what lies after the last message it has seen.
+async fn read(
+    session: Session,
+    category: Option<&'static str>,
+    batch_size: i64,
+    progress: Arc<Progress>,
+) -> (u64, Vec<i64>) {
+    let select = match category {
+        Some(name) => format!(
+            "SELECT global_position FROM message_store.get_category_messages('{name}', $1, $2)"
+        ),
+        None => "SELECT global_position FROM message_store.get_all_messages($1, $2)".to_owned(),
+    };
+    let select = session.prepare(&select).await.unwrap();
+    let (mut polls, mut seen) = (0, Vec::<i64>::new());
+    loop {
+        let written_before = progress.written.load(Ordering::SeqCst);
+        let next = seen.last().map_or(1, |last| last + 1);
+        let batch = session.query(&select, &[&next, &batch_size]).await.unwrap();
+        polls += 1;
+        let returned = batch.len() as i64;
+        assert!(returned <= batch_size);
+        seen.extend(batch.iter().map(|row| row.get::<_, i64>(0)));
+        if returned == 0 && written_before {
+            return (polls, seen);
+        }
+        if returned < batch_size {
+            tokio::time::sleep(POLL_EVERY).await;
+        }
+    }
+}
+
+/// The bug this product exists to prevent: a plain SELECT from the last position on.
+async fn poll_naively(session: Session, progress: Arc<Progress>) -> (u64, Vec<i64>) {
+    // The table has no statistics; by its index the poller is as quick as it can be.
+    session
+        .run("SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off")
+        .await
+        .unwrap();
+    let select = "SELECT global_position FROM message_store.messages
+                  WHERE global_position > $1 ORDER BY global_position";
+    let select = session.prepare(select).await.unwrap();
+    let (mut polls, mut seen) = (0, Vec::<i64>::new());
+    loop {
+        let written_before = progress.written.load(Ordering::SeqCst);
+        let last = seen.last().copied().unwrap_or(0);
+        let rows = session.query(&select, &[&last]).await.unwrap();
+        polls += 1;
+        seen.extend(rows.iter().map(|row| row.get::<_, i64>(0)));
+        if rows.is_empty() && written_before {
+            return (polls, seen);
+        }
+    }
+}
+
+/// Ticks as the orchestrator does, until a tick proves that nothing is left.
+async fn tick(session: Session, progress: Arc<Progress>) {
+    loop {
+        let written_before = progress.written.load(Ordering::SeqCst);
+        let outcome = session
+            .value("SELECT outcome FROM message_store.tick('stress', 50)")
+            .await;
+        match outcome.as_deref() {
+            Some("progressed") => {}
+            Some("idle") if written_before => return,
+            Some("idle" | "held_back") => tokio::time::sleep(POLL_EVERY).await,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+async fn positions(session: &Session, category: Option<&str>) -> Vec<i64> {
+    let condition = category.map_or("true".to_owned(), |name| {
+        format!("split_part(stream_name, '-', 1) = '{name}'")
+    });
+    numbers(
+        session,
+        &format!(
+            "SELECT global_position FROM message_store.messages
+             WHERE {condition} ORDER BY global_position"
+        ),
+    )
+    .await
+}
+
+async fn numbers(session: &Session, sql: &str) -> Vec<i64> {
+    let rows = session.query(sql, &[]).await.unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+/// Equal means: none skipped, none twice, none out of order.
+fn assert_same(seen: &[i64], stored: &[i64]) {
+    let first = seen
+        .iter()
+        .zip(stored)
+        .position(|(seen, stored)| seen != stored);
+    assert!(
+        seen == stored,
+        "{} seen, {} stored; they part at {first:?}: {:?} and {:?}",
+        seen.len(),
+        stored.len(),
+        first.map(|at| seen[at]),
+        first.map(|at| stored[at]),
+    );
+}
