@@ -142,6 +142,31 @@ pub unsafe fn TupleDescAttr(
     descriptor: pg_sys::TupleDesc,
     number: usize,
 ) -> *mut pg_sys::FormData_pg_attribute {
-    // SAFETY: the array has `natts` elements.
-    unsafe { (*descriptor).attrs.as_mut_ptr().add(number) }
+    // SAFETY: the array has `natts` elements; since PostgreSQL 18 it follows one of `natts`
+    // compact attributes.
+    unsafe {
+        #[cfg(not(feature = "pg18"))]
+        let attributes = (*descriptor).attrs.as_mut_ptr();
+        #[cfg(feature = "pg18")]
+        let attributes = (*descriptor)
+            .compact_attrs
+            .as_mut_ptr()
+            .add((*descriptor).natts as usize)
+            .cast();
+        attributes.add(number)
+    }
+}
+
+/// storage/bufpage.h: the tuple of line pointer `number` (from 1); `PageGetItemId` and
+/// `PageGetItem` in one.
+///
+/// # Safety
+/// The page must be pinned and locked, and have that line pointer.
+pub unsafe fn page_tuple(page: pg_sys::Page, number: usize) -> pg_sys::HeapTupleHeader {
+    // SAFETY: line pointers follow the page's header; the offset lies within the page.
+    unsafe {
+        let header = page.cast::<pg_sys::PageHeaderData>();
+        let item = (*header).pd_linp.as_mut_ptr().add(number - 1);
+        page.cast::<u8>().add((*item).lp_off() as usize).cast()
+    }
 }

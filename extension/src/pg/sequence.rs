@@ -74,8 +74,7 @@ impl Sequence {
             let buffer = pg_sys::ReadBuffer(relation, 0);
             pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
             let page = pg_sys::BufferGetPage(buffer);
-            let item = pg_sys::PageGetItemId(page, 1);
-            let tuple = pg_sys::PageGetItem(page, item).cast::<pg_sys::HeapTupleHeaderData>();
+            let tuple = bindings::page_tuple(page, 1);
             let form = tuple
                 .cast::<u8>()
                 .add((*tuple).t_hoff as usize)
