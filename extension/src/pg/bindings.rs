@@ -152,7 +152,7 @@ pub unsafe fn TupleDescAttr(
             .compact_attrs
             .as_mut_ptr()
             .add((*descriptor).natts as usize)
-            .cast();
+            .cast::<pg_sys::FormData_pg_attribute>();
         attributes.add(number)
     }
 }
