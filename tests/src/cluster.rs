@@ -28,7 +28,7 @@ const SETTINGS: &[(&str, &str)] = &[
 /// gone, in whatever way. Then it ends the server by its process id and removes the data.
 const GUARDIAN: &str = r#"
 cat > /dev/null
-pid=$(head -n 1 "$1/data/postmaster.pid" 2> /dev/null)
+pid=$(head -n 1 "$1/$2" 2> /dev/null)
 if [ -n "$pid" ]; then
   kill -QUIT "$pid" 2> /dev/null
   tries=0
@@ -48,10 +48,9 @@ pub enum StopMode {
 
 /// A running private server. Dropping it stops it and removes its data.
 pub struct Cluster {
-    directory: PathBuf,
+    folder: GuardedFolder,
     programs: PathBuf,
     pg_config: PathBuf,
-    guardian: Mutex<Child>,
 }
 
 impl Cluster {
@@ -65,30 +64,14 @@ impl Cluster {
     pub fn start(settings: &[(&str, &str)]) -> Self {
         let pg_config = find_pg_config();
         let programs = PathBuf::from(output_of(Command::new(&pg_config).arg("--bindir")));
-        // Not TMPDIR: the socket's whole path must stay below 107 bytes.
-        let directory = tempfile::Builder::new()
-            .prefix("promises")
-            .tempdir_in("/tmp")
-            .unwrap();
-        let directory = directory.keep();
+        let folder = GuardedFolder::new("data/postmaster.pid");
         if let Some(user) = server_user() {
-            std::os::unix::fs::chown(&directory, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
-                .unwrap();
+            folder.give_to(&user);
         }
-        let guardian = Command::new("sh")
-            .args(["-c", GUARDIAN, "guardian"])
-            .arg(&directory)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .unwrap();
         let cluster = Self {
-            directory,
+            folder,
             programs,
             pg_config,
-            guardian: Mutex::new(guardian),
         };
         cluster.initialise(settings);
         cluster.start_again();
@@ -150,12 +133,12 @@ impl Cluster {
 
     /// The folder of the socket; also PGHOST.
     pub fn socket_dir(&self) -> &Path {
-        &self.directory
+        self.folder.path()
     }
 
     /// PostgreSQL's data directory.
     pub fn data_dir(&self) -> PathBuf {
-        self.directory.join("data")
+        self.folder.path().join("data")
     }
 
     /// The folder of PostgreSQL's programs.
@@ -179,7 +162,7 @@ impl Cluster {
     }
 
     fn log_file(&self) -> PathBuf {
-        self.directory.join("log")
+        self.folder.path().join("log")
     }
 
     /// A client program of PostgreSQL (`psql`, `pg_dump`, `createdb`, ...) that finds this
@@ -205,19 +188,63 @@ impl Cluster {
     pub fn server_command(&self, program: &str) -> Command {
         let mut command = Command::new(self.programs.join(program));
         remove_pg_variables(&mut command);
-        command.env("LC_ALL", "C").current_dir(&self.directory);
+        command.env("LC_ALL", "C").current_dir(self.folder.path());
         command.stdin(Stdio::null()).process_group(0);
         if let Some(user) = server_user() {
             command
                 .uid(user.uid.as_raw())
                 .gid(user.gid.as_raw())
-                .env("HOME", &self.directory);
+                .env("HOME", self.folder.path());
         }
         command
     }
 }
 
-impl Drop for Cluster {
+/// A folder with a short path for a server, which is ended, and the folder removed, however we
+/// end.
+pub struct GuardedFolder {
+    path: PathBuf,
+    guardian: Mutex<Child>,
+}
+
+impl GuardedFolder {
+    /// Makes one. `pid_file` is where the server writes its process id, from the folder on.
+    pub fn new(pid_file: &str) -> Self {
+        // Not TMPDIR: the socket's whole path must stay below 107 bytes.
+        let path = tempfile::Builder::new()
+            .prefix("promises")
+            .tempdir_in("/tmp")
+            .unwrap()
+            .keep();
+        let guardian = Command::new("sh")
+            .args(["-c", GUARDIAN, "guardian"])
+            .arg(&path)
+            .arg(pid_file)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        Self {
+            path,
+            guardian: Mutex::new(guardian),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes another user its owner.
+    pub fn give_to(&self, user: &User) {
+        std::os::unix::fs::chown(&self.path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
+            .unwrap();
+    }
+}
+
+impl Drop for GuardedFolder {
     fn drop(&mut self) {
         let guardian = self
             .guardian
@@ -237,7 +264,8 @@ fn server_user() -> Option<User> {
     })
 }
 
-fn find_pg_config() -> PathBuf {
+/// The `pg_config` of the PostgreSQL under test: PG_CONFIG, else the one our scripts find.
+pub fn find_pg_config() -> PathBuf {
     if let Some(path) = std::env::var_os("PG_CONFIG").filter(|path| !path.is_empty()) {
         return PathBuf::from(path);
     }

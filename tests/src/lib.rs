@@ -1,5 +1,5 @@
-//! What the tests stand on: throw-away clusters, databases with a store, sessions, and the peer
-//! we compare with.
+//! What the tests stand on: throw-away clusters, databases with a store, sessions, the
+//! program as a child process, and the peer we compare with.
 //!
 //! A failure of these is a failure of the test, so they panic with what PostgreSQL said.
 #![allow(
@@ -9,12 +9,18 @@
 
 mod cluster;
 mod database;
+mod home_page;
 mod message_db;
+mod orchestrator;
 mod property;
 mod session;
 
-pub use cluster::{Cluster, StopMode};
+pub use cluster::{Cluster, GuardedFolder, StopMode, find_pg_config};
 pub use database::Database;
 pub use message_db::MessageDb;
-pub use property::check_property;
+pub use orchestrator::{
+    Deployment, Ended, HOME_PAGE, Running, orchestrator, orchestrator_at, orchestrator_program,
+    run_to_end,
+};
+pub use property::{check_property, seed};
 pub use session::{Notice, Rows, Session, SqlError, Text, literal};

@@ -9,6 +9,14 @@ use tokio::runtime::Runtime;
 /// The seed, unless the environment variable PROMISES_SEED names another one.
 const SEED: u64 = 20_260_730;
 
+/// The seed of everything random: fixed, or from PROMISES_SEED. Print it.
+pub fn seed() -> u64 {
+    match std::env::var("PROMISES_SEED") {
+        Ok(seed) => seed.parse().expect("PROMISES_SEED is a number"),
+        Err(_) => SEED,
+    }
+}
+
 /// Checks `property` for `cases` values of `strategy`; a failure is made as small as possible
 /// and printed with the seed.
 ///
@@ -22,10 +30,7 @@ pub fn check_property<S, F>(
     S: Strategy,
     F: Future<Output = Result<(), TestCaseError>>,
 {
-    let seed = match std::env::var("PROMISES_SEED") {
-        Ok(seed) => seed.parse().expect("PROMISES_SEED is a number"),
-        Err(_) => SEED,
-    };
+    let seed = seed();
     println!("seed {seed}, {cases} cases");
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());

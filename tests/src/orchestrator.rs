@@ -1,0 +1,318 @@
+//! The program `orchestrator`, as a user runs it: started, watched by what it prints, signalled,
+//! killed.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use crate::database::Database;
+
+/// How long an awaited event may take before the test fails.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The pause between two looks whether a process has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// What `run` and `up` say when the home page can be asked for.
+const ANNOUNCEMENT: &str = "Home page: ";
+
+/// Any free port, and pauses short enough for a test; all else is the default.
+const PACE: &str = r#"
+[web]
+listen = "127.0.0.1:0"
+[delivery]
+retry_min_ms = 20
+retry_max_ms = 200
+"#;
+
+/// The chapter's home page, for [`Database::deploy`].
+pub const HOME_PAGE: &str = r#"
+[[aggregators]]
+subscriber_id = "aggregators:home-page"
+category = "viewings"
+init = "message_store.ensure_home_page"
+handlers = { VideoViewed = "message_store.increment_videos_watched" }
+"#;
+
+/// The built program: ORCHESTRATOR names it, else it is built once.
+pub fn orchestrator_program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| match std::env::var_os("ORCHESTRATOR") {
+        Some(path) if !path.is_empty() => PathBuf::from(path),
+        _ => build(),
+    })
+}
+
+/// Builds beside ourselves: this test is `<target>/<profile>/deps/<name>`.
+fn build() -> PathBuf {
+    let ourselves = std::env::current_exe().unwrap();
+    let target = ourselves.ancestors().nth(3).unwrap();
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let built = Command::new(cargo)
+        .args(["build", "--release", "--locked", "-p", "orchestrator"])
+        .arg("--target-dir")
+        .arg(target)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status();
+    assert!(built.unwrap().success(), "the orchestrator does not build");
+    target.join("release/orchestrator")
+}
+
+/// `orchestrator` with nothing of our environment that it would read. The kernel kills it when
+/// the thread that starts it ends, in whatever way: start it from the test's own.
+pub fn orchestrator() -> Command {
+    orchestrator_at(orchestrator_program())
+}
+
+/// The same, for a copy of the program that another user can reach.
+pub fn orchestrator_at(program: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if ["PG", "ORCHESTRATOR", "DATABASE_URL", "RUST_LOG"]
+            .iter()
+            .any(|ours| text.starts_with(ours))
+        {
+            command.env_remove(name);
+        }
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+impl Database<'_> {
+    /// The libpq address of this database for a role.
+    pub fn url(&self, role: &str) -> String {
+        let socket_dir = self.cluster.socket_dir().display();
+        format!("postgresql://{role}@/{}?host={socket_dir}", self.name)
+    }
+
+    /// A configuration for this database, to be run as the role `message_store`.
+    pub fn deploy(&self, subscriptions: &str) -> Deployment {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        std::fs::write(&file, subscriptions.to_owned() + PACE).unwrap();
+        Deployment {
+            folder: Arc::new(folder),
+            file,
+            url: self.url("message_store"),
+        }
+    }
+}
+
+/// A configuration in a folder of its own, and the address of its database.
+pub struct Deployment {
+    /// Gone with us and what we started.
+    pub folder: Arc<TempDir>,
+    /// The configuration.
+    pub file: PathBuf,
+    /// The database.
+    pub url: String,
+}
+
+impl Deployment {
+    /// `orchestrator run`.
+    pub fn run(&self) -> Command {
+        let mut command = orchestrator();
+        command.arg("run").arg("--config").arg(&self.file);
+        command.args(["--url", &self.url]);
+        command
+    }
+
+    /// Starts `orchestrator run`; returns when it listens, to signals too. It may not have
+    /// reached the database by then.
+    pub fn start(&self) -> Running {
+        let mut running = Running::start(&mut self.run());
+        running.folder = Some(Arc::clone(&self.folder));
+        running.home_page();
+        running
+    }
+}
+
+/// Runs a command that ends by itself.
+pub fn run_to_end(command: &mut Command) -> Ended {
+    let mut running = Running::start(command);
+    let status = running.wait_for_exit();
+    Ended {
+        code: status.code(),
+        stdout: running.printed.to_the_end(),
+        stderr: running.logged.to_the_end(),
+    }
+}
+
+/// What a command left behind.
+#[derive(Debug)]
+pub struct Ended {
+    /// The exit code; `None` after a signal.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub stdout: String,
+    /// What it logged, or the one line of its failure.
+    pub stderr: String,
+}
+
+/// A running orchestrator, or a load. Dropping it kills it.
+pub struct Running {
+    child: Child,
+    printed: Arc<Lines>,
+    logged: Arc<Lines>,
+    folder: Option<Arc<TempDir>>,
+}
+
+#[derive(Default)]
+struct Lines {
+    text: Mutex<(String, bool)>,
+    grew: Condvar,
+}
+
+impl Lines {
+    fn follow(source: impl std::io::Read + Send + 'static) -> Arc<Self> {
+        let lines = Arc::new(Self::default());
+        let ours = Arc::clone(&lines);
+        std::thread::spawn(move || {
+            for line in BufReader::new(source).lines().map_while(Result::ok) {
+                let mut text = ours.text.lock().unwrap();
+                text.0.push_str(&line);
+                text.0.push('\n');
+                drop(text);
+                ours.grew.notify_all();
+            }
+            ours.text.lock().unwrap().1 = true;
+            ours.grew.notify_all();
+        });
+        lines
+    }
+
+    fn so_far(&self) -> String {
+        self.text.lock().unwrap().0.clone()
+    }
+
+    /// For a program that has ended.
+    fn to_the_end(&self) -> String {
+        let text = self.text.lock().unwrap();
+        let text = self.grew.wait_while(text, |state| !state.1).unwrap();
+        text.0.clone()
+    }
+
+    /// Blocks until there are `count` lines that hold `wanted`; returns the last of them.
+    /// Fails where the program ends or the time is up before.
+    fn wait_for(&self, wanted: &str, count: usize) -> Result<String, String> {
+        let found = |text: &str| {
+            let mut lines = text.lines().filter(|line| line.contains(wanted));
+            lines.nth(count - 1).map(str::to_owned)
+        };
+        let is_waiting = |state: &mut (String, bool)| !state.1 && found(&state.0).is_none();
+        let text = self.text.lock().unwrap();
+        let (text, _) = self
+            .grew
+            .wait_timeout_while(text, PATIENCE, is_waiting)
+            .unwrap();
+        found(&text.0).ok_or_else(|| format!("no {wanted:?} (times {count}) in:\n{}", text.0))
+    }
+}
+
+impl Running {
+    /// Starts a command.
+    pub fn start(command: &mut Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let printed = Lines::follow(child.stdout.take().unwrap());
+        let logged = Lines::follow(child.stderr.take().unwrap());
+        Self {
+            child,
+            printed,
+            logged,
+            folder: None,
+        }
+    }
+
+    /// The address of the home page, without a slash at its end, as soon as it is announced.
+    pub fn home_page(&self) -> String {
+        match self.printed.wait_for(ANNOUNCEMENT, 1) {
+            Ok(line) => line
+                .trim_start_matches(ANNOUNCEMENT)
+                .trim_end_matches('/')
+                .to_owned(),
+            Err(missing) => panic!("{missing}\nlog:\n{}", self.log()),
+        }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).unwrap()
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        self.logged.so_far()
+    }
+
+    /// Blocks until a line of its log holds `text`.
+    pub fn wait_for_log(&self, text: &str) -> String {
+        self.wait_for_logs(text, 1)
+    }
+
+    /// Blocks until `count` lines of its log hold `text`; returns the last of them.
+    pub fn wait_for_logs(&self, text: &str, count: usize) -> String {
+        self.logged.wait_for(text, count).unwrap()
+    }
+
+    /// True until it has ended.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid()), signal).unwrap();
+    }
+
+    /// Kills it, as `kill -9` does, and waits until it is gone.
+    pub fn kill(mut self) {
+        assert!(self.is_running(), "ended by itself:\n{}", self.log());
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for its end.
+    pub fn wait_for_exit(&mut self) -> ExitStatus {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(
+                started.elapsed() < PATIENCE,
+                "process {} does not end:\n{}",
+                self.pid(),
+                self.log()
+            );
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// Asks it to end by SIGTERM; it must do so with exit code 0.
+    pub fn stop(mut self) {
+        self.signal(Signal::SIGTERM);
+        let status = self.wait_for_exit();
+        assert_eq!(status.code(), Some(0), "{status}:\n{}", self.log());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Ended already is what we want.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("log of process {}:\n{}", self.pid(), self.log());
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Promise: the home page is one primary-key query away, a viewing raises its count within a
+//! blink, and a visitor never sees the database's insides.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on must fail loudly"
+)]
+
+use std::io::{BufRead, BufReader};
+use std::time::{Duration, Instant};
+
+use promises::{Cluster, Database, HOME_PAGE, Running, Session, StopMode};
+use ureq::http::Response;
+use ureq::{Agent, Body};
+
+/// A visitor that follows no redirects and takes error statuses as answers.
+fn visitor() -> Agent {
+    Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .timeout_global(Some(Duration::from_secs(30)))
+        .build()
+        .into()
+}
+
+/// Status and text.
+fn get(url: &str) -> (u16, String) {
+    answer(visitor().get(url).call().unwrap())
+}
+
+fn answer(mut response: Response<Body>) -> (u16, String) {
+    let status = response.status().as_u16();
+    (status, response.body_mut().read_to_string().unwrap())
+}
+
+/// The count as the page shows it.
+fn count_on(page: &str) -> i64 {
+    let after = page.split("id=\"videos-watched\"").nth(1).unwrap();
+    let number = after.split(['>', '<']).nth(1).unwrap();
+    number.parse().unwrap()
+}
+
+async fn serve(database: &Database<'_>) -> (Running, String, Session) {
+    let session = database.connect().await;
+    let running = database.deploy(HOME_PAGE).start();
+    let home_page = running.home_page();
+    session.write_viewings(1).await;
+    session.assert_videos_watched(1).await;
+    (running, home_page, session)
+}
+
+#[tokio::test]
+async fn the_page_is_one_primary_key_query() {
+    let cluster = Cluster::start(&[("log_statement", "all"), ("log_line_prefix", "%a|")]);
+    let database = cluster.create_store().await;
+    let (running, home_page, session) = serve(&database).await;
+    // The first visit connects.
+    assert_eq!(get(&home_page).0, 200);
+    session.run("SELECT 'visit begins'").await.unwrap();
+    let (status, page) = get(&home_page);
+    session.run("SELECT 'visit ends'").await.unwrap();
+    assert_eq!((status, count_on(&page)), (200, 1));
+
+    let log = cluster.log();
+    let visit = log.split("SELECT 'visit begins'").nth(1).unwrap();
+    let visit = visit.split("SELECT 'visit ends'").next().unwrap();
+    let queries: Vec<&str> = visit
+        .lines()
+        .filter(|line| line.starts_with("orchestrator|") && !line.contains("wait_for_messages"))
+        .collect();
+    assert_eq!(queries.len(), 1, "{queries:#?}");
+    let query = &queries[0][queries[0].find("SELECT").unwrap()..];
+    session.run("SET enable_seqscan = off").await.unwrap();
+    let plan = session.run(&format!("EXPLAIN {query}")).await.unwrap();
+    let first_line = plan[0][0].clone().unwrap();
+    assert!(
+        first_line.starts_with("Index Scan using read_model_pages_pkey"),
+        "{first_line}"
+    );
+    running.stop();
+}
+
+#[tokio::test]
+async fn a_viewing_raises_the_count_within_a_blink() {
+    let database = Cluster::shared().create_store().await;
+    let (running, home_page, session) = serve(&database).await;
+    let viewings = format!("{home_page}/videos/a%20video/viewings");
+
+    let started = Instant::now();
+    let form = visitor().post(&viewings).send_empty().unwrap();
+    assert_eq!(form.status().as_u16(), 303);
+    assert_eq!(form.headers()["location"], "/");
+    let page = get(&home_page).1;
+    let took = started.elapsed();
+    println!("form, redirect and page with the new count: {took:?}");
+    assert_eq!(count_on(&page), 2);
+    assert!(took < Duration::from_millis(250), "{took:?}");
+
+    let started = Instant::now();
+    let json = visitor()
+        .post(&viewings)
+        .header("accept", "application/json")
+        .header("content-type", "application/json")
+        .send(r#"{"userId": "u1"}"#)
+        .unwrap();
+    let (status, body) = answer(json);
+    session.assert_videos_watched(3).await;
+    println!("JSON viewing until counted: {:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_millis(250));
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, &body["position"]), (201, &0.into()));
+    let stream = body["stream"].as_str().unwrap();
+    let written =
+        format!("SELECT type || ' ' || data FROM message_store.get_stream_messages('{stream}')");
+    assert_eq!(
+        session.value(&written).await.as_deref(),
+        Some(r#"VideoViewed {"userId": "u1", "videoId": "a video"}"#)
+    );
+    assert_eq!(count_on(&get(&home_page).1), 3);
+    running.stop();
+}
+
+#[tokio::test]
+async fn bad_viewings_are_refused_and_write_nothing() {
+    let database = Cluster::shared().create_store().await;
+    let (running, home_page, session) = serve(&database).await;
+    let post = |path: &str| visitor().post(format!("{home_page}/videos/{path}/viewings"));
+    let long = "x".repeat(201);
+    for path in [long.as_str(), "a%00b", "a%0ab"] {
+        assert_eq!(answer(post(path).send_empty().unwrap()).0, 400, "{path}");
+    }
+    for body in ["{", "{\"userId\": 7}", "{\"stranger\": 1}"] {
+        let sent = post("a")
+            .header("content-type", "application/json")
+            .send(body);
+        assert_eq!(answer(sent.unwrap()).0, 400, "{body}");
+    }
+    let elsewhere = post("a")
+        .header("sec-fetch-site", "cross-site")
+        .send_empty();
+    assert_eq!(answer(elsewhere.unwrap()).0, 403);
+    let large = post("a")
+        .header("content-type", "application/json")
+        .send(format!("{{\"userId\": \"{}\"}}", "x".repeat(20_000)));
+    assert_eq!(answer(large.unwrap()).0, 413);
+    let messages = "SELECT count(*) FROM message_store.messages";
+    assert_eq!(session.bigint(messages).await, 1);
+    running.stop();
+}
+
+#[tokio::test]
+async fn watchers_are_sent_the_new_count() {
+    let database = Cluster::shared().create_store().await;
+    let (mut running, home_page, session) = serve(&database).await;
+    let watch = || {
+        let response = visitor().get(format!("{home_page}/events")).call().unwrap();
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        BufReader::new(response.into_body().into_reader()).lines()
+    };
+    let mut watchers = [watch(), watch()];
+    let mut counts = |expected: i64| {
+        let wanted = format!("data: {{\"videosWatched\":{expected}}}");
+        for lines in &mut watchers {
+            let found = lines.any(|line| line.unwrap().replace("data:{", "data: {") == wanted);
+            assert!(found, "{wanted}");
+        }
+    };
+    counts(1);
+    for expected in 2..=5 {
+        session.write_viewings(1).await;
+        counts(expected);
+    }
+    running.signal(nix::sys::signal::Signal::SIGTERM);
+    // Open streams end with the server; nobody waits for the other.
+    for mut lines in watchers {
+        assert!(lines.all(|line| line.is_ok()));
+    }
+    assert_eq!(running.wait_for_exit().code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_missing_or_empty_row_is_a_page_too() {
+    let database = Cluster::shared().create_store().await;
+    let (running, home_page, session) = serve(&database).await;
+    for change in [
+        "UPDATE message_store.read_model_pages SET page_data = '{}'",
+        "UPDATE message_store.read_model_pages SET page_data = '[]'",
+        "UPDATE message_store.read_model_pages SET page_data = NULL",
+        "DELETE FROM message_store.read_model_pages",
+    ] {
+        session.run(change).await.unwrap();
+        let (status, page) = get(&home_page);
+        assert_eq!((status, count_on(&page)), (200, 0), "{change}");
+        assert!(page.contains("<form method=\"post\""), "{page}");
+    }
+    running.stop();
+}
+
+#[tokio::test]
+async fn without_its_database_the_server_says_so_and_no_more() {
+    let cluster = Cluster::start(&[]);
+    let database = cluster.create_store().await;
+    let (running, home_page, session) = serve(&database).await;
+    let health = format!("{home_page}/healthz");
+    let viewings = format!("{home_page}/videos/streams/viewings");
+    assert_eq!(get(&health).0, 200);
+    drop(session);
+    cluster.stop(StopMode::Fast);
+    let answers = [
+        get(&home_page),
+        get(&health),
+        get(&format!("{home_page}/events")),
+        answer(visitor().post(&viewings).send_empty().unwrap()),
+    ];
+    let socket_dir = cluster.socket_dir().to_string_lossy().into_owned();
+    for (status, text) in answers {
+        assert_eq!(status, 503, "{text}");
+        let insides = [
+            "SELECT",
+            "SQLSTATE",
+            "PostgreSQL",
+            "os error",
+            "message_store",
+        ];
+        for inside in insides.into_iter().chain([socket_dir.as_str()]) {
+            assert!(!text.contains(inside), "{inside} in {text}");
+        }
+    }
+    cluster.start_again();
+    running.wait_for_logs("connected to", 2);
+    assert_eq!(get(&health).0, 200);
+    assert_eq!(count_on(&get(&home_page).1), 1);
+    running.stop();
+}

@@ -1,0 +1,222 @@
+//! Promise: `orchestrator run` delivers what its configuration lists, one failure does not stop
+//! the rest, several may run at once, and a signal ends it in good order.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on must fail loudly"
+)]
+
+use nix::sys::signal::Signal;
+use promises::{Cluster, Database, HOME_PAGE, Running, Session};
+
+/// `public.slow` waits for the advisory lock 42; `public.record` does not.
+const HANDLERS: &str = "
+    CREATE TABLE public.handled (handler text, at_position bigint);
+    GRANT INSERT ON public.handled TO message_store;
+    CREATE FUNCTION public.record(at bigint) RETURNS void LANGUAGE sql AS
+      $$ INSERT INTO public.handled VALUES ('record', at) $$;
+    CREATE FUNCTION public.slow(at bigint) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+      PERFORM pg_advisory_xact_lock_shared(42);
+      INSERT INTO public.handled VALUES ('slow', at);
+    END $$";
+
+const SLOW: &str = r#"
+[[services]]
+subscriber_id = "services:slow"
+category = "jobs"
+handlers = { Job = "public.slow" }
+"#;
+
+async fn store_with_handlers() -> (Database<'static>, Session) {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    session.run(HANDLERS).await.unwrap();
+    (database, session)
+}
+
+async fn write_jobs(session: &Session, count: i64) {
+    let sql = format!(
+        "SELECT count(message_store.write_message(gen_random_uuid()::varchar, 'jobs-1', 'Job', \
+         '{{}}')) FROM generate_series(1, {count})"
+    );
+    session.run(&sql).await.unwrap();
+}
+
+async fn wait_until_at_the_end(session: &Session, subscriber_id: &str) {
+    let sql = format!(
+        "SELECT coalesce((SELECT position = head FROM message_store.subscription_status \
+         WHERE subscriber_id = '{subscriber_id}'), false)"
+    );
+    session.wait_until(&sql).await;
+}
+
+/// Positions given to a handler more than once, or never.
+async fn assert_handled_once(session: &Session, handler: &str, category: &str) {
+    let sql = format!(
+        "SELECT count(*) FROM message_store.messages m LEFT JOIN ( \
+           SELECT at_position, count(*) AS times FROM public.handled \
+           WHERE handler = '{handler}' GROUP BY 1) h ON h.at_position = m.global_position \
+         WHERE message_store.category(m.stream_name) = '{category}' \
+           AND h.times IS DISTINCT FROM 1"
+    );
+    assert_eq!(session.bigint(&sql).await, 0, "{handler}");
+}
+
+/// An orchestrator in the middle of a tick of three jobs, which goes on when `session` lets go
+/// of the lock.
+async fn start_in_a_tick(database: &Database<'_>, session: &Session) -> Running {
+    session.run("SELECT pg_advisory_lock(42)").await.unwrap();
+    write_jobs(session, 3).await;
+    let running = database.deploy(SLOW).start();
+    session
+        .wait_until(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))",
+        )
+        .await;
+    running
+}
+
+/// The connection that waits for messages.
+const WAITER: &str = "SELECT FROM pg_stat_activity WHERE datname = current_database() \
+     AND state = 'active' AND query LIKE 'CALL message_store.wait_for_messages%'";
+
+async fn signal_finishes_the_tick(signal: Signal) {
+    let (database, session) = store_with_handlers().await;
+    let mut running = start_in_a_tick(&database, &session).await;
+    session
+        .wait_until(&format!("SELECT EXISTS ({WAITER})"))
+        .await;
+    running.signal(signal);
+    // It has begun to end, and yet it waits for the tick.
+    session
+        .wait_until(&format!("SELECT NOT EXISTS ({WAITER})"))
+        .await;
+    assert!(running.is_running());
+    assert!(!running.log().contains("INFO stopped"));
+    session.run("SELECT pg_advisory_unlock(42)").await.unwrap();
+    assert_eq!(running.wait_for_exit().code(), Some(0), "{}", running.log());
+    running.wait_for_log("INFO stopped");
+    assert_handled_once(&session, "slow", "jobs").await;
+    wait_until_at_the_end(&session, "services:slow").await;
+    let clients = "SELECT count(*) FROM pg_stat_activity \
+                   WHERE application_name = 'orchestrator' AND datname = current_database()";
+    session.wait_until(&format!("SELECT ({clients}) = 0")).await;
+}
+
+#[tokio::test]
+async fn sigterm_finishes_the_tick_and_exits_0() {
+    signal_finishes_the_tick(Signal::SIGTERM).await;
+}
+
+#[tokio::test]
+async fn ctrl_c_finishes_the_tick_and_exits_0() {
+    signal_finishes_the_tick(Signal::SIGINT).await;
+}
+
+#[tokio::test]
+async fn a_second_signal_is_obeyed_at_once() {
+    let (database, session) = store_with_handlers().await;
+    let mut running = start_in_a_tick(&database, &session).await;
+    running.signal(Signal::SIGTERM);
+    running.wait_for_log("finishing what runs");
+    running.signal(Signal::SIGTERM);
+    assert_eq!(running.wait_for_exit().code(), Some(130));
+    // The tick was the server's by then: it is done all the same, and once.
+    session.run("SELECT pg_advisory_unlock(42)").await.unwrap();
+    let again = database.deploy(SLOW).start();
+    wait_until_at_the_end(&session, "services:slow").await;
+    assert_handled_once(&session, "slow", "jobs").await;
+    again.stop();
+}
+
+#[tokio::test]
+async fn a_failing_subscription_stops_nobody_and_recovers_when_repaired() {
+    const BROKEN: &str = r#"
+        [[aggregators]]
+        subscriber_id = "broken:unknown"
+        category = "viewings"
+        handlers = { VideoViewed = "public.unknown" }
+        [[services]]
+        subscriber_id = "broken:raising"
+        category = "viewings"
+        handlers = { VideoViewed = "public.raising" }
+    "#;
+    let (database, session) = store_with_handlers().await;
+    session
+        .run(
+            "CREATE FUNCTION public.raising(at bigint) RETURNS void LANGUAGE plpgsql AS \
+             $$ BEGIN RAISE EXCEPTION 'not today'; END $$",
+        )
+        .await
+        .unwrap();
+    let mut running = database.deploy(&(BROKEN.to_owned() + HOME_PAGE)).start();
+    session.write_viewings(2_500).await;
+    session.assert_videos_watched(2_500).await;
+    let raised = running.wait_for_logs("not today", 2);
+    assert!(raised.contains("broken:raising"), "{raised}");
+    let unknown = running.wait_for_logs("broken:unknown", 2);
+    assert!(unknown.contains("public.unknown"), "{unknown}");
+    // Still there, and still counting.
+    session.write_viewings(1).await;
+    session.assert_videos_watched(2_501).await;
+    assert!(running.is_running());
+    assert_eq!(
+        session.bigint("SELECT count(*) FROM public.handled").await,
+        0
+    );
+
+    for name in ["unknown", "raising"] {
+        let repair = format!(
+            "CREATE OR REPLACE FUNCTION public.{name}(at bigint) RETURNS void LANGUAGE plpgsql AS \
+             $$ BEGIN INSERT INTO public.handled VALUES ('{name}', at); END $$"
+        );
+        session.run(&repair).await.unwrap();
+        wait_until_at_the_end(&session, &format!("broken:{name}")).await;
+        assert_handled_once(&session, name, "viewings").await;
+        running.wait_for_log(&format!("delivering again subscriber_id=\"broken:{name}\""));
+    }
+    session.assert_videos_watched(2_501).await;
+    running.stop();
+}
+
+#[tokio::test]
+async fn services_may_be_empty_or_absent_and_so_may_aggregators() {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    for (round, services) in [(1, "services = []\n"), (2, "")] {
+        let running = database.deploy(&format!("{services}{HOME_PAGE}")).start();
+        session.write_viewings(1).await;
+        session.assert_videos_watched(round).await;
+        running.stop();
+    }
+    let running = database.deploy("aggregators = []\nservices = []\n").start();
+    running.wait_for_log("nothing will be delivered");
+    running.home_page();
+    running.stop();
+}
+
+#[tokio::test]
+async fn two_orchestrators_share_one_configuration_and_count_once() {
+    const BOTH: &str = r#"
+        [[services]]
+        subscriber_id = "services:recorder"
+        category = "viewings"
+        handlers = { "$any" = "public.record" }
+    "#;
+    let (database, session) = store_with_handlers().await;
+    let deployment = database.deploy(&(BOTH.to_owned() + HOME_PAGE));
+    let first = deployment.start();
+    let second = deployment.start();
+    for _ in 0..20 {
+        session.write_viewings(1_000).await;
+    }
+    session.assert_videos_watched(20_000).await;
+    wait_until_at_the_end(&session, "services:recorder").await;
+    assert_handled_once(&session, "record", "viewings").await;
+    first.kill();
+    session.write_viewings(1_000).await;
+    session.assert_videos_watched(21_000).await;
+    wait_until_at_the_end(&session, "services:recorder").await;
+    assert_handled_once(&session, "record", "viewings").await;
+    second.stop();
+}
