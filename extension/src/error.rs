@@ -44,6 +44,11 @@ pub enum Error {
     HandlerNotExecutable(String, String),
     /// The same subscriber id for something else: 42710. `(subscriber, its category)`.
     SubscriptionExists(String, String),
+    /// The subscription's owner is gone: 42704. `(role)`.
+    OwnerDropped(String),
+    /// A subscription has passed messages that the log does not have: 55000.
+    /// `(subscriber, its position, the last position drawn)`.
+    AheadOfLog(String, i64, i64),
     /// Somebody else's subscription: 42501. `(subscriber)`.
     NotOwner(String),
 }
@@ -194,6 +199,20 @@ impl Error {
                 format!("subscription \"{subscriber}\" already reads category \"{category}\""),
             )
             .hint("Its position belongs to that category; use another subscriber_id for another category."),
+            Self::OwnerDropped(role) => Report::new(
+                Code::ERRCODE_UNDEFINED_OBJECT,
+                format!("the subscription's owner, role {role}, does not exist"),
+            )
+            .hint("Its handlers run with its rights. Create the subscription anew as another role."),
+            Self::AheadOfLog(subscriber, position, drawn) => Report::new(
+                state,
+                format!("subscription \"{subscriber}\" is ahead of the log"),
+            )
+            .detail(format!("Its position is {position}; the last one drawn is {drawn}."))
+            .hint(
+                "The log was truncated or restored without the subscriptions. Set \
+                 subscription_progress.position to where the subscription really is.",
+            ),
             Self::NotOwner(subscriber) => Report::new(
                 Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
                 format!("subscription \"{subscriber}\" belongs to another role"),

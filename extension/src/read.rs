@@ -122,7 +122,7 @@ fn get_stream_messages(call: &Call<'_>) -> Result<Reply, Error> {
     let batch_size = BatchSize::from_argument(batch_size)?;
     let table = message::open_to_read()?;
     let index = stream::open_index()?;
-    let snapshot = Fresh::take();
+    let snapshot = Fresh::of_transaction();
     let keys = [
         (0, Condition::Equals(name)),
         (1, Condition::AtLeast(position)),
@@ -268,7 +268,7 @@ fn get_last_stream_message(call: &Call<'_>) -> Result<Reply, Error> {
     };
     let table = message::open_to_read()?;
     let index = stream::open_index()?;
-    let snapshot = Fresh::take();
+    let snapshot = Fresh::of_transaction();
     let keys = [(0, Condition::Equals(name))];
     let scan = IndexScan::begin(&table, &index, &snapshot, &keys, Order::Descending);
     return_rows(call, scan, BatchSize(Some(1)), |row| {
@@ -282,7 +282,7 @@ fn stream_version(call: &Call<'_>) -> Result<Reply, Error> {
     };
     let table = message::open_to_read()?;
     let index = stream::open_index()?;
-    let snapshot = Fresh::take();
+    let snapshot = Fresh::of_transaction();
     let keys = [(0, Condition::Equals(name))];
     let mut scan = IndexScan::begin(&table, &index, &snapshot, &keys, Order::Descending);
     let version = scan.advance().then(|| scan.bigint(column::POSITION));

@@ -572,8 +572,10 @@ async fn ticks_need_a_subscriber_and_a_batch() {
         };
         store.refuses(&sql, "22023", name).await;
     }
-    let null = "SELECT message_store.increment_videos_watched(NULL)";
-    store.refuses(null, "22023", "global_position").await;
+    for null in ["NULL::bigint", "NULL::bigint[]", "'{1,NULL}'::bigint[]"] {
+        let sql = format!("SELECT message_store.increment_videos_watched({null})");
+        store.refuses(&sql, "22023", "global_position").await;
+    }
 }
 
 /// Values of every argument type of the schema, the extremes of each.
@@ -585,6 +587,13 @@ fn extremes(type_name: &str) -> Vec<String> {
             "-1",
             "0",
             "9223372036854775807",
+        ],
+        "bigint[]" => &[
+            "NULL",
+            "'{}'",
+            "'{NULL}'",
+            "'{9223372036854775807,-9223372036854775808}'",
+            "'{{1,2},{3,4}}'",
         ],
         "character varying" => &[
             "NULL",

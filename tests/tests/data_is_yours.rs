@@ -404,6 +404,8 @@ async fn triggers_constraints_and_columns_work_as_with_insert() {
         assert!(with_write_message.len() >= 7);
         assert_same(&with_write_message, &session.run(seen).await.unwrap());
     }
+    let warned = session.take_notices();
+    assert!(warned.is_empty(), "{warned:?}");
     let rows = "SELECT position, stream_name, type, data, metadata, tenant, note, loud";
     let ours = format!("{rows} FROM message_store.messages ORDER BY position");
     let twin = format!("{rows} FROM public.twin ORDER BY position");

@@ -1,6 +1,7 @@
 //! On whose behalf SQL runs.
 
 use pgrx::pg_sys;
+use std::ffi::CStr;
 
 /// Acts as another role until dropped; settings changed meanwhile are put back too.
 ///
@@ -26,6 +27,37 @@ impl ActingAs {
             let context = acting.context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32;
             pg_sys::SetUserIdAndSecContext(role, context);
             acting.settings_level = pg_sys::NewGUCNestLevel();
+        }
+        acting
+    }
+}
+
+impl ActingAs {
+    /// Becomes `role` to run code of its own: with its search_path, and in a security-restricted
+    /// operation, so that nothing it leaves behind (a deferred trigger, a cursor WITH HOLD) runs
+    /// later with somebody else's rights. Such things are refused with 42501.
+    ///
+    /// Constraints are set immediate first, with the rights of whoever deferred them: what code
+    /// of `role` defers fires inside it.
+    pub fn confined_role(role: pg_sys::Oid, search_path: &CStr) -> Self {
+        super::spi::run_text(c"SET CONSTRAINTS ALL IMMEDIATE", &[], |_| {});
+        let acting = Self::role(role);
+        // SAFETY: `role` saved user, context and the level that these belong to.
+        unsafe {
+            let restricted =
+                pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION;
+            pg_sys::SetUserIdAndSecContext(role, acting.context | restricted as i32);
+            let (change, error_level, is_reload) = (true, 0, false);
+            pg_sys::set_config_option(
+                c"search_path".as_ptr(),
+                search_path.as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SAVE,
+                change,
+                error_level,
+                is_reload,
+            );
         }
         acting
     }
@@ -69,5 +101,29 @@ pub fn role_name(role: pg_sys::Oid) -> String {
                 .to_string_lossy()
                 .into_owned()
         }
+    }
+}
+
+/// Whether the role still exists.
+pub fn role_exists(role: pg_sys::Oid) -> bool {
+    // SAFETY: a catalog look-up.
+    unsafe {
+        pg_sys::SearchSysCacheExists(
+            pg_sys::SysCacheIdentifier::AUTHOID as i32,
+            pg_sys::Datum::from(role),
+            pg_sys::Datum::null(),
+            pg_sys::Datum::null(),
+            pg_sys::Datum::null(),
+        )
+    }
+}
+
+/// The session's search_path as it is set.
+pub fn search_path() -> String {
+    // SAFETY: a plain global string that ends in NUL.
+    unsafe {
+        CStr::from_ptr(pg_sys::namespace_search_path)
+            .to_string_lossy()
+            .into_owned()
     }
 }

@@ -52,6 +52,9 @@ impl<'a> Insert<'a> {
                 std::ptr::null_mut(),
                 no_instrumentation,
             );
+            // Listed, so that AFTER triggers find the table open rather than open it again.
+            (*estate).es_opened_result_relations =
+                pg_sys::lappend((*estate).es_opened_result_relations, target.cast());
             let speculative = false;
             pg_sys::ExecOpenIndices(target, speculative);
             let slot = pg_sys::table_slot_create(table.relation, &mut (*estate).es_tupleTable);

@@ -109,6 +109,12 @@ pub fn composite_of_type<const COLUMNS: usize>(
     }
 }
 
+/// Bytes of a composite value made by [`composite_of_type`].
+pub fn composite_size(value: pg_sys::Datum) -> usize {
+    // SAFETY: such a value is a flat varlena.
+    unsafe { pgrx::varlena::varsize_any(value.cast_mut_ptr()) }
+}
+
 /// # Safety
 /// `descriptor` must describe `COLUMNS` columns of the values' types.
 unsafe fn form<const COLUMNS: usize>(

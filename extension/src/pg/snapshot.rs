@@ -17,6 +17,17 @@ impl Fresh {
         Self(())
     }
 
+    /// The transaction's own view: new at every statement, or the first one of a transaction
+    /// that keeps it (REPEATABLE READ, SERIALIZABLE). Own writes are visible in it.
+    pub fn of_transaction() -> Self {
+        // SAFETY: as in `take`.
+        unsafe {
+            pg_sys::CommandCounterIncrement();
+            pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+        }
+        Self(())
+    }
+
     pub(super) fn as_ptr(&self) -> pg_sys::Snapshot {
         // SAFETY: this value keeps a snapshot active.
         unsafe { pg_sys::GetActiveSnapshot() }

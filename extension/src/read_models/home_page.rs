@@ -67,11 +67,19 @@ fn increment_videos_watched(call: &Call<'_>) -> Result<Reply, Error> {
 
 /// Counts a run of viewings in one UPDATE, as if each were counted after the one before it.
 fn increment_videos_watched_by(call: &Call<'_>) -> Result<Reply, Error> {
-    let positions = call.bigints(0).ok_or_else(missing_position)?;
-    let positions: Option<Vec<i64>> = positions.into_iter().collect();
-    Ok(Reply::boolean(count(&rising(
-        positions.ok_or_else(missing_position)?,
-    ))?))
+    let positions = call
+        .bigints(0)
+        .and_then(|given| given.into_iter().collect());
+    let positions: Vec<i64> = positions.ok_or_else(missing_positions)?;
+    Ok(Reply::boolean(count(&rising(positions))?))
+}
+
+fn missing_positions() -> Error {
+    Error::argument(
+        "global_positions",
+        "must not be NULL or contain NULL",
+        "Pass the messages' positions.",
+    )
 }
 
 fn missing_position() -> Error {

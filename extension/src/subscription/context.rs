@@ -19,11 +19,21 @@ struct Context {
 }
 
 thread_local! {
-    static CURRENT: RefCell<Option<Context>> = const { RefCell::new(None) };
+    /// The ticks that are running, outermost first: a handler may tick another subscription.
+    static RUNNING: RefCell<Vec<Context>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The context of one tick; put back to what it was when dropped, also while an error unwinds.
-pub struct Scope(Option<Context>);
+/// Whether this session is in the middle of a tick of this subscriber.
+pub fn is_ticking(subscriber_id: &str) -> bool {
+    RUNNING.with_borrow(|running| {
+        running
+            .iter()
+            .any(|tick| tick.subscriber_id == subscriber_id)
+    })
+}
+
+/// The context of one tick; left when dropped, also while an error unwinds.
+pub struct Scope(());
 
 impl Scope {
     /// Enters the context of a tick of this subscriber.
@@ -32,13 +42,14 @@ impl Scope {
             subscriber_id: subscriber_id.to_owned(),
             global_position: 0,
         };
-        Self(CURRENT.replace(Some(context)))
+        RUNNING.with_borrow_mut(|running| running.push(context));
+        Self(())
     }
 
     /// The message that is handled next.
     pub fn at(&self, global_position: i64) {
-        CURRENT.with_borrow_mut(|current| {
-            if let Some(context) = current {
+        RUNNING.with_borrow_mut(|running| {
+            if let Some(context) = running.last_mut() {
                 context.global_position = global_position;
             }
         });
@@ -47,13 +58,13 @@ impl Scope {
 
 impl Drop for Scope {
     fn drop(&mut self) {
-        CURRENT.set(self.0.take());
+        RUNNING.with_borrow_mut(Vec::pop);
     }
 }
 
 /// NULL outside a handler.
 fn handler_context(call: &Call<'_>) -> Result<Reply, Error> {
-    let Some(context) = CURRENT.with_borrow(Clone::clone) else {
+    let Some(context) = RUNNING.with_borrow(|running| running.last().cloned()) else {
         return Ok(Reply::null());
     };
     let (only_member, first_attempt, is_replay) = (0_i64, 1_i64, false);

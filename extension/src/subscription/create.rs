@@ -22,10 +22,10 @@ sql_functions! {
 const INIT: &str = "init";
 
 static INSERT_DEFINITION: Statement = Statement::new(
-    c"INSERT INTO message_store.subscriptions (subscriber_id, owner, category, handlers, options) \
-      VALUES ($1, $2::pg_catalog.regrole, $3, $4::pg_catalog.jsonb, $5::pg_catalog.jsonb) \
+    c"INSERT INTO message_store.subscriptions (subscriber_id, owner, category, handlers, options, search_path) \
+      VALUES ($1, $2::pg_catalog.regrole, $3, $4::pg_catalog.jsonb, $5::pg_catalog.jsonb, $6) \
       ON CONFLICT DO NOTHING",
-    &[VARCHAROID, OIDOID, VARCHAROID, TEXTOID, TEXTOID],
+    &[VARCHAROID, OIDOID, VARCHAROID, TEXTOID, TEXTOID, TEXTOID],
 );
 static INSERT_PROGRESS: Statement = Statement::new(
     c"INSERT INTO message_store.subscription_progress (subscriber_id) VALUES ($1)",
@@ -33,11 +33,12 @@ static INSERT_PROGRESS: Statement = Statement::new(
 );
 static REPLACE: Statement = Statement::new(
     c"UPDATE message_store.subscriptions \
-         SET handlers = $2::pg_catalog.jsonb, options = $3::pg_catalog.jsonb \
+         SET handlers = $2::pg_catalog.jsonb, options = $3::pg_catalog.jsonb, search_path = $4 \
        WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
          AND (handlers OPERATOR(pg_catalog.<>) $2::pg_catalog.jsonb \
-           OR options OPERATOR(pg_catalog.<>) $3::pg_catalog.jsonb)",
-    &[VARCHAROID, TEXTOID, TEXTOID],
+           OR options OPERATOR(pg_catalog.<>) $3::pg_catalog.jsonb \
+           OR search_path OPERATOR(pg_catalog.<>) $4)",
+    &[VARCHAROID, TEXTOID, TEXTOID, TEXTOID],
 );
 
 fn create_subscription(call: &Call<'_>) -> Result<Reply, Error> {
@@ -48,6 +49,7 @@ fn create_subscription(call: &Call<'_>) -> Result<Reply, Error> {
     let handlers = handlers::normalized(&json_text("handlers", call.jsonb(2))?, owner)?;
     let options = normalized_options(&json_text("options", call.jsonb(3))?, owner)?;
 
+    let search_path = Some(Text::copied(identity::search_path().as_bytes()).datum());
     let handlers = Some(Text::copied(handlers.as_bytes()).datum());
     let options = Some(Text::copied(options.as_bytes()).datum());
     let created = {
@@ -58,6 +60,7 @@ fn create_subscription(call: &Call<'_>) -> Result<Reply, Error> {
             Some(category.datum()),
             handlers,
             options,
+            search_path,
         ];
         let created = INSERT_DEFINITION.run(&definition, |_| {}) == 1;
         if created {
@@ -69,12 +72,16 @@ fn create_subscription(call: &Call<'_>) -> Result<Reply, Error> {
         return Ok(Reply::boolean(true));
     }
     let existing = Definition::load(id)?;
-    existing.require_owner(id)?;
+    // Not merely somebody with the owner's rights: a superuser's boot must not adopt a
+    // subscription that another role has put in the place of its own.
+    if existing.owner != owner {
+        return Err(Error::NotOwner(id.to_string()));
+    }
     if existing.category.as_bytes() != category.bytes() {
         return Err(Error::SubscriptionExists(id.to_string(), existing.category));
     }
     let _owner = as_owner_of_subscriptions()?;
-    let changed = REPLACE.run(&[Some(id.datum()), handlers, options], |_| {}) == 1;
+    let changed = REPLACE.run(&[Some(id.datum()), handlers, options, search_path], |_| {}) == 1;
     Ok(Reply::boolean(changed))
 }
 

@@ -9,6 +9,7 @@ use crate::pg::spi::Statement;
 use crate::pg::text::Text;
 use pgrx::pg_sys;
 use pgrx::pg_sys::BuiltinOid::VARCHAROID;
+use std::ffi::CString;
 
 /// Bytes a subscriber id may have.
 const SUBSCRIBER_ID_MAX: usize = 1_024;
@@ -25,11 +26,12 @@ pub struct Definition {
     pub init: Option<String>,
     /// The last global position it has scanned.
     pub position: i64,
+    search_path: String,
 }
 
 static LOAD: Statement = Statement::new(
     c"SELECT s.owner::pg_catalog.oid, s.category, s.handlers::pg_catalog.text, \
-             s.options OPERATOR(pg_catalog.->>) 'init', p.position \
+             s.options OPERATOR(pg_catalog.->>) 'init', p.position, s.search_path \
         FROM message_store.subscriptions s \
         JOIN message_store.subscription_progress p \
           ON p.subscriber_id OPERATOR(pg_catalog.=) s.subscriber_id \
@@ -49,9 +51,26 @@ impl Definition {
                 handlers: row.text(2).unwrap_or_default(),
                 init: row.text(3),
                 position: row.bigint(4).unwrap_or_default(),
+                search_path: row.text(5).unwrap_or_default(),
             });
         });
         found.ok_or_else(|| Error::UnknownSubscription(subscriber_id.to_string()))
+    }
+
+    /// Becomes the owner to run its handlers or init, with the search_path that the subscription
+    /// was created with. 42704 where the role was dropped.
+    ///
+    /// pg_temp comes last: whoever ticks must not shadow what the owner's functions mean.
+    pub fn act_as_owner(&self) -> Result<ActingAs, Error> {
+        if !identity::role_exists(self.owner) {
+            return Err(Error::OwnerDropped(identity::role_name(self.owner)));
+        }
+        let path = format!("{}, pg_temp", self.search_path);
+        let path = path.trim_start_matches([',', ' ']);
+        Ok(ActingAs::confined_role(
+            self.owner,
+            &CString::new(path).unwrap_or_default(),
+        ))
     }
 
     /// 42501 unless the current role owns the subscription, or has its owner's rights.

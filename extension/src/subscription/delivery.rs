@@ -8,7 +8,6 @@ use crate::error::Error;
 use crate::message::{self, SCHEMA, column};
 use crate::pg::array;
 use crate::pg::error_context::ErrorContext;
-use crate::pg::identity::ActingAs;
 use crate::pg::memory::Scratch;
 use crate::pg::routine::{self, PreparedRoutine};
 use crate::pg::rows;
@@ -42,7 +41,7 @@ pub fn deliver(
         position,
     };
     let mut dispatch = Dispatch::new(&id.to_str(), subscription)?;
-    let _owner = ActingAs::role(subscription.owner);
+    let _owner = subscription.act_as_owner()?;
     let snapshot = Fresh::take();
     let mut scan = source.scan(&snapshot, position);
     while delivered.scanned < batch_size && scan.advance() {
@@ -58,6 +57,10 @@ pub fn deliver(
     Ok(delivered)
 }
 
+/// A run of messages ends when it has this many bytes, so that no array grows past what PostgreSQL
+/// can hold.
+const RUN_BYTES: usize = 64 << 20;
+
 /// The handlers of one tick, each looked up when its first message comes, and the run of
 /// consecutive messages that waits to be handed to one of them in one call.
 struct Dispatch {
@@ -66,6 +69,7 @@ struct Dispatch {
     prepared: Vec<Prepared>,
     message_type: pg_sys::Oid,
     run: Vec<pg_sys::Datum>,
+    run_bytes: usize,
     runs_for: usize,
     scratch: Scratch,
     scope: Scope,
@@ -85,6 +89,7 @@ impl Dispatch {
             prepared: Vec::new(),
             message_type: routine::row_type(SCHEMA, "message").ok_or(Error::NoStore("message"))?,
             run: Vec::new(),
+            run_bytes: 0,
             runs_for: 0,
             scratch: Scratch::new("message_store handler"),
             scope: Scope::enter(subscriber_id),
@@ -130,14 +135,17 @@ impl Dispatch {
         let message_type = self.message_type;
         let argument = match shape {
             Shape::Position | Shape::Positions => pg_sys::Datum::from(position),
-            Shape::Message | Shape::Messages => self
-                .scratch
-                .within(|| rows::composite_of_type(message_type, message::values(row))),
+            Shape::Message | Shape::Messages => {
+                let build = || rows::composite_of_type(message_type, message::values(row));
+                let message = self.scratch.within(build);
+                self.run_bytes += rows::composite_size(message);
+                message
+            }
         };
         self.scope.at(position);
         self.error_context.set_position(position);
         self.run.push(argument);
-        if matches!(shape, Shape::Position | Shape::Message) {
+        if matches!(shape, Shape::Position | Shape::Message) || self.run_bytes > RUN_BYTES {
             self.end_run();
         }
     }
@@ -160,5 +168,6 @@ impl Dispatch {
         });
         self.scratch.reset();
         self.run.clear();
+        self.run_bytes = 0;
     }
 }

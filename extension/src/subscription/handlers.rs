@@ -24,6 +24,19 @@ pub enum Shape {
     Message,
 }
 
+impl Shape {
+    /// As it stands behind a stored handler's name: a function of the same name with another
+    /// argument must not take its place.
+    fn signature(self) -> &'static str {
+        match self {
+            Self::Positions => "(bigint[])",
+            Self::Position => "(bigint)",
+            Self::Messages => "(message_store.message[])",
+            Self::Message => "(message_store.message)",
+        }
+    }
+}
+
 /// A function found under a handler's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handler {
@@ -34,24 +47,34 @@ pub struct Handler {
 }
 
 impl Handler {
-    /// Of several functions of one name, the one that asks for least and most at a time.
+    /// By name, with or without its signature; of several functions of one name, the one that
+    /// asks for least and takes most at a time.
     fn find(name: &str, message_type: &str) -> Result<Self, Error> {
         let unknown =
             || Error::UnknownHandler(name.to_owned(), format!("the handler of {message_type}"));
-        let spelled = CString::new(name).map_err(|_| unknown())?;
         let message = routine::row_type(SCHEMA, "message").ok_or_else(unknown)?;
-        [
+        let shapes = [
             (Shape::Positions, pg_sys::INT8ARRAYOID),
             (Shape::Position, pg_sys::INT8OID),
             (Shape::Messages, routine::array_of(message)),
             (Shape::Message, message),
-        ]
-        .into_iter()
-        .find_map(|(shape, argument)| {
-            let routine = Routine::find(&spelled, &[argument])?;
-            Some(Self { routine, shape })
-        })
-        .ok_or_else(unknown)
+        ];
+        for (shape, argument) in shapes {
+            let bare = name.strip_suffix(shape.signature());
+            if bare.is_none() && name.ends_with(')') {
+                continue;
+            }
+            let spelled = CString::new(bare.unwrap_or(name)).map_err(|_| unknown())?;
+            if let Some(routine) = Routine::find(&spelled, &[argument]) {
+                return Ok(Self { routine, shape });
+            }
+        }
+        Err(unknown())
+    }
+
+    /// Its name with schema and signature.
+    fn qualified_name(&self) -> String {
+        self.routine.qualified_name() + self.shape.signature()
     }
 }
 
@@ -98,10 +121,7 @@ pub fn normalized(handlers: &str, role: pg_sys::Oid) -> Result<String, Error> {
         };
         let handler = Handler::find(&name, &message_type)?;
         require_executable(handler.routine, role)?;
-        qualified.insert(
-            message_type,
-            Value::String(handler.routine.qualified_name()),
-        );
+        qualified.insert(message_type, Value::String(handler.qualified_name()));
     }
     Ok(Value::Object(qualified).to_string())
 }

@@ -4,7 +4,6 @@ use super::definition::{Definition, as_owner_of_subscriptions, subscriber_id};
 use super::handlers;
 use crate::error::Error;
 use crate::pg::call::{Call, Reply, sql_functions};
-use crate::pg::identity::ActingAs;
 use crate::pg::spi::Statement;
 use crate::pg::transaction;
 use pgrx::pg_sys::BuiltinOid::VARCHAROID;
@@ -29,7 +28,7 @@ fn start(call: &Call<'_>) -> Result<Reply, Error> {
     if let Some(init) = &subscription.init {
         let routine = handlers::find_init(init)?;
         handlers::require_executable(routine, subscription.owner)?;
-        let _owner = ActingAs::role(subscription.owner);
+        let _owner = subscription.act_as_owner()?;
         let no_arguments = 0;
         routine.prepare(no_arguments).call(&[]);
     }

@@ -1,6 +1,7 @@
 //! `tick`: one pass of a subscription. One statement finds the horizon, reads a batch, hands it
 //! to the handlers and stores the position: effect and position commit together, or neither.
 
+use super::context;
 use super::definition::{Definition, as_owner_of_subscriptions, subscriber_id};
 use super::delivery::{self, Delivered};
 use super::source::Source;
@@ -90,10 +91,21 @@ fn tick(call: &Call<'_>) -> Result<Reply, Error> {
     let subscription = Definition::load(id)?;
     let category = Text::copied(subscription.category.as_bytes());
     let horizon = horizon::settled(Scope::Category(category.bytes()), "tick")?;
+    if subscription.position > horizon.drawn {
+        return Err(Error::AheadOfLog(
+            id.to_string(),
+            subscription.position,
+            horizon.drawn,
+        ));
+    }
     let source = Source::open(category, horizon)?;
     // Most ticks find nothing; they write nothing and take no lock.
     if !source.has_message_after(subscription.position) {
         return Ok(Outcome::nothing_up_to(horizon, subscription.position).reply(call));
+    }
+    // A handler that ticks its own subscription would find the row unlocked: the lock is ours.
+    if context::is_ticking(&id.to_str()) {
+        return Ok(Outcome::nothing("busy", subscription.position).reply(call));
     }
     let Some(position) = lock_progress(id)? else {
         return Ok(Outcome::nothing("busy", subscription.position).reply(call));
