@@ -204,6 +204,7 @@ async fn without_its_database_the_server_says_so_and_no_more() {
     let viewings = format!("{home_page}/videos/streams/viewings");
     assert_eq!(get(&health).0, 200);
     drop(session);
+    running.wait_for_log("connected to");
     cluster.stop(StopMode::Fast);
     let answers = [
         get(&home_page),

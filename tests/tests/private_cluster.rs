@@ -158,6 +158,7 @@ async fn a_killed_private_server_is_started_again() {
     session.write_viewings(5).await;
     session.assert_videos_watched(5).await;
     drop(session);
+    running.wait_for_log("connected to");
     let pid = home.server_pid().unwrap().parse().unwrap();
     nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
     running.wait_for_log("starting it again");

@@ -147,6 +147,7 @@ async fn postgresql_restarts_under_it(mode: StopMode) {
     let mut running = deployment.start();
     session.write_viewings(100).await;
     session.assert_videos_watched(100).await;
+    running.wait_for_log("connected to");
     // Once with nothing to do, once in the middle of work.
     for (connections, backlog) in [(2, 0), (3, 20_000)] {
         let before = session.videos_watched().await;
