@@ -6,6 +6,7 @@
 //!
 //! The SQL that declares these functions is written by hand in `sql/`, a file each.
 
+mod acquire_lock;
 mod consumer_group;
 mod error;
 mod horizon;

@@ -1,0 +1,31 @@
+//! `acquire_lock`: the lock that Message DB's writers take, for clients that call it themselves.
+
+use crate::consumer_group::hash_64;
+use crate::error::{Error, printed};
+use crate::pg::call::{Call, Reply, sql_functions};
+use crate::pg::lock;
+use crate::{settings, stream_name};
+
+sql_functions! {
+    acquire_lock => acquire_lock,
+}
+
+/// Takes the advisory lock that Message DB takes for a category. Our writers do not need it.
+fn acquire_lock(call: &Call<'_>) -> Result<Reply, Error> {
+    let name = call.text(0);
+    let category = name.map(|name| stream_name::category(name.bytes()));
+    let hash = category.map(hash_64);
+    if let Some(hash) = hash {
+        lock::advisory_until_end(hash);
+    }
+    if settings::debug_write() {
+        pgrx::notice!("» acquire_lock");
+        pgrx::notice!("stream_name: {}", printed(name));
+        pgrx::notice!(
+            "_category: {}",
+            printed(category.map(String::from_utf8_lossy))
+        );
+        pgrx::notice!("_category_name_hash: {}", printed(hash));
+    }
+    Ok(Reply::bigint(hash))
+}
