@@ -33,6 +33,18 @@ async fn page(session: &Session) -> serde_json::Value {
     serde_json::from_str(&session.value(page).await.unwrap()).unwrap()
 }
 
+/// A session in a store with a home page and the reference beside it.
+async fn with_reference() -> Session {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    session
+        .run("SELECT message_store.ensure_home_page()")
+        .await
+        .unwrap();
+    session.run(REFERENCE).await.unwrap();
+    session
+}
+
 fn positions() -> impl Strategy<Value = Vec<i64>> {
     let position = prop_oneof![
         8 => 0..30_i64,
@@ -46,16 +58,7 @@ fn positions() -> impl Strategy<Value = Vec<i64>> {
 #[test]
 fn any_order_of_positions_counts_as_the_chapters_update_counts() {
     let runtime = Runtime::new().unwrap();
-    let session = runtime.block_on(async {
-        let database = Cluster::shared().create_store().await;
-        let session = database.connect().await;
-        session
-            .run("SELECT message_store.ensure_home_page()")
-            .await
-            .unwrap();
-        session.run(REFERENCE).await.unwrap();
-        session
-    });
+    let session = runtime.block_on(with_reference());
     let strategy = (positions(), any::<bool>());
     check_property(&runtime, 300, &strategy, |(positions, extra_keys)| {
         let session = &session;
@@ -89,16 +92,7 @@ fn any_order_of_positions_counts_as_the_chapters_update_counts() {
 #[test]
 fn a_run_of_positions_counts_as_one_after_the_other() {
     let runtime = Runtime::new().unwrap();
-    let session = runtime.block_on(async {
-        let database = Cluster::shared().create_store().await;
-        let session = database.connect().await;
-        session
-            .run("SELECT message_store.ensure_home_page()")
-            .await
-            .unwrap();
-        session.run(REFERENCE).await.unwrap();
-        session
-    });
+    let session = runtime.block_on(with_reference());
     let strategy = prop::collection::vec(positions(), 1..5);
     check_property(&runtime, 300, &strategy, |runs| {
         let session = &session;
