@@ -7,7 +7,9 @@
 use crate::error::Error;
 use crate::message::SCHEMA;
 use crate::pg::call::{Call, Reply, sql_functions};
-use crate::pg::{relation, spi};
+use crate::pg::identity::ActingAs;
+use crate::pg::relation::{self, Table};
+use crate::pg::spi;
 use std::ffi::{CStr, CString};
 
 sql_functions! {
@@ -86,4 +88,12 @@ fn create_store(_: &Call<'_>) -> Result<Reply, Error> {
         }
     }
     Ok(Reply::void())
+}
+
+/// Acts with the rights of the owner of one of the store's tables: EXECUTE on the function that
+/// asks is the privilege. 55000 where the table is missing.
+pub fn as_owner_of(table: &'static str) -> Result<ActingAs, Error> {
+    let name = CString::new(table).unwrap_or_default();
+    let opened = Table::open_to_read(SCHEMA, &name).ok_or(Error::NoStore(table))?;
+    Ok(ActingAs::role(opened.owner()))
 }

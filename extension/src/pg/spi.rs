@@ -62,35 +62,14 @@ impl Statement {
 
     /// Runs the statement with the current role's rights in a new snapshot; returns how many
     /// rows it returned or changed.
-    pub fn run(&self, arguments: &[Option<pg_sys::Datum>], mut each: impl FnMut(&Row)) -> u64 {
+    pub fn run(&self, arguments: &[Option<pg_sys::Datum>], each: impl FnMut(&Row)) -> u64 {
         debug_assert_eq!(arguments.len(), self.types.len());
-        let mut values: Vec<pg_sys::Datum> = arguments
-            .iter()
-            .map(|value| value.unwrap_or(pg_sys::Datum::null()))
-            .collect();
-        let nulls: Vec<std::ffi::c_char> = arguments
-            .iter()
-            .map(|value| if value.is_some() { b' ' } else { b'n' } as std::ffi::c_char)
-            .collect();
-        let read_only = false;
-        let no_limit = 0;
-        // SAFETY: connect and finish are paired; where an error unwinds, the abort finishes.
-        // The arrays outlive the call and match the plan's parameters.
-        unsafe {
-            pg_sys::SPI_connect();
+        let values = arguments.iter().copied();
+        // SAFETY: called connected; the arrays match the plan's parameters.
+        connected(values, each, |values, nulls| unsafe {
             let plan = self.kept_plan();
-            pg_sys::SPI_execute_plan(
-                plan,
-                values.as_mut_ptr(),
-                nulls.as_ptr(),
-                read_only,
-                no_limit,
-            );
-            let processed = pg_sys::SPI_processed;
-            each_row(&mut each);
-            pg_sys::SPI_finish();
-            processed
-        }
+            pg_sys::SPI_execute_plan(plan, values, nulls, READ_ONLY, NO_LIMIT);
+        })
     }
 
     /// # Safety
@@ -117,31 +96,47 @@ impl Statement {
 pub fn run_text(
     sql: &CStr,
     arguments: &[(pg_sys::BuiltinOid, Option<pg_sys::Datum>)],
-    mut each: impl FnMut(&Row),
+    each: impl FnMut(&Row),
 ) -> u64 {
     let mut types: Vec<pg_sys::Oid> = arguments.iter().map(|(oid, _)| oid.value()).collect();
-    let mut values: Vec<pg_sys::Datum> = arguments
-        .iter()
-        .map(|(_, value)| value.unwrap_or(pg_sys::Datum::null()))
-        .collect();
-    let nulls: Vec<std::ffi::c_char> = arguments
-        .iter()
-        .map(|(_, value)| if value.is_some() { b' ' } else { b'n' } as std::ffi::c_char)
-        .collect();
-    let read_only = false;
-    let no_limit = 0;
-    // SAFETY: as in `Statement::run`.
-    unsafe {
-        pg_sys::SPI_connect();
+    let values = arguments.iter().map(|(_, value)| *value);
+    // SAFETY: called connected; there is a type for every value.
+    connected(values, each, |values, nulls| unsafe {
         pg_sys::SPI_execute_with_args(
             sql.as_ptr(),
             types.len() as i32,
             types.as_mut_ptr(),
-            values.as_mut_ptr(),
-            nulls.as_ptr(),
-            read_only,
-            no_limit,
+            values,
+            nulls,
+            READ_ONLY,
+            NO_LIMIT,
         );
+    })
+}
+
+/// Statements take a new snapshot and may write.
+const READ_ONLY: bool = false;
+/// All rows of a result are wanted.
+const NO_LIMIT: std::ffi::c_long = 0;
+
+/// Connects to SPI, lets `execute` run a statement with these arguments, hands out the rows, and
+/// returns how many it returned or changed.
+fn connected(
+    arguments: impl Iterator<Item = Option<pg_sys::Datum>>,
+    mut each: impl FnMut(&Row),
+    execute: impl FnOnce(*mut pg_sys::Datum, *const std::ffi::c_char),
+) -> u64 {
+    let (mut values, nulls): (Vec<pg_sys::Datum>, Vec<std::ffi::c_char>) = arguments
+        .map(|value| match value {
+            Some(value) => (value, b' ' as std::ffi::c_char),
+            None => (pg_sys::Datum::null(), b'n' as std::ffi::c_char),
+        })
+        .unzip();
+    // SAFETY: connect and finish are paired; where an error unwinds, the abort finishes. The
+    // arrays outlive the statement.
+    unsafe {
+        pg_sys::SPI_connect();
+        execute(values.as_mut_ptr(), nulls.as_ptr());
         let processed = pg_sys::SPI_processed;
         each_row(&mut each);
         pg_sys::SPI_finish();

@@ -4,13 +4,11 @@
 //! JSON keys are the chapter's; the numbers are bigint throughout.
 
 use crate::error::Error;
-use crate::message::SCHEMA;
 use crate::pg::array;
 use crate::pg::call::{Call, Reply, sql_functions};
-use crate::pg::identity::ActingAs;
-use crate::pg::relation::Table;
 use crate::pg::spi::Statement;
 use crate::pg::transaction;
+use crate::store;
 use pgrx::pg_sys;
 use pgrx::pg_sys::BuiltinOid::{INT8ARRAYOID, INT8OID};
 
@@ -44,17 +42,9 @@ static INCREMENT: Statement = Statement::new(
     &[INT8ARRAYOID, INT8OID],
 );
 
-/// EXECUTE on the function is the privilege; the page is reached with its owner's rights.
-fn as_owner_of_pages() -> Result<ActingAs, Error> {
-    let table = Table::open_to_read(SCHEMA, c"read_model_pages");
-    Ok(ActingAs::role(
-        table.ok_or(Error::NoStore("read_model_pages"))?.owner(),
-    ))
-}
-
 fn ensure_home_page(_: &Call<'_>) -> Result<Reply, Error> {
     transaction::require_writable(c"ensure_home_page()");
-    let _owner = as_owner_of_pages()?;
+    let _owner = store::as_owner_of("read_model_pages")?;
     ENSURE.run(&[], |_| {});
     Ok(Reply::void())
 }
@@ -107,7 +97,7 @@ fn count(rising: &[i64]) -> Result<bool, Error> {
     let Some(last) = rising.last() else {
         return Ok(false);
     };
-    let _owner = as_owner_of_pages()?;
+    let _owner = store::as_owner_of("read_model_pages")?;
     let positions: Vec<pg_sys::Datum> = rising.iter().copied().map(pg_sys::Datum::from).collect();
     let arguments = [
         Some(array::of_bigints(&positions)),

@@ -1,12 +1,11 @@
 //! What is stored of a subscription, and on whose behalf we look at it.
 
 use crate::error::Error;
-use crate::message::SCHEMA;
 use crate::pg::call::Call;
 use crate::pg::identity::{self, ActingAs};
-use crate::pg::relation::Table;
 use crate::pg::spi::Statement;
 use crate::pg::text::Text;
+use crate::store;
 use pgrx::pg_sys;
 use pgrx::pg_sys::BuiltinOid::VARCHAROID;
 use std::ffi::CString;
@@ -83,12 +82,9 @@ impl Definition {
     }
 }
 
-/// The tables of subscriptions are reached with their owner's rights: EXECUTE on the function
-/// that asks is the privilege.
+/// The tables of subscriptions are reached with their owner's rights.
 pub fn as_owner_of_subscriptions() -> Result<ActingAs, Error> {
-    let table = Table::open_to_read(SCHEMA, c"subscriptions");
-    let owner = table.ok_or(Error::NoStore("subscriptions"))?.owner();
-    Ok(ActingAs::role(owner))
+    store::as_owner_of("subscriptions")
 }
 
 /// The argument `subscriber_id`, which must be a name of 1 to 1,024 bytes.
