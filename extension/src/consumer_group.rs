@@ -60,11 +60,21 @@ impl Member {
         let Some(cardinal_id) = stream_name::cardinal_id(stream_name) else {
             return Ok(false);
         };
-        let hash = hash_64(cardinal_id)
-            .checked_abs()
-            .ok_or(Error::OutOfRange("bigint"))?;
-        Ok(hash % self.size == self.member)
+        Ok(remainder(cardinal_id, self.size)? == self.member)
     }
+}
+
+fn remainder(cardinal_id: &[u8], size: i64) -> Result<i64, Error> {
+    let hash = hash_64(cardinal_id)
+        .checked_abs()
+        .ok_or(Error::OutOfRange("bigint"))?;
+    Ok(hash % size)
+}
+
+/// Which member of a group of this size reads the stream in a subscription: Message DB's, and
+/// member 0 for a name without an id, which Message DB gives to nobody.
+pub fn member_of(stream_name: &[u8], size: i64) -> Result<i64, Error> {
+    stream_name::cardinal_id(stream_name).map_or(Ok(0), |id| remainder(id, size))
 }
 
 #[cfg(test)]

@@ -42,8 +42,23 @@ pub enum Error {
     UnknownHandler(String, String),
     /// A handler or init function the subscription's owner may not execute: 42501.
     HandlerNotExecutable(String, String),
-    /// The same subscriber id for something else: 42710. `(subscriber, its category)`.
+    /// The same subscriber id for something else: 42710. `(subscriber, its source)`.
     SubscriptionExists(String, String),
+    /// What was asked for does not fit the subscription: 55000. `(subscriber, what is wrong, the
+    /// repair)`.
+    SubscriptionState(String, &'static str, &'static str),
+    /// A handler of a rebuild that goes on beside the live read model wrote to that one: 55000.
+    /// `(table)`.
+    LiveTableWritten(String),
+    /// A lease that is no longer, or never was, the caller's: 55000. `(subscriber)`.
+    LeaseLost(String),
+    /// A handler failed where nobody is to retry it: 38000. `(subscriber, position, SQLSTATE,
+    /// error)`.
+    HandlerFailed(String, i64, String, String),
+    /// Effects that were only to be looked at are taken back; nobody sees this one.
+    TakenBack,
+    /// `wait_for` in a transaction that has itself written messages: 25001.
+    WaitForOwnMessages,
     /// The subscription's owner is gone: 42704. `(role)`.
     OwnerDropped(String),
     /// A subscription has passed messages that the log does not have: 55000.
@@ -96,7 +111,7 @@ impl Error {
         Self::Argument(name, problem.into(), repair.into())
     }
 
-    fn report(self) -> Report {
+    fn report(&self) -> Report {
         use PgSqlErrorCode as Code;
         let state = Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
         match self {
@@ -194,11 +209,11 @@ impl Error {
                 format!("role \"{role}\" may not execute {handler}"),
             )
             .hint(format!("GRANT EXECUTE ON FUNCTION {handler} TO \"{role}\"; handlers run with the rights of the subscription's owner.")),
-            Self::SubscriptionExists(subscriber, category) => Report::new(
+            Self::SubscriptionExists(subscriber, source) => Report::new(
                 Code::ERRCODE_DUPLICATE_OBJECT,
-                format!("subscription \"{subscriber}\" already reads category \"{category}\""),
+                format!("subscription \"{subscriber}\" already reads \"{source}\""),
             )
-            .hint("Its position belongs to that category; use another subscriber_id for another category."),
+            .hint("Its position belongs to that source; use another subscriber_id for another."),
             Self::OwnerDropped(role) => Report::new(
                 Code::ERRCODE_UNDEFINED_OBJECT,
                 format!("the subscription's owner, role {role}, does not exist"),
@@ -210,15 +225,56 @@ impl Error {
             )
             .detail(format!("Its position is {position}; the last one drawn is {drawn}."))
             .hint(
-                "The log was truncated or restored without the subscriptions. Set \
-                 subscription_progress.position to where the subscription really is.",
+                "The log was truncated or restored without the subscriptions. \
+                 message_store.reset(subscriber_id, position, reason) sets it to where it really is.",
             ),
+            Self::SubscriptionState(subscriber, problem, repair) => Report::new(
+                state,
+                format!("subscription \"{subscriber}\" {problem}"),
+            )
+            .hint(*repair),
+            Self::LiveTableWritten(table) => Report::new(
+                state,
+                format!("a handler wrote to {table} while a copy of it is being filled"),
+            )
+            .hint(
+                "Leave the schema out of the table's name in the handler (the search_path leads \
+                 to the copy), or write to the schema that handler_context() names.",
+            ),
+            Self::LeaseLost(subscriber) => Report::new(
+                state,
+                format!("the lease on subscription \"{subscriber}\" is not held any more"),
+            )
+            .detail("It ran out, or the messages were fetched again, so another may be handling them.")
+            .hint("Fetch again; handle what comes, though it may have been handled before."),
+            Self::HandlerFailed(subscriber, position, sqlstate, error) => Report::new(
+                Code::ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
+                format!(
+                    "a handler of subscription \"{subscriber}\" fails at global position \
+                     {position}: {error}"
+                ),
+            )
+            .detail(format!("Its SQLSTATE is {sqlstate}."))
+            .hint("Nothing was changed. Repair the handler, or pass another."),
+            Self::TakenBack => Report::new(state, "taken back"),
+            Self::WaitForOwnMessages => Report::new(
+                Code::ERRCODE_ACTIVE_SQL_TRANSACTION,
+                "wait_for cannot wait for messages of its own transaction",
+            )
+            .hint("Commit first; nobody can handle a message before."),
             Self::NotOwner(subscriber) => Report::new(
                 Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
                 format!("subscription \"{subscriber}\" belongs to another role"),
             )
-            .hint("Only its owner may change it."),
+            .hint("Its owner may see and steer it, and so may message_store_admin."),
         }
+    }
+
+    /// SQLSTATE and message, to be kept where the error does not go on.
+    pub fn sqlstate_and_message(&self) -> (String, String) {
+        let report = self.report();
+        let sqlstate = crate::pg::failure::sqlstate_text(report.sqlstate as i32);
+        (sqlstate, report.message)
     }
 
     /// Raises the error in PostgreSQL; the statement ends here.

@@ -124,6 +124,14 @@ fn announce(sample: i64, category: u32) {
     });
 }
 
+/// Whether this transaction has drawn positions, which nobody can pass before it ends.
+pub fn has_announced() -> bool {
+    HELD.with_borrow(|held| {
+        held.transaction == transaction::local_id()
+            && !(held.categories.is_empty() && held.every_category.is_none())
+    })
+}
+
 /// Samples the sequence and makes sure that it was not set back behind messages that readers may
 /// have passed already.
 fn checked_sample(sequence: Sequence) -> Result<i64, Error> {

@@ -32,5 +32,6 @@ mod write;
 #[::pgrx::pg_guard]
 pub extern "C-unwind" fn _PG_init() {
     pg::backtrace::keep_out_of_errors();
+    pg::confinement::install();
     settings::define();
 }

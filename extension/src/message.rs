@@ -4,7 +4,9 @@
 use crate::error::Error;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::relation::{Index, Table};
-use crate::pg::scan::{IndexScan, Order};
+use crate::pg::scan::{Condition, IndexScan, Order};
+use crate::pg::slot::{RowAddress, Slot};
+use crate::pg::snapshot::Fresh;
 use crate::pg::text::Text;
 use pgrx::pg_sys;
 use std::ffi::CStr;
@@ -110,8 +112,25 @@ pub fn highest_global_position() -> Result<i64, Error> {
     })
 }
 
+/// Where a message lies, and its type; `None` where the snapshot has no message at this position.
+pub fn find(
+    table: &Table,
+    snapshot: &Fresh,
+    global_position: i64,
+) -> Result<Option<(RowAddress, Vec<u8>)>, Error> {
+    let index = open_index(c"messages_pkey")?;
+    let keys = [
+        (0, Condition::AtLeast(global_position)),
+        (0, Condition::AtMost(global_position)),
+    ];
+    let mut scan = IndexScan::begin(table, &index, snapshot, &keys, Order::Ascending);
+    Ok(scan
+        .advance()
+        .then(|| (scan.address(), scan.text(column::TYPE).bytes().to_vec())))
+}
+
 /// The row a scan stands on as a value of type `message`, column by column.
-pub fn values(row: &IndexScan<'_>) -> [Option<pg_sys::Datum>; COLUMNS] {
+pub fn values(row: &Slot) -> [Option<pg_sys::Datum>; COLUMNS] {
     let json = |number| {
         row.jsonb(number)
             .map(|json: Jsonb<'_>| json.to_text().datum())

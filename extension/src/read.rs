@@ -9,7 +9,6 @@ use crate::pg::rows::Rows;
 use crate::pg::scan::{Condition, IndexScan, Order};
 use crate::pg::snapshot::Fresh;
 use crate::pg::spi;
-use crate::pg::text::Text;
 use crate::{settings, stream, stream_name};
 use pgrx::pg_sys;
 use std::ffi::CString;
@@ -330,26 +329,4 @@ fn with_condition(
         rows.push(|| std::array::from_fn::<_, { message::COLUMNS }, _>(|number| row.datum(number)));
     });
     Ok(rows.finish())
-}
-
-/// A text argument that must be a category; used by functions of our own.
-pub fn require_category<'a>(
-    argument: &'static str,
-    name: Option<Text<'a>>,
-) -> Result<Text<'a>, Error> {
-    match name {
-        Some(name) if !name.bytes().is_empty() && stream_name::is_category(name.bytes()) => {
-            Ok(name)
-        }
-        Some(name) => Err(Error::argument(
-            argument,
-            format!("must be a category: {name}"),
-            "A category is a name without a dash, such as viewings.",
-        )),
-        None => Err(Error::argument(
-            argument,
-            "must not be NULL",
-            "Name a category.",
-        )),
-    }
 }

@@ -68,9 +68,19 @@ const STORE: &[(&CStr, &str)] = &[
         c"subscription_progress",
         include_str!("../../sql/tables/subscription_progress.sql"),
     ),
+    (c"parked", include_str!("../../sql/tables/parked.sql")),
+    (c"history", include_str!("../../sql/tables/history.sql")),
+    (
+        c"video_views",
+        include_str!("../../sql/tables/video_views.sql"),
+    ),
     (
         c"parked_messages",
-        include_str!("../../sql/tables/parked_messages.sql"),
+        include_str!("../../sql/views/parked_messages.sql"),
+    ),
+    (
+        c"subscription_history",
+        include_str!("../../sql/views/subscription_history.sql"),
     ),
     (
         c"subscription_status",
@@ -78,8 +88,16 @@ const STORE: &[(&CStr, &str)] = &[
     ),
 ];
 
-/// Makes what is missing, with the caller's rights; leaves alone what is there.
+/// Brings a store that 0.1 made up to date.
+const FROM_0_1: &str = include_str!("../../sql/store_upgrades/from_0.1.sql");
+
+/// Makes what is missing, with the caller's rights; leaves alone what is there, but for the tables
+/// of subscriptions of an older version.
 fn create_store(_: &Call<'_>) -> Result<Reply, Error> {
+    if relation::has_column(SCHEMA, c"subscriptions", c"category") {
+        let sql = CString::new(FROM_0_1).unwrap_or_default();
+        spi::run_text(&sql, &[], |_| {});
+    }
     for (name, sql) in STORE {
         if relation::oid(SCHEMA, name).is_none() {
             // The files contain no NUL.

@@ -1,27 +1,77 @@
 -- EXECUTE is the privilege to write and to steer subscriptions: not for everybody.
 -- The parsing functions stay PUBLIC, since indexes and views of the store use them.
 REVOKE EXECUTE ON FUNCTION
-  message_store.write_message(varchar, varchar, varchar, jsonb, jsonb, bigint),
+  message_store.ack(varchar, bigint, bigint),
+  message_store.alter_subscription(varchar, jsonb, jsonb),
+  message_store.cancel_rebuild(varchar),
+  message_store.continue_from(varchar, varchar),
+  message_store.count_views_per_video(message_store.message[]),
+  message_store.create_subscription(varchar, varchar, jsonb, jsonb),
+  message_store.discard_parked(varchar, varchar, bigint, varchar, varchar),
+  message_store.drop_subscription(varchar),
+  message_store.dry_run(varchar, jsonb, bigint, boolean),
   message_store.ensure_home_page(),
+  message_store.ensure_most_watched(),
+  message_store.fetch(varchar, bigint, interval, bigint),
   message_store.increment_videos_watched(bigint),
   message_store.increment_videos_watched(bigint[]),
-  message_store.create_subscription(varchar, varchar, jsonb, jsonb),
-  message_store.start(varchar),
-  message_store.tick(varchar, bigint)
+  message_store.park(varchar, bigint, text, bigint),
+  message_store.pause(varchar, varchar),
+  message_store.promote(varchar),
+  message_store.rebuild(varchar, boolean),
+  message_store.register_viewing(message_store.message),
+  message_store.reset(varchar, bigint, varchar),
+  message_store.resize_group(varchar, bigint),
+  message_store.retry_parked(varchar, bigint, varchar, varchar),
+  message_store.skip(varchar, bigint, varchar),
+  message_store.start(varchar, boolean),
+  message_store.started_subscriptions(),
+  message_store.stop(varchar, varchar),
+  message_store.subscription_lag(varchar, bigint),
+  message_store.tick(varchar, bigint, bigint),
+  message_store.verify(varchar),
+  message_store.wait_for(varchar, bigint, interval),
+  message_store.write_message(varchar, varchar, varchar, jsonb, jsonb, bigint)
 FROM PUBLIC;
 
 REVOKE EXECUTE ON PROCEDURE message_store.wait_for_messages(bigint, interval, bigint) FROM PUBLIC;
 
 GRANT EXECUTE ON FUNCTION
-  message_store.write_message(varchar, varchar, varchar, jsonb, jsonb, bigint),
+  message_store.ack(varchar, bigint, bigint),
+  message_store.alter_subscription(varchar, jsonb, jsonb),
+  message_store.cancel_rebuild(varchar),
+  message_store.continue_from(varchar, varchar),
+  message_store.count_views_per_video(message_store.message[]),
+  message_store.create_subscription(varchar, varchar, jsonb, jsonb),
+  message_store.discard_parked(varchar, varchar, bigint, varchar, varchar),
+  message_store.drop_subscription(varchar),
+  message_store.dry_run(varchar, jsonb, bigint, boolean),
   message_store.ensure_home_page(),
+  message_store.ensure_most_watched(),
+  message_store.fetch(varchar, bigint, interval, bigint),
   message_store.increment_videos_watched(bigint),
   message_store.increment_videos_watched(bigint[]),
-  message_store.create_subscription(varchar, varchar, jsonb, jsonb),
-  message_store.start(varchar),
-  message_store.tick(varchar, bigint)
+  message_store.park(varchar, bigint, text, bigint),
+  message_store.pause(varchar, varchar),
+  message_store.promote(varchar),
+  message_store.rebuild(varchar, boolean),
+  message_store.register_viewing(message_store.message),
+  message_store.reset(varchar, bigint, varchar),
+  message_store.resize_group(varchar, bigint),
+  message_store.retry_parked(varchar, bigint, varchar, varchar),
+  message_store.skip(varchar, bigint, varchar),
+  message_store.start(varchar, boolean),
+  message_store.started_subscriptions(),
+  message_store.stop(varchar, varchar),
+  message_store.subscription_lag(varchar, bigint),
+  message_store.tick(varchar, bigint, bigint),
+  message_store.verify(varchar),
+  message_store.wait_for(varchar, bigint, interval),
+  message_store.write_message(varchar, varchar, varchar, jsonb, jsonb, bigint)
 TO message_store;
 
 GRANT EXECUTE ON PROCEDURE message_store.wait_for_messages(bigint, interval, bigint) TO message_store;
 
 GRANT USAGE ON SCHEMA message_store TO message_store;
+
+GRANT message_store TO message_store_admin;

@@ -8,4 +8,5 @@ COMMENT ON TABLE message_store.read_model_pages IS
 COMMENT ON COLUMN message_store.read_model_pages.page_name IS 'The page, such as home.';
 COMMENT ON COLUMN message_store.read_model_pages.page_data IS 'What the page shows.';
 
-GRANT SELECT ON message_store.read_model_pages TO message_store;
+-- Read models can be made anew from the messages: who handles messages may write them.
+GRANT SELECT, INSERT, UPDATE, DELETE ON message_store.read_model_pages TO message_store;

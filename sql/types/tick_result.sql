@@ -2,8 +2,12 @@ CREATE TYPE message_store.tick_result AS (
   outcome varchar,
   scanned bigint,
   handled bigint,
-  position bigint
+  position bigint,
+  parked bigint,
+  retry_at timestamptz,
+  sqlstate varchar,
+  error text
 );
 
 COMMENT ON TYPE message_store.tick_result IS
-  'What a tick did. outcome: progressed; idle (everything drawn before is settled and processed); held_back (writers in flight keep messages back: try again in a few ms); busy (another session ticks). scanned: messages read; handled: those given to a handler; position: the last one scanned.';
+  'What a tick did. outcome: progressed; idle (everything drawn before is settled and processed); held_back (writers in flight keep messages back: try again in a few ms); busy (another session ticks); retrying (a handler failed and is called again at retry_at); stopped (a handler failed for good, or somebody stopped it); paused. scanned: messages read; handled: those given to a handler; position: the last one scanned; parked: messages put aside; sqlstate, error: of the failure.';

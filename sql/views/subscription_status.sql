@@ -1,36 +1,68 @@
-CREATE VIEW message_store.subscription_status AS
+CREATE VIEW message_store.subscription_status WITH (security_barrier) AS
 SELECT
   s.subscriber_id,
   s.owner,
-  s.category,
+  s.source,
   s.state,
+  s.state_reason,
   p.member,
+  p.group_size,
+  p.drains_until,
   p.position,
-  coalesce(category_end.position, 0) AS head,
-  ahead.message_count AS lag,
+  m.head,
+  m.lag,
+  m.lag_is_estimate,
+  m.lag_seconds,
+  p.rate,
+  p.handled,
+  parked.messages AS parked,
+  p.attempts,
+  p.last_error,
+  p.last_sqlstate,
+  p.last_error_at,
+  p.retry_at,
+  s.copy_of,
+  CASE
+    WHEN p.position < least(replay.until, m.head) THEN least(replay.until, m.head)
+  END AS replay_target,
+  CASE
+    WHEN p.position < least(replay.until, m.head) AND p.rate > 0
+      THEN m.lag / p.rate
+  END AS replay_eta_seconds,
+  (
+    SELECT l.pid
+    FROM pg_locks l
+    WHERE l.locktype = 'advisory'
+      AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+      AND l.objsubid = 19540
+      AND l.granted
+      AND ((l.classid::bigint << 32) | l.objid::bigint)
+        = message_store.hash_64((s.subscriber_id || ':' || p.member)::varchar)
+    LIMIT 1
+  ) AS holder,
+  s.created_at,
   p.updated_at
 FROM message_store.subscriptions s
 JOIN message_store.subscription_progress p USING (subscriber_id)
-LEFT JOIN LATERAL (
-  SELECT m.global_position AS position
-  FROM message_store.messages m
-  WHERE message_store.category(m.stream_name) = s.category
-  ORDER BY m.global_position DESC
-  LIMIT 1
-) category_end ON true
+CROSS JOIN LATERAL message_store.subscription_lag(s.subscriber_id, p.member) m
 CROSS JOIN LATERAL (
-  SELECT count(*) AS message_count
-  FROM (
-    SELECT
-    FROM message_store.messages m
-    WHERE message_store.category(m.stream_name) = s.category
-      AND m.global_position > p.position
-    ORDER BY m.global_position
-    LIMIT 10001
-  ) AS counted
-) ahead;
+  SELECT count(*) AS messages
+  FROM message_store.parked w
+  WHERE w.subscriber_id = s.subscriber_id AND w.status <> 'discarded'
+) parked
+CROSS JOIN LATERAL (
+  SELECT CASE
+    WHEN s.copy_of IS NULL THEN s.replay_mark
+    ELSE (
+      SELECT min(live.position)
+      FROM message_store.subscription_progress live
+      WHERE live.subscriber_id = s.copy_of
+    )
+  END AS until
+) replay
+WHERE pg_has_role(s.owner, 'USAGE') OR pg_has_role('message_store_admin', 'USAGE');
 
 COMMENT ON VIEW message_store.subscription_status IS
-  'How far each subscription has come. lag is the number of messages after position, counted to 10,001, which means more than 10,000.';
+  'How far each of one''s own subscriptions (message_store_admin: all) has come, a row a member. head: the last settled message of its source; lag: messages of the source after position, exact to 10,000, beyond that an estimate where lag_is_estimate; lag_seconds: the age of the first of them; rate: messages scanned a second; holder: the process id of the session that ticks it now; replay_target and replay_eta_seconds: while a rebuild is under way.';
 
 GRANT SELECT ON message_store.subscription_status TO message_store;

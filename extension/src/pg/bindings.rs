@@ -26,6 +26,16 @@ mod raw {
         pub fn CopyErrorData() -> *mut pg_sys::ErrorData;
         pub fn ThrowErrorData(error: *mut pg_sys::ErrorData);
         pub fn errcontext_msg(format: *const c_char, ...) -> c_int;
+        pub fn standard_ProcessUtility(
+            statement: *mut pg_sys::PlannedStmt,
+            query: *const c_char,
+            read_only_tree: bool,
+            context: pg_sys::ProcessUtilityContext::Type,
+            parameters: pg_sys::ParamListInfo,
+            environment: *mut pg_sys::QueryEnvironment,
+            destination: *mut pg_sys::DestReceiver,
+            completion: *mut pg_sys::QueryCompletion,
+        );
     }
 }
 
@@ -100,6 +110,23 @@ pub unsafe fn errcontext_msg(line: &CStr) {
     unsafe {
         pg_guard_ffi_boundary(|| raw::errcontext_msg(c"%s".as_ptr(), line.as_ptr()));
     }
+}
+
+/// What a hook on commands calls.
+pub type ProcessUtility = unsafe extern "C-unwind" fn(
+    *mut pg_sys::PlannedStmt,
+    *const c_char,
+    bool,
+    pg_sys::ProcessUtilityContext::Type,
+    pg_sys::ParamListInfo,
+    *mut pg_sys::QueryEnvironment,
+    *mut pg_sys::DestReceiver,
+    *mut pg_sys::QueryCompletion,
+);
+
+/// tcop/utility.h, unguarded.
+pub fn standard_process_utility() -> ProcessUtility {
+    raw::standard_ProcessUtility
 }
 
 /// utils/elog.h, unguarded: a copy of the report that is being completed.

@@ -71,6 +71,11 @@ impl<'a> Call<'a> {
         self.argument(number).map(|datum| datum.value() as i64)
     }
 
+    /// Argument `number` (from 0) of a `boolean` parameter; `None` for SQL NULL.
+    pub fn boolean(&self, number: usize) -> Option<bool> {
+        self.argument(number).map(|datum| datum.value() as u8 != 0)
+    }
+
     /// Argument `number` (from 0) of a `varchar` or `text` parameter.
     pub fn text(&self, number: usize) -> Option<Text<'a>> {
         // SAFETY: the SQL declaration gives this parameter a text type, and the detoasted copy

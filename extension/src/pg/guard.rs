@@ -57,7 +57,7 @@ pub unsafe fn run(call: impl FnOnce() -> pg_sys::Datum) -> pg_sys::Datum {
 }
 
 /// The whole error behind a caught one, where it is the last one that was raised.
-fn copy_of(caught: &CaughtError) -> Option<*mut pg_sys::ErrorData> {
+pub(super) fn copy_of(caught: &CaughtError) -> Option<*mut pg_sys::ErrorData> {
     let CaughtError::PostgresError(report) = caught else {
         return None;
     };

@@ -1,5 +1,6 @@
 //! On whose behalf SQL runs.
 
+use super::confinement::Confinement;
 use pgrx::pg_sys;
 use std::ffi::CStr;
 
@@ -32,22 +33,23 @@ impl ActingAs {
     }
 }
 
-impl ActingAs {
-    /// Becomes `role` to run code of its own: with its search_path, and in a security-restricted
-    /// operation, so that nothing it leaves behind (a deferred trigger, a cursor WITH HOLD) runs
-    /// later with somebody else's rights. Such things are refused with 42501.
-    ///
-    /// Constraints are set immediate first, with the rights of whoever deferred them: what code
-    /// of `role` defers fires inside it.
-    pub fn confined_role(role: pg_sys::Oid, search_path: &CStr) -> Self {
-        super::spi::run_text(c"SET CONSTRAINTS ALL IMMEDIATE", &[], |_| {});
-        let acting = Self::role(role);
-        // SAFETY: `role` saved user, context and the level that these belong to.
+/// Acts as another role to run code of its own, until dropped: with its search_path, and confined,
+/// so that it leaves nothing behind that would run later with somebody else's rights.
+///
+/// Triggers and constraints that the code defers are the caller's to fire before this ends.
+pub struct RunningCodeOf {
+    _acting: ActingAs,
+    _confinement: Confinement,
+}
+
+impl RunningCodeOf {
+    /// Becomes `role`.
+    pub fn role(role: pg_sys::Oid, search_path: &CStr) -> Self {
+        let confinement = Confinement::enter();
+        let acting = ActingAs::role(role);
+        let (change, error_level, is_reload) = (true, 0, false);
+        // SAFETY: the setting goes back with the level that `acting` opened.
         unsafe {
-            let restricted =
-                pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION;
-            pg_sys::SetUserIdAndSecContext(role, acting.context | restricted as i32);
-            let (change, error_level, is_reload) = (true, 0, false);
             pg_sys::set_config_option(
                 c"search_path".as_ptr(),
                 search_path.as_ptr(),
@@ -59,7 +61,10 @@ impl ActingAs {
                 is_reload,
             );
         }
-        acting
+        Self {
+            _acting: acting,
+            _confinement: confinement,
+        }
     }
 }
 
@@ -86,6 +91,14 @@ pub fn current_role() -> pg_sys::Oid {
 pub fn has_rights_of(role: pg_sys::Oid) -> bool {
     // SAFETY: a catalog look-up; unknown roles are nobody's.
     unsafe { pg_sys::has_privs_of_role(pg_sys::GetUserId(), role) }
+}
+
+/// The oid of a role by name, where it exists.
+pub fn role_named(name: &CStr) -> Option<pg_sys::Oid> {
+    let missing_ok = true;
+    // SAFETY: a catalog look-up of a NUL-terminated name.
+    let oid = unsafe { pg_sys::get_role_oid(name.as_ptr(), missing_ok) };
+    (oid != pg_sys::InvalidOid).then_some(oid)
 }
 
 /// A role's name, or its number where it no longer exists.

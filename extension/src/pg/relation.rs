@@ -18,6 +18,15 @@ pub fn oid(schema: &CStr, name: &CStr) -> Option<pg_sys::Oid> {
     }
 }
 
+/// Whether a relation exists and has a column of this name.
+pub fn has_column(schema: &CStr, relation: &CStr, column: &CStr) -> bool {
+    oid(schema, relation).is_some_and(|oid| {
+        // SAFETY: a catalog look-up of a NUL-terminated name.
+        let number = unsafe { pg_sys::get_attnum(oid, column.as_ptr()) };
+        i32::from(number) != pg_sys::InvalidAttrNumber as i32
+    })
+}
+
 /// An open table. The lock taken with it lasts to the end of the transaction.
 pub struct Table {
     pub(super) relation: pg_sys::Relation,

@@ -1,11 +1,12 @@
 //! Index scans that return table rows.
 
-use super::jsonb::Jsonb;
 use super::relation::{Index, Table};
+use super::slot::Slot;
 use super::snapshot::{self, Fresh};
 use super::text::Text;
 use pgrx::pg_sys;
 use std::marker::PhantomData;
+use std::ops::Deref;
 
 /// What one index column must satisfy.
 pub enum Condition<'a> {
@@ -29,7 +30,7 @@ pub enum Order {
 /// A running scan. A row stays readable until the next call of [`IndexScan::advance`].
 pub struct IndexScan<'a> {
     scan: pg_sys::IndexScanDesc,
-    slot: *mut pg_sys::TupleTableSlot,
+    slot: Slot,
     direction: pg_sys::ScanDirection::Type,
     dirty: Option<Box<pg_sys::SnapshotData>>,
     lifetime: PhantomData<&'a ()>,
@@ -75,7 +76,7 @@ impl<'a> IndexScan<'a> {
         // SAFETY: table, index and snapshot outlive the scan ('a, or boxed in this value);
         // index_rescan copies the keys.
         unsafe {
-            let slot = pg_sys::table_slot_create(table.relation, std::ptr::null_mut());
+            let slot = Slot::of(table);
             #[cfg(not(feature = "pg18"))]
             let scan = pg_sys::index_beginscan(table.relation, index.relation, snapshot, count, 0);
             #[cfg(feature = "pg18")]
@@ -105,47 +106,7 @@ impl<'a> IndexScan<'a> {
     /// Goes to the next row; `false` at the end.
     pub fn advance(&mut self) -> bool {
         // SAFETY: the scan is open.
-        unsafe { pg_sys::index_getnext_slot(self.scan, self.direction, self.slot) }
-    }
-
-    /// Column `number` (from 0) of the current row; `None` for NULL.
-    pub fn datum(&self, number: usize) -> Option<pg_sys::Datum> {
-        // SAFETY: after `advance` returned true the slot holds a row; columns up to `number` are
-        // deformed before they are read.
-        unsafe {
-            if (*self.slot).tts_nvalid as usize <= number {
-                pg_sys::slot_getsomeattrs_int(self.slot, number as i32 + 1);
-            }
-            (!*(*self.slot).tts_isnull.add(number)).then(|| *(*self.slot).tts_values.add(number))
-        }
-    }
-
-    /// A `bigint` column of the current row that is never NULL.
-    pub fn bigint(&self, number: usize) -> i64 {
-        self.datum(number).map_or(0, |datum| datum.value() as i64)
-    }
-
-    /// A text column of the current row that is never NULL.
-    pub fn text(&self, number: usize) -> Text<'_> {
-        match self.datum(number) {
-            // SAFETY: callers name a text column.
-            Some(datum) => unsafe { Text::from_datum(datum) },
-            None => Text::copied(b""),
-        }
-    }
-
-    /// A jsonb column of the current row; `None` for NULL.
-    pub fn jsonb(&self, number: usize) -> Option<Jsonb<'_>> {
-        // SAFETY: callers name a jsonb column.
-        self.datum(number)
-            .map(|datum| unsafe { Jsonb::from_datum(datum) })
-    }
-
-    /// The bytes of a uuid column of the current row; `None` for NULL.
-    pub fn uuid(&self, number: usize) -> Option<[u8; 16]> {
-        // SAFETY: callers name a uuid column, whose datum points at 16 bytes.
-        self.datum(number)
-            .map(|datum| unsafe { *datum.cast_mut_ptr::<[u8; 16]>() })
+        unsafe { pg_sys::index_getnext_slot(self.scan, self.direction, self.slot.0) }
     }
 
     /// Who wrote the current row of a dirty scan.
@@ -159,8 +120,8 @@ impl<'a> IndexScan<'a> {
         // SAFETY: heap slots know their system columns; xmin is never null.
         let xmin = unsafe {
             let number = pg_sys::MinTransactionIdAttributeNumber;
-            (*(*self.slot).tts_ops).getsysattr.map(|read| {
-                pg_sys::ffi::pg_guard_ffi_boundary(|| read(self.slot, number, &mut is_null))
+            (*(*self.slot.0).tts_ops).getsysattr.map(|read| {
+                pg_sys::ffi::pg_guard_ffi_boundary(|| read(self.slot.0, number, &mut is_null))
             })
         };
         let xmin = pg_sys::TransactionId::from(xmin.map_or(0, |datum| datum.value() as u32));
@@ -170,6 +131,15 @@ impl<'a> IndexScan<'a> {
         } else {
             Writer::Committed
         }
+    }
+}
+
+impl Deref for IndexScan<'_> {
+    type Target = Slot;
+
+    /// The current row, after [`IndexScan::advance`] returned true.
+    fn deref(&self) -> &Slot {
+        &self.slot
     }
 }
 
@@ -186,10 +156,9 @@ pub enum Writer {
 impl Drop for IndexScan<'_> {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            // SAFETY: opened in `start`, ended once.
+            // SAFETY: opened in `start`, ended once; the slot is dropped after it.
             unsafe {
                 pg_sys::index_endscan(self.scan);
-                pg_sys::ExecDropSingleTupleTableSlot(self.slot);
             }
         }
     }

@@ -36,6 +36,17 @@ impl Row {
         self.datum(number).map(|datum| datum.value() as i64)
     }
 
+    /// A `boolean` column, from 0; false for NULL.
+    pub fn boolean(&self, number: usize) -> bool {
+        self.datum(number).is_some_and(|datum| datum.value() as u8 != 0)
+    }
+
+    /// A `double precision` column, from 0.
+    pub fn double(&self, number: usize) -> Option<f64> {
+        self.datum(number)
+            .map(|datum| f64::from_bits(datum.value() as u64))
+    }
+
     /// An `oid` or `regrole` column, from 0.
     pub fn oid(&self, number: usize) -> Option<pg_sys::Oid> {
         self.datum(number)
@@ -70,6 +81,19 @@ impl Statement {
             let plan = self.kept_plan();
             pg_sys::SPI_execute_plan(plan, values, nulls, READ_ONLY, NO_LIMIT);
         })
+    }
+
+    /// Runs the statement once with `name` replaced in its text, with no plan kept.
+    pub fn run_with(
+        &self,
+        (name, replacement): (&str, &str),
+        arguments: &[Option<pg_sys::Datum>],
+        each: impl FnMut(&Row),
+    ) -> u64 {
+        let sql = self.sql.to_string_lossy().replace(name, replacement);
+        let sql = std::ffi::CString::new(sql).unwrap_or_default();
+        let arguments: Vec<_> = self.types.iter().copied().zip(arguments.iter().copied()).collect();
+        run_text(&sql, &arguments, each)
     }
 
     /// # Safety

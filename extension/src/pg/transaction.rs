@@ -62,3 +62,58 @@ pub fn wait_for_end_of(xid: pg_sys::TransactionId) {
         );
     }
 }
+
+/// The database we are in.
+pub fn database() -> u32 {
+    // SAFETY: a plain global that is set once, when the backend enters its database.
+    unsafe { pg_sys::MyDatabaseId }.to_u32()
+}
+
+/// The process id of this session.
+pub fn session() -> i32 {
+    // SAFETY: a plain global.
+    unsafe { pg_sys::MyProcPid }
+}
+
+/// A random number from 0 to 1, of no cryptographic worth.
+pub fn random() -> f64 {
+    // SAFETY: the backend's own generator, seeded when it started.
+    unsafe { pg_sys::pg_prng_double(&raw mut pg_sys::pg_global_prng_state) }
+}
+
+/// Whether we are in a transaction that a statement of its own began (BEGIN), or inside a function.
+pub fn is_in_block() -> bool {
+    // SAFETY: a plain read of backend state.
+    unsafe { pg_sys::IsTransactionBlock() }
+}
+
+/// Lets this transaction commit without waiting until its WAL is on disk: it becomes visible at
+/// once, and a crash of the whole server within the next moment takes it back whole.
+pub fn commit_without_waiting() {
+    let (change, error_level, is_reload) = (true, 0, false);
+    // SAFETY: as SET LOCAL synchronous_commit = off.
+    unsafe {
+        pg_sys::set_config_option(
+            c"synchronous_commit".as_ptr(),
+            c"off".as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_LOCAL,
+            change,
+            error_level,
+            is_reload,
+        );
+    }
+}
+
+/// A random positive number, of no cryptographic worth.
+pub fn random_id() -> i64 {
+    // SAFETY: as in `random`.
+    unsafe { pg_sys::pg_prng_int64p(&raw mut pg_sys::pg_global_prng_state) }
+}
+
+/// The time of now, in microseconds since 2000-01-01 00:00 UTC.
+pub fn clock() -> i64 {
+    // SAFETY: reads the clock.
+    unsafe { pg_sys::GetCurrentTimestamp() }
+}

@@ -8,7 +8,8 @@ use crate::pg::array;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::spi::Statement;
 use crate::pg::transaction;
-use crate::store;
+use crate::read_models::target;
+use crate::subscription::context;
 use pgrx::pg_sys;
 use pgrx::pg_sys::BuiltinOid::{INT8ARRAYOID, INT8OID};
 
@@ -42,10 +43,22 @@ static INCREMENT: Statement = Statement::new(
     &[INT8ARRAYOID, INT8OID],
 );
 
+/// `$1`: how many viewings; `$2`: the last one's position.
+static ADD: Statement = Statement::new(
+    c"UPDATE message_store.read_model_pages \
+         SET page_data = page_data OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object( \
+               'videosWatched', (page_data OPERATOR(pg_catalog.->>) 'videosWatched') \
+                                  ::pg_catalog.int8 OPERATOR(pg_catalog.+) $1, \
+               'lastViewProcessed', greatest( \
+                 (page_data OPERATOR(pg_catalog.->>) 'lastViewProcessed')::pg_catalog.int8, $2)) \
+       WHERE page_name OPERATOR(pg_catalog.=) 'home'",
+    &[INT8OID, INT8OID],
+);
+const PAGES: &str = "read_model_pages";
+
 fn ensure_home_page(_: &Call<'_>) -> Result<Reply, Error> {
     transaction::require_writable(c"ensure_home_page()");
-    let _owner = store::as_owner_of("read_model_pages")?;
-    ENSURE.run(&[], |_| {});
+    target::run(&ENSURE, PAGES, &[], |_| {})?;
     Ok(Reply::void())
 }
 
@@ -97,11 +110,24 @@ fn count(rising: &[i64]) -> Result<bool, Error> {
     let Some(last) = rising.last() else {
         return Ok(false);
     };
-    let _owner = store::as_owner_of("read_model_pages")?;
-    let positions: Vec<pg_sys::Datum> = rising.iter().copied().map(pg_sys::Datum::from).collect();
-    let arguments = [
-        Some(array::of_bigints(&positions)),
-        Some(pg_sys::Datum::from(*last)),
-    ];
-    Ok(INCREMENT.run(&arguments, |_| {}) == 1)
+    let last = Some(pg_sys::Datum::from(*last));
+    let counted = if guards_itself() {
+        let positions: Vec<pg_sys::Datum> =
+            rising.iter().copied().map(pg_sys::Datum::from).collect();
+        let positions = Some(array::of_bigints(&positions));
+        target::run(&INCREMENT, PAGES, &[positions, last], |_| {})?
+    } else {
+        let count = i64::try_from(rising.len()).map_err(|_| Error::OutOfRange("bigint"))?;
+        let count = Some(pg_sys::Datum::from(count));
+        target::run(&ADD, PAGES, &[count, last], |_| {})?
+    };
+    Ok(counted == 1)
+}
+
+/// Whether the page's own `lastViewProcessed` says what was counted. Members of a consumer group
+/// share the page and come to their messages in no common order, and a message that was parked
+/// comes after later ones: there one number would leave viewings out, and the position that the
+/// subscription keeps for each member is the guard.
+fn guards_itself() -> bool {
+    context::current().is_none_or(|handler| handler.group_size == 1 && !handler.is_retry)
 }

@@ -1,5 +1,7 @@
-//! `handler_context()`: what a running handler may ask about its call.
+//! What a running handler may ask about its call (`handler_context()`), and what the messages it
+//! writes are derived from.
 
+use super::definition::Definition;
 use crate::error::Error;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::rows;
@@ -12,23 +14,82 @@ sql_functions! {
 }
 
 /// What the handler is told.
-#[derive(Clone)]
-struct Context {
-    subscriber_id: String,
-    global_position: i64,
+#[derive(Clone, Debug)]
+pub struct HandlerCall {
+    /// The subscription whose handler it is; that of the original for a copy beside it.
+    pub subscriber_id: String,
+    /// The consumer group member, from 0.
+    pub member: i64,
+    /// How many members its group has.
+    pub group_size: i64,
+    /// The message; the last one of a run.
+    pub global_position: i64,
+    /// Messages handed over in this call.
+    pub run_length: usize,
+    /// From 1.
+    pub attempt: i64,
+    /// Whether the message was handled before: then no message is written.
+    pub is_replay: bool,
+    /// Whether the message was parked, so that later ones have been handled already.
+    pub is_retry: bool,
+    /// The schema of the tables to write to; `None` for the live read model.
+    pub read_model: Option<String>,
+}
+
+impl HandlerCall {
+    /// What `init` is told, and handlers before their first message.
+    pub fn of(definition: &Definition) -> Self {
+        Self {
+            subscriber_id: definition.original().to_owned(),
+            member: 0,
+            group_size: 1,
+            global_position: 0,
+            run_length: 0,
+            attempt: 1,
+            is_replay: definition.copy_of.is_some(),
+            is_retry: false,
+            read_model: definition.copy_schema.clone(),
+        }
+    }
+}
+
+struct Running {
+    call: HandlerCall,
+    /// Whom the tick is of, which for a copy is not `call.subscriber_id`.
+    ticking: String,
+    messages_written: i64,
+    has_written: bool,
 }
 
 thread_local! {
     /// The ticks that are running, outermost first: a handler may tick another subscription.
-    static RUNNING: RefCell<Vec<Context>> = const { RefCell::new(Vec::new()) };
+    static RUNNING: RefCell<Vec<Running>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Whether this session is in the middle of a tick of this subscriber.
 pub fn is_ticking(subscriber_id: &str) -> bool {
-    RUNNING.with_borrow(|running| {
-        running
-            .iter()
-            .any(|tick| tick.subscriber_id == subscriber_id)
+    RUNNING.with_borrow(|running| running.iter().any(|tick| tick.ticking == subscriber_id))
+}
+
+/// Whether a handler is running in this session.
+pub fn is_in_handler() -> bool {
+    RUNNING.with_borrow(|running| !running.is_empty())
+}
+
+/// The handler that is running in this session, the innermost one.
+pub fn current() -> Option<HandlerCall> {
+    RUNNING.with_borrow(|running| running.last().map(|tick| tick.call.clone()))
+}
+
+/// The how-manieth message the running handler writes for the message it handles, from 0. Each
+/// call counts one.
+pub fn next_ordinal() -> i64 {
+    RUNNING.with_borrow_mut(|running| {
+        running.last_mut().map_or(0, |tick| {
+            tick.has_written = true;
+            tick.messages_written += 1;
+            tick.messages_written - 1
+        })
     })
 }
 
@@ -36,23 +97,31 @@ pub fn is_ticking(subscriber_id: &str) -> bool {
 pub struct Scope(());
 
 impl Scope {
-    /// Enters the context of a tick of this subscriber.
-    pub fn enter(subscriber_id: &str) -> Self {
-        let context = Context {
-            subscriber_id: subscriber_id.to_owned(),
-            global_position: 0,
+    /// Enters the context of a tick of the subscription `ticking`.
+    pub fn enter(ticking: &str, call: HandlerCall) -> Self {
+        let running = Running {
+            call,
+            ticking: ticking.to_owned(),
+            messages_written: 0,
+            has_written: false,
         };
-        RUNNING.with_borrow_mut(|running| running.push(context));
+        RUNNING.with_borrow_mut(|all| all.push(running));
         Self(())
     }
 
-    /// The message that is handled next.
-    pub fn at(&self, global_position: i64) {
+    /// What the next call of a handler is told.
+    pub fn update(&self, change: impl FnOnce(&mut HandlerCall)) {
         RUNNING.with_borrow_mut(|running| {
-            if let Some(context) = running.last_mut() {
-                context.global_position = global_position;
+            if let Some(tick) = running.last_mut() {
+                change(&mut tick.call);
+                tick.messages_written = 0;
             }
         });
+    }
+
+    /// Whether a handler of this tick has written messages.
+    pub fn has_written(&self) -> bool {
+        RUNNING.with_borrow(|running| running.last().is_some_and(|tick| tick.has_written))
     }
 }
 
@@ -64,18 +133,20 @@ impl Drop for Scope {
 
 /// NULL outside a handler.
 fn handler_context(call: &Call<'_>) -> Result<Reply, Error> {
-    let Some(context) = RUNNING.with_borrow(|running| running.last().cloned()) else {
+    let Some(context) = current() else {
         return Ok(Reply::null());
     };
-    let (only_member, first_attempt, is_replay) = (0_i64, 1_i64, false);
+    let text = |value: &str| Text::copied(value.as_bytes()).datum();
     Ok(rows::composite(
         call,
         [
-            Some(Text::copied(context.subscriber_id.as_bytes()).datum()),
-            Some(pg_sys::Datum::from(only_member)),
+            Some(text(&context.subscriber_id)),
+            Some(pg_sys::Datum::from(context.member)),
             Some(pg_sys::Datum::from(context.global_position)),
-            Some(pg_sys::Datum::from(first_attempt)),
-            Some(pg_sys::Datum::from(is_replay)),
+            Some(pg_sys::Datum::from(context.attempt)),
+            Some(pg_sys::Datum::from(context.is_replay)),
+            Some(pg_sys::Datum::from(context.is_retry)),
+            context.read_model.as_deref().map(text),
         ],
     ))
 }

@@ -1,35 +1,50 @@
-//! `create_subscription`: says what is read and who handles it. It starts nothing.
+//! `create_subscription`, `alter_subscription`, `drop_subscription`: what is read and who handles
+//! it. These start nothing.
 
-use super::definition::{Definition, as_owner_of_subscriptions, subscriber_id};
+use super::definition::{Definition, as_owner_of_subscriptions, may_steer, subscriber_id};
 use super::handlers;
+use super::history;
+use super::member::Member;
+use super::options::{self, StartFrom};
+use super::source::{self, Source};
 use crate::error::Error;
+use crate::horizon;
+use crate::message::column;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::identity;
 use crate::pg::jsonb::Jsonb;
+use crate::pg::snapshot::Fresh;
 use crate::pg::spi::Statement;
+use crate::pg::subtransaction::attempt;
 use crate::pg::text::Text;
 use crate::pg::transaction;
-use crate::read::require_category;
+use crate::stream_name;
 use pgrx::pg_sys;
-use pgrx::pg_sys::BuiltinOid::{OIDOID, TEXTOID, VARCHAROID};
+use pgrx::pg_sys::BuiltinOid::{INT8OID, OIDOID, TEXTOID, VARCHAROID};
 use serde_json::{Map, Value};
 
 sql_functions! {
     create_subscription => create_subscription,
+    alter_subscription => alter_subscription,
+    drop_subscription => drop_subscription,
 }
 
-/// The key of the init function in `options`.
-const INIT: &str = "init";
-
 static INSERT_DEFINITION: Statement = Statement::new(
-    c"INSERT INTO message_store.subscriptions (subscriber_id, owner, category, handlers, options, search_path) \
+    c"INSERT INTO message_store.subscriptions (subscriber_id, owner, source, handlers, options, search_path) \
       VALUES ($1, $2::pg_catalog.regrole, $3, $4::pg_catalog.jsonb, $5::pg_catalog.jsonb, $6) \
       ON CONFLICT DO NOTHING",
     &[VARCHAROID, OIDOID, VARCHAROID, TEXTOID, TEXTOID, TEXTOID],
 );
+static SET_START: Statement = Statement::new(
+    c"UPDATE message_store.subscriptions SET start_position = $2 \
+       WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
+    &[VARCHAROID, INT8OID],
+);
 static INSERT_PROGRESS: Statement = Statement::new(
-    c"INSERT INTO message_store.subscription_progress (subscriber_id) VALUES ($1)",
-    &[VARCHAROID],
+    c"INSERT INTO message_store.subscription_progress (subscriber_id, member, group_size, position) \
+      SELECT $1, member, $2, $3 \
+        FROM pg_catalog.generate_series(0, $2 OPERATOR(pg_catalog.-) 1) member",
+    &[VARCHAROID, INT8OID, INT8OID],
 );
 static REPLACE: Statement = Statement::new(
     c"UPDATE message_store.subscriptions \
@@ -40,49 +55,265 @@ static REPLACE: Statement = Statement::new(
            OR search_path OPERATOR(pg_catalog.<>) $4)",
     &[VARCHAROID, TEXTOID, TEXTOID, TEXTOID],
 );
+static OPTIONS: Statement = Statement::new(
+    c"SELECT options::pg_catalog.text FROM message_store.subscriptions \
+       WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
+    &[VARCHAROID],
+);
+static DELETE: Statement = Statement::new(
+    c"DELETE FROM message_store.subscriptions WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
+    &[VARCHAROID],
+);
+static MARK_COPY: Statement = Statement::new(
+    c"UPDATE message_store.subscriptions SET copy_of = $2, copy_schema = $3::pg_catalog.name, state = 'started' \
+       WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
+    &[VARCHAROID, VARCHAROID, TEXTOID],
+);
+static TIME: Statement = Statement::new(
+    c"SELECT pg_catalog.timezone('UTC', $1::pg_catalog.timestamptz)",
+    &[TEXTOID],
+);
+
+fn text(value: &str) -> Option<pg_sys::Datum> {
+    Some(Text::copied(value.as_bytes()).datum())
+}
 
 fn create_subscription(call: &Call<'_>) -> Result<Reply, Error> {
     let id = subscriber_id(call, 0)?;
-    let category = require_category("category", call.text(1))?;
+    let source = source_argument(call.text(1))?;
     transaction::require_writable(c"create_subscription()");
     let owner = identity::current_role();
     let handlers = handlers::normalized(&json_text("handlers", call.jsonb(2))?, owner)?;
-    let options = normalized_options(&json_text("options", call.jsonb(3))?, owner)?;
-
-    let search_path = Some(Text::copied(identity::search_path().as_bytes()).datum());
-    let handlers = Some(Text::copied(handlers.as_bytes()).datum());
-    let options = Some(Text::copied(options.as_bytes()).datum());
-    let created = {
-        let _owner = as_owner_of_subscriptions()?;
-        let definition = [
-            Some(id.datum()),
-            Some(pg_sys::Datum::from(owner)),
-            Some(category.datum()),
-            handlers,
-            options,
-            search_path,
-        ];
-        let created = INSERT_DEFINITION.run(&definition, |_| {}) == 1;
-        if created {
-            INSERT_PROGRESS.run(&[Some(id.datum())], |_| {});
-        }
-        created
-    };
+    let given = options::parse_object("options", &json_text("options", call.jsonb(3))?)?;
+    let given = options::normalized(given, owner)?;
+    let created = insert(&id, &source, owner, &handlers, &given)?;
     if created {
+        let definition = Definition::load(&id)?;
+        begin(&definition)?;
+        history::note(&definition, "create", None, None)?;
         return Ok(Reply::boolean(true));
     }
-    let existing = Definition::load(id)?;
+    let existing = Definition::load(&id)?;
     // Not merely somebody with the owner's rights: a superuser's boot must not adopt a
     // subscription that another role has put in the place of its own.
     if existing.owner != owner {
-        return Err(Error::NotOwner(id.to_string()));
+        return Err(Error::NotOwner(id));
     }
-    if existing.category.as_bytes() != category.bytes() {
-        return Err(Error::SubscriptionExists(id.to_string(), existing.category));
+    if existing.source != source {
+        return Err(Error::SubscriptionExists(id, existing.source));
     }
+    Ok(Reply::boolean(replace(&existing, &handlers, &given)?))
+}
+
+fn insert(
+    id: &str,
+    source: &str,
+    owner: pg_sys::Oid,
+    handlers: &str,
+    options: &Map<String, Value>,
+) -> Result<bool, Error> {
+    let search_path = identity::search_path();
+    let options = Value::Object(options.clone()).to_string();
     let _owner = as_owner_of_subscriptions()?;
-    let changed = REPLACE.run(&[Some(id.datum()), handlers, options, search_path], |_| {}) == 1;
-    Ok(Reply::boolean(changed))
+    let definition = [
+        text(id),
+        Some(pg_sys::Datum::from(owner)),
+        text(source),
+        text(handlers),
+        text(&options),
+        text(&search_path),
+    ];
+    Ok(INSERT_DEFINITION.run(&definition, |_| {}) == 1)
+}
+
+/// Makes the members of a new subscription, where it starts from.
+fn begin(definition: &Definition) -> Result<(), Error> {
+    let position = first_position(definition)?;
+    let _owner = as_owner_of_subscriptions()?;
+    let id = text(&definition.subscriber_id);
+    let at = Some(pg_sys::Datum::from(position));
+    SET_START.run(&[id, at], |_| {});
+    let size = Some(pg_sys::Datum::from(definition.options.group_size));
+    INSERT_PROGRESS.run(&[id, size, at], |_| {});
+    Ok(())
+}
+
+/// The position after which a new subscription begins.
+fn first_position(definition: &Definition) -> Result<i64, Error> {
+    match &definition.options.start_from {
+        StartFrom::Beginning => Ok(0),
+        StartFrom::Position(first) => {
+            let drawn = horizon::sequence()?.last_value();
+            if *first > drawn + 1 {
+                return Err(Error::argument(
+                    "options",
+                    format!("must give start_from a global position up to {}", drawn + 1),
+                    "The log does not reach further; \"now\" starts at its end.",
+                ));
+            }
+            Ok(first - 1)
+        }
+        StartFrom::Now => Ok(Source::open(definition, "create_subscription")?.horizon.position),
+        StartFrom::Time(time) => {
+            let time = microseconds(time)?;
+            let source = Source::open(definition, "create_subscription")?;
+            let snapshot = Fresh::take();
+            let mut walk = source.walk(&snapshot, 0);
+            // Times are those of transactions' beginnings and do not rise with positions.
+            while walk.advance() {
+                pgrx::check_for_interrupts!();
+                if walk.bigint(column::TIME) >= time {
+                    return Ok(walk.bigint(column::GLOBAL_POSITION) - 1);
+                }
+            }
+            Ok(source.horizon.position)
+        }
+    }
+}
+
+/// A time as PostgreSQL reads it, in microseconds since 2000-01-01 00:00 UTC.
+fn microseconds(time: &str) -> Result<i64, Error> {
+    let read = attempt(|| {
+        let mut microseconds = None;
+        TIME.run(&[text(time)], |row| microseconds = row.bigint(0));
+        Ok(microseconds)
+    });
+    read.ok().flatten().ok_or_else(|| {
+        Error::argument(
+            "options",
+            format!("must give start_from a position or a time, not \"{time}\""),
+            "Pass \"beginning\", \"now\", a global position from 1, or a time such as \
+             \"2026-01-31T12:00:00Z\".",
+        )
+    })
+}
+
+fn replace(
+    existing: &Definition,
+    handlers: &str,
+    options: &Map<String, Value>,
+) -> Result<bool, Error> {
+    let search_path = identity::search_path();
+    let options = Value::Object(options.clone()).to_string();
+    let id = text(&existing.subscriber_id);
+    let changed = {
+        let _owner = as_owner_of_subscriptions()?;
+        let arguments = [id, text(handlers), text(&options), text(&search_path)];
+        REPLACE.run(&arguments, |_| {}) == 1
+    };
+    if changed {
+        // The tick that is running ends with the handlers it began with.
+        Member::lock_all(&existing.subscriber_id)?;
+        history::note(existing, "alter", None, None)?;
+    }
+    Ok(changed)
+}
+
+fn alter_subscription(call: &Call<'_>) -> Result<Reply, Error> {
+    let id = subscriber_id(call, 0)?;
+    transaction::require_writable(c"alter_subscription()");
+    let definition = Definition::load_own(&id)?;
+    let handlers = match call.jsonb(1) {
+        None => definition.handlers.clone(),
+        given => handlers::normalized(&json_text("handlers", given)?, definition.owner)?,
+    };
+    let mut merged = stored_options(&id)?;
+    if let Some(given) = call.jsonb(2) {
+        for (name, value) in options::parse_object("options", &given.to_text().to_str())? {
+            if name == "group_size" || name == "start_from" {
+                return Err(Error::argument(
+                    "options",
+                    format!("cannot change {name} of a subscription that exists"),
+                    "resize_group(...) changes the size of a group; reset(...) and skip(...) move \
+                     its position.",
+                ));
+            }
+            if value.is_null() {
+                merged.remove(&name);
+            } else {
+                merged.insert(name, value);
+            }
+        }
+    }
+    let merged = options::normalized(merged, definition.owner)?;
+    Ok(Reply::boolean(replace(&definition, &handlers, &merged)?))
+}
+
+/// The options of a subscription as they are stored.
+pub fn stored_options(id: &str) -> Result<Map<String, Value>, Error> {
+    let mut options = String::new();
+    {
+        let _owner = as_owner_of_subscriptions()?;
+        OPTIONS.run(&[text(id)], |row| options = row.text(0).unwrap_or_default());
+    }
+    options::parse_object("options", &options)
+}
+
+fn drop_subscription(call: &Call<'_>) -> Result<Reply, Error> {
+    let id = subscriber_id(call, 0)?;
+    transaction::require_writable(c"drop_subscription()");
+    let Some(definition) = Definition::find(&id)? else {
+        return Ok(Reply::boolean(false));
+    };
+    if !may_steer(definition.owner) {
+        return Err(Error::NotOwner(id));
+    }
+    super::rebuild::drop_copy(&definition)?;
+    delete(&definition)?;
+    history::note(&definition, "drop", None, None)?;
+    Ok(Reply::boolean(true))
+}
+
+/// Forgets a subscription, once its running ticks have ended.
+pub fn delete(definition: &Definition) -> Result<(), Error> {
+    Member::lock_all(&definition.subscriber_id)?;
+    let _owner = as_owner_of_subscriptions()?;
+    DELETE.run(&[text(&definition.subscriber_id)], |_| {});
+    Ok(())
+}
+
+/// Makes the subscription that fills a copy of the read model of `original`, in `schema`.
+pub fn create_copy(original: &Definition, id: &str, schema: &str) -> Result<(), Error> {
+    let mut options = stored_options(&original.subscriber_id)?;
+    options.remove("group_size");
+    if !insert(id, &original.source, original.owner, &original.handlers, &options)? {
+        return Err(Error::SubscriptionState(
+            original.subscriber_id.clone(),
+            "is being rebuilt side by side",
+            "promote(...) ends it, cancel_rebuild(...) gives it up.",
+        ));
+    }
+    let size = Some(pg_sys::Datum::from(1_i64));
+    let start = Some(pg_sys::Datum::from(original.start_position));
+    let _owner = as_owner_of_subscriptions()?;
+    INSERT_PROGRESS.run(&[text(id), size, start], |_| {});
+    SET_START.run(&[text(id), start], |_| {});
+    MARK_COPY.run(&[text(id), text(&original.subscriber_id), text(schema)], |_| {});
+    Ok(())
+}
+
+fn source_argument(source: Option<Text<'_>>) -> Result<String, Error> {
+    let repair = "Pass a category such as viewings, a stream such as account-123, or $all.";
+    let source = match source {
+        Some(source) => source.to_str().into_owned(),
+        None => return Err(Error::argument("source", "must not be NULL", repair)),
+    };
+    let is_all = source == source::ALL;
+    if !is_all && stream_name::category(source.as_bytes()).is_empty() {
+        return Err(Error::argument(
+            "source",
+            format!("has no category: \"{source}\""),
+            repair,
+        ));
+    }
+    if source.starts_with('$') && !is_all {
+        return Err(Error::argument(
+            "source",
+            format!("is not known: \"{source}\""),
+            repair,
+        ));
+    }
+    Ok(source)
 }
 
 fn json_text(argument: &'static str, value: Option<Jsonb<'_>>) -> Result<String, Error> {
@@ -94,27 +325,4 @@ fn json_text(argument: &'static str, value: Option<Jsonb<'_>>) -> Result<String,
             "Pass a JSON object.",
         )),
     }
-}
-
-/// Checks the argument `options`; its function names are qualified like those of handlers.
-fn normalized_options(options: &str, role: pg_sys::Oid) -> Result<String, Error> {
-    let repair = "Known options: init, the name of a function without arguments that makes the \
-                  empty read model.";
-    let refuse = |problem: String| Error::argument("options", problem, repair);
-    let Ok(Value::Object(options)) = serde_json::from_str::<Value>(options) else {
-        return Err(refuse("must be a JSON object".to_owned()));
-    };
-    let mut normalized = Map::new();
-    for (name, value) in options {
-        match (name.as_str(), value) {
-            (INIT, Value::String(function)) => {
-                let routine = handlers::find_init(&function)?;
-                handlers::require_executable(routine, role)?;
-                normalized.insert(name, Value::String(routine.qualified_name()));
-            }
-            (INIT, _) => return Err(refuse("must give init a function's name".to_owned())),
-            (unknown, _) => return Err(refuse(format!("has an unknown key: {unknown}"))),
-        }
-    }
-    Ok(Value::Object(normalized).to_string())
 }

@@ -1,8 +1,10 @@
 //! What is stored of a subscription, and on whose behalf we look at it.
 
+use super::options::Options;
 use crate::error::Error;
 use crate::pg::call::Call;
-use crate::pg::identity::{self, ActingAs};
+use crate::pg::constraints;
+use crate::pg::identity::{self, ActingAs, RunningCodeOf};
 use crate::pg::spi::Statement;
 use crate::pg::text::Text;
 use crate::store;
@@ -13,73 +15,179 @@ use std::ffi::CString;
 /// Bytes a subscriber id may have.
 const SUBSCRIBER_ID_MAX: usize = 1_024;
 
+/// Whether orchestrators tick a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Not yet.
+    Created,
+    /// They do.
+    Started,
+    /// Not for a while: somebody paused it.
+    Paused,
+    /// No more: somebody stopped it, or a failure did.
+    Stopped,
+}
+
+impl State {
+    /// As SQL knows it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Started => "started",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+        }
+    }
+
+    fn from_word(word: &str) -> Self {
+        let states = [Self::Started, Self::Paused, Self::Stopped];
+        states
+            .into_iter()
+            .find(|state| state.word() == word)
+            .unwrap_or(Self::Created)
+    }
+}
+
 /// A subscription's definition.
 pub struct Definition {
+    /// Its name.
+    pub subscriber_id: String,
     /// The role whose rights its handlers have.
     pub owner: pg_sys::Oid,
-    /// The category it reads.
-    pub category: String,
+    /// A category, a stream, or `$all`.
+    pub source: String,
     /// Message type -> qualified function name, as JSON text.
     pub handlers: String,
-    /// The qualified name of its init function, where it has one.
-    pub init: Option<String>,
-    /// The last global position it has scanned.
-    pub position: i64,
+    /// Everything else it was given.
+    pub options: Options,
+    /// Whether it is ticked.
+    pub state: State,
+    /// The position it began after.
+    pub start_position: i64,
+    /// Messages up to here were handled before.
+    pub replay_mark: i64,
+    /// The subscription whose read model it fills anew.
+    pub copy_of: Option<String>,
+    /// The schema of the tables it fills.
+    pub copy_schema: Option<String>,
+    /// Whether messages are parked.
+    pub has_parked: bool,
     search_path: String,
 }
 
 static LOAD: Statement = Statement::new(
-    c"SELECT s.owner::pg_catalog.oid, s.category, s.handlers::pg_catalog.text, \
-             s.options OPERATOR(pg_catalog.->>) 'init', p.position, s.search_path \
+    c"SELECT s.owner::pg_catalog.oid, s.source, s.handlers::pg_catalog.text, \
+             s.options::pg_catalog.text, s.search_path, s.state, s.start_position, \
+             s.replay_mark, s.copy_of, s.copy_schema::pg_catalog.text, \
+             EXISTS (SELECT FROM message_store.parked p \
+                      WHERE p.subscriber_id OPERATOR(pg_catalog.=) s.subscriber_id \
+                         OR p.subscriber_id OPERATOR(pg_catalog.=) s.copy_of) \
         FROM message_store.subscriptions s \
-        JOIN message_store.subscription_progress p \
-          ON p.subscriber_id OPERATOR(pg_catalog.=) s.subscriber_id \
-       WHERE s.subscriber_id OPERATOR(pg_catalog.=) $1 AND p.member OPERATOR(pg_catalog.=) 0",
+       WHERE s.subscriber_id OPERATOR(pg_catalog.=) $1",
     &[VARCHAROID],
 );
 
 impl Definition {
     /// Reads a definition; 42704 where there is none.
-    pub fn load(subscriber_id: Text<'_>) -> Result<Self, Error> {
-        let _owner = as_owner_of_subscriptions()?;
-        let mut found = None;
-        LOAD.run(&[Some(subscriber_id.datum())], |row| {
-            found = Some(Self {
-                owner: row.oid(0).unwrap_or(pg_sys::InvalidOid),
-                category: row.text(1).unwrap_or_default(),
-                handlers: row.text(2).unwrap_or_default(),
-                init: row.text(3),
-                position: row.bigint(4).unwrap_or_default(),
-                search_path: row.text(5).unwrap_or_default(),
-            });
-        });
-        found.ok_or_else(|| Error::UnknownSubscription(subscriber_id.to_string()))
+    pub fn load(subscriber_id: &str) -> Result<Self, Error> {
+        Self::find(subscriber_id)?
+            .ok_or_else(|| Error::UnknownSubscription(subscriber_id.to_owned()))
     }
 
-    /// Becomes the owner to run its handlers or init, with the search_path that the subscription
-    /// was created with. 42704 where the role was dropped.
+    /// Reads a definition, where there is one.
+    pub fn find(subscriber_id: &str) -> Result<Option<Self>, Error> {
+        let mut found = None;
+        let mut options = String::new();
+        {
+            let _owner = as_owner_of_subscriptions()?;
+            let id = Text::copied(subscriber_id.as_bytes());
+            LOAD.run(&[Some(id.datum())], |row| {
+                options = row.text(3).unwrap_or_default();
+                found = Some(Self {
+                    subscriber_id: subscriber_id.to_owned(),
+                    owner: row.oid(0).unwrap_or(pg_sys::InvalidOid),
+                    source: row.text(1).unwrap_or_default(),
+                    handlers: row.text(2).unwrap_or_default(),
+                    options: Options::default(),
+                    search_path: row.text(4).unwrap_or_default(),
+                    state: State::from_word(&row.text(5).unwrap_or_default()),
+                    start_position: row.bigint(6).unwrap_or_default(),
+                    replay_mark: row.bigint(7).unwrap_or_default(),
+                    copy_of: row.text(8),
+                    copy_schema: row.text(9),
+                    has_parked: row.boolean(10),
+                });
+            });
+        }
+        if let Some(definition) = &mut found {
+            definition.options = Options::stored(&options)?;
+        }
+        Ok(found)
+    }
+
+    /// Reads a definition that the current role may steer: it has its owner's rights, or those of
+    /// `message_store_admin`. 42704, 42501.
+    pub fn load_own(subscriber_id: &str) -> Result<Self, Error> {
+        let definition = Self::load(subscriber_id)?;
+        if may_steer(definition.owner) {
+            Ok(definition)
+        } else {
+            Err(Error::NotOwner(subscriber_id.to_owned()))
+        }
+    }
+
+    /// Whether an application reads it with `fetch`.
+    pub fn is_fetched(&self) -> bool {
+        self.handlers == "{}"
+    }
+
+    /// Whether this is a replay that is only compared with the live read model.
+    pub fn is_verification(&self) -> bool {
+        self.copy_of.as_ref() == Some(&self.subscriber_id)
+    }
+
+    /// The subscription as its handlers know it: for a copy, the original.
+    pub fn original(&self) -> &str {
+        self.copy_of.as_deref().unwrap_or(&self.subscriber_id)
+    }
+
+    /// Runs `work`, which calls code of the owner's, as the owner. What it defers fires before
+    /// this returns; fire what others deferred before.
     ///
-    /// pg_temp comes last: whoever ticks must not shadow what the owner's functions mean.
-    pub fn act_as_owner(&self) -> Result<ActingAs, Error> {
+    /// `copies`: the schema that comes first on the search_path. 42704 where the role was dropped.
+    pub fn as_owner<T>(
+        &self,
+        copies: Option<&str>,
+        work: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<T, Error> {
         if !identity::role_exists(self.owner) {
             return Err(Error::OwnerDropped(identity::role_name(self.owner)));
         }
-        let path = format!("{}, pg_temp", self.search_path);
-        let path = path.trim_start_matches([',', ' ']);
-        Ok(ActingAs::confined_role(
-            self.owner,
-            &CString::new(path).unwrap_or_default(),
-        ))
+        let _owner = RunningCodeOf::role(self.owner, &self.path(copies));
+        constraints::defer();
+        let result = work()?;
+        constraints::fire_deferred();
+        Ok(result)
     }
 
-    /// 42501 unless the current role owns the subscription, or has its owner's rights.
-    pub fn require_owner(&self, subscriber_id: Text<'_>) -> Result<(), Error> {
-        if identity::has_rights_of(self.owner) {
-            Ok(())
-        } else {
-            Err(Error::NotOwner(subscriber_id.to_string()))
-        }
+    /// The search_path that the subscription was created with. pg_temp comes last: whoever ticks
+    /// must not shadow what the owner's functions mean.
+    fn path(&self, copies: Option<&str>) -> CString {
+        let copies = copies.map(|schema| format!("\"{}\"", schema.replace('"', "\"\"")));
+        let own = Some(self.search_path.trim().to_owned()).filter(|path| !path.is_empty());
+        let parts: Vec<String> = copies
+            .into_iter()
+            .chain(own)
+            .chain(["pg_temp".to_owned()])
+            .collect();
+        CString::new(parts.join(", ")).unwrap_or_default()
     }
+}
+
+/// Whether the current role may steer subscriptions of `owner`.
+pub fn may_steer(owner: pg_sys::Oid) -> bool {
+    identity::has_rights_of(owner)
+        || identity::role_named(c"message_store_admin").is_some_and(identity::has_rights_of)
 }
 
 /// The tables of subscriptions are reached with their owner's rights.
@@ -88,7 +196,7 @@ pub fn as_owner_of_subscriptions() -> Result<ActingAs, Error> {
 }
 
 /// The argument `subscriber_id`, which must be a name of 1 to 1,024 bytes.
-pub fn subscriber_id<'a>(call: &Call<'a>, number: usize) -> Result<Text<'a>, Error> {
+pub fn subscriber_id(call: &Call<'_>, number: usize) -> Result<String, Error> {
     let repair = "Pass a name such as aggregators:home-page.";
     let Some(id) = call.text(number) else {
         return Err(Error::argument("subscriber_id", "must not be NULL", repair));
@@ -99,7 +207,7 @@ pub fn subscriber_id<'a>(call: &Call<'a>, number: usize) -> Result<Text<'a>, Err
             "must not be empty",
             repair,
         )),
-        1..=SUBSCRIBER_ID_MAX => Ok(id),
+        1..=SUBSCRIBER_ID_MAX => Ok(id.to_str().into_owned()),
         length => Err(Error::argument(
             "subscriber_id",
             format!("has {length} bytes; {SUBSCRIBER_ID_MAX} is the most"),

@@ -1,173 +1,547 @@
-//! A batch of messages on its way to the handlers.
+//! Messages to handlers: what succeeds is kept, what fails is found and dealt with, one message at
+//! a time, and nothing is lost, repeated or reordered.
+//!
+//! A batch is called in one subtransaction, which costs next to nothing. Where a call fails all of
+//! it is taken back: what came before the failing run is called again, a run is halved until one
+//! message is left, and the policy says what becomes of that one.
 
-use super::context::Scope;
+use super::batch::{self, Batch};
+use super::calls::{Calls, Item};
+use super::context::HandlerCall;
+use super::crash::Watch;
 use super::definition::Definition;
-use super::handlers::{Handler, Handlers, Shape};
+use super::member::Member;
+use super::parked::{self, Cause, Parked};
+use super::policy::Decision;
+use super::read_model;
 use super::source::Source;
 use crate::error::Error;
-use crate::message::{self, SCHEMA, column};
-use crate::pg::array;
-use crate::pg::error_context::ErrorContext;
-use crate::pg::memory::Scratch;
-use crate::pg::routine::{self, PreparedRoutine};
-use crate::pg::rows;
-use crate::pg::scan::IndexScan;
+use crate::message::{self, column};
+use crate::pg::failure::Failure;
+use crate::pg::slot::Slot;
 use crate::pg::snapshot::Fresh;
-use crate::pg::text::Text;
-use pgrx::pg_sys;
-use std::collections::HashMap;
+use crate::pg::subtransaction::attempt;
+use crate::pg::transaction;
+use std::cell::Cell;
+use std::time::Duration;
+
+/// How a delivery ended.
+pub enum End {
+    /// With all that was read dealt with.
+    Done,
+    /// At a message whose handler failed and is called again after a pause.
+    Retrying(Fault, Duration),
+    /// At a message that nothing can be done about.
+    Stopped(Fault),
+}
+
+/// A message that cannot be handled, and why.
+pub struct Fault {
+    /// Its global position.
+    pub position: i64,
+    /// Failed calls that count, this one included.
+    pub attempts: i64,
+    /// Five characters.
+    pub sqlstate: String,
+    /// What the error said.
+    pub error: String,
+}
 
 /// What became of a batch.
 pub struct Delivered {
     /// Messages read.
     pub scanned: i64,
-    /// Messages given to a handler.
+    /// Messages handled.
     pub handled: i64,
-    /// The last position read.
+    /// Messages put aside.
+    pub parked: i64,
+    /// The last position dealt with.
     pub position: i64,
+    /// How it ended.
+    pub end: End,
+    /// The last failure for which a message was put aside.
+    pub put_aside_for: Option<Fault>,
+    /// Whether a handler wrote messages.
+    pub has_written: bool,
 }
 
-/// Hands up to `batch_size` messages after `position` to their handlers, as the owner.
-pub fn deliver(
-    id: Text<'_>,
-    subscription: &Definition,
-    source: &Source<'_>,
-    position: i64,
-    batch_size: i64,
-) -> Result<Delivered, Error> {
-    let mut delivered = Delivered {
-        scanned: 0,
-        handled: 0,
-        position,
-    };
-    let mut dispatch = Dispatch::new(&id.to_str(), subscription)?;
-    let _owner = subscription.act_as_owner()?;
-    let snapshot = Fresh::take();
-    let mut scan = source.scan(&snapshot, position);
-    while delivered.scanned < batch_size && scan.advance() {
-        pgrx::check_for_interrupts!();
-        delivered.scanned += 1;
-        delivered.position = scan.bigint(column::GLOBAL_POSITION);
-        if let Some(number) = dispatch.handler_of(scan.text(column::TYPE).bytes())? {
-            dispatch.hand_over(number, &scan);
-            delivered.handled += 1;
+/// What is known of a failure once it is caught.
+struct Said {
+    sqlstate: String,
+    error: String,
+}
+
+impl Said {
+    /// A person's cancel is no fault of a message: it goes on.
+    fn of(failure: Failure) -> Result<Self, Error> {
+        if failure.is_cancel() {
+            return Err(failure.go_on());
         }
-    }
-    dispatch.end_run();
-    Ok(delivered)
-}
-
-/// A run of messages ends when it has this many bytes, so that no array grows past what PostgreSQL
-/// can hold.
-const RUN_BYTES: usize = 64 << 20;
-
-/// The handlers of one tick, each looked up when its first message comes, and the run of
-/// consecutive messages that waits to be handed to one of them in one call.
-struct Dispatch {
-    handlers: Handlers,
-    by_type: HashMap<Vec<u8>, Option<usize>>,
-    prepared: Vec<Prepared>,
-    message_type: pg_sys::Oid,
-    run: Vec<pg_sys::Datum>,
-    run_bytes: usize,
-    runs_for: usize,
-    scratch: Scratch,
-    scope: Scope,
-    error_context: ErrorContext,
-}
-
-struct Prepared {
-    handler: Handler,
-    call: PreparedRoutine,
-}
-
-impl Dispatch {
-    fn new(subscriber_id: &str, subscription: &Definition) -> Result<Self, Error> {
+        let context = failure.context.trim();
+        let error = if context.is_empty() {
+            failure.message
+        } else {
+            format!("{}\n{context}", failure.message)
+        };
         Ok(Self {
-            handlers: Handlers::stored(&subscription.handlers, subscription.owner),
-            by_type: HashMap::new(),
-            prepared: Vec::new(),
-            message_type: routine::row_type(SCHEMA, "message").ok_or(Error::NoStore("message"))?,
-            run: Vec::new(),
-            run_bytes: 0,
-            runs_for: 0,
-            scratch: Scratch::new("message_store handler"),
-            scope: Scope::enter(subscriber_id),
-            error_context: ErrorContext::push(format!("subscription \"{subscriber_id}\"")),
+            sqlstate: failure.sqlstate,
+            error,
         })
     }
 
-    /// Which handler takes messages of this type, made ready in the current memory context;
-    /// `None` where nobody does.
-    fn handler_of(&mut self, message_type: &[u8]) -> Result<Option<usize>, Error> {
-        if let Some(known) = self.by_type.get(message_type) {
-            return Ok(*known);
+    fn of_message(self, item: Item, attempts: i64) -> Fault {
+        Fault {
+            position: item.position,
+            attempts,
+            sqlstate: self.sqlstate,
+            error: self.error,
         }
-        let found = self.handlers.find(&String::from_utf8_lossy(message_type))?;
-        let number = found.map(|handler| {
-            let known = self
-                .prepared
-                .iter()
-                .position(|prepared| prepared.handler == handler);
-            known.unwrap_or_else(|| {
-                let arguments = 1;
-                self.prepared.push(Prepared {
-                    handler,
-                    call: handler.routine.prepare(arguments),
-                });
-                self.prepared.len() - 1
-            })
-        });
-        self.by_type.insert(message_type.to_vec(), number);
-        Ok(number)
+    }
+}
+
+/// A delivery of one member, under way.
+pub struct Delivery<'a> {
+    definition: &'a Definition,
+    member: &'a Member,
+    source: &'a Source,
+    snapshot: Fresh,
+    calls: Calls,
+    watch: Watch,
+    parked: Parked,
+    handled: i64,
+    put_aside: i64,
+    put_aside_for: Option<Fault>,
+}
+
+impl<'a> Delivery<'a> {
+    /// Prepares to call the handlers of `definition` for `member`, whose progress the caller holds.
+    pub fn begin(
+        definition: &'a Definition,
+        member: &'a Member,
+        source: &'a Source,
+    ) -> Result<Self, Error> {
+        let mut told = HandlerCall::of(definition);
+        (told.member, told.group_size) = (member.group_member(), member.group_size);
+        let snapshot = Fresh::take();
+        Ok(Self {
+            calls: Calls::new(definition, &definition.handlers, told)?,
+            watch: Watch::begin(
+                transaction::database(),
+                &definition.subscriber_id,
+                member.number,
+            ),
+            parked: Parked::load(definition, member.position)?,
+            definition,
+            member,
+            source,
+            snapshot,
+            handled: 0,
+            put_aside: 0,
+            put_aside_for: None,
+        })
     }
 
-    /// Gives the message that `row` stands on to handler `number`: at once, or, where it takes an
-    /// array, together with the consecutive messages for it. A message for another handler ends
-    /// the run, so order across handlers is kept; messages nobody handles do not.
-    fn hand_over(&mut self, number: usize, row: &IndexScan<'_>) {
-        if number != self.runs_for {
-            self.end_run();
-            self.runs_for = number;
+    /// Deals with up to `limit` messages: parked ones whose turn has come, then new ones.
+    pub fn deliver(mut self, limit: i64) -> Result<Delivered, Error> {
+        let retried = self.retry_parked(limit)?;
+        if retried > 0 {
+            self.parked = Parked::load(self.definition, self.member.position)?;
         }
-        let position = row.bigint(column::GLOBAL_POSITION);
-        let shape = self.prepared[number].handler.shape;
-        let message_type = self.message_type;
-        let argument = match shape {
-            Shape::Position | Shape::Positions => pg_sys::Datum::from(position),
-            Shape::Message | Shape::Messages => {
-                let build = || rows::composite_of_type(message_type, message::values(row));
-                let message = self.scratch.within(build);
-                self.run_bytes += rows::composite_size(message);
-                message
-            }
+        let batch = Batch::read(
+            self.definition,
+            self.member,
+            self.source,
+            &self.snapshot,
+            &self.parked,
+            &mut self.calls,
+            limit.saturating_sub(retried),
+        )?;
+        self.put_aside += batch.parked;
+        let (end, position) = self.handle(&batch)?;
+        let scanned = if position == batch.position {
+            batch.scanned
+        } else {
+            let before = batch.items.partition_point(|item| item.position <= position);
+            i64::try_from(before).unwrap_or(i64::MAX)
         };
-        self.scope.at(position);
-        self.error_context.set_position(position);
-        self.run.push(argument);
-        if matches!(shape, Shape::Position | Shape::Message) || self.run_bytes > RUN_BYTES {
-            self.end_run();
+        self.watch.done(position);
+        Ok(Delivered {
+            scanned: scanned + retried,
+            handled: self.handled,
+            parked: self.put_aside,
+            position,
+            end,
+            put_aside_for: self.put_aside_for,
+            has_written: self.calls.have_written(),
+        })
+    }
+
+    /// Returns how it ended and the last position dealt with.
+    fn handle(&mut self, batch: &Batch) -> Result<(End, i64), Error> {
+        if let Some(end) = self.convict(batch)? {
+            return Ok(end);
+        }
+        if !self.definition.options.is_strict && self.handle_by_handler(&batch.items)? {
+            return Ok(self.end_of(batch));
+        }
+        match self.handle_items(&batch.items)? {
+            Some(stopped) => Ok(stopped),
+            None => Ok(self.end_of(batch)),
         }
     }
 
-    /// Calls the handler whose run this is with what it has collected.
-    fn end_run(&mut self) {
-        if self.run.is_empty() {
-            return;
+    fn end_of(&self, batch: &Batch) -> (End, i64) {
+        match &batch.no_handler {
+            // What came before it commits; the next tick begins with it.
+            Some((position, error)) if batch.position == self.member.position => {
+                let (sqlstate, error) = error.sqlstate_and_message();
+                let fault = Fault {
+                    position: *position,
+                    attempts: 0,
+                    sqlstate,
+                    error,
+                };
+                (End::Stopped(fault), batch.position)
+            }
+            _ => (End::Done, batch.position),
         }
-        let Prepared { handler, call } = &mut self.prepared[self.runs_for];
-        let run = &self.run;
-        let message_type = self.message_type;
-        self.scratch.within(|| {
-            let argument = match handler.shape {
-                Shape::Position | Shape::Message => run[0],
-                Shape::Positions => array::of_bigints(run),
-                Shape::Messages => array::of_composites(run, message_type),
+    }
+
+    /// A message that is proven to kill the process of its handler is not handled again. Comes
+    /// first in its batch, since the tick that it killed left nothing behind.
+    fn convict(&mut self, batch: &Batch) -> Result<Option<(End, i64)>, Error> {
+        let culprit = self.watch.suspects().and_then(|suspects| suspects.culprit());
+        let Some(at) = culprit
+            .and_then(|culprit| batch.items.iter().position(|item| item.position == culprit))
+        else {
+            return Ok(None);
+        };
+        let fault = Said {
+            sqlstate: "58000".to_owned(),
+            error: "the server process ended while the message was being handled".to_owned(),
+        };
+        if let Some(end) = self.handle_items(&batch.items[..at])? {
+            return Ok(Some(end));
+        }
+        let item = batch.items[at];
+        self.watch.done(item.position);
+        if !self.definition.options.policy.parks {
+            let fault = fault.of_message(item, self.member.attempts + 1);
+            return Ok(Some((End::Stopped(fault), item.position - 1)));
+        }
+        self.park(item, fault, self.member.attempts + 1)?;
+        let rest = self.without_held(&batch.items[at + 1..])?;
+        match self.handle_items(&rest)? {
+            Some(end) => Ok(Some(end)),
+            None => Ok(Some(self.end_of(batch))),
+        }
+    }
+
+    /// All messages of one handler, then all of the next: longer runs for handlers of arrays.
+    /// False, with nothing done, where one fails.
+    fn handle_by_handler(&mut self, items: &[Item]) -> Result<bool, Error> {
+        let mut sorted = items.to_vec();
+        sorted.sort_by_key(|item| item.handler);
+        let runs = self.runs(&sorted);
+        match self.try_runs(&runs) {
+            Ok(()) => {
+                self.count(items.len());
+                Ok(true)
+            }
+            Err((_, failure)) => Said::of(failure).map(|_| false),
+        }
+    }
+
+    fn runs<'b>(&self, items: &'b [Item]) -> Vec<&'b [Item]> {
+        let is_single = batch::is_single(
+            self.watch.suspects(),
+            self.member.failing_position,
+            &self.parked,
+        );
+        batch::runs(items, &self.calls, self.definition.replay_mark, is_single)
+    }
+
+    fn count(&mut self, messages: usize) {
+        self.handled = self
+            .handled
+            .saturating_add(i64::try_from(messages).unwrap_or(i64::MAX));
+    }
+
+    /// Handles messages in order. Returns how it ended early, and the last position dealt with.
+    fn handle_items(&mut self, items: &[Item]) -> Result<Option<(End, i64)>, Error> {
+        let mut rest = items.to_vec();
+        while !rest.is_empty() {
+            let runs = self.runs(&rest);
+            let (failed, failure) = match self.try_runs(&runs) {
+                Ok(()) => {
+                    self.count(rest.len());
+                    break;
+                }
+                Err(failed) => failed,
             };
-            call.call(&[argument]);
+            let fault = Said::of(failure)?;
+            let before: usize = match failed {
+                Some(run) => runs[..run].iter().map(|run| run.len()).sum(),
+                // Something deferred failed at the end: who deferred it shows when each run is
+                // called alone.
+                None if runs.len() > 1 => {
+                    let one = runs[0].to_vec();
+                    if let Some(end) = self.handle_items(&one)? {
+                        return Ok(Some(end));
+                    }
+                    rest = self.without_held(&rest[one.len()..])?;
+                    continue;
+                }
+                None => 0,
+            };
+            let length = failed.map_or(rest.len(), |run| runs[run].len());
+            let done = rest[..before].to_vec();
+            if let Some(end) = self.handle_items(&done)? {
+                return Ok(Some(end));
+            }
+            let run = rest[before..before + length].to_vec();
+            let (in_run, end) = self.handle_failing_run(&run, fault)?;
+            if end.is_some() {
+                return Ok(end);
+            }
+            rest = self.without_held(&rest[before + in_run..])?;
+        }
+        Ok(None)
+    }
+
+    /// Finds the message at which a run fails, and deals with it. Returns how many messages of the
+    /// run are dealt with.
+    fn handle_failing_run(
+        &mut self,
+        run: &[Item],
+        mut fault: Said,
+    ) -> Result<(usize, Option<(End, i64)>), Error> {
+        // Somewhere in low..high is a message that fails, and all before it have succeeded.
+        let (mut low, mut high) = (0, run.len());
+        let mut is_its_own = run.len() == 1;
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            match self.try_runs(&[&run[low..middle]]) {
+                Ok(()) => {
+                    self.count(middle - low);
+                    low = middle;
+                }
+                Err((_, failure)) => {
+                    fault = Said::of(failure)?;
+                    high = middle;
+                    is_its_own = high - low == 1;
+                }
+            }
+        }
+        let item = run[low];
+        if !is_its_own {
+            match self.try_runs(&[&run[low..=low]]) {
+                Ok(()) => {
+                    self.count(1);
+                    return Ok((low + 1, None));
+                }
+                Err((_, failure)) => fault = Said::of(failure)?,
+            }
+        }
+        let end = self.decide(item, fault)?;
+        Ok((low + 1, end.map(|end| (end, item.position - 1))))
+    }
+
+    /// What becomes of a message whose handler failed; `None` where it is parked.
+    fn decide(&mut self, item: Item, fault: Said) -> Result<Option<End>, Error> {
+        let policy = &self.definition.options.policy;
+        let (attempts, failing_for) = if self.member.failing_position == Some(item.position) {
+            (self.member.attempts, self.member.failing_for)
+        } else {
+            Default::default()
+        };
+        let jitter = transaction::random();
+        match policy.decide(&fault.sqlstate, attempts, failing_for, jitter) {
+            Decision::Retry { after, counts } => {
+                let fault = fault.of_message(item, attempts + i64::from(counts));
+                Ok(Some(End::Retrying(fault, after)))
+            }
+            Decision::GiveUp if policy.parks => {
+                self.park(item, fault, attempts + 1)?;
+                Ok(None)
+            }
+            Decision::GiveUp => Ok(Some(End::Stopped(fault.of_message(item, attempts + 1)))),
+        }
+    }
+
+    fn park(&mut self, item: Item, said: Said, attempts: i64) -> Result<(), Error> {
+        let mut slot = Slot::of(&self.source.table);
+        slot.fetch(&self.source.table, item.address, &self.snapshot);
+        let stream_name = slot.text(column::STREAM_NAME).bytes().to_vec();
+        let message_type = slot.text(column::TYPE).bytes().to_vec();
+        let message = parked::Message {
+            position: item.position,
+            stream_name: &stream_name,
+            message_type: &message_type,
+        };
+        self.put_aside(&message, said, attempts)
+    }
+
+    fn put_aside(
+        &mut self,
+        message: &parked::Message<'_>,
+        said: Said,
+        attempts: i64,
+    ) -> Result<(), Error> {
+        let (sqlstate, error) = (said.sqlstate, said.error);
+        let id = &self.definition.subscriber_id;
+        self.member.note_error(id, (&sqlstate, &error))?;
+        let cause = Cause {
+            sqlstate: &sqlstate,
+            error: &error,
+            attempts,
+        };
+        self.parked.put_failed(self.definition, message, &cause)?;
+        self.put_aside += 1;
+        self.put_aside_for = Some(Fault {
+            position: message.position,
+            attempts,
+            sqlstate,
+            error,
         });
-        self.scratch.reset();
-        self.run.clear();
-        self.run_bytes = 0;
+        Ok(())
+    }
+
+    /// The messages whose streams do not wait behind a parked one; the others are put aside.
+    fn without_held(&mut self, items: &[Item]) -> Result<Vec<Item>, Error> {
+        if self.parked.is_empty() || !self.definition.options.policy.holds_stream {
+            return Ok(items.to_vec());
+        }
+        let mut left = Vec::with_capacity(items.len());
+        let mut slot = Slot::of(&self.source.table);
+        for item in items {
+            slot.fetch(&self.source.table, item.address, &self.snapshot);
+            let stream_name = slot.text(column::STREAM_NAME);
+            if self.parked.holds(stream_name.bytes()) {
+                let message = parked::Message {
+                    position: item.position,
+                    stream_name: stream_name.bytes(),
+                    message_type: slot.text(column::TYPE).bytes(),
+                };
+                Parked::put_waiting(self.definition, &message)?;
+                self.put_aside += 1;
+            } else {
+                left.push(*item);
+            }
+        }
+        Ok(left)
+    }
+
+    /// Handles parked messages whose turn has come, each alone; returns how many.
+    fn retry_parked(&mut self, limit: i64) -> Result<i64, Error> {
+        let due = Parked::due(self.definition, self.member)?;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut stuck: Vec<Vec<u8>> = Vec::new();
+        let mut retried = 0;
+        for due in due.into_iter().take(limit) {
+            if stuck.contains(&due.stream_name) {
+                continue;
+            }
+            retried += 1;
+            let found = message::find(&self.source.table, &self.snapshot, due.position)?;
+            let Some((address, message_type)) = found else {
+                Parked::take(self.definition, due.position)?;
+                continue;
+            };
+            let fault = match self.calls.handler_of(&message_type) {
+                Ok(None) => None,
+                Ok(Some(handler)) => {
+                    let item = Item {
+                        position: due.position,
+                        address,
+                        handler,
+                    };
+                    match self.try_calls(&[&[item]], Some(due.attempts)) {
+                        Ok(()) => None,
+                        Err((_, failure)) => Some(Said::of(failure)?),
+                    }
+                }
+                Err(error) => {
+                    let (sqlstate, error) = error.sqlstate_and_message();
+                    Some(Said { sqlstate, error })
+                }
+            };
+            match fault {
+                None => {
+                    Parked::take(self.definition, due.position)?;
+                    self.count(1);
+                }
+                Some(fault) => {
+                    let failed = parked::Message {
+                        position: due.position,
+                        stream_name: &due.stream_name,
+                        message_type: &message_type,
+                    };
+                    self.put_aside(&failed, fault, due.attempts + 1)?;
+                    stuck.push(due.stream_name);
+                }
+            }
+        }
+        Ok(retried)
+    }
+
+    fn try_runs(&mut self, runs: &[&[Item]]) -> Result<(), (Option<usize>, Failure)> {
+        self.try_calls(runs, None)
+    }
+
+    /// Calls handlers with runs in one subtransaction, as the owner. On failure all of it is taken
+    /// back; returns the run that failed, `None` where it was something that all had deferred.
+    ///
+    /// `parked_attempts`: how often a parked message has failed, for one that is retried.
+    fn try_calls(
+        &mut self,
+        runs: &[&[Item]],
+        parked_attempts: Option<i64>,
+    ) -> Result<(), (Option<usize>, Failure)> {
+        let (definition, member, source) = (self.definition, self.member, self.source);
+        let (snapshot, parked) = (&self.snapshot, &self.parked);
+        let (calls, watch) = (&mut self.calls, &mut self.watch);
+        let at = Cell::new(None);
+        let tried = attempt(|| {
+            let guarded = read_model::Guarded::begin(definition)?;
+            // What it holds belongs to the subtransaction.
+            let mut slot = Slot::of(&source.table);
+            definition.as_owner(definition.copy_schema.as_deref(), || {
+                for (number, run) in runs.iter().enumerate() {
+                    let (Some(first), Some(last)) = (run.first(), run.last()) else {
+                        continue;
+                    };
+                    at.set(Some(number));
+                    watch.note(first.position, last.position);
+                    calls.call(run, &source.table, snapshot, &mut slot, |told| {
+                        let position = last.position;
+                        let is_behind = definition.copy_of.is_some()
+                            || position <= definition.replay_mark;
+                        told.is_replay = is_behind && !parked.is_first_time(position);
+                        told.is_retry = parked_attempts.is_some();
+                        told.attempt = 1 + parked_attempts.unwrap_or(
+                            if member.failing_position == Some(first.position) {
+                                member.attempts
+                            } else {
+                                0
+                            },
+                        );
+                    });
+                }
+                at.set(None);
+                Ok(())
+            })?;
+            guarded.end()
+        });
+        tried.map_err(|failure| (at.get(), failure))?;
+        for run in runs {
+            for item in *run {
+                if self.parked.is_first_time(item.position) {
+                    Parked::take(self.definition, item.position)
+                        .map_err(|error| (None, Failure::from(error)))?;
+                }
+            }
+        }
+        Ok(())
     }
 }

@@ -101,14 +101,11 @@ pub fn require_executable(routine: Routine, role: pg_sys::Oid) -> Result<(), Err
 /// every function's name qualified, so that no search_path can change what it means later.
 pub fn normalized(handlers: &str, role: pg_sys::Oid) -> Result<String, Error> {
     let repair = "Pass an object such as {\"VideoViewed\": \"message_store.increment_videos_watched\"}; \
-                  the key $any stands for every other type.";
+                  the key $any stands for every other type, and {} for an application that fetches.";
     let refuse = |problem: String| Error::argument("handlers", problem, repair);
     let Ok(Value::Object(handlers)) = serde_json::from_str::<Value>(handlers) else {
         return Err(refuse("must be a JSON object".to_owned()));
     };
-    if handlers.is_empty() {
-        return Err(refuse("must name at least one handler".to_owned()));
-    }
     let mut qualified = Map::new();
     for (message_type, name) in handlers {
         if message_type.is_empty() {

@@ -1,11 +1,34 @@
-//! Subscriptions live in the database: what one reads and which handlers it calls
-//! (`create`, `start`), one pass of it (`tick`), and what a handler may ask (`context`).
+//! Subscriptions live in the database.
+//!
+//! What one reads and which handlers it calls: `create`, `options`, `definition`, `source`,
+//! `handlers`. One pass of it: `tick` takes a `member`, reads a `batch`, and a `delivery` hands it
+//! to handlers through `calls`, telling them their `context`; the `policy`, `parked` and `crash`
+//! deal with failures. What people do: `lifecycle`, `retry`, `position`, `group`, `rebuild`,
+//! `verify`, with `read_model` for the tables, and `history` keeping it. What applications do:
+//! `lease`, `wait_for`. How far it is: `lag`.
 
-mod context;
+mod batch;
+mod calls;
+pub mod context;
+mod crash;
 mod create;
 mod definition;
 mod delivery;
+mod group;
 mod handlers;
+mod history;
+mod lag;
+mod lease;
+mod lifecycle;
+mod member;
+mod options;
+mod parked;
+mod policy;
+mod position;
+mod read_model;
+mod rebuild;
+mod retry;
 mod source;
-mod start;
 mod tick;
+mod verify;
+mod wait_for;

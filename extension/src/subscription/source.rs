@@ -1,50 +1,209 @@
-//! What a subscription reads: the settled messages of its category.
+//! What a subscription reads: the settled messages of a category, a stream, or all of them.
 
+use super::definition::Definition;
 use crate::error::Error;
-use crate::horizon::Horizon;
-use crate::message;
+use crate::horizon::{self, Horizon, Scope};
+use crate::message::{self, column};
 use crate::pg::relation::{Index, Table};
 use crate::pg::scan::{Condition, IndexScan, Order};
+use crate::pg::slot::Slot;
 use crate::pg::snapshot::Fresh;
 use crate::pg::text::Text;
+use crate::stream;
+use crate::stream_name;
+use std::ops::Deref;
 
-/// The settled messages of one category.
-pub struct Source<'a> {
-    table: Table,
-    index: Index,
-    category: Text<'a>,
-    horizon: Horizon,
+/// The name of the source that is every message.
+pub const ALL: &str = "$all";
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Category,
+    Stream,
+    All,
 }
 
-impl<'a> Source<'a> {
-    /// Opens the category up to a horizon that was proven before.
-    pub fn open(category: Text<'a>, horizon: Horizon) -> Result<Self, Error> {
+fn kind(name: &[u8]) -> Kind {
+    if name == ALL.as_bytes() {
+        Kind::All
+    } else if stream_name::is_category(name) {
+        Kind::Category
+    } else {
+        Kind::Stream
+    }
+}
+
+/// The messages that a subscription reads, up to a horizon.
+pub struct Source {
+    /// The table of messages.
+    pub table: Table,
+    /// How far they are settled, or may be read.
+    pub horizon: Horizon,
+    index: Index,
+    kind: Kind,
+    name: Text<'static>,
+    /// The index finds these by itself.
+    correlation: Option<Text<'static>>,
+    correlation_to_check: Option<String>,
+    types: Option<Vec<String>>,
+}
+
+impl Source {
+    /// Proves a horizon and opens the source up to it. `function` is named in errors.
+    pub fn open(definition: &Definition, function: &'static str) -> Result<Self, Error> {
+        let name = definition.source.as_bytes();
+        let scope = match kind(name) {
+            Kind::All => Scope::All,
+            Kind::Category | Kind::Stream => Scope::Category(stream_name::category(name)),
+        };
+        Self::up_to(definition, horizon::settled(scope, function)?)
+    }
+
+    /// Opens the source up to a horizon.
+    pub fn up_to(definition: &Definition, horizon: Horizon) -> Result<Self, Error> {
+        let name = definition.source.as_bytes();
+        let kind = kind(name);
         let table = message::open_to_deliver()?;
-        let index = message::open_index(c"messages_category")?;
+        let index = match kind {
+            Kind::Category => message::open_index(c"messages_category")?,
+            Kind::Stream => stream::open_index()?,
+            Kind::All => message::open_index(c"messages_pkey")?,
+        };
+        let correlation = definition.options.correlation.clone();
+        let (by_index, to_check) = match kind {
+            Kind::Category => (correlation, None),
+            Kind::Stream | Kind::All => (None, correlation),
+        };
         Ok(Self {
             table,
-            index,
-            category,
             horizon,
+            index,
+            kind,
+            name: Text::copied(name),
+            correlation: by_index.map(|category| Text::copied(category.as_bytes())),
+            correlation_to_check: to_check,
+            types: definition.options.types.clone(),
         })
     }
 
-    /// Walks the messages after a position. The snapshot must be newer than the horizon.
-    pub fn scan<'b>(&'b self, snapshot: &'b Fresh, after: i64) -> IndexScan<'b> {
-        let keys = [
-            (0, Condition::Equals(self.category)),
-            (1, Condition::AtLeast(after.saturating_add(1))),
-            (1, Condition::AtMost(self.horizon.position)),
-        ];
-        IndexScan::begin(&self.table, &self.index, snapshot, &keys, Order::Ascending)
+    /// Goes no further than this position.
+    pub fn end_at(&mut self, position: i64) {
+        self.horizon.position = self.horizon.position.min(position);
+        self.horizon.drawn = self.horizon.drawn.min(position);
     }
 
-    /// Whether there is anything to do after `position`.
+    /// Walks the messages after a position. The snapshot must be newer than the horizon.
+    pub fn walk<'b>(&'b self, snapshot: &'b Fresh, after: i64) -> Walk<'b> {
+        let (low, high) = (after.saturating_add(1), self.horizon.position);
+        let mut keys = match self.kind {
+            Kind::Category => vec![
+                (0, Condition::Equals(self.name)),
+                (1, Condition::AtLeast(low)),
+                (1, Condition::AtMost(high)),
+            ],
+            Kind::All => vec![(0, Condition::AtLeast(low)), (0, Condition::AtMost(high))],
+            Kind::Stream => vec![
+                (0, Condition::Equals(self.name)),
+                (1, Condition::AtLeast(self.first_in_stream(snapshot, low))),
+            ],
+        };
+        keys.extend(self.correlation.map(|name| (2, Condition::Equals(name))));
+        Walk {
+            scan: IndexScan::begin(&self.table, &self.index, snapshot, &keys, Order::Ascending),
+            high,
+        }
+    }
+
+    /// The position in the stream of its first message at or after a global position: global
+    /// positions rise with positions, so halving finds it.
+    fn first_in_stream(&self, snapshot: &Fresh, global_position: i64) -> i64 {
+        let scan = |at_least, order| {
+            let keys = [
+                (0, Condition::Equals(self.name)),
+                (1, Condition::AtLeast(at_least)),
+            ];
+            IndexScan::begin(&self.table, &self.index, snapshot, &keys, order)
+        };
+        let mut last = scan(0, Order::Descending);
+        if !last.advance() {
+            return 0;
+        }
+        let (mut low, mut high) = (0, last.bigint(column::POSITION) + 1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let mut probe = scan(middle, Order::Ascending);
+            if probe.advance() && probe.bigint(column::GLOBAL_POSITION) < global_position {
+                low = probe.bigint(column::POSITION) + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
+    /// The last global position of the source up to the horizon; 0 for none.
+    pub fn head(&self, snapshot: &Fresh) -> i64 {
+        let keys = match self.kind {
+            Kind::Category => vec![
+                (0, Condition::Equals(self.name)),
+                (1, Condition::AtMost(self.horizon.position)),
+            ],
+            Kind::All => vec![(0, Condition::AtMost(self.horizon.position))],
+            Kind::Stream => vec![(0, Condition::Equals(self.name))],
+        };
+        let order = Order::Descending;
+        let mut scan = IndexScan::begin(&self.table, &self.index, snapshot, &keys, order);
+        if scan.advance() {
+            scan.bigint(column::GLOBAL_POSITION)
+        } else {
+            0
+        }
+    }
+
+    /// Whether there is anything to read after `position`.
     pub fn has_message_after(&self, position: i64) -> bool {
         if self.horizon.position <= position {
             return false;
         }
         let snapshot = Fresh::take();
-        self.scan(&snapshot, position).advance()
+        self.walk(&snapshot, position).advance()
+    }
+
+    /// Whether the subscription's filters let a message through.
+    pub fn wants(&self, row: &Slot) -> bool {
+        if let Some(types) = &self.types {
+            let message_type = row.text(column::TYPE);
+            if !types.iter().any(|known| known.as_bytes() == message_type.bytes()) {
+                return false;
+            }
+        }
+        match &self.correlation_to_check {
+            None => true,
+            Some(category) => row
+                .jsonb(column::METADATA)
+                .and_then(|metadata| metadata.string_field("correlationStreamName"))
+                .is_some_and(|stream| stream_name::category(&stream) == category.as_bytes()),
+        }
+    }
+}
+
+/// A walk over a source's messages, in order.
+pub struct Walk<'a> {
+    scan: IndexScan<'a>,
+    high: i64,
+}
+
+impl Walk<'_> {
+    /// Goes to the next message; `false` at the end.
+    pub fn advance(&mut self) -> bool {
+        self.scan.advance() && self.scan.bigint(column::GLOBAL_POSITION) <= self.high
+    }
+}
+
+impl Deref for Walk<'_> {
+    type Target = Slot;
+
+    fn deref(&self) -> &Slot {
+        &self.scan
     }
 }

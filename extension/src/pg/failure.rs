@@ -1,0 +1,120 @@
+//! An error that was caught: what it says, and how to let it go on.
+
+use super::guard;
+use crate::error::Error;
+use pgrx::pg_sys;
+use pgrx::pg_sys::panic::{CaughtError, ErrorReportWithLevel};
+use std::any::Any;
+use std::ffi::CStr;
+use std::panic::resume_unwind;
+
+/// What went wrong inside something that was attempted.
+pub struct Failure {
+    /// Five characters.
+    pub sqlstate: String,
+    /// The primary message.
+    pub message: String,
+    /// What PostgreSQL calls CONTEXT, empty where there is none.
+    pub context: String,
+    /// The untranslated message, empty where it is not PostgreSQL's own.
+    message_id: String,
+    cause: Cause,
+}
+
+enum Cause {
+    Ours(Box<Error>),
+    Raised(Box<dyn Any + Send>),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let (sqlstate, message) = error.sqlstate_and_message();
+        Self {
+            sqlstate,
+            message,
+            context: String::new(),
+            message_id: String::new(),
+            cause: Cause::Ours(Box::new(error)),
+        }
+    }
+}
+
+impl Failure {
+    /// The payload of an unwinding panic: an SQL error that was raised, or a bug.
+    pub(super) fn raised(payload: Box<dyn Any + Send>) -> Self {
+        let caught = payload.downcast_ref::<CaughtError>();
+        if let Some(whole) = caught.and_then(guard::copy_of) {
+            // SAFETY: a copy of a complete report, whose strings end in NUL or are null.
+            return unsafe { Self::copied(whole, payload) };
+        }
+        let report = match caught {
+            Some(
+                CaughtError::PostgresError(report)
+                | CaughtError::ErrorReport(report)
+                | CaughtError::RustPanic {
+                    ereport: report, ..
+                },
+            ) => Some(report),
+            None => payload.downcast_ref::<ErrorReportWithLevel>(),
+        };
+        let (sqlstate, message) = match report {
+            Some(report) => (
+                sqlstate_text(report.sql_error_code() as i32),
+                report.message().to_owned(),
+            ),
+            None => ("XX000".to_owned(), "internal error".to_owned()),
+        };
+        Self {
+            sqlstate,
+            message,
+            context: String::new(),
+            message_id: String::new(),
+            cause: Cause::Raised(payload),
+        }
+    }
+
+    /// # Safety
+    /// `whole` must be a complete report.
+    unsafe fn copied(whole: *mut pg_sys::ErrorData, payload: Box<dyn Any + Send>) -> Self {
+        let text = |pointer: *const std::ffi::c_char| {
+            if pointer.is_null() {
+                String::new()
+            } else {
+                // SAFETY: the caller's.
+                unsafe { CStr::from_ptr(pointer) }
+                    .to_string_lossy()
+                    .into_owned()
+            }
+        };
+        // SAFETY: the caller's.
+        let whole = unsafe { &*whole };
+        Self {
+            sqlstate: sqlstate_text(whole.sqlerrcode),
+            message: text(whole.message),
+            context: text(whole.context),
+            message_id: text(whole.message_id),
+            cause: Cause::Raised(payload),
+        }
+    }
+
+    /// Whether a person cancelled the statement; `statement_timeout` has the same SQLSTATE.
+    pub fn is_cancel(&self) -> bool {
+        self.sqlstate == "57014" && self.message_id == "canceling statement due to user request"
+    }
+
+    /// Lets the error go on as if it had not been caught.
+    pub fn go_on(self) -> Error {
+        match self.cause {
+            Cause::Ours(error) => *error,
+            Cause::Raised(payload) => resume_unwind(payload),
+        }
+    }
+}
+
+/// The five characters of a packed SQLSTATE.
+pub fn sqlstate_text(code: i32) -> String {
+    // SAFETY: returns a static buffer of six bytes that ends in NUL.
+    unsafe { CStr::from_ptr(pg_sys::unpack_sql_state(code)) }
+        .to_string_lossy()
+        .into_owned()
+}

@@ -1,0 +1,30 @@
+//! Where a native handler writes: to the live tables, or to the copies that a rebuild fills.
+
+use crate::error::Error;
+use crate::pg::spi::{Row, Statement};
+use crate::store;
+use crate::subscription::context;
+use pgrx::pg_sys;
+
+/// Runs `statement`, which names one of our tables as `message_store.<table>`. On the live table
+/// with its owner's rights: EXECUTE on the handler is the privilege. On a copy, with those of the
+/// subscription's owner, whose copy it is.
+pub fn run(
+    statement: &Statement,
+    table: &'static str,
+    arguments: &[Option<pg_sys::Datum>],
+    each: impl FnMut(&Row),
+) -> Result<u64, Error> {
+    let copies = context::current().and_then(|handler| handler.read_model);
+    Ok(match copies {
+        None => {
+            let _owner = store::as_owner_of(table)?;
+            statement.run(arguments, each)
+        }
+        Some(schema) => {
+            let copy = format!("\"{}\".{table}", schema.replace('"', "\"\""));
+            let live = format!("message_store.{table}");
+            statement.run_with((&live, &copy), arguments, each)
+        }
+    })
+}

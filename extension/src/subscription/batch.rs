@@ -1,0 +1,132 @@
+//! A batch of messages: which handler each goes to, and how they are called in runs.
+
+use super::calls::{Calls, Item};
+use super::crash::Suspects;
+use super::definition::Definition;
+use super::member::Member;
+use super::parked::{self, Parked};
+use super::source::Source;
+use crate::error::Error;
+use crate::message::column;
+use crate::pg::snapshot::Fresh;
+
+/// What was read of a source.
+pub struct Batch {
+    /// The messages for handlers, in order.
+    pub items: Vec<Item>,
+    /// Messages read.
+    pub scanned: i64,
+    /// The last position read.
+    pub position: i64,
+    /// Messages that were put aside behind others of their stream.
+    pub parked: i64,
+    /// Why it ends before its end: the message at this position has no handler that can be called.
+    pub no_handler: Option<(i64, Error)>,
+}
+
+impl Batch {
+    /// Reads up to `limit` messages after `position`.
+    pub fn read(
+        definition: &Definition,
+        member: &Member,
+        source: &Source,
+        snapshot: &Fresh,
+        parked: &Parked,
+        calls: &mut Calls,
+        limit: i64,
+    ) -> Result<Self, Error> {
+        let mut batch = Self {
+            items: Vec::new(),
+            scanned: 0,
+            position: member.position,
+            parked: 0,
+            no_handler: None,
+        };
+        let mut walk = source.walk(snapshot, member.position);
+        while batch.scanned < limit && walk.advance() {
+            pgrx::check_for_interrupts!();
+            let position = walk.bigint(column::GLOBAL_POSITION);
+            let is_wanted = source.wants(&walk)
+                && (member.group_size == 1 || member.reads(walk.text(column::STREAM_NAME).bytes())?)
+                && !parked.has_discarded(position);
+            if is_wanted {
+                match calls.handler_of(walk.text(column::TYPE).bytes()) {
+                    Ok(None) => {}
+                    Ok(Some(handler)) => {
+                        if !parked.is_empty() {
+                            let stream_name = walk.text(column::STREAM_NAME);
+                            if parked.holds(stream_name.bytes()) {
+                                let message = parked::Message {
+                                    position,
+                                    stream_name: stream_name.bytes(),
+                                    message_type: walk.text(column::TYPE).bytes(),
+                                };
+                                Parked::put_waiting(definition, &message)?;
+                                batch.parked += 1;
+                                batch.scanned += 1;
+                                batch.position = position;
+                                continue;
+                            }
+                        }
+                        batch.items.push(Item {
+                            position,
+                            address: walk.address(),
+                            handler,
+                        });
+                    }
+                    Err(error) => {
+                        batch.no_handler = Some((position, error));
+                        break;
+                    }
+                }
+            }
+            batch.scanned += 1;
+            batch.position = position;
+        }
+        Ok(batch)
+    }
+}
+
+/// Cuts messages into runs, one call of a handler each: the longest sequences for one handler,
+/// and one message where a handler takes no more. Messages at or before `replay_mark`, and those
+/// that a `is_single` names, are not mixed with others.
+pub fn runs<'a>(
+    items: &'a [Item],
+    calls: &Calls,
+    replay_mark: i64,
+    is_single: impl Fn(i64) -> bool,
+) -> Vec<&'a [Item]> {
+    let mut runs = Vec::new();
+    let mut start = 0;
+    while start < items.len() {
+        let first = items[start];
+        let mut end = start + 1;
+        if calls.takes_runs(first.handler) && !is_single(first.position) {
+            let is_replay = first.position <= replay_mark;
+            while end < items.len()
+                && items[end].handler == first.handler
+                && (items[end].position <= replay_mark) == is_replay
+                && !is_single(items[end].position)
+            {
+                end += 1;
+            }
+        }
+        runs.push(&items[start..end]);
+        start = end;
+    }
+    runs
+}
+
+/// Whether a message must be called alone: it is suspected of killing its process, it failed
+/// before, or it alone was never handled before.
+pub fn is_single(
+    suspects: Option<Suspects>,
+    failing_position: Option<i64>,
+    parked: &Parked,
+) -> impl Fn(i64) -> bool + '_ {
+    move |position| {
+        suspects.is_some_and(|suspects| suspects.contain(position))
+            || failing_position == Some(position)
+            || parked.is_first_time(position)
+    }
+}

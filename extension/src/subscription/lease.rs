@@ -1,0 +1,364 @@
+//! `fetch`, `ack`, `park`: handlers in application code.
+//!
+//! A consumer leases the next messages of a member; while the lease runs nobody else gets any. What
+//! it acknowledges is done. Delivery is at least once and in order: a consumer that dies before
+//! its acknowledgement leaves its messages to the next, and its own late acknowledgement is refused.
+
+use super::definition::{Definition, State, as_owner_of_subscriptions, subscriber_id};
+use super::member::Member;
+use super::parked::{self, Cause, Parked};
+use super::source::Source;
+use crate::error::Error;
+use crate::message::{self, column};
+use crate::pg::call::{Call, Reply, sql_functions};
+use crate::pg::rows::Rows;
+use crate::pg::slot::Slot;
+use crate::pg::snapshot::Fresh;
+use crate::pg::spi::Statement;
+use crate::pg::text::Text;
+use crate::pg::transaction;
+use pgrx::pg_sys;
+use pgrx::pg_sys::BuiltinOid::{FLOAT8OID, INT8OID, VARCHAROID};
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+sql_functions! {
+    fetch => fetch,
+    ack => ack,
+    park => park,
+}
+
+thread_local! {
+    /// The last lease this session has fetched, by subscription.
+    static OWN: RefCell<HashMap<String, i64>> = RefCell::new(HashMap::new());
+}
+
+/// `$3`: the lease of this session, which it may take again before it runs out.
+static IS_FREE: Statement = Statement::new(
+    c"SELECT leased_until IS NULL \
+          OR leased_until OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp() \
+          OR lease OPERATOR(pg_catalog.=) $3 \
+        FROM message_store.subscription_progress \
+       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 AND member OPERATOR(pg_catalog.=) $2",
+    &[VARCHAROID, INT8OID, INT8OID],
+);
+static LEASE: Statement = Statement::new(
+    c"UPDATE message_store.subscription_progress \
+         SET lease = $3, leased_position = $4, \
+             leased_until = pg_catalog.clock_timestamp() \
+               OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $5) \
+       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 AND member OPERATOR(pg_catalog.=) $2",
+    &[VARCHAROID, INT8OID, INT8OID, INT8OID, FLOAT8OID],
+);
+static HOLDER: Statement = Statement::new(
+    c"SELECT member, leased_position FROM message_store.subscription_progress \
+       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 AND lease OPERATOR(pg_catalog.=) $2 \
+         AND leased_until OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp() \
+         FOR UPDATE",
+    &[VARCHAROID, INT8OID],
+);
+static END_LEASE: Statement = Statement::new(
+    c"UPDATE message_store.subscription_progress \
+         SET lease = NULL, leased_until = NULL, leased_position = NULL \
+       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 AND member OPERATOR(pg_catalog.=) $2",
+    &[VARCHAROID, INT8OID],
+);
+
+fn text(value: &str) -> Option<pg_sys::Datum> {
+    Some(Text::copied(value.as_bytes()).datum())
+}
+
+fn bigint(value: i64) -> Option<pg_sys::Datum> {
+    Some(pg_sys::Datum::from(value))
+}
+
+fn require_fetched(definition: &Definition) -> Result<(), Error> {
+    if definition.is_fetched() {
+        return Ok(());
+    }
+    Err(Error::SubscriptionState(
+        definition.subscriber_id.clone(),
+        "has handlers: it is ticked, not fetched",
+        "Create it with handlers '{}' to fetch its messages.",
+    ))
+}
+
+/// What a fetch hands out.
+struct Handed {
+    rows: Rows,
+    lease: i64,
+    left: i64,
+}
+
+impl Handed {
+    fn push(&mut self, row: &Slot, attempt: i64) {
+        let lease = self.lease;
+        self.rows.push(|| {
+            let [id, stream, kind, position, global_position, data, metadata, time] =
+                message::values(row);
+            [
+                id,
+                stream,
+                kind,
+                position,
+                global_position,
+                data,
+                metadata,
+                time,
+                bigint(lease),
+                bigint(attempt),
+            ]
+        });
+        self.left -= 1;
+    }
+}
+
+fn fetch(call: &Call<'_>) -> Result<Reply, Error> {
+    let id = subscriber_id(call, 0)?;
+    let wanted = call.bigint(1).filter(|n| *n >= 1).ok_or_else(|| {
+        Error::argument("n", "must be 1 or more", "Say how many messages you can handle.")
+    })?;
+    let lease_ms = call.interval_ms(2).filter(|ms| *ms > 0).ok_or_else(|| {
+        Error::argument(
+            "lease",
+            "must be more than 0",
+            "Pass how long handling takes at most, such as '30 s'.",
+        )
+    })?;
+    transaction::require_writable(c"fetch()");
+    let rows = Rows::begin(call)?;
+    let definition = Definition::load_own(&id)?;
+    require_fetched(&definition)?;
+    if matches!(definition.state, State::Paused | State::Stopped) {
+        return Ok(rows.finish());
+    }
+    // Proven before the row is locked: a writer that waits for it must not hold the horizon back.
+    let mut source = Source::open(&definition, "fetch")?;
+    let Some(member) = Member::lock(&id, call.bigint(3))? else {
+        return Ok(rows.finish());
+    };
+    if let Some(end) = member.drains_until {
+        source.end_at(end);
+    }
+    let own = OWN.with_borrow(|own| own.get(&id).copied());
+    if !is_free(&id, &member, own)? {
+        return Ok(rows.finish());
+    }
+    let mut handed = Handed {
+        rows,
+        lease: transaction::random_id(),
+        left: wanted,
+    };
+    let position = hand_out(&definition, &member, &source, &mut handed)?;
+    if handed.left < wanted {
+        let _owner = as_owner_of_subscriptions()?;
+        #[allow(clippy::cast_precision_loss, reason = "of milliseconds, nothing is lost")]
+        let seconds = lease_ms as f64 / 1000.0;
+        let lease = handed.lease;
+        let arguments = [
+            text(&id),
+            bigint(member.number),
+            bigint(lease),
+            bigint(position),
+            Some(pg_sys::Datum::from(seconds.to_bits() as usize)),
+        ];
+        LEASE.run(&arguments, |_| {});
+        OWN.with_borrow_mut(|own| own.insert(id, lease));
+    } else {
+        pass(&id, &member, &source, position)?;
+    }
+    Ok(handed.rows.finish())
+}
+
+fn is_free(id: &str, member: &Member, own: Option<i64>) -> Result<bool, Error> {
+    let _owner = as_owner_of_subscriptions()?;
+    let mut is_free = false;
+    let arguments = [text(id), bigint(member.number), own.and_then(bigint)];
+    IS_FREE.run(&arguments, |row| is_free = row.boolean(0));
+    Ok(is_free)
+}
+
+/// Nothing was handed out: what was read needs no acknowledgement.
+fn pass(id: &str, member: &Member, source: &Source, position: i64) -> Result<(), Error> {
+    if position > member.position {
+        member.advance(id, position, 0, 0)?;
+    }
+    let has_come_to_its_end = member
+        .drains_until
+        .is_some_and(|end| position >= end || !source.has_message_after(position));
+    if has_come_to_its_end {
+        member.end_draining(id)?;
+    }
+    Ok(())
+}
+
+/// Hands out parked messages whose turn has come, then new ones; returns the last position read.
+fn hand_out(
+    definition: &Definition,
+    member: &Member,
+    source: &Source,
+    handed: &mut Handed,
+) -> Result<i64, Error> {
+    let snapshot = Fresh::take();
+    let mut slot = Slot::of(&source.table);
+    for due in Parked::due(definition, member)? {
+        if handed.left == 0 {
+            return Ok(member.position);
+        }
+        match message::find(&source.table, &snapshot, due.position)? {
+            Some((address, _)) if slot.fetch(&source.table, address, &snapshot) => {
+                handed.push(&slot, due.attempts + 1);
+            }
+            _ => Parked::take(definition, due.position)?,
+        }
+    }
+    let parked = Parked::load(definition, member.position)?;
+    let mut walk = source.walk(&snapshot, member.position);
+    let mut position = member.position;
+    while handed.left > 0 && walk.advance() {
+        pgrx::check_for_interrupts!();
+        position = walk.bigint(column::GLOBAL_POSITION);
+        let stream_name = walk.text(column::STREAM_NAME);
+        if !source.wants(&walk)
+            || !member.reads(stream_name.bytes())?
+            || parked.has_discarded(position)
+        {
+            continue;
+        }
+        if parked.holds(stream_name.bytes()) {
+            let message = parked::Message {
+                position,
+                stream_name: stream_name.bytes(),
+                message_type: walk.text(column::TYPE).bytes(),
+            };
+            Parked::put_waiting(definition, &message)?;
+        } else {
+            handed.push(&walk, 1);
+        }
+    }
+    Ok(position)
+}
+
+/// The member whose lease this is, held, and the last position read for it.
+fn holder(id: &str, lease: Option<i64>) -> Result<(Member, i64), Error> {
+    let lost = || Error::LeaseLost(id.to_owned());
+    let own = OWN.with_borrow(|own| own.get(id).copied());
+    let lease = lease.or(own).ok_or_else(lost)?;
+    let mut found = None;
+    {
+        let _owner = as_owner_of_subscriptions()?;
+        HOLDER.run(&[text(id), bigint(lease)], |row| found = row.bigint(0).zip(row.bigint(1)));
+    }
+    let (number, position) = found.ok_or_else(lost)?;
+    let member = Member::find(id, number)?.ok_or_else(lost)?;
+    Ok((member, position))
+}
+
+fn acknowledged(call: &Call<'_>) -> Result<(String, i64), Error> {
+    let id = subscriber_id(call, 0)?;
+    let position = call.bigint(1).ok_or_else(|| {
+        Error::argument(
+            "global_position",
+            "must not be NULL",
+            "Pass that of the last message that is handled.",
+        )
+    })?;
+    Ok((id, position))
+}
+
+fn ack(call: &Call<'_>) -> Result<Reply, Error> {
+    let (id, position) = acknowledged(call)?;
+    transaction::require_writable(c"ack()");
+    let definition = Definition::load_own(&id)?;
+    require_fetched(&definition)?;
+    let (member, leased) = holder(&id, call.bigint(2))?;
+    if position > leased {
+        return Err(Error::argument(
+            "global_position",
+            format!("is {position}, and the lease ends at {leased}"),
+            "Acknowledge messages that were fetched.",
+        ));
+    }
+    if position <= member.position {
+        // One that was parked and fetched again, or an acknowledgement said twice.
+        Parked::take_due(&definition, position)?;
+        return Ok(Reply::void());
+    }
+    move_on(&definition, &member, position, position >= leased)?;
+    Ok(Reply::void())
+}
+
+/// Stores that messages up to `position` are dealt with.
+fn move_on(
+    definition: &Definition,
+    member: &Member,
+    position: i64,
+    ends_lease: bool,
+) -> Result<(), Error> {
+    let id = &definition.subscriber_id;
+    let mut source = Source::open(definition, "ack")?;
+    source.end_at(position);
+    let (mut scanned, mut handled) = (0, 0);
+    {
+        let snapshot = Fresh::take();
+        let mut walk = source.walk(&snapshot, member.position);
+        while walk.advance() {
+            scanned += 1;
+            let is_own = member.reads(walk.text(column::STREAM_NAME).bytes())?;
+            handled += i64::from(is_own && source.wants(&walk));
+        }
+    }
+    member.advance(id, position, scanned, handled)?;
+    if ends_lease {
+        let _owner = as_owner_of_subscriptions()?;
+        END_LEASE.run(&[text(id), bigint(member.number)], |_| {});
+    }
+    Ok(())
+}
+
+fn park(call: &Call<'_>) -> Result<Reply, Error> {
+    let (id, position) = acknowledged(call)?;
+    let error = call.text(2).map(|error| error.to_string());
+    let error = error.unwrap_or_else(|| "the application gave no error".to_owned());
+    transaction::require_writable(c"park()");
+    let definition = Definition::load_own(&id)?;
+    require_fetched(&definition)?;
+    let (member, leased) = holder(&id, call.bigint(3))?;
+    let source = Source::open(&definition, "park")?;
+    let snapshot = Fresh::take();
+    let found = if position <= leased {
+        message::find(&source.table, &snapshot, position)?
+    } else {
+        None
+    };
+    let Some((address, message_type)) = found else {
+        return Err(Error::argument(
+            "global_position",
+            format!("is not that of a message of the lease: {position}"),
+            "Park a message that was fetched.",
+        ));
+    };
+    let mut slot = Slot::of(&source.table);
+    slot.fetch(&source.table, address, &snapshot);
+    let stream_name = slot.text(column::STREAM_NAME).bytes().to_vec();
+    let attempts = Parked::attempts(&definition, position)? + 1;
+    let mut parked = Parked::load(&definition, member.position)?;
+    parked.put_failed(
+        &definition,
+        &parked::Message {
+            position,
+            stream_name: &stream_name,
+            message_type: &message_type,
+        },
+        &Cause {
+            sqlstate: "38000",
+            error: &error,
+            attempts,
+        },
+    )?;
+    member.note_error(&id, ("38000", &error))?;
+    // What was fetched after it may be of its stream: the lease ends, and the next fetch knows.
+    let ends_lease = true;
+    move_on(&definition, &member, position.max(member.position), ends_lease)?;
+    Ok(Reply::void())
+}

@@ -1,0 +1,139 @@
+//! `start`, `pause`, `stop`: whether orchestrators tick a subscription.
+
+use super::context::{HandlerCall, Scope};
+use super::definition::{Definition, State, as_owner_of_subscriptions, subscriber_id};
+use super::handlers;
+use super::history;
+use super::member::Member;
+use crate::error::Error;
+use crate::pg::call::{Call, Reply, sql_functions};
+use crate::pg::rows::Rows;
+use crate::pg::spi::Statement;
+use crate::pg::text::Text;
+use crate::pg::{constraints, transaction};
+use pgrx::pg_sys::BuiltinOid::{TEXTOID, VARCHAROID};
+
+sql_functions! {
+    start => start,
+    pause => pause,
+    stop => stop,
+    started_subscriptions => started_subscriptions,
+}
+
+static SET_STATE: Statement = Statement::new(
+    c"UPDATE message_store.subscriptions \
+         SET state = $2, state_reason = $3, state_changed_at = pg_catalog.clock_timestamp() \
+       WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
+    &[VARCHAROID, VARCHAROID, TEXTOID],
+);
+static FORGET_FAILURES: Statement = Statement::new(
+    c"UPDATE message_store.subscription_progress \
+         SET attempts = 0, failing_position = NULL, failing_since = NULL, retry_at = NULL \
+       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 AND failing_position IS NOT NULL",
+    &[VARCHAROID],
+);
+static STARTED: Statement = Statement::new(
+    c"SELECT s.subscriber_id, s.source, \
+             (SELECT pg_catalog.count(*) FROM message_store.subscription_progress p \
+               WHERE p.subscriber_id OPERATOR(pg_catalog.=) s.subscriber_id), \
+             coalesce((s.options OPERATOR(pg_catalog.->>) 'batch_size')::pg_catalog.int8, 1000) \
+        FROM message_store.subscriptions s \
+       WHERE s.state OPERATOR(pg_catalog.=) 'started' \
+         AND s.handlers OPERATOR(pg_catalog.<>) '{}' \
+       ORDER BY s.subscriber_id",
+    &[],
+);
+
+fn start(call: &Call<'_>) -> Result<Reply, Error> {
+    let id = subscriber_id(call, 0)?;
+    let at_boot = call.boolean(1).unwrap_or(false);
+    transaction::require_writable(c"start()");
+    let definition = Definition::load_own(&id)?;
+    let was = definition.state;
+    if at_boot && matches!(was, State::Paused | State::Stopped) {
+        return Ok(Reply::text(Some(was.word().as_bytes())));
+    }
+    run_init(&definition, None)?;
+    if was != State::Started {
+        set_state(&definition, State::Started, None)?;
+        history::note(&definition, "start", None, None)?;
+    }
+    if !at_boot {
+        Member::lock_all(&id)?;
+        let _owner = as_owner_of_subscriptions()?;
+        FORGET_FAILURES.run(&[Some(Text::copied(id.as_bytes()).datum())], |_| {});
+    }
+    Ok(Reply::text(Some(State::Started.word().as_bytes())))
+}
+
+/// Calls the function that makes the empty read model, as the owner. `copies`: the schema of the
+/// copies to make it in.
+pub fn run_init(definition: &Definition, copies: Option<&str>) -> Result<(), Error> {
+    let Some(init) = &definition.options.init else {
+        return Ok(());
+    };
+    let routine = handlers::find_init(init)?;
+    handlers::require_executable(routine, definition.owner)?;
+    constraints::fire_deferred();
+    let mut told = HandlerCall::of(definition);
+    told.read_model = copies.map(str::to_owned);
+    let _scope = Scope::enter(&definition.subscriber_id, told);
+    definition.as_owner(copies, || {
+        let no_arguments = 0;
+        routine.prepare(no_arguments).call(&[]);
+        Ok(())
+    })
+}
+
+fn pause(call: &Call<'_>) -> Result<Reply, Error> {
+    rest(call, State::Paused, "pause")
+}
+
+fn stop(call: &Call<'_>) -> Result<Reply, Error> {
+    rest(call, State::Stopped, "stop")
+}
+
+fn rest(call: &Call<'_>, state: State, action: &'static str) -> Result<Reply, Error> {
+    let id = subscriber_id(call, 0)?;
+    let reason = call.text(1).map(|reason| reason.to_string());
+    transaction::require_writable(c"pause() or stop()");
+    let definition = Definition::load_own(&id)?;
+    // The running tick ends first: after this nobody calls a handler.
+    Member::lock_all(&id)?;
+    set_state(&definition, state, reason.as_deref())?;
+    history::note(&definition, action, None, reason.as_deref())?;
+    Ok(Reply::void())
+}
+
+/// A handler failed for good at this position.
+pub fn stop_for_failure(
+    definition: &Definition,
+    position: i64,
+    reason: &str,
+) -> Result<(), Error> {
+    set_state(definition, State::Stopped, Some(reason))?;
+    history::note(definition, "fail", Some(position), Some(reason))
+}
+
+fn set_state(definition: &Definition, state: State, reason: Option<&str>) -> Result<(), Error> {
+    let text = |value: &str| Some(Text::copied(value.as_bytes()).datum());
+    let _owner = as_owner_of_subscriptions()?;
+    SET_STATE.run(
+        &[
+            text(&definition.subscriber_id),
+            text(state.word()),
+            reason.and_then(text),
+        ],
+        |_| {},
+    );
+    Ok(())
+}
+
+fn started_subscriptions(call: &Call<'_>) -> Result<Reply, Error> {
+    let mut rows = Rows::begin(call)?;
+    let _owner = as_owner_of_subscriptions()?;
+    STARTED.run(&[], |row| {
+        rows.push(|| std::array::from_fn::<_, 4, _>(|number| row.datum(number)));
+    });
+    Ok(rows.finish())
+}

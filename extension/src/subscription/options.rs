@@ -1,0 +1,276 @@
+//! The options of a subscription: checked when it is created, read back when it is ticked.
+
+use super::handlers;
+use super::policy::Policy;
+use crate::error::Error;
+use crate::pg::spi::Statement;
+use crate::pg::subtransaction::attempt;
+use crate::pg::text::Text;
+use crate::stream_name;
+use pgrx::pg_sys;
+use pgrx::pg_sys::BuiltinOid::TEXTOID;
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+const REPAIR: &str = "Known options: init, read_model, types, correlation, group_size, start_from, \
+     batch_size, order (strict, per_handler), on_failure (stop, park), retries, retry_delay, \
+     retry_max_delay, park (stream, message), transient_limit.";
+
+/// A table that a subscription fills, or the rows of it that are the subscription's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadModelTable {
+    /// Its name as it was given.
+    pub table: String,
+    /// An SQL condition on its rows; `None` for all.
+    pub filter: Option<String>,
+}
+
+/// Where a new subscription begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartFrom {
+    /// With the first message of the log.
+    Beginning,
+    /// With what is not settled yet.
+    Now,
+    /// With the message at this global position.
+    Position(i64),
+    /// With the first message whose time is not before this one, as PostgreSQL reads it.
+    Time(String),
+}
+
+/// What `options` says.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The function that makes the empty read model.
+    pub init: Option<String>,
+    /// The tables that handlers write to.
+    pub read_model: Vec<ReadModelTable>,
+    /// The types it reads; `None` for all.
+    pub types: Option<Vec<String>>,
+    /// The category of the streams that its messages are correlated with.
+    pub correlation: Option<String>,
+    /// Members of the consumer group at first.
+    pub group_size: i64,
+    /// Where it begins.
+    pub start_from: StartFrom,
+    /// Messages a tick reads where its caller does not say.
+    pub batch_size: i64,
+    /// Whether order across handlers is kept.
+    pub is_strict: bool,
+    /// What it does about failures.
+    pub policy: Policy,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            init: None,
+            read_model: Vec::new(),
+            types: None,
+            correlation: None,
+            group_size: 1,
+            start_from: StartFrom::Beginning,
+            batch_size: 1000,
+            is_strict: true,
+            policy: Policy::default(),
+        }
+    }
+}
+
+fn refuse(problem: String) -> Error {
+    Error::argument("options", problem, REPAIR)
+}
+
+fn wrong(name: &str, wanted: &str) -> Error {
+    refuse(format!("must give {name} {wanted}"))
+}
+
+impl Options {
+    /// Reads options; unknown keys and values that cannot be meant are refused with 22023.
+    pub fn from_object(object: &Map<String, Value>) -> Result<Self, Error> {
+        let mut options = Self::default();
+        for (name, value) in object {
+            options.set(name, value)?;
+        }
+        Ok(options)
+    }
+
+    /// Reads options that were checked when they were stored.
+    pub fn stored(text: &str) -> Result<Self, Error> {
+        Self::from_object(&parse_object("options", text)?)
+    }
+
+    fn set(&mut self, name: &str, value: &Value) -> Result<(), Error> {
+        let text = || value.as_str().ok_or_else(|| wrong(name, "a string"));
+        let at_least = |least: i64| match value.as_i64() {
+            Some(number) if number >= least => Ok(number),
+            _ => Err(wrong(name, &format!("a number of {least} or more"))),
+        };
+        let choice = |first: &str, second: &str| match value.as_str() {
+            Some(word) if word == first => Ok(true),
+            Some(word) if word == second => Ok(false),
+            _ => Err(wrong(name, &format!("\"{first}\" or \"{second}\""))),
+        };
+        match name {
+            "init" => self.init = Some(text().map_err(|_| wrong(name, "a function's name"))?.to_owned()),
+            "read_model" => self.read_model = read_model(value)?,
+            "types" => self.types = Some(types(value)?),
+            "correlation" => {
+                let category = text()?;
+                if category.is_empty() || !stream_name::is_category(category.as_bytes()) {
+                    return Err(wrong(name, "a category"));
+                }
+                self.correlation = Some(category.to_owned());
+            }
+            "group_size" => self.group_size = group_size(value.as_i64()).map_err(refuse)?,
+            "start_from" => self.start_from = start_from(value)?,
+            "batch_size" => self.batch_size = at_least(1)?,
+            "order" => self.is_strict = choice("strict", "per_handler")?,
+            "on_failure" => self.policy.parks = choice("park", "stop")?,
+            "park" => self.policy.holds_stream = choice("stream", "message")?,
+            "retries" => self.policy.retries = at_least(0)?,
+            "retry_delay" => self.policy.retry_delay = duration(name, value)?,
+            "retry_max_delay" => self.policy.retry_max_delay = duration(name, value)?,
+            "transient_limit" => self.policy.transient_limit = duration(name, value)?,
+            unknown => return Err(refuse(format!("has an unknown key: {unknown}"))),
+        }
+        Ok(())
+    }
+}
+
+/// How many members a group may have: 1 to 32,767, Message DB's smallint.
+pub fn group_size(size: Option<i64>) -> Result<i64, String> {
+    match size {
+        Some(size) if (1..=i64::from(i16::MAX)).contains(&size) => Ok(size),
+        _ => Err(format!("group_size must be a number from 1 to {}", i16::MAX)),
+    }
+}
+
+fn start_from(value: &Value) -> Result<StartFrom, Error> {
+    match value {
+        Value::String(word) if word == "beginning" => Ok(StartFrom::Beginning),
+        Value::String(word) if word == "now" => Ok(StartFrom::Now),
+        Value::String(time) => Ok(StartFrom::Time(time.clone())),
+        number => match number.as_i64() {
+            Some(position) if position >= 1 => Ok(StartFrom::Position(position)),
+            _ => Err(wrong(
+                "start_from",
+                "\"beginning\", \"now\", a global position from 1, or a time",
+            )),
+        },
+    }
+}
+
+fn types(value: &Value) -> Result<Vec<String>, Error> {
+    let wanted = || wrong("types", "an array of message types");
+    let types: Option<Vec<String>> = value.as_array().and_then(|types| {
+        let text = |name: &Value| name.as_str().filter(|name| !name.is_empty()).map(str::to_owned);
+        types.iter().map(text).collect()
+    });
+    types.filter(|types| !types.is_empty()).ok_or_else(wanted)
+}
+
+fn read_model(value: &Value) -> Result<Vec<ReadModelTable>, Error> {
+    let wanted = || {
+        wrong(
+            "read_model",
+            "an array of table names, or of {\"table\": name, \"where\": condition}",
+        )
+    };
+    let table = |entry: &Value| match entry {
+        Value::String(table) => Some(ReadModelTable {
+            table: table.clone(),
+            filter: None,
+        }),
+        Value::Object(entry) => {
+            let known = entry.keys().all(|key| key == "table" || key == "where");
+            let filter = match entry.get("where") {
+                None => None,
+                Some(Value::String(filter)) => Some(filter.clone()),
+                Some(_) => return None,
+            };
+            known.then(|| entry.get("table")?.as_str()).flatten().map(|table| ReadModelTable {
+                table: table.to_owned(),
+                filter,
+            })
+        }
+        _ => None,
+    };
+    let tables: Option<Vec<_>> = value
+        .as_array()
+        .and_then(|entries| entries.iter().map(table).collect());
+    tables.filter(|tables| !tables.is_empty()).ok_or_else(wanted)
+}
+
+/// Stored durations are whole milliseconds, as [`normalized`] writes them.
+fn duration(name: &str, value: &Value) -> Result<Duration, Error> {
+    let stored = value.as_str().and_then(|text| text.strip_suffix(" ms"));
+    match stored.and_then(|ms| ms.parse().ok()) {
+        Some(ms) => Ok(Duration::from_millis(ms)),
+        None => Err(wrong(name, "an interval such as \"100 ms\"")),
+    }
+}
+
+static INTERVAL_MS: Statement = Statement::new(
+    c"SELECT (pg_catalog.date_part('epoch', $1::pg_catalog.interval) \
+              OPERATOR(pg_catalog.*) 1000)::pg_catalog.int8",
+    &[TEXTOID],
+);
+
+/// An interval as PostgreSQL reads it, to whole milliseconds, from 0 to a year.
+fn milliseconds(name: &str, value: &Value) -> Result<i64, Error> {
+    let wanted = || wrong(name, "an interval such as \"100 ms\", of 0 to a year");
+    let text = value.as_str().ok_or_else(wanted)?;
+    let read = attempt(|| {
+        let mut ms = None;
+        let text = Text::copied(text.as_bytes());
+        INTERVAL_MS.run(&[Some(text.datum())], |row| ms = row.bigint(0));
+        Ok(ms)
+    });
+    const A_YEAR_MS: i64 = 366 * 86_400_000;
+    match read {
+        Ok(Some(ms)) if (0..=A_YEAR_MS).contains(&ms) => Ok(ms),
+        _ => Err(wanted()),
+    }
+}
+
+/// The JSON object in `text`, the argument `argument`.
+pub fn parse_object(argument: &'static str, text: &str) -> Result<Map<String, Value>, Error> {
+    match serde_json::from_str(text) {
+        Ok(Value::Object(object)) => Ok(object),
+        _ => Err(Error::argument(
+            argument,
+            "must be a JSON object",
+            if argument == "options" { REPAIR } else { "Pass an object." },
+        )),
+    }
+}
+
+/// Checks `options` and returns them as they are stored: names of functions and tables qualified,
+/// so that no search_path can change what they mean later, and intervals in milliseconds.
+pub fn normalized(mut object: Map<String, Value>, role: pg_sys::Oid) -> Result<Map<String, Value>, Error> {
+    for name in ["retry_delay", "retry_max_delay", "transient_limit"] {
+        if let Some(value) = object.get_mut(name) {
+            *value = json!(format!("{} ms", milliseconds(name, value)?));
+        }
+    }
+    let mut options = Options::from_object(&object)?;
+    if let Some(name) = &options.init {
+        let routine = handlers::find_init(name)?;
+        handlers::require_executable(routine, role)?;
+        object.insert("init".to_owned(), json!(routine.qualified_name()));
+    }
+    if !options.read_model.is_empty() {
+        super::read_model::qualify(&mut options.read_model)?;
+        let tables: Vec<Value> = options
+            .read_model
+            .iter()
+            .map(|entry| match &entry.filter {
+                None => json!(entry.table),
+                Some(filter) => json!({"table": entry.table, "where": filter}),
+            })
+            .collect();
+        object.insert("read_model".to_owned(), Value::Array(tables));
+    }
+    Ok(object)
+}

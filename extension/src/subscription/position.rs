@@ -1,0 +1,170 @@
+//! `reset`, `skip`, `continue_from`: where a subscription goes on.
+
+use super::definition::{Definition, as_owner_of_subscriptions, subscriber_id};
+use super::history;
+use super::member::Member;
+use super::retry::require_reason;
+use crate::error::Error;
+use crate::horizon;
+use crate::message::{self, column};
+use crate::pg::call::{Call, Reply, sql_functions};
+use crate::pg::scan::{Condition, IndexScan, Order};
+use crate::pg::snapshot::Fresh;
+use crate::pg::spi::Statement;
+use crate::pg::text::Text;
+use crate::pg::transaction;
+use crate::stream;
+use pgrx::pg_sys;
+use pgrx::pg_sys::BuiltinOid::{INT8OID, VARCHAROID};
+use serde_json::Value;
+
+sql_functions! {
+    reset => reset,
+    skip => skip,
+    continue_from => continue_from,
+}
+
+/// All members at one position; a group that drains is at its new size at once.
+static MOVE: Statement = Statement::new(
+    c"UPDATE message_store.subscription_progress \
+         SET position = $2, updated_at = pg_catalog.clock_timestamp(), \
+             attempts = 0, failing_position = NULL, failing_since = NULL, retry_at = NULL, \
+             lease = NULL, leased_until = NULL, leased_position = NULL, \
+             rate_from = 0, rate_since = pg_catalog.clock_timestamp() \
+       WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
+    &[VARCHAROID, INT8OID],
+);
+static END_DRAINING: Statement = Statement::new(
+    c"DELETE FROM message_store.subscription_progress \
+       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 AND drains_until IS NOT NULL",
+    &[VARCHAROID],
+);
+static RAISE_REPLAY_MARK: Statement = Statement::new(
+    c"UPDATE message_store.subscriptions SET replay_mark = greatest(replay_mark, $2) \
+       WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
+    &[VARCHAROID, INT8OID],
+);
+/// What is parked from a position on will be met again, for the first time.
+static PARKED_ARE_AHEAD: Statement = Statement::new(
+    c"UPDATE message_store.parked SET status = 'replaying', holds_stream = false \
+       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
+         AND global_position OPERATOR(pg_catalog.>) $2 \
+         AND status OPERATOR(pg_catalog.<>) 'discarded'",
+    &[VARCHAROID, INT8OID],
+);
+
+fn reset(call: &Call<'_>) -> Result<Reply, Error> {
+    move_by_hand(call, "reset", |wanted, now| wanted <= now, "must not be ahead of the subscription")
+}
+
+fn skip(call: &Call<'_>) -> Result<Reply, Error> {
+    move_by_hand(call, "skip", |wanted, now| wanted >= now, "must not be behind the subscription")
+}
+
+fn move_by_hand(
+    call: &Call<'_>,
+    action: &'static str,
+    is_right: impl Fn(i64, i64) -> bool,
+    rule: &str,
+) -> Result<Reply, Error> {
+    let id = subscriber_id(call, 0)?;
+    let repair = "reset(...) goes back, skip(...) goes on; positions count from 0, before the first message.";
+    let position = call
+        .bigint(1)
+        .filter(|position| *position >= 0)
+        .ok_or_else(|| Error::argument("position", "must be 0 or more", repair))?;
+    let reason = require_reason(call.text(2))?;
+    transaction::require_writable(c"reset() or skip()");
+    let definition = Definition::load_own(&id)?;
+    let members = Member::lock_all(&id)?;
+    let drawn = horizon::sequence()?.last_value();
+    if position > drawn {
+        return Err(Error::argument(
+            "position",
+            format!("is {position}, and the log ends at {drawn}"),
+            repair,
+        ));
+    }
+    // A restored log may be shorter than the subscription has come: back is then the only way.
+    let now = members.iter().map(|member| member.position.min(drawn));
+    let now = if action == "reset" { now.max() } else { now.min() }.unwrap_or(0);
+    if !is_right(position, now) {
+        return Err(Error::argument(
+            "position",
+            format!("{rule}: {position}, and it is at {now}"),
+            repair,
+        ));
+    }
+    go_to(&definition, &members, position)?;
+    history::note(&definition, action, Some(position), Some(&reason))?;
+    Ok(Reply::void())
+}
+
+/// Moves all members to a position. What was handled before counts as a replay when it comes
+/// again; what is parked and comes again does not.
+pub fn go_to(definition: &Definition, members: &[Member], position: i64) -> Result<(), Error> {
+    let reached = members.iter().map(|member| member.position).max();
+    let _owner = as_owner_of_subscriptions()?;
+    let id = Some(Text::copied(definition.subscriber_id.as_bytes()).datum());
+    let at = Some(pg_sys::Datum::from(position));
+    RAISE_REPLAY_MARK.run(&[id, reached.map(pg_sys::Datum::from)], |_| {});
+    PARKED_ARE_AHEAD.run(&[id, at], |_| {});
+    END_DRAINING.run(&[id], |_| {});
+    MOVE.run(&[id, at], |_| {});
+    Ok(())
+}
+
+fn continue_from(call: &Call<'_>) -> Result<Reply, Error> {
+    let id = subscriber_id(call, 0)?;
+    let repair = "Name the stream another program keeps its position in: \
+                  subscriberPosition-<subscriberId>, or <category>:position-<consumerId>.";
+    let Some(saved_in) = call.text(1) else {
+        return Err(Error::argument("position_stream", "must not be NULL", repair));
+    };
+    transaction::require_writable(c"continue_from()");
+    let definition = Definition::load_own(&id)?;
+    let saved = saved_position(saved_in)?.ok_or_else(|| {
+        Error::argument(
+            "position_stream",
+            format!("has no message with a position: {saved_in}"),
+            repair,
+        )
+    })?;
+    let drawn = horizon::sequence()?.last_value();
+    if saved > drawn {
+        return Err(Error::argument(
+            "position_stream",
+            format!("says {saved}, and the log ends at {drawn}"),
+            "The position belongs to another log.",
+        ));
+    }
+    let members = Member::lock_all(&id)?;
+    go_to(&definition, &members, saved)?;
+    {
+        // What the other program has handled is no news to services either.
+        let _owner = as_owner_of_subscriptions()?;
+        let id = Some(Text::copied(id.as_bytes()).datum());
+        RAISE_REPLAY_MARK.run(&[id, Some(pg_sys::Datum::from(saved))], |_| {});
+    }
+    history::note(&definition, "continue", Some(saved), Some(&saved_in.to_str()))?;
+    Ok(Reply::bigint(Some(saved)))
+}
+
+/// The field `position` of the data of a stream's last message that has one. Both the book and
+/// Eventide keep the global position of the last message they have handled there.
+fn saved_position(stream_name: Text<'_>) -> Result<Option<i64>, Error> {
+    let table = message::open_to_deliver()?;
+    let index = stream::open_index()?;
+    let snapshot = Fresh::take();
+    let keys = [(0, Condition::Equals(stream_name))];
+    let mut scan = IndexScan::begin(&table, &index, &snapshot, &keys, Order::Descending);
+    while scan.advance() {
+        let data = scan.jsonb(column::DATA).map(|data| data.to_text());
+        let data: Option<Value> = data.and_then(|text| serde_json::from_str(&text.to_str()).ok());
+        let position = data.and_then(|data| data.get("position")?.as_i64());
+        if position.is_some_and(|position| position >= 0) {
+            return Ok(position);
+        }
+    }
+    Ok(None)
+}

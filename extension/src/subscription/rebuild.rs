@@ -1,0 +1,192 @@
+//! `rebuild`, `promote`, `cancel_rebuild`: a read model made anew from the first message.
+//!
+//! In place it is emptied and filled again, and readers see it grow. Side by side a second
+//! subscription fills copies of the tables, always behind the live one, and `promote` lets the
+//! copies' rows take the place of the live ones in one transaction.
+
+use super::create;
+use super::definition::{Definition, as_owner_of_subscriptions, subscriber_id};
+use super::delivery::{Delivery, End};
+use super::history;
+use super::lifecycle::run_init;
+use super::member::Member;
+use super::position;
+use super::read_model;
+use super::source::Source;
+use crate::consumer_group::hash_64;
+use crate::error::Error;
+use crate::pg::call::{Call, Reply, sql_functions};
+use crate::pg::spi::Statement;
+use crate::pg::text::Text;
+use crate::pg::{constraints, transaction};
+use pgrx::pg_sys::BuiltinOid::VARCHAROID;
+
+sql_functions! {
+    rebuild => rebuild,
+    promote => promote,
+    cancel_rebuild => cancel_rebuild,
+}
+
+/// What is added to a subscriber id for the copy beside it.
+const COPY_SUFFIX: &str = "#rebuild";
+/// Messages that a copy may be behind when it is promoted: they are handled in that transaction.
+const CATCH_UP_LIMIT: i64 = 10_000;
+
+/// What the live subscription had parked the copy has handled, or parked itself.
+static FORGET_PARKED: Statement = Statement::new(
+    c"DELETE FROM message_store.parked \
+       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
+         AND status OPERATOR(pg_catalog.<>) 'discarded'",
+    &[VARCHAROID],
+);
+static ADOPT_PARKED: Statement = Statement::new(
+    c"INSERT INTO message_store.parked \
+        (subscriber_id, global_position, stream_name, type, status, holds_stream, attempts, \
+         sqlstate, error, parked_at, last_failed_at, reason) \
+      SELECT $2, global_position, stream_name, type, status, holds_stream, attempts, \
+             sqlstate, error, parked_at, last_failed_at, reason \
+        FROM message_store.parked \
+       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
+         AND status OPERATOR(pg_catalog.<>) 'replaying' \
+      ON CONFLICT DO NOTHING",
+    &[VARCHAROID, VARCHAROID],
+);
+
+fn copy_id(subscriber_id: &str) -> String {
+    format!("{subscriber_id}{COPY_SUFFIX}")
+}
+
+fn rebuild(call: &Call<'_>) -> Result<Reply, Error> {
+    let id = subscriber_id(call, 0)?;
+    let side_by_side = call.boolean(1).unwrap_or(false);
+    transaction::require_writable(c"rebuild()");
+    let definition = Definition::load_own(&id)?;
+    if definition.copy_of.is_some() {
+        return Err(Error::SubscriptionState(
+            id,
+            "is itself a copy that is being filled",
+            "promote(...) or cancel_rebuild(...) of the original ends it.",
+        ));
+    }
+    if side_by_side {
+        rebuild_beside(&definition)?;
+        history::note(&definition, "rebuild", None, Some("side by side"))?;
+    } else {
+        rebuild_in_place(&definition)?;
+        history::note(&definition, "rebuild", None, Some("in place"))?;
+    }
+    Ok(Reply::void())
+}
+
+fn rebuild_in_place(definition: &Definition) -> Result<(), Error> {
+    let members = Member::lock_all(&definition.subscriber_id)?;
+    constraints::fire_deferred();
+    read_model::empty(definition)?;
+    position::go_to(definition, &members, definition.start_position)?;
+    run_init(definition, None)
+}
+
+fn rebuild_beside(definition: &Definition) -> Result<(), Error> {
+    read_model::require(definition)?;
+    if definition.is_fetched() {
+        return Err(Error::SubscriptionState(
+            definition.subscriber_id.clone(),
+            "has no handlers that could fill a copy",
+            "An application that fetches fills its own; reset(...) lets it begin again.",
+        ));
+    }
+    let id = copy_id(&definition.subscriber_id);
+    let hash = hash_64(definition.subscriber_id.as_bytes()) as u64;
+    let schema = format!("message_store_copy_{hash:016x}");
+    create::create_copy(definition, &id, &schema)?;
+    constraints::fire_deferred();
+    let with_rows = false;
+    read_model::copy(definition, &schema, with_rows)?;
+    run_init(definition, Some(&schema))
+}
+
+fn find_copy(definition: &Definition) -> Result<Option<Definition>, Error> {
+    let copy = Definition::find(&copy_id(&definition.subscriber_id))?;
+    Ok(copy.filter(|copy| copy.copy_of.as_deref() == Some(definition.subscriber_id.as_str())))
+}
+
+fn promote(call: &Call<'_>) -> Result<Reply, Error> {
+    let id = subscriber_id(call, 0)?;
+    transaction::require_writable(c"promote()");
+    let definition = Definition::load_own(&id)?;
+    let copy = find_copy(&definition)?.ok_or_else(|| {
+        Error::SubscriptionState(
+            id.clone(),
+            "has no copy to promote",
+            "rebuild(subscriber_id, side_by_side => true) makes one.",
+        )
+    })?;
+    // From here on the live one stands still.
+    let live = Member::lock_all(&id)?;
+    let target = live.iter().map(|member| member.position).max().unwrap_or(0);
+    constraints::fire_deferred();
+    catch_up(&copy, target)?;
+    let schema = copy.copy_schema.clone().unwrap_or_default();
+    read_model::swap(&definition, &schema)?;
+    {
+        let _owner = as_owner_of_subscriptions()?;
+        let text = |id: &str| Some(Text::copied(id.as_bytes()).datum());
+        FORGET_PARKED.run(&[text(&id)], |_| {});
+        ADOPT_PARKED.run(&[text(&copy.subscriber_id), text(&id)], |_| {});
+    }
+    drop_copy(&definition)?;
+    history::note(&definition, "promote", Some(target), None)?;
+    Ok(Reply::void())
+}
+
+/// Brings a copy to the position of the live one, which stands still.
+fn catch_up(copy: &Definition, target: i64) -> Result<(), Error> {
+    let behind = |problem| {
+        Error::SubscriptionState(
+            copy.subscriber_id.clone(),
+            problem,
+            "Wait until subscription_status shows it close to the live one, and promote again.",
+        )
+    };
+    let mut handled = 0;
+    loop {
+        let member = Member::lock_all(&copy.subscriber_id)?.into_iter().next();
+        let member = member.ok_or_else(|| behind("has no progress"))?;
+        let mut source = Source::open(copy, "promote")?;
+        source.end_at(target);
+        if !source.has_message_after(member.position) {
+            return Ok(());
+        }
+        if handled >= CATCH_UP_LIMIT {
+            return Err(behind("is more than 10,000 messages behind the live one"));
+        }
+        let delivered = Delivery::begin(copy, &member, &source)?.deliver(CATCH_UP_LIMIT)?;
+        member.advance(
+            &copy.subscriber_id,
+            delivered.position,
+            delivered.scanned,
+            delivered.handled,
+        )?;
+        handled += delivered.scanned;
+        if !matches!(delivered.end, End::Done) {
+            return Err(behind("has a handler that fails"));
+        }
+    }
+}
+
+/// Forgets the copy of a subscription, where it has one; whether it had.
+pub fn drop_copy(definition: &Definition) -> Result<bool, Error> {
+    let Some(copy) = find_copy(definition)? else {
+        return Ok(false);
+    };
+    create::delete(&copy)?;
+    read_model::drop_copies(&copy.copy_schema.unwrap_or_default())?;
+    Ok(true)
+}
+
+fn cancel_rebuild(call: &Call<'_>) -> Result<Reply, Error> {
+    let id = subscriber_id(call, 0)?;
+    transaction::require_writable(c"cancel_rebuild()");
+    let definition = Definition::load_own(&id)?;
+    Ok(Reply::boolean(drop_copy(&definition)?))
+}

@@ -1,0 +1,44 @@
+-- Counts first, then shows the most watched: the page is one row, the counts are a table of their
+-- own. The table's order by views is an index, so that ten of a million videos are ten rows.
+CREATE FUNCTION message_store.count_views_per_video(messages message_store.message[]) RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog
+AS $$
+DECLARE
+  read_model name := coalesce((message_store.handler_context()).read_model, 'message_store');
+BEGIN
+  EXECUTE format(
+    $sql$
+      INSERT INTO %I.video_views AS known (video_id, views)
+      SELECT
+        coalesce(m.data::jsonb ->> 'videoId', message_store.id(m.stream_name), m.stream_name),
+        count(*)
+      FROM unnest($1) m
+      GROUP BY 1
+      ORDER BY 1
+      ON CONFLICT (video_id) DO UPDATE SET views = known.views + excluded.views
+    $sql$,
+    read_model)
+  USING messages;
+  EXECUTE format(
+    $sql$
+      UPDATE %1$I.read_model_pages
+      SET page_data = (
+        SELECT jsonb_build_object('videos', coalesce(
+          jsonb_agg(jsonb_build_object('videoId', most.video_id, 'views', most.views)
+            ORDER BY most.views DESC, most.video_id), '[]'))
+        FROM (
+          SELECT v.video_id, v.views
+          FROM %1$I.video_views v
+          ORDER BY v.views DESC, v.video_id
+          LIMIT 10
+        ) most
+      )
+      WHERE page_name = 'most-watched'
+    $sql$,
+    read_model);
+END
+$$;
+
+COMMENT ON FUNCTION message_store.count_views_per_video(message_store.message[]) IS
+  'A handler: counts the viewings of each video (data.videoId, else the stream''s id) in video_views and shows the ten most watched on the page most-watched: {"videos": [{"videoId", "views"}]}.';

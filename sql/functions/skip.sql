@@ -1,0 +1,10 @@
+CREATE FUNCTION message_store.skip(
+  subscriber_id varchar,
+  "position" bigint,
+  reason varchar
+) RETURNS void
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'skip';
+
+COMMENT ON FUNCTION message_store.skip(varchar, bigint, varchar) IS
+  'Moves a subscription on to a global position: messages up to it count as handled and never are. The reason is kept. Errors: 42704, 42501, 22023.';

@@ -1,0 +1,9 @@
+CREATE VIEW message_store.subscription_history WITH (security_barrier) AS
+SELECT h.subscriber_id, h.at, h.role, h.action, h.position, h.reason
+FROM message_store.history h
+WHERE pg_has_role(h.owner, 'USAGE') OR pg_has_role('message_store_admin', 'USAGE');
+
+COMMENT ON VIEW message_store.subscription_history IS
+  'What people, and failures, did to one''s own subscriptions (message_store_admin: to all), with the reason.';
+
+GRANT SELECT ON message_store.subscription_history TO message_store;
