@@ -76,7 +76,9 @@ unsafe extern "C-unwind" fn process_utility(
             let restricted = security | pg_sys::SECURITY_RESTRICTED_OPERATION as i32;
             pg_sys::SetUserIdAndSecContext(user, restricted);
         }
-        let next = NEXT_HOOK.get().unwrap_or(bindings::standard_process_utility());
+        let next = NEXT_HOOK
+            .get()
+            .unwrap_or(bindings::standard_process_utility());
         next(
             statement,
             query,

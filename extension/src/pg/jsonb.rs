@@ -67,14 +67,21 @@ impl<'a> Jsonb<'a> {
     /// The JSON text, in the database's encoding, as `::varchar` prints it.
     pub fn to_text(self) -> Text<'static> {
         let flat = self.flat();
-        // SAFETY: JsonbToCString reads the whole flat value and returns a NUL-terminated copy.
+        // SAFETY: JsonbToCString reads the whole flat value and appends to the buffer, which begins
+        // with room for the header of a text.
         unsafe {
             let size = pgrx::varlena::varsize_any_exhdr(flat.cast());
             let root = &raw mut (*flat).root;
-            let printed = pg_sys::JsonbToCString(std::ptr::null_mut(), root, size as i32);
-            let text = Text::copied(std::ffi::CStr::from_ptr(printed).to_bytes());
-            pg_sys::pfree(printed.cast());
-            text
+            // The text is rarely longer than the value it is of.
+            let room = size + 2 * pg_sys::VARHDRSZ;
+            let mut buffer = pg_sys::StringInfoData {
+                data: pg_sys::palloc(room).cast(),
+                len: pg_sys::VARHDRSZ as i32,
+                maxlen: room as i32,
+                cursor: 0,
+            };
+            pg_sys::JsonbToCString(&mut buffer, root, size as i32);
+            Text::of_buffer(&buffer)
         }
     }
 }

@@ -92,24 +92,46 @@ pub fn composite<const COLUMNS: usize>(
     }
 }
 
-/// A single composite value of the type with this oid.
-pub fn composite_of_type<const COLUMNS: usize>(
-    type_oid: pg_sys::Oid,
-    values: [Option<pg_sys::Datum>; COLUMNS],
-) -> pg_sys::Datum {
-    let no_modifier = -1;
-    // SAFETY: the descriptor is pinned while the tuple is formed from it.
-    unsafe {
-        let descriptor = pg_sys::lookup_rowtype_tupdesc(type_oid, no_modifier);
-        let datum = form(descriptor, values);
-        if (*descriptor).tdrefcount >= 0 {
-            pg_sys::DecrTupleDescRefCount(descriptor);
+/// A composite type, looked up once to make many values of it.
+pub struct RowType {
+    descriptor: pg_sys::TupleDesc,
+}
+
+impl RowType {
+    /// The composite type with this oid.
+    pub fn of(type_oid: pg_sys::Oid) -> Self {
+        let no_modifier = -1;
+        // SAFETY: the descriptor stays pinned until this value is dropped, or by the abort where
+        // an error unwinds.
+        Self {
+            descriptor: unsafe { pg_sys::lookup_rowtype_tupdesc(type_oid, no_modifier) },
         }
-        datum
+    }
+
+    /// A value of the type, in the current memory context.
+    pub fn value<const COLUMNS: usize>(
+        &self,
+        values: [Option<pg_sys::Datum>; COLUMNS],
+    ) -> pg_sys::Datum {
+        // SAFETY: the descriptor is pinned; callers pass the values of the type's columns.
+        unsafe { form(self.descriptor, values) }
     }
 }
 
-/// Bytes of a composite value made by [`composite_of_type`].
+impl Drop for RowType {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: pinned in `of`, given back once; some descriptors are not counted.
+            unsafe {
+                if (*self.descriptor).tdrefcount >= 0 {
+                    pg_sys::DecrTupleDescRefCount(self.descriptor);
+                }
+            }
+        }
+    }
+}
+
+/// Bytes of a composite value made by [`RowType::value`].
 pub fn composite_size(value: pg_sys::Datum) -> usize {
     // SAFETY: such a value is a flat varlena.
     unsafe { pgrx::varlena::varsize_any(value.cast_mut_ptr()) }

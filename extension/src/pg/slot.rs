@@ -5,6 +5,7 @@ use super::relation::Table;
 use super::snapshot::Fresh;
 use super::text::Text;
 use pgrx::pg_sys;
+use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 
 /// Room for one row of a table.
 pub struct Slot(pub(super) *mut pg_sys::TupleTableSlot);
@@ -18,20 +19,6 @@ impl Slot {
     pub fn of(table: &Table) -> Self {
         // SAFETY: the table is open; the slot lives in the current memory context.
         Self(unsafe { pg_sys::table_slot_create(table.relation, std::ptr::null_mut()) })
-    }
-
-    /// Goes to the row at this address, where `snapshot` sees it.
-    pub fn fetch(&mut self, table: &Table, address: RowAddress, snapshot: &Fresh) -> bool {
-        let mut tid = address.0;
-        // SAFETY: the slot was made for this table, which is open; every access method can fetch.
-        unsafe {
-            let access = (*table.relation).rd_tableam;
-            (*access).tuple_fetch_row_version.is_some_and(|fetch| {
-                pg_sys::ffi::pg_guard_ffi_boundary(|| {
-                    fetch(table.relation, &mut tid, snapshot.as_ptr(), self.0)
-                })
-            })
-        }
     }
 
     /// Where the current row lies.
@@ -86,6 +73,69 @@ impl Drop for Slot {
         if !std::thread::panicking() {
             // SAFETY: made in `of`, dropped once.
             unsafe { pg_sys::ExecDropSingleTupleTableSlot(self.0) }
+        }
+    }
+}
+
+/// Fetches rows of a table by address. Rows that lie together cost little.
+pub struct RowFetch<'a> {
+    fetch: *mut pg_sys::IndexFetchTableData,
+    slot: Slot,
+    table: &'a Table,
+    snapshot: &'a Fresh,
+}
+
+impl<'a> RowFetch<'a> {
+    /// Begins; what it holds belongs to the current subtransaction.
+    pub fn begin(table: &'a Table, snapshot: &'a Fresh) -> Self {
+        // SAFETY: the table is open for 'a; every access method can fetch by address.
+        let fetch = unsafe {
+            let begin = (*(*table.relation).rd_tableam).index_fetch_begin;
+            begin.map_or(std::ptr::null_mut(), |begin| {
+                pg_guard_ffi_boundary(|| begin(table.relation))
+            })
+        };
+        Self {
+            fetch,
+            slot: Slot::of(table),
+            table,
+            snapshot,
+        }
+    }
+
+    /// The row at this address, where the snapshot sees it.
+    pub fn row(&mut self, address: RowAddress) -> Option<&Slot> {
+        let mut tid = address.0;
+        let (mut call_again, all_dead) = (false, std::ptr::null_mut());
+        // SAFETY: the fetch is open and the slot was made for its table.
+        let found = unsafe {
+            let fetch_tuple = (*(*self.table.relation).rd_tableam).index_fetch_tuple;
+            fetch_tuple.is_some_and(|fetch_tuple| {
+                pg_guard_ffi_boundary(|| {
+                    fetch_tuple(
+                        self.fetch,
+                        &mut tid,
+                        self.snapshot.as_ptr(),
+                        self.slot.0,
+                        &mut call_again,
+                        all_dead,
+                    )
+                })
+            })
+        };
+        found.then_some(&self.slot)
+    }
+}
+
+impl Drop for RowFetch<'_> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: begun in `begin`, ended once.
+            unsafe {
+                if let Some(end) = (*(*self.table.relation).rd_tableam).index_fetch_end {
+                    pg_guard_ffi_boundary(|| end(self.fetch));
+                }
+            }
         }
     }
 }

@@ -38,7 +38,8 @@ impl Row {
 
     /// A `boolean` column, from 0; false for NULL.
     pub fn boolean(&self, number: usize) -> bool {
-        self.datum(number).is_some_and(|datum| datum.value() as u8 != 0)
+        self.datum(number)
+            .is_some_and(|datum| datum.value() as u8 != 0)
     }
 
     /// A `double precision` column, from 0.
@@ -92,7 +93,12 @@ impl Statement {
     ) -> u64 {
         let sql = self.sql.to_string_lossy().replace(name, replacement);
         let sql = std::ffi::CString::new(sql).unwrap_or_default();
-        let arguments: Vec<_> = self.types.iter().copied().zip(arguments.iter().copied()).collect();
+        let arguments: Vec<_> = self
+            .types
+            .iter()
+            .copied()
+            .zip(arguments.iter().copied())
+            .collect();
         run_text(&sql, &arguments, each)
     }
 

@@ -47,7 +47,8 @@ impl Batch {
             pgrx::check_for_interrupts!();
             let position = walk.bigint(column::GLOBAL_POSITION);
             let is_wanted = source.wants(&walk)
-                && (member.group_size == 1 || member.reads(walk.text(column::STREAM_NAME).bytes())?)
+                && (member.group_size == 1
+                    || member.reads(walk.text(column::STREAM_NAME).bytes())?)
                 && !parked.has_discarded(position);
             if is_wanted {
                 match calls.handler_of(walk.text(column::TYPE).bytes()) {

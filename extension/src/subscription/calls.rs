@@ -8,11 +8,9 @@ use crate::message::{self, SCHEMA};
 use crate::pg::array;
 use crate::pg::error_context::ErrorContext;
 use crate::pg::memory::Scratch;
-use crate::pg::relation::Table;
 use crate::pg::routine::{self, PreparedRoutine};
-use crate::pg::rows;
-use crate::pg::slot::{RowAddress, Slot};
-use crate::pg::snapshot::Fresh;
+use crate::pg::rows::{RowType, composite_size};
+use crate::pg::slot::{RowAddress, RowFetch};
 use pgrx::pg_sys;
 use std::collections::HashMap;
 
@@ -50,11 +48,7 @@ struct Prepared {
 
 impl Calls {
     /// For a tick of `definition`; `handlers` as they are stored, and what they are told at first.
-    pub fn new(
-        definition: &Definition,
-        handlers: &str,
-        told: HandlerCall,
-    ) -> Result<Self, Error> {
+    pub fn new(definition: &Definition, handlers: &str, told: HandlerCall) -> Result<Self, Error> {
         let subscriber_id = &definition.subscriber_id;
         Ok(Self {
             handlers: Handlers::stored(handlers, definition.owner),
@@ -120,14 +114,7 @@ impl Calls {
 
     /// Calls the handler of `run` with it, with the rights and the search_path of now. `tell`
     /// changes what the handler is told.
-    pub fn call(
-        &mut self,
-        run: &[Item],
-        table: &Table,
-        snapshot: &Fresh,
-        slot: &mut Slot,
-        tell: impl Fn(&mut HandlerCall),
-    ) {
+    pub fn call(&mut self, run: &[Item], rows: &mut RowFetch<'_>, tell: impl Fn(&mut HandlerCall)) {
         let (Some(first), Some(last)) = (run.first(), run.last()) else {
             return;
         };
@@ -152,19 +139,19 @@ impl Calls {
                 call.call(&[array::of_bigints(&positions)]);
             }),
             Shape::Message | Shape::Messages => {
+                let row_type = RowType::of(message_type);
                 let (mut messages, mut bytes) = (Vec::with_capacity(run.len()), 0);
                 for item in run {
                     pgrx::check_for_interrupts!();
-                    if !slot.fetch(table, item.address, snapshot) {
+                    let Some(row) = rows.row(item.address) else {
                         continue;
-                    }
-                    let build = || rows::composite_of_type(message_type, message::values(slot));
-                    let message = scratch.within(build);
+                    };
+                    let message = scratch.within(|| row_type.value(message::values(row)));
                     if shape == Shape::Message {
                         scratch.within(|| call.call(&[message]));
                         break;
                     }
-                    bytes += rows::composite_size(message);
+                    bytes += composite_size(message);
                     messages.push(message);
                     if bytes > RUN_BYTES {
                         scratch.within(|| {

@@ -184,7 +184,9 @@ impl Drop for Watch {
     /// The tick ends, also with an error. Suspects that it did not come to stay suspect.
     fn drop(&mut self) {
         OPEN.with_borrow_mut(|open| open.retain(|path| *path != self.path));
-        let left = self.suspects.filter(|suspects| suspects.last > self.done_until);
+        let left = self
+            .suspects
+            .filter(|suspects| suspects.last > self.done_until);
         let note = left.map(|suspects| Note {
             is_running: false,
             first: suspects.first.max(self.done_until + 1),

@@ -153,7 +153,9 @@ fn first_position(definition: &Definition) -> Result<i64, Error> {
             }
             Ok(first - 1)
         }
-        StartFrom::Now => Ok(Source::open(definition, "create_subscription")?.horizon.position),
+        StartFrom::Now => Ok(Source::open(definition, "create_subscription")?
+            .horizon
+            .position),
         StartFrom::Time(time) => {
             let time = microseconds(time)?;
             let source = Source::open(definition, "create_subscription")?;
@@ -276,7 +278,13 @@ pub fn delete(definition: &Definition) -> Result<(), Error> {
 pub fn create_copy(original: &Definition, id: &str, schema: &str) -> Result<(), Error> {
     let mut options = stored_options(&original.subscriber_id)?;
     options.remove("group_size");
-    if !insert(id, &original.source, original.owner, &original.handlers, &options)? {
+    if !insert(
+        id,
+        &original.source,
+        original.owner,
+        &original.handlers,
+        &options,
+    )? {
         return Err(Error::SubscriptionState(
             original.subscriber_id.clone(),
             "is being rebuilt side by side",
@@ -288,7 +296,10 @@ pub fn create_copy(original: &Definition, id: &str, schema: &str) -> Result<(), 
     let _owner = as_owner_of_subscriptions()?;
     INSERT_PROGRESS.run(&[text(id), size, start], |_| {});
     SET_START.run(&[text(id), start], |_| {});
-    MARK_COPY.run(&[text(id), text(&original.subscriber_id), text(schema)], |_| {});
+    MARK_COPY.run(
+        &[text(id), text(&original.subscriber_id), text(schema)],
+        |_| {},
+    );
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use super::source::Source;
 use crate::error::Error;
 use crate::message::{self, column};
 use crate::pg::failure::Failure;
-use crate::pg::slot::Slot;
+use crate::pg::slot::RowFetch;
 use crate::pg::snapshot::Fresh;
 use crate::pg::subtransaction::attempt;
 use crate::pg::transaction;
@@ -161,7 +161,9 @@ impl<'a> Delivery<'a> {
         let scanned = if position == batch.position {
             batch.scanned
         } else {
-            let before = batch.items.partition_point(|item| item.position <= position);
+            let before = batch
+                .items
+                .partition_point(|item| item.position <= position);
             i64::try_from(before).unwrap_or(i64::MAX)
         };
         self.watch.done(position);
@@ -210,7 +212,10 @@ impl<'a> Delivery<'a> {
     /// A message that is proven to kill the process of its handler is not handled again. Comes
     /// first in its batch, since the tick that it killed left nothing behind.
     fn convict(&mut self, batch: &Batch) -> Result<Option<(End, i64)>, Error> {
-        let culprit = self.watch.suspects().and_then(|suspects| suspects.culprit());
+        let culprit = self
+            .watch
+            .suspects()
+            .and_then(|suspects| suspects.culprit());
         let Some(at) = culprit
             .and_then(|culprit| batch.items.iter().position(|item| item.position == culprit))
         else {
@@ -370,10 +375,13 @@ impl<'a> Delivery<'a> {
     }
 
     fn park(&mut self, item: Item, said: Said, attempts: i64) -> Result<(), Error> {
-        let mut slot = Slot::of(&self.source.table);
-        slot.fetch(&self.source.table, item.address, &self.snapshot);
-        let stream_name = slot.text(column::STREAM_NAME).bytes().to_vec();
-        let message_type = slot.text(column::TYPE).bytes().to_vec();
+        let (stream_name, message_type) = {
+            let mut rows = RowFetch::begin(&self.source.table, &self.snapshot);
+            rows.row(item.address).map_or_else(Default::default, |row| {
+                let bytes = |number| row.text(number).bytes().to_vec();
+                (bytes(column::STREAM_NAME), bytes(column::TYPE))
+            })
+        };
         let message = parked::Message {
             position: item.position,
             stream_name: &stream_name,
@@ -413,15 +421,17 @@ impl<'a> Delivery<'a> {
             return Ok(items.to_vec());
         }
         let mut left = Vec::with_capacity(items.len());
-        let mut slot = Slot::of(&self.source.table);
+        let mut rows = RowFetch::begin(&self.source.table, &self.snapshot);
         for item in items {
-            slot.fetch(&self.source.table, item.address, &self.snapshot);
-            let stream_name = slot.text(column::STREAM_NAME);
+            let Some(row) = rows.row(item.address) else {
+                continue;
+            };
+            let stream_name = row.text(column::STREAM_NAME);
             if self.parked.holds(stream_name.bytes()) {
                 let message = parked::Message {
                     position: item.position,
                     stream_name: stream_name.bytes(),
-                    message_type: slot.text(column::TYPE).bytes(),
+                    message_type: row.text(column::TYPE).bytes(),
                 };
                 Parked::put_waiting(self.definition, &message)?;
                 self.put_aside += 1;
@@ -505,7 +515,7 @@ impl<'a> Delivery<'a> {
         let tried = attempt(|| {
             let guarded = read_model::Guarded::begin(definition)?;
             // What it holds belongs to the subtransaction.
-            let mut slot = Slot::of(&source.table);
+            let mut rows = RowFetch::begin(&source.table, snapshot);
             definition.as_owner(definition.copy_schema.as_deref(), || {
                 for (number, run) in runs.iter().enumerate() {
                     let (Some(first), Some(last)) = (run.first(), run.last()) else {
@@ -513,10 +523,10 @@ impl<'a> Delivery<'a> {
                     };
                     at.set(Some(number));
                     watch.note(first.position, last.position);
-                    calls.call(run, &source.table, snapshot, &mut slot, |told| {
+                    calls.call(run, &mut rows, |told| {
                         let position = last.position;
-                        let is_behind = definition.copy_of.is_some()
-                            || position <= definition.replay_mark;
+                        let is_behind =
+                            definition.copy_of.is_some() || position <= definition.replay_mark;
                         told.is_replay = is_behind && !parked.is_first_time(position);
                         told.is_retry = parked_attempts.is_some();
                         told.attempt = 1 + parked_attempts.unwrap_or(

@@ -44,7 +44,11 @@ fn resize_group(call: &Call<'_>) -> Result<Reply, Error> {
     let id = subscriber_id(call, 0)?;
     let size = options::group_size(call.bigint(1)).map_err(|problem| {
         let problem = problem.trim_start_matches("group_size ").to_owned();
-        Error::argument("group_size", problem, "Say how many members the group shall have.")
+        Error::argument(
+            "group_size",
+            problem,
+            "Say how many members the group shall have.",
+        )
     })?;
     transaction::require_writable(c"resize_group()");
     let definition = Definition::load_own(&id)?;
@@ -56,7 +60,10 @@ fn resize_group(call: &Call<'_>) -> Result<Reply, Error> {
             "Try again when subscription_status shows no member below 0; a member that fails keeps it from ending.",
         ));
     }
-    if members.first().is_some_and(|member| member.group_size == size) {
+    if members
+        .first()
+        .is_some_and(|member| member.group_size == size)
+    {
         return Ok(Reply::void());
     }
     let furthest = members.iter().map(|member| member.position).max();

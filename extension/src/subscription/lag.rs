@@ -51,7 +51,10 @@ fn subscription_lag(call: &Call<'_>) -> Result<Reply, Error> {
     let is_estimate = scanned == COUNTED && walk.advance();
     let lag = if is_estimate {
         // As dense as what was counted.
-        let (ahead, seen) = (i128::from(head - member.position), i128::from(last - member.position));
+        let (ahead, seen) = (
+            i128::from(head - member.position),
+            i128::from(last - member.position),
+        );
         i64::try_from(i128::from(own) * ahead / seen.max(1)).unwrap_or(i64::MAX)
     } else {
         own

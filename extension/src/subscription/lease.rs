@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::message::{self, column};
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::rows::Rows;
-use crate::pg::slot::Slot;
+use crate::pg::slot::{RowFetch, Slot};
 use crate::pg::snapshot::Fresh;
 use crate::pg::spi::Statement;
 use crate::pg::text::Text;
@@ -94,8 +94,16 @@ impl Handed {
     fn push(&mut self, row: &Slot, attempt: i64) {
         let lease = self.lease;
         self.rows.push(|| {
-            let [id, stream, kind, position, global_position, data, metadata, time] =
-                message::values(row);
+            let [
+                id,
+                stream,
+                kind,
+                position,
+                global_position,
+                data,
+                metadata,
+                time,
+            ] = message::values(row);
             [
                 id,
                 stream,
@@ -116,7 +124,11 @@ impl Handed {
 fn fetch(call: &Call<'_>) -> Result<Reply, Error> {
     let id = subscriber_id(call, 0)?;
     let wanted = call.bigint(1).filter(|n| *n >= 1).ok_or_else(|| {
-        Error::argument("n", "must be 1 or more", "Say how many messages you can handle.")
+        Error::argument(
+            "n",
+            "must be 1 or more",
+            "Say how many messages you can handle.",
+        )
     })?;
     let lease_ms = call.interval_ms(2).filter(|ms| *ms > 0).ok_or_else(|| {
         Error::argument(
@@ -152,7 +164,10 @@ fn fetch(call: &Call<'_>) -> Result<Reply, Error> {
     let position = hand_out(&definition, &member, &source, &mut handed)?;
     if handed.left < wanted {
         let _owner = as_owner_of_subscriptions()?;
-        #[allow(clippy::cast_precision_loss, reason = "of milliseconds, nothing is lost")]
+        #[allow(
+            clippy::cast_precision_loss,
+            reason = "of milliseconds, nothing is lost"
+        )]
         let seconds = lease_ms as f64 / 1000.0;
         let lease = handed.lease;
         let arguments = [
@@ -200,16 +215,15 @@ fn hand_out(
     handed: &mut Handed,
 ) -> Result<i64, Error> {
     let snapshot = Fresh::take();
-    let mut slot = Slot::of(&source.table);
+    let mut rows = RowFetch::begin(&source.table, &snapshot);
     for due in Parked::due(definition, member)? {
         if handed.left == 0 {
             return Ok(member.position);
         }
-        match message::find(&source.table, &snapshot, due.position)? {
-            Some((address, _)) if slot.fetch(&source.table, address, &snapshot) => {
-                handed.push(&slot, due.attempts + 1);
-            }
-            _ => Parked::take(definition, due.position)?,
+        let found = message::find(&source.table, &snapshot, due.position)?;
+        match found.and_then(|(address, _)| rows.row(address)) {
+            Some(row) => handed.push(row, due.attempts + 1),
+            None => Parked::take(definition, due.position)?,
         }
     }
     let parked = Parked::load(definition, member.position)?;
@@ -247,7 +261,9 @@ fn holder(id: &str, lease: Option<i64>) -> Result<(Member, i64), Error> {
     let mut found = None;
     {
         let _owner = as_owner_of_subscriptions()?;
-        HOLDER.run(&[text(id), bigint(lease)], |row| found = row.bigint(0).zip(row.bigint(1)));
+        HOLDER.run(&[text(id), bigint(lease)], |row| {
+            found = row.bigint(0).zip(row.bigint(1))
+        });
     }
     let (number, position) = found.ok_or_else(lost)?;
     let member = Member::find(id, number)?.ok_or_else(lost)?;
@@ -338,9 +354,10 @@ fn park(call: &Call<'_>) -> Result<Reply, Error> {
             "Park a message that was fetched.",
         ));
     };
-    let mut slot = Slot::of(&source.table);
-    slot.fetch(&source.table, address, &snapshot);
-    let stream_name = slot.text(column::STREAM_NAME).bytes().to_vec();
+    let stream_name = RowFetch::begin(&source.table, &snapshot)
+        .row(address)
+        .map(|row| row.text(column::STREAM_NAME).bytes().to_vec())
+        .unwrap_or_default();
     let attempts = Parked::attempts(&definition, position)? + 1;
     let mut parked = Parked::load(&definition, member.position)?;
     parked.put_failed(
@@ -359,6 +376,11 @@ fn park(call: &Call<'_>) -> Result<Reply, Error> {
     member.note_error(&id, ("38000", &error))?;
     // What was fetched after it may be of its stream: the lease ends, and the next fetch knows.
     let ends_lease = true;
-    move_on(&definition, &member, position.max(member.position), ends_lease)?;
+    move_on(
+        &definition,
+        &member,
+        position.max(member.position),
+        ends_lease,
+    )?;
     Ok(Reply::void())
 }

@@ -106,11 +106,7 @@ fn rest(call: &Call<'_>, state: State, action: &'static str) -> Result<Reply, Er
 }
 
 /// A handler failed for good at this position.
-pub fn stop_for_failure(
-    definition: &Definition,
-    position: i64,
-    reason: &str,
-) -> Result<(), Error> {
+pub fn stop_for_failure(definition: &Definition, position: i64, reason: &str) -> Result<(), Error> {
     set_state(definition, State::Stopped, Some(reason))?;
     history::note(definition, "fail", Some(position), Some(reason))
 }

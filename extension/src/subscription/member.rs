@@ -197,7 +197,9 @@ impl Member {
     pub fn lock_all(subscriber_id: &str) -> Result<Vec<Self>, Error> {
         let _owner = as_owner_of_subscriptions()?;
         let mut members = Vec::new();
-        LOCK_ALL.run(&[text(subscriber_id)], |row| members.push(Self::from_row(row)));
+        LOCK_ALL.run(&[text(subscriber_id)], |row| {
+            members.push(Self::from_row(row))
+        });
         Ok(members)
     }
 

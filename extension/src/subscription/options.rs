@@ -112,7 +112,13 @@ impl Options {
             _ => Err(wrong(name, &format!("\"{first}\" or \"{second}\""))),
         };
         match name {
-            "init" => self.init = Some(text().map_err(|_| wrong(name, "a function's name"))?.to_owned()),
+            "init" => {
+                self.init = Some(
+                    text()
+                        .map_err(|_| wrong(name, "a function's name"))?
+                        .to_owned(),
+                )
+            }
             "read_model" => self.read_model = read_model(value)?,
             "types" => self.types = Some(types(value)?),
             "correlation" => {
@@ -142,7 +148,10 @@ impl Options {
 pub fn group_size(size: Option<i64>) -> Result<i64, String> {
     match size {
         Some(size) if (1..=i64::from(i16::MAX)).contains(&size) => Ok(size),
-        _ => Err(format!("group_size must be a number from 1 to {}", i16::MAX)),
+        _ => Err(format!(
+            "group_size must be a number from 1 to {}",
+            i16::MAX
+        )),
     }
 }
 
@@ -164,7 +173,11 @@ fn start_from(value: &Value) -> Result<StartFrom, Error> {
 fn types(value: &Value) -> Result<Vec<String>, Error> {
     let wanted = || wrong("types", "an array of message types");
     let types: Option<Vec<String>> = value.as_array().and_then(|types| {
-        let text = |name: &Value| name.as_str().filter(|name| !name.is_empty()).map(str::to_owned);
+        let text = |name: &Value| {
+            name.as_str()
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned)
+        };
         types.iter().map(text).collect()
     });
     types.filter(|types| !types.is_empty()).ok_or_else(wanted)
@@ -189,17 +202,22 @@ fn read_model(value: &Value) -> Result<Vec<ReadModelTable>, Error> {
                 Some(Value::String(filter)) => Some(filter.clone()),
                 Some(_) => return None,
             };
-            known.then(|| entry.get("table")?.as_str()).flatten().map(|table| ReadModelTable {
-                table: table.to_owned(),
-                filter,
-            })
+            known
+                .then(|| entry.get("table")?.as_str())
+                .flatten()
+                .map(|table| ReadModelTable {
+                    table: table.to_owned(),
+                    filter,
+                })
         }
         _ => None,
     };
     let tables: Option<Vec<_>> = value
         .as_array()
         .and_then(|entries| entries.iter().map(table).collect());
-    tables.filter(|tables| !tables.is_empty()).ok_or_else(wanted)
+    tables
+        .filter(|tables| !tables.is_empty())
+        .ok_or_else(wanted)
 }
 
 /// Stored durations are whole milliseconds, as [`normalized`] writes them.
@@ -241,14 +259,21 @@ pub fn parse_object(argument: &'static str, text: &str) -> Result<Map<String, Va
         _ => Err(Error::argument(
             argument,
             "must be a JSON object",
-            if argument == "options" { REPAIR } else { "Pass an object." },
+            if argument == "options" {
+                REPAIR
+            } else {
+                "Pass an object."
+            },
         )),
     }
 }
 
 /// Checks `options` and returns them as they are stored: names of functions and tables qualified,
 /// so that no search_path can change what they mean later, and intervals in milliseconds.
-pub fn normalized(mut object: Map<String, Value>, role: pg_sys::Oid) -> Result<Map<String, Value>, Error> {
+pub fn normalized(
+    mut object: Map<String, Value>,
+    role: pg_sys::Oid,
+) -> Result<Map<String, Value>, Error> {
     for name in ["retry_delay", "retry_max_delay", "transient_limit"] {
         if let Some(value) = object.get_mut(name) {
             *value = json!(format!("{} ms", milliseconds(name, value)?));

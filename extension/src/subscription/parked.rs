@@ -158,7 +158,9 @@ impl Parked {
         if definition.is_verification() {
             // What is parked is not in the live read model.
             ALL.run(&[id], |row| {
-                parked.ahead.extend(row.bigint(0).map(|position| (position, true)));
+                parked
+                    .ahead
+                    .extend(row.bigint(0).map(|position| (position, true)));
             });
             return Ok(parked);
         }
@@ -174,7 +176,9 @@ impl Parked {
             AHEAD.run(&arguments, |row| {
                 let position = row.bigint(0).unwrap_or_default();
                 let is_discarded = parked.ahead.get(&position).copied().unwrap_or_default();
-                parked.ahead.insert(position, is_discarded || row.boolean(1));
+                parked
+                    .ahead
+                    .insert(position, is_discarded || row.boolean(1));
             });
         };
         load_ahead(&definition.subscriber_id, false);
@@ -215,7 +219,13 @@ impl Parked {
         if holds_stream {
             self.held.insert(message.stream_name.to_vec());
         }
-        put(&definition.subscriber_id, message, "failed", holds_stream, Some(cause))
+        put(
+            &definition.subscriber_id,
+            message,
+            "failed",
+            holds_stream,
+            Some(cause),
+        )
     }
 
     /// Puts a message aside behind a failed one of its stream.

@@ -113,7 +113,13 @@ mod tests {
         };
         assert_eq!(
             pauses,
-            [retry(100), retry(200), retry(400), retry(500), Decision::GiveUp]
+            [
+                retry(100),
+                retry(200),
+                retry(400),
+                retry(500),
+                Decision::GiveUp
+            ]
         );
     }
 

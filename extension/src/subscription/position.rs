@@ -54,11 +54,21 @@ static PARKED_ARE_AHEAD: Statement = Statement::new(
 );
 
 fn reset(call: &Call<'_>) -> Result<Reply, Error> {
-    move_by_hand(call, "reset", |wanted, now| wanted <= now, "must not be ahead of the subscription")
+    move_by_hand(
+        call,
+        "reset",
+        |wanted, now| wanted <= now,
+        "must not be ahead of the subscription",
+    )
 }
 
 fn skip(call: &Call<'_>) -> Result<Reply, Error> {
-    move_by_hand(call, "skip", |wanted, now| wanted >= now, "must not be behind the subscription")
+    move_by_hand(
+        call,
+        "skip",
+        |wanted, now| wanted >= now,
+        "must not be behind the subscription",
+    )
 }
 
 fn move_by_hand(
@@ -87,7 +97,12 @@ fn move_by_hand(
     }
     // A restored log may be shorter than the subscription has come: back is then the only way.
     let now = members.iter().map(|member| member.position.min(drawn));
-    let now = if action == "reset" { now.max() } else { now.min() }.unwrap_or(0);
+    let now = if action == "reset" {
+        now.max()
+    } else {
+        now.min()
+    }
+    .unwrap_or(0);
     if !is_right(position, now) {
         return Err(Error::argument(
             "position",
@@ -119,7 +134,11 @@ fn continue_from(call: &Call<'_>) -> Result<Reply, Error> {
     let repair = "Name the stream another program keeps its position in: \
                   subscriberPosition-<subscriberId>, or <category>:position-<consumerId>.";
     let Some(saved_in) = call.text(1) else {
-        return Err(Error::argument("position_stream", "must not be NULL", repair));
+        return Err(Error::argument(
+            "position_stream",
+            "must not be NULL",
+            repair,
+        ));
     };
     transaction::require_writable(c"continue_from()");
     let definition = Definition::load_own(&id)?;
@@ -146,7 +165,12 @@ fn continue_from(call: &Call<'_>) -> Result<Reply, Error> {
         let id = Some(Text::copied(id.as_bytes()).datum());
         RAISE_REPLAY_MARK.run(&[id, Some(pg_sys::Datum::from(saved))], |_| {});
     }
-    history::note(&definition, "continue", Some(saved), Some(&saved_in.to_str()))?;
+    history::note(
+        &definition,
+        "continue",
+        Some(saved),
+        Some(&saved_in.to_str()),
+    )?;
     Ok(Reply::bigint(Some(saved)))
 }
 

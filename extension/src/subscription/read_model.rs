@@ -73,7 +73,10 @@ pub fn qualify(tables: &mut [ReadModelTable]) -> Result<(), Error> {
         let probe = format!("SELECT FROM {} WHERE {condition} LIMIT 0", entry.table);
         attempt(|| run(&probe, |_| {})).map_err(|failure| {
             let message = &failure.message;
-            refuse(format!("must give read_model a usable condition for {}: {message}", entry.table))
+            refuse(format!(
+                "must give read_model a usable condition for {}: {message}",
+                entry.table
+            ))
         })?;
     }
     Ok(())
@@ -138,7 +141,10 @@ pub fn empty(definition: &Definition) -> Result<(), Error> {
     definition.as_owner(None, || {
         for entry in &definition.options.read_model {
             let condition = condition(entry);
-            run(&format!("DELETE FROM {} WHERE {condition}", entry.table), |_| {})?;
+            run(
+                &format!("DELETE FROM {} WHERE {condition}", entry.table),
+                |_| {},
+            )?;
         }
         Ok(())
     })
@@ -152,7 +158,10 @@ pub fn copy(definition: &Definition, schema: &str, with_rows: bool) -> Result<()
     {
         let _owner = as_owner_of_subscriptions()?;
         run(&format!("CREATE SCHEMA {schema}"), |_| {})?;
-        run(&format!("GRANT USAGE, CREATE ON SCHEMA {schema} TO {owner}"), |_| {})?;
+        run(
+            &format!("GRANT USAGE, CREATE ON SCHEMA {schema} TO {owner}"),
+            |_| {},
+        )?;
     }
     definition.as_owner(None, || {
         for entry in &definition.options.read_model {
@@ -299,6 +308,8 @@ impl<'a> Guarded<'a> {
 fn written_to(entry: &ReadModelTable) -> i64 {
     let mut rows = 0;
     let table = Text::copied(entry.table.as_bytes());
-    WRITTEN.run(&[Some(table.datum())], |row| rows = row.bigint(0).unwrap_or_default());
+    WRITTEN.run(&[Some(table.datum())], |row| {
+        rows = row.bigint(0).unwrap_or_default()
+    });
     rows
 }

@@ -173,7 +173,10 @@ impl Source {
     pub fn wants(&self, row: &Slot) -> bool {
         if let Some(types) = &self.types {
             let message_type = row.text(column::TYPE);
-            if !types.iter().any(|known| known.as_bytes() == message_type.bytes()) {
+            if !types
+                .iter()
+                .any(|known| known.as_bytes() == message_type.bytes())
+            {
                 return false;
             }
         }

@@ -240,7 +240,10 @@ fn finish(
         }
     }
     if let Some((sqlstate, error)) = &outcome.failure {
-        pgrx::warning!("subscription \"{id}\" is {}: {error} ({sqlstate})", outcome.name);
+        pgrx::warning!(
+            "subscription \"{id}\" is {}: {error} ({sqlstate})",
+            outcome.name
+        );
     }
     Ok(outcome)
 }

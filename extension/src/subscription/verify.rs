@@ -110,11 +110,7 @@ fn replay_from(definition: &mut Definition, position: i64) -> Member {
     Member::unstored(position)
 }
 
-fn replay_to(
-    definition: &Definition,
-    member: &mut Member,
-    until: i64,
-) -> Result<(), Error> {
+fn replay_to(definition: &Definition, member: &mut Member, until: i64) -> Result<(), Error> {
     let mut source = Source::open(definition, "verify")?;
     source.end_at(until);
     while source.has_message_after(member.position) {

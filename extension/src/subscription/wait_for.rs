@@ -92,7 +92,11 @@ fn look(id: &str, position: i64) -> Result<(i64, bool), Error> {
 
 /// Positions are shared by all categories: a subscription that has nothing of its own to come to
 /// has reached them all.
-fn has_nothing_between(definition: &Definition, reached: i64, position: i64) -> Result<bool, Error> {
+fn has_nothing_between(
+    definition: &Definition,
+    reached: i64,
+    position: i64,
+) -> Result<bool, Error> {
     let mut source = Source::open(definition, "wait_for")?;
     if source.horizon.position < position {
         return Ok(false);
