@@ -9,7 +9,7 @@ use crate::message::SCHEMA;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::identity::ActingAs;
 use crate::pg::relation::{self, Table};
-use crate::pg::spi;
+use crate::pg::spi::{self, Statement};
 use std::ffi::{CStr, CString};
 
 sql_functions! {
@@ -94,6 +94,7 @@ const FROM_0_1: &str = include_str!("../../sql/store_upgrades/from_0.1.sql");
 /// Makes what is missing, with the caller's rights; leaves alone what is there, but for the tables
 /// of subscriptions of an older version.
 fn create_store(_: &Call<'_>) -> Result<Reply, Error> {
+    require_extension_of_library()?;
     if relation::has_column(SCHEMA, c"subscriptions", c"category") {
         let sql = CString::new(FROM_0_1).unwrap_or_default();
         spi::run_text(&sql, &[], |_| {});
@@ -106,6 +107,26 @@ fn create_store(_: &Call<'_>) -> Result<Reply, Error> {
         }
     }
     Ok(Reply::void())
+}
+
+static EXTENSION_VERSION: Statement = Statement::new(
+    c"SELECT extversion FROM pg_catalog.pg_extension \
+       WHERE extname OPERATOR(pg_catalog.=) 'message_store'",
+    &[],
+);
+
+/// 55000 where the library was replaced and the extension not yet: the views need its functions.
+fn require_extension_of_library() -> Result<(), Error> {
+    let library = env!("CARGO_PKG_VERSION");
+    let mut installed = None;
+    EXTENSION_VERSION.run(&[], |row| installed = row.text(0));
+    match installed {
+        Some(installed) if installed != library => Err(Error::StoreChanged(
+            format!("the extension is of version {installed}, its library of {library}"),
+            "ALTER EXTENSION message_store UPDATE; then create_store() again.".to_owned(),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Acts with the rights of the owner of one of the store's tables: EXECUTE on the function that

@@ -15,6 +15,8 @@ CREATE TABLE message_store.parked (
   PRIMARY KEY (subscriber_id, global_position)
 );
 
+CREATE INDEX parked_due ON message_store.parked (subscriber_id, global_position)
+  WHERE status = 'retry';
 CREATE INDEX parked_stream ON message_store.parked (subscriber_id, stream_name, global_position);
 
 COMMENT ON TABLE message_store.parked IS
@@ -24,7 +26,7 @@ COMMENT ON COLUMN message_store.parked.global_position IS 'The message.';
 COMMENT ON COLUMN message_store.parked.stream_name IS 'Its stream.';
 COMMENT ON COLUMN message_store.parked.type IS 'Its type.';
 COMMENT ON COLUMN message_store.parked.status IS
-  'failed; waiting (behind a failed one of its stream); retry (the next ticks handle it); replaying (a rebuild will come to it); discarded (never handled, also not by a rebuild).';
+  'failed; waiting (behind a failed one of its stream); retry (the next ticks handle it, or it waits for one of its stream that they handle); replaying (a rebuild will come to it); discarded (never handled, also not by a rebuild).';
 COMMENT ON COLUMN message_store.parked.holds_stream IS
   'Whether later messages of its stream wait behind it.';
 COMMENT ON COLUMN message_store.parked.attempts IS 'How often its handler was called and failed.';

@@ -11,10 +11,10 @@
     reason = "a benchmark that cannot be set up must fail loudly"
 )]
 
-use promises::{Cluster, Database, MessageDb};
+use promises::{Cluster, Database, MessageDb, Spread, write_report};
 use serde_json::{Value, json};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Rounds of each setting.
 const ROUNDS: usize = 5;
@@ -97,9 +97,7 @@ fn main() {
         "unit": "messages a second, one a transaction, one category, a stream each",
         "results": results,
     });
-    let file = output_folder().join("write.json");
-    fs::write(&file, serde_json::to_string_pretty(&report).unwrap()).unwrap();
-    println!("raw runs: {}", file.display());
+    write_report("write", &report);
 }
 
 struct Bench<'a> {
@@ -188,51 +186,4 @@ impl Bench<'_> {
                 )
             })
     }
-}
-
-/// Ratios of rounds: their median and range.
-struct Spread {
-    median: f64,
-    lowest: f64,
-    highest: f64,
-}
-
-impl Spread {
-    fn of(these: &[f64], those: &[f64]) -> Self {
-        let mut ratios: Vec<f64> = these
-            .iter()
-            .zip(those)
-            .map(|(this, that)| this / that)
-            .collect();
-        ratios.sort_by(f64::total_cmp);
-        Self {
-            median: ratios[ratios.len() / 2],
-            lowest: ratios[0],
-            highest: ratios[ratios.len() - 1],
-        }
-    }
-
-    fn to_json(&self) -> Value {
-        json!({ "median": self.median, "lowest": self.lowest, "highest": self.highest })
-    }
-}
-
-impl std::fmt::Display for Spread {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let text = format!(
-            "{:.2} ({:.2}-{:.2})",
-            self.median, self.lowest, self.highest
-        );
-        f.pad(&text)
-    }
-}
-
-fn output_folder() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"),
-        PathBuf::from,
-    );
-    let folder = target.join("bench");
-    fs::create_dir_all(&folder).unwrap();
-    folder
 }

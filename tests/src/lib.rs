@@ -10,6 +10,7 @@
 mod cluster;
 mod database;
 mod home_page;
+mod measure;
 mod message_db;
 mod orchestrator;
 mod property;
@@ -17,6 +18,7 @@ mod session;
 
 pub use cluster::{Cluster, GuardedFolder, StopMode, find_pg_config};
 pub use database::Database;
+pub use measure::{Spread, write_report};
 pub use message_db::MessageDb;
 pub use orchestrator::{
     Deployment, Ended, HOME_PAGE, Running, orchestrator, orchestrator_at, orchestrator_program,

@@ -5,7 +5,10 @@
     reason = "a test that cannot go on must fail loudly"
 )]
 
+mod subscriber;
+
 use promises::{Cluster, Database, Session};
+use subscriber::{create, create_with, texts, tick, tick_was, with_recorders, write};
 
 /// A role that may subscribe, with a schema of its own and a table that says who was there.
 async fn with_role(name: &str) -> (Database<'static>, Session, String) {
@@ -35,6 +38,94 @@ async fn seen(session: &Session, role: &str) -> Vec<String> {
     rows.into_iter()
         .map(|mut row| row.remove(0).unwrap())
         .collect()
+}
+
+#[tokio::test]
+async fn handlers_run_as_the_owner_and_settings_are_put_back() {
+    let cluster = Cluster::shared();
+    let (database, session) = with_recorders(cluster).await;
+    session
+        .run(
+            "CREATE ROLE keeper LOGIN; CREATE ROLE ticker LOGIN;
+             GRANT message_store TO keeper; GRANT message_store TO ticker;
+             CREATE FUNCTION public.change_settings(viewed bigint) RETURNS void
+             LANGUAGE plpgsql SECURITY INVOKER AS $$
+             BEGIN
+               PERFORM public.record_position(viewed);
+               PERFORM set_config('search_path', 'changed', false);
+               PERFORM set_config('work_mem', '77MB', false);
+               PERFORM set_config('promises.mine', 'changed', false);
+             END $$;
+             GRANT INSERT ON public.seen TO keeper; GRANT USAGE ON SEQUENCE seen_entry_seq TO keeper",
+        )
+        .await
+        .unwrap();
+    let keeper = database.connect_as("keeper").await;
+    create(&keeper, "s", "a", "{\"A\": \"public.change_settings\"}").await;
+    write(&session, "a-1", "A").await;
+    write(&session, "a-1", "A").await;
+
+    let ticker = database.connect_as("ticker").await;
+    ticker
+        .run("SET search_path = message_store; SET work_mem = '5MB'; SET promises.mine = 'before'")
+        .await
+        .unwrap();
+    assert_eq!(
+        tick(&ticker, "s", 1000).await,
+        tick_was("progressed", 2, 2, 2)
+    );
+    let now = "SELECT current_user, current_setting('search_path'), current_setting('work_mem'), \
+               current_setting('promises.mine')";
+    let now = ticker.run(now).await.unwrap().remove(0);
+    let now: Vec<&str> = now.iter().map(|value| value.as_deref().unwrap()).collect();
+    assert_eq!(now, ["ticker", "message_store", "5MB", "before"]);
+    let roles = session
+        .run("SELECT DISTINCT by_role FROM public.seen")
+        .await
+        .unwrap();
+    assert_eq!(roles, vec![vec![Some("keeper".to_owned())]]);
+
+    // What the owner may not, the handler may not, whoever ticks.
+    session
+        .run("REVOKE INSERT ON public.seen FROM keeper")
+        .await
+        .unwrap();
+    write(&session, "a-1", "A").await;
+    let refused = tick(&session, "s", 1000).await;
+    assert_eq!(refused.failed(), ("retrying", "42501"), "{refused:?}");
+    let whoami = session.value("SELECT current_user").await;
+    assert_eq!(
+        whoami.as_deref(),
+        Some("postgres"),
+        "put back after the failure too"
+    );
+}
+
+#[tokio::test]
+async fn a_handler_cannot_become_somebody_else() {
+    let (database, session) = with_recorders(Cluster::shared()).await;
+    session
+        .run(
+            "CREATE ROLE climber LOGIN; GRANT message_store TO climber;
+             CREATE FUNCTION public.climb(viewed bigint) RETURNS void LANGUAGE plpgsql AS $$
+             BEGIN EXECUTE 'SET ROLE postgres'; END $$;
+             CREATE FUNCTION public.reset(viewed bigint) RETURNS void LANGUAGE plpgsql AS $$
+             BEGIN EXECUTE 'RESET ROLE'; END $$;
+             CREATE FUNCTION public.climb_session(viewed bigint) RETURNS void LANGUAGE plpgsql AS $$
+             BEGIN EXECUTE 'SET SESSION AUTHORIZATION postgres'; END $$",
+        )
+        .await
+        .unwrap();
+    write(&session, "a-1", "A").await;
+    let climber = database.connect_as("climber").await;
+    for function in ["climb", "reset", "climb_session"] {
+        let handlers = format!("{{\"A\": \"public.{function}\"}}");
+        create_with(&climber, function, "a", &handlers, "{\"retries\": 0}").await;
+        let refused = tick(&session, function, 1000).await;
+        assert_eq!(refused.failed(), ("stopped", "42501"), "{function}");
+        let whoami = session.value("SELECT current_user || session_user").await;
+        assert_eq!(whoami.as_deref(), Some("postgrespostgres"));
+    }
 }
 
 #[tokio::test]
@@ -72,10 +163,9 @@ async fn a_cursor_that_would_outlive_the_tick_is_refused() {
         ))
         .await
         .unwrap();
-    assert_eq!(
-        admin.error("SELECT message_store.tick('s')").await.sqlstate,
-        "42501"
-    );
+    let refused = tick(&admin, "s", 1).await;
+    assert_eq!(refused.failed(), ("retrying", "42501"), "{refused:?}");
+    assert!(refused.error().contains("WITH HOLD"), "{refused:?}");
     assert_eq!(seen(&admin, &role).await, Vec::<String>::new());
 }
 
@@ -148,9 +238,11 @@ async fn without_its_owner_a_subscription_stands_still() {
         .run(&format!("DROP OWNED BY {role} CASCADE; DROP ROLE {role}"))
         .await
         .unwrap();
-    assert_eq!(
-        admin.error("SELECT message_store.tick('s')").await.sqlstate,
-        "42704"
+    let ownerless = tick(&admin, "s", 1).await;
+    assert_eq!(ownerless.failed(), ("stopped", "42704"), "{ownerless:?}");
+    assert!(
+        ownerless.error().contains("owner"),
+        "it says who is missing: {ownerless:?}"
     );
 }
 
@@ -186,4 +278,51 @@ async fn a_subscription_ahead_of_a_truncated_log_says_so() {
     let error = admin.error("SELECT message_store.tick('s')").await;
     assert_eq!(error.sqlstate, "55000");
     assert!(error.hint.contains("position"), "{error:?}");
+}
+
+/// A child table whose foreign key is checked at the end, and handlers that fill it.
+const DEFERRED: &str = "
+    CREATE TABLE public.parents (id bigint PRIMARY KEY);
+    CREATE TABLE public.children (
+      parent bigint REFERENCES public.parents DEFERRABLE INITIALLY DEFERRED);
+    CREATE FUNCTION public.child_first(viewed bigint) RETURNS void LANGUAGE plpgsql AS $$
+    BEGIN
+      INSERT INTO public.children VALUES (viewed);
+      INSERT INTO public.parents VALUES (viewed);
+    END $$";
+
+#[tokio::test]
+async fn deferred_constraints_wait_for_the_end_of_the_handler() {
+    let (_database, session) = with_recorders(Cluster::shared()).await;
+    session.run(DEFERRED).await.unwrap();
+    create(&session, "s", "a", "{\"A\": \"public.child_first\"}").await;
+    write(&session, "a-1", "A").await;
+    write(&session, "a-1", "A").await;
+    assert_eq!(
+        tick(&session, "s", 1000).await,
+        tick_was("progressed", 2, 2, 2)
+    );
+    assert_eq!(
+        texts(&session, "SELECT parent FROM public.children").await,
+        ["1", "2"]
+    );
+}
+
+#[tokio::test]
+async fn what_the_caller_has_deferred_is_its_own_and_not_the_handlers() {
+    let (_database, session) = with_recorders(Cluster::shared()).await;
+    session.run(DEFERRED).await.unwrap();
+    create(&session, "s", "a", "{\"A\": \"public.record_position\"}").await;
+    write(&session, "a-1", "A").await;
+    session
+        .run("BEGIN; INSERT INTO public.children VALUES (77)")
+        .await
+        .unwrap();
+    let error = session.error("SELECT message_store.tick('s')").await;
+    assert_eq!(error.sqlstate, "23503", "{error:?}");
+    session.run("ROLLBACK").await.unwrap();
+    assert_eq!(
+        tick(&session, "s", 1000).await,
+        tick_was("progressed", 1, 1, 1)
+    );
 }

@@ -5,90 +5,14 @@
     reason = "a test that cannot go on must fail loudly"
 )]
 
+mod subscriber;
+
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use promises::{Cluster, Database, Session, Text};
-
-/// What `tick` answered.
-#[derive(Debug, PartialEq, Eq)]
-struct Tick {
-    outcome: String,
-    scanned: i64,
-    handled: i64,
-    position: i64,
-}
-
-fn tick_was(outcome: &str, scanned: i64, handled: i64, position: i64) -> Tick {
-    Tick {
-        outcome: outcome.to_owned(),
-        scanned,
-        handled,
-        position,
-    }
-}
-
-async fn tick(session: &Session, subscriber_id: &str, batch_size: i64) -> Tick {
-    let sql = format!("SELECT * FROM message_store.tick('{subscriber_id}', {batch_size})");
-    let mut row = session.run(&sql).await.unwrap().remove(0).into_iter();
-    let mut next = || row.next().flatten().unwrap();
-    Tick {
-        outcome: next(),
-        scanned: next().parse().unwrap(),
-        handled: next().parse().unwrap(),
-        position: next().parse().unwrap(),
-    }
-}
-
-async fn write(session: &Session, stream: &str, message_type: &str) {
-    let sql = format!(
-        "SELECT message_store.write_message(gen_random_uuid()::varchar, '{stream}', \
-         '{message_type}', '{{\"by\": \"test\"}}', '{{\"m\": 1}}')"
-    );
-    session.run(&sql).await.unwrap();
-}
-
-async fn create(session: &Session, subscriber_id: &str, category: &str, handlers: &str) -> Text {
-    let sql = format!(
-        "SELECT message_store.create_subscription('{subscriber_id}', '{category}', '{handlers}')"
-    );
-    session.value(&sql).await
-}
-
-/// `seen` keeps what handlers were given; `record` takes a message, `record_position` a position.
-const RECORDERS: &str = "
-    CREATE TABLE public.seen (
-      entry bigserial, subscriber varchar, at_position bigint, message message_store.message,
-      context message_store.handler_call, by_role name, setting text);
-    CREATE FUNCTION public.record(message message_store.message) RETURNS void LANGUAGE plpgsql AS $$
-    BEGIN
-      INSERT INTO public.seen (subscriber, at_position, message, context, by_role)
-      SELECT (c).subscriber_id, (message).global_position, message, c, current_user
-        FROM (SELECT message_store.handler_context() AS c) AS context;
-    END $$;
-    CREATE FUNCTION public.record_position(viewed bigint) RETURNS boolean LANGUAGE plpgsql AS $$
-    BEGIN
-      INSERT INTO public.seen (subscriber, at_position, by_role)
-      VALUES ((message_store.handler_context()).subscriber_id, viewed, current_user);
-      RETURN NULL;
-    END $$";
-
-async fn with_recorders(cluster: &Cluster) -> (Database<'_>, Session) {
-    let database = cluster.create_store().await;
-    let session = database.connect().await;
-    session.run(RECORDERS).await.unwrap();
-    (database, session)
-}
-
-async fn seen(session: &Session, subscriber_id: &str) -> Vec<i64> {
-    let sql = format!(
-        "SELECT at_position FROM public.seen WHERE subscriber = '{subscriber_id}' ORDER BY entry"
-    );
-    let rows = session.run(&sql).await.unwrap();
-    rows.into_iter()
-        .map(|row| row[0].as_deref().unwrap().parse().unwrap())
-        .collect()
-}
+use promises::{Cluster, Session};
+use subscriber::{
+    bigints, create, create_with, seen, texts, tick, tick_was, with_recorders, write,
+};
 
 #[tokio::test]
 async fn creating_again_keeps_the_position_and_replaces_handlers() {
@@ -133,7 +57,7 @@ async fn creating_again_keeps_the_position_and_replaces_handlers() {
         .await;
     assert_eq!(error.sqlstate, "42710", "{error:?}");
     assert!(
-        error.message.contains("\"s\" already reads category \"a\""),
+        error.message.contains("\"s\" already reads \"a\""),
         "{error:?}"
     );
 }
@@ -280,8 +204,11 @@ async fn a_handler_gets_the_message_as_readers_get_it_and_its_context() {
     let context = session.run(context).await.unwrap();
     for (number, row) in context.iter().enumerate() {
         let position = (number + 1).to_string();
-        let row: Vec<&str> = row.iter().map(|value| value.as_deref().unwrap()).collect();
-        assert_eq!(row, ["s:1", "0", position.as_str(), "1", "f"]);
+        let row: Vec<&str> = row
+            .iter()
+            .map(|value| value.as_deref().unwrap_or("-"))
+            .collect();
+        assert_eq!(row, ["s:1", "0", position.as_str(), "1", "f", "f", "-"]);
     }
     let outside = session
         .value("SELECT message_store.handler_context() IS NULL")
@@ -290,7 +217,7 @@ async fn a_handler_gets_the_message_as_readers_get_it_and_its_context() {
 }
 
 #[tokio::test]
-async fn a_failing_handler_leaves_position_and_effects_untouched() {
+async fn a_failing_handler_keeps_what_came_before_it_and_nothing_of_its_own() {
     let (_database, session) = with_recorders(Cluster::shared()).await;
     session
         .run(
@@ -305,20 +232,31 @@ async fn a_failing_handler_leaves_position_and_effects_untouched() {
         )
         .await
         .unwrap();
-    create(&session, "picky", "a", "{\"$any\": \"public.fail_at_b\"}").await;
+    let at_once = "{\"retry_delay\": \"0\"}";
+    let handlers = "{\"$any\": \"public.fail_at_b\"}";
+    create_with(&session, "picky", "a", handlers, at_once).await;
     for message_type in ["A", "A", "B", "A"] {
         write(&session, "a-1", message_type).await;
     }
-    let progress = "SELECT xmin, * FROM message_store.subscription_progress";
-    let before = session.run(progress).await.unwrap();
-    for _ in 0..2 {
-        let error = session.error("SELECT message_store.tick('picky')").await;
-        assert_eq!(error.sqlstate, "ZZ001", "{error:?}");
-        assert_eq!(error.message, "no B today");
-        assert!(error.context.contains("picky"), "{error:?}");
-        assert!(error.context.contains("position 3"), "{error:?}");
-        assert_eq!(session.run(progress).await.unwrap(), before);
-        assert_eq!(session.bigint("SELECT count(*) FROM public.seen").await, 0);
+    for (scanned, attempts) in [(2, 1), (0, 2)] {
+        session.take_notices();
+        let failed = tick(&session, "picky", 1000).await;
+        assert_eq!(failed.failed(), ("retrying", "ZZ001"));
+        assert!(failed.error().starts_with("no B today"), "{failed:?}");
+        assert!(failed.error().contains("picky"), "{failed:?}");
+        assert!(failed.error().contains("position 3"), "{failed:?}");
+        assert_eq!((failed.scanned, failed.position), (scanned, 2));
+        let warned = session.take_notices();
+        assert_eq!(warned.len(), 1, "{warned:?}");
+        assert_eq!(warned[0].severity, "WARNING");
+        assert!(warned[0].message.contains("no B today"), "{warned:?}");
+        let status = "SELECT position, attempts, last_sqlstate, state \
+                      FROM message_store.subscription_status";
+        assert_eq!(
+            texts(&session, status).await,
+            [format!("2 {attempts} ZZ001 created")]
+        );
+        assert_eq!(seen(&session, "picky").await, [1, 2]);
     }
     let outside = session
         .value("SELECT message_store.handler_context() IS NULL")
@@ -329,11 +267,6 @@ async fn a_failing_handler_leaves_position_and_effects_untouched() {
         "the context ended with the failure"
     );
 
-    // The messages before it can be had by a smaller batch.
-    assert_eq!(
-        tick(&session, "picky", 2).await,
-        tick_was("progressed", 2, 2, 2)
-    );
     session
         .run(
             "CREATE OR REPLACE FUNCTION public.fail_at_b(message message_store.message)
@@ -468,7 +401,7 @@ async fn a_subscription_that_fails_does_not_disturb_another() {
     .await;
     for _ in 0..3 {
         write(&session, "a-1", "A").await;
-        session.error("SELECT message_store.tick('failing')").await;
+        assert_eq!(tick(&session, "failing", 1000).await.outcome, "retrying");
         assert_eq!(tick(&session, "working", 1000).await.handled, 1);
     }
     assert_eq!(seen(&session, "working").await, [1, 2, 3]);
@@ -478,99 +411,6 @@ async fn a_subscription_that_fails_does_not_disturb_another() {
     let text = |value: &str| Some(value.to_owned());
     assert_eq!(positions[0], [text("failing"), text("0"), text("3")]);
     assert_eq!(positions[1], [text("working"), text("3"), text("0")]);
-}
-
-#[tokio::test]
-async fn handlers_run_as_the_owner_and_settings_are_put_back() {
-    let cluster = Cluster::shared();
-    let (database, session) = with_recorders(cluster).await;
-    session
-        .run(
-            "CREATE ROLE keeper LOGIN; CREATE ROLE ticker LOGIN;
-             GRANT message_store TO keeper; GRANT message_store TO ticker;
-             CREATE FUNCTION public.change_settings(viewed bigint) RETURNS void
-             LANGUAGE plpgsql SECURITY INVOKER AS $$
-             BEGIN
-               PERFORM public.record_position(viewed);
-               PERFORM set_config('search_path', 'changed', false);
-               PERFORM set_config('work_mem', '77MB', false);
-               PERFORM set_config('promises.mine', 'changed', false);
-             END $$;
-             GRANT INSERT ON public.seen TO keeper; GRANT USAGE ON SEQUENCE seen_entry_seq TO keeper",
-        )
-        .await
-        .unwrap();
-    let keeper = database.connect_as("keeper").await;
-    create(&keeper, "s", "a", "{\"A\": \"public.change_settings\"}").await;
-    write(&session, "a-1", "A").await;
-    write(&session, "a-1", "A").await;
-
-    let ticker = database.connect_as("ticker").await;
-    ticker
-        .run("SET search_path = message_store; SET work_mem = '5MB'; SET promises.mine = 'before'")
-        .await
-        .unwrap();
-    assert_eq!(
-        tick(&ticker, "s", 1000).await,
-        tick_was("progressed", 2, 2, 2)
-    );
-    let now = "SELECT current_user, current_setting('search_path'), current_setting('work_mem'), \
-               current_setting('promises.mine')";
-    let now = ticker.run(now).await.unwrap().remove(0);
-    let now: Vec<&str> = now.iter().map(|value| value.as_deref().unwrap()).collect();
-    assert_eq!(now, ["ticker", "message_store", "5MB", "before"]);
-    let roles = session
-        .run("SELECT DISTINCT by_role FROM public.seen")
-        .await
-        .unwrap();
-    assert_eq!(roles, vec![vec![Some("keeper".to_owned())]]);
-
-    // What the owner may not, the handler may not, whoever ticks.
-    session
-        .run("REVOKE INSERT ON public.seen FROM keeper")
-        .await
-        .unwrap();
-    write(&session, "a-1", "A").await;
-    let error = session.error("SELECT message_store.tick('s')").await;
-    assert_eq!(error.sqlstate, "42501", "{error:?}");
-    let whoami = session.value("SELECT current_user").await;
-    assert_eq!(
-        whoami.as_deref(),
-        Some("postgres"),
-        "put back after the failure too"
-    );
-}
-
-#[tokio::test]
-async fn a_handler_cannot_become_somebody_else() {
-    let (database, session) = with_recorders(Cluster::shared()).await;
-    session
-        .run(
-            "CREATE ROLE climber LOGIN; GRANT message_store TO climber;
-             CREATE FUNCTION public.climb(viewed bigint) RETURNS void LANGUAGE plpgsql AS $$
-             BEGIN EXECUTE 'SET ROLE postgres'; END $$;
-             CREATE FUNCTION public.reset(viewed bigint) RETURNS void LANGUAGE plpgsql AS $$
-             BEGIN EXECUTE 'RESET ROLE'; END $$;
-             CREATE FUNCTION public.climb_session(viewed bigint) RETURNS void LANGUAGE plpgsql AS $$
-             BEGIN EXECUTE 'SET SESSION AUTHORIZATION postgres'; END $$",
-        )
-        .await
-        .unwrap();
-    write(&session, "a-1", "A").await;
-    let climber = database.connect_as("climber").await;
-    for function in ["climb", "reset", "climb_session"] {
-        create(
-            &climber,
-            function,
-            "a",
-            &format!("{{\"A\": \"public.{function}\"}}"),
-        )
-        .await;
-        let error = session
-            .error(&format!("SELECT message_store.tick('{function}')"))
-            .await;
-        assert_eq!(error.sqlstate, "42501", "{function}: {error:?}");
-    }
 }
 
 #[tokio::test]
@@ -631,91 +471,4 @@ async fn a_handler_may_write_messages_of_its_own() {
     );
     let answers = "SELECT data FROM message_store.get_stream_messages('a-answers')";
     assert_eq!(session.run(answers).await.unwrap().len(), 2);
-}
-
-async fn wait_for(session: &Session, after: i64, timeout: &str) -> i64 {
-    session
-        .bigint(&format!(
-            "CALL message_store.wait_for_messages({after}, '{timeout}')"
-        ))
-        .await
-}
-
-#[tokio::test]
-async fn waiting_ends_with_a_new_message_and_holds_no_snapshot() {
-    let database = Cluster::shared().create_store().await;
-    let session = database.connect().await;
-    write(&session, "a-1", "A").await;
-    assert_eq!(
-        wait_for(&session, 0, "30 s").await,
-        1,
-        "what is there is reported at once"
-    );
-
-    let waiter = Arc::new(database.connect().await);
-    let waiting = tokio::spawn({
-        let waiter = Arc::clone(&waiter);
-        async move { wait_for(&waiter, 1, "60 s").await }
-    });
-    let activity = format!("FROM pg_stat_activity WHERE pid = {}", waiter.pid);
-    let calls = format!(
-        "SELECT state = 'active' AND query LIKE 'CALL%' AND backend_xmin IS NULL {activity}"
-    );
-    session.wait_until(&calls).await;
-    // It keeps none while the log moves on either, and no message of another store wakes it.
-    let vacuum_horizon = "SELECT backend_xmin IS NULL AND backend_xid IS NULL ";
-    for _ in 0..50 {
-        let free = session.value(&format!("{vacuum_horizon} {activity}")).await;
-        assert_eq!(free.as_deref(), Some("t"));
-    }
-    let still_waiting = session.value(&format!("SELECT state {activity}")).await;
-    assert_eq!(still_waiting.as_deref(), Some("active"));
-    write(&session, "a-1", "A").await;
-    let woken = tokio::time::timeout(Duration::from_secs(5), waiting).await;
-    assert_eq!(woken.expect("it wakes up").unwrap(), 2);
-}
-
-#[tokio::test]
-async fn waiting_ends_at_its_timeout_and_can_be_cancelled() {
-    let database = Cluster::shared().create_store().await;
-    let session = database.connect().await;
-    let started = Instant::now();
-    assert_eq!(wait_for(&session, 5, "200 ms").await, 0);
-    let took = started.elapsed();
-    assert!(
-        took >= Duration::from_millis(200) && took < Duration::from_secs(5),
-        "{took:?}"
-    );
-    assert_eq!(wait_for(&session, 5, "0").await, 0);
-
-    session
-        .run("SET statement_timeout = '100ms'")
-        .await
-        .unwrap();
-    let error = session
-        .error("CALL message_store.wait_for_messages(5, '1 h')")
-        .await;
-    assert_eq!(error.sqlstate, "57014", "{error:?}");
-}
-
-#[tokio::test]
-async fn waiting_is_a_statement_of_its_own() {
-    let database = Cluster::shared().create_store().await;
-    let session = database.connect().await;
-    let call = "CALL message_store.wait_for_messages(5, '10 ms')";
-    session.run("BEGIN; SELECT 1").await.unwrap();
-    let in_block = session.error(call).await;
-    session.run("ROLLBACK").await.unwrap();
-    session
-        .run(
-            "CREATE FUNCTION public.waits() RETURNS bigint LANGUAGE plpgsql AS $$
-             DECLARE last bigint;
-             BEGIN CALL message_store.wait_for_messages(5, '10 ms', last); RETURN last; END $$",
-        )
-        .await
-        .unwrap();
-    let in_function = session.error("SELECT public.waits()").await;
-    assert_eq!(in_function.sqlstate, "25001", "{in_function:?}");
-    assert_eq!(in_block.sqlstate, "25001", "{in_block:?}");
-    assert_eq!(session.value(call).await.as_deref(), Some("0"));
 }

@@ -105,14 +105,20 @@ impl<'a> RowFetch<'a> {
 
     /// The row at this address, where the snapshot sees it.
     pub fn row(&mut self, address: RowAddress) -> Option<&Slot> {
+        (self.through_index(address) || self.directly(address)).then_some(&self.slot)
+    }
+
+    /// As an index scan fetches: the page stays pinned from row to row. Does not find a row that
+    /// was updated in place of an older one, to which no index points.
+    fn through_index(&mut self, address: RowAddress) -> bool {
         let mut tid = address.0;
         let (mut call_again, all_dead) = (false, std::ptr::null_mut());
         // SAFETY: the fetch is open and the slot was made for its table.
-        let found = unsafe {
-            let fetch_tuple = (*(*self.table.relation).rd_tableam).index_fetch_tuple;
-            fetch_tuple.is_some_and(|fetch_tuple| {
+        unsafe {
+            let fetch = (*(*self.table.relation).rd_tableam).index_fetch_tuple;
+            fetch.is_some_and(|fetch| {
                 pg_guard_ffi_boundary(|| {
-                    fetch_tuple(
+                    fetch(
                         self.fetch,
                         &mut tid,
                         self.snapshot.as_ptr(),
@@ -122,8 +128,25 @@ impl<'a> RowFetch<'a> {
                     )
                 })
             })
-        };
-        found.then_some(&self.slot)
+        }
+    }
+
+    fn directly(&mut self, address: RowAddress) -> bool {
+        let mut tid = address.0;
+        // SAFETY: the slot was made for this table, which is open.
+        unsafe {
+            let fetch = (*(*self.table.relation).rd_tableam).tuple_fetch_row_version;
+            fetch.is_some_and(|fetch| {
+                pg_guard_ffi_boundary(|| {
+                    fetch(
+                        self.table.relation,
+                        &mut tid,
+                        self.snapshot.as_ptr(),
+                        self.slot.0,
+                    )
+                })
+            })
+        }
     }
 }
 

@@ -81,21 +81,15 @@ pub fn random() -> f64 {
     unsafe { pg_sys::pg_prng_double(&raw mut pg_sys::pg_global_prng_state) }
 }
 
-/// Whether we are in a transaction that a statement of its own began (BEGIN), or inside a function.
-pub fn is_in_block() -> bool {
-    // SAFETY: a plain read of backend state.
-    unsafe { pg_sys::IsTransactionBlock() }
-}
-
-/// Lets this transaction commit without waiting until its WAL is on disk: it becomes visible at
-/// once, and a crash of the whole server within the next moment takes it back whole.
-pub fn commit_without_waiting() {
+/// Lets this transaction commit as durably as the server, the database and the role say, where the
+/// session was told to be faster (`SET synchronous_commit = off`).
+pub fn commit_as_by_default() {
     let (change, error_level, is_reload) = (true, 0, false);
-    // SAFETY: as SET LOCAL synchronous_commit = off.
+    // SAFETY: as SET LOCAL synchronous_commit TO DEFAULT.
     unsafe {
         pg_sys::set_config_option(
             c"synchronous_commit".as_ptr(),
-            c"off".as_ptr(),
+            std::ptr::null(),
             pg_sys::GucContext::PGC_USERSET,
             pg_sys::GucSource::PGC_S_SESSION,
             pg_sys::GucAction::GUC_ACTION_LOCAL,

@@ -62,7 +62,7 @@ impl Batch {
                                     stream_name: stream_name.bytes(),
                                     message_type: walk.text(column::TYPE).bytes(),
                                 };
-                                Parked::put_waiting(definition, &message)?;
+                                parked.put_behind(definition, &message)?;
                                 batch.parked += 1;
                                 batch.scanned += 1;
                                 batch.position = position;

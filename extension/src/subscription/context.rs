@@ -71,11 +71,6 @@ pub fn is_ticking(subscriber_id: &str) -> bool {
     RUNNING.with_borrow(|running| running.iter().any(|tick| tick.ticking == subscriber_id))
 }
 
-/// Whether a handler is running in this session.
-pub fn is_in_handler() -> bool {
-    RUNNING.with_borrow(|running| !running.is_empty())
-}
-
 /// The handler that is running in this session, the innermost one.
 pub fn current() -> Option<HandlerCall> {
     RUNNING.with_borrow(|running| running.last().map(|tick| tick.call.clone()))

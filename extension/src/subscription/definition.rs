@@ -160,14 +160,21 @@ impl Definition {
         copies: Option<&str>,
         work: impl FnOnce() -> Result<T, Error>,
     ) -> Result<T, Error> {
-        if !identity::role_exists(self.owner) {
-            return Err(Error::OwnerDropped(identity::role_name(self.owner)));
-        }
+        self.require_owner()?;
         let _owner = RunningCodeOf::role(self.owner, &self.path(copies));
         constraints::defer();
         let result = work()?;
         constraints::fire_deferred();
         Ok(result)
+    }
+
+    /// 42704 where the role that owns it was dropped.
+    pub fn require_owner(&self) -> Result<(), Error> {
+        if identity::role_exists(self.owner) {
+            Ok(())
+        } else {
+            Err(Error::OwnerDropped(identity::role_name(self.owner)))
+        }
     }
 
     /// The search_path that the subscription was created with. pg_temp comes last: whoever ticks

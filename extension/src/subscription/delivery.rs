@@ -433,7 +433,7 @@ impl<'a> Delivery<'a> {
                     stream_name: stream_name.bytes(),
                     message_type: row.text(column::TYPE).bytes(),
                 };
-                Parked::put_waiting(self.definition, &message)?;
+                self.parked.put_behind(self.definition, &message)?;
                 self.put_aside += 1;
             } else {
                 left.push(*item);

@@ -245,7 +245,7 @@ fn hand_out(
                 stream_name: stream_name.bytes(),
                 message_type: walk.text(column::TYPE).bytes(),
             };
-            Parked::put_waiting(definition, &message)?;
+            parked.put_behind(definition, &message)?;
         } else {
             handed.push(&walk, 1);
         }

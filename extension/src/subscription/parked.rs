@@ -7,13 +7,14 @@ use crate::pg::spi::Statement;
 use crate::pg::text::Text;
 use pgrx::pg_sys;
 use pgrx::pg_sys::BuiltinOid::{BOOLOID, INT8OID, TEXTOID, VARCHAROID};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// What a tick must know of parked messages.
 #[derive(Default)]
 pub struct Parked {
-    /// Streams whose messages wait.
-    held: HashSet<Vec<u8>>,
+    /// Streams whose messages wait, and whether behind one that failed; else behind one that is
+    /// due.
+    held: HashMap<Vec<u8>, bool>,
     /// Messages with a status of their own, ahead of the tick's position: `true` for discarded,
     /// `false` for replaying.
     ahead: HashMap<i64, bool>,
@@ -30,10 +31,11 @@ pub struct Due {
 }
 
 static HELD: Statement = Statement::new(
-    c"SELECT DISTINCT stream_name FROM message_store.parked \
+    c"SELECT stream_name, pg_catalog.bool_or(status OPERATOR(pg_catalog.=) 'failed') \
+        FROM message_store.parked \
        WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
-         AND (status OPERATOR(pg_catalog.=) 'waiting' \
-           OR (holds_stream AND status OPERATOR(pg_catalog.=) ANY ('{failed,retry}')))",
+         AND holds_stream AND status OPERATOR(pg_catalog.=) ANY ('{failed,waiting,retry}') \
+       GROUP BY stream_name",
     &[VARCHAROID],
 );
 static ALL: Statement = Statement::new(
@@ -50,15 +52,29 @@ static AHEAD: Statement = Statement::new(
     &[VARCHAROID, BOOLOID, INT8OID],
 );
 static DUE: Statement = Statement::new(
-    c"SELECT p.global_position, p.stream_name, p.attempts FROM message_store.parked p \
-       WHERE p.subscriber_id OPERATOR(pg_catalog.=) $1 \
-         AND (p.status OPERATOR(pg_catalog.=) 'retry' \
-           OR (p.status OPERATOR(pg_catalog.=) 'waiting' AND NOT EXISTS ( \
-                 SELECT FROM message_store.parked f \
-                  WHERE f.subscriber_id OPERATOR(pg_catalog.=) $1 \
-                    AND f.stream_name OPERATOR(pg_catalog.=) p.stream_name \
-                    AND f.status OPERATOR(pg_catalog.=) 'failed' AND f.holds_stream))) \
-       ORDER BY p.global_position",
+    c"SELECT global_position, stream_name, attempts FROM message_store.parked \
+       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
+         AND status OPERATOR(pg_catalog.=) 'retry' \
+       ORDER BY global_position",
+    &[VARCHAROID],
+);
+/// Messages behind a failed one wait with it again.
+static HOLD_BACK: Statement = Statement::new(
+    c"UPDATE message_store.parked SET status = 'waiting' \
+       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
+         AND stream_name OPERATOR(pg_catalog.=) $2 \
+         AND status OPERATOR(pg_catalog.=) 'retry' AND attempts OPERATOR(pg_catalog.=) 0",
+    &[VARCHAROID, TEXTOID],
+);
+/// Messages that wait behind no failed one any more are due.
+static RELEASE: Statement = Statement::new(
+    c"UPDATE message_store.parked w SET status = 'retry' \
+       WHERE w.subscriber_id OPERATOR(pg_catalog.=) $1 \
+         AND w.status OPERATOR(pg_catalog.=) 'waiting' AND NOT EXISTS ( \
+               SELECT FROM message_store.parked f \
+                WHERE f.subscriber_id OPERATOR(pg_catalog.=) $1 \
+                  AND f.stream_name OPERATOR(pg_catalog.=) w.stream_name \
+                  AND f.status OPERATOR(pg_catalog.=) 'failed' AND f.holds_stream)",
     &[VARCHAROID],
 );
 static PUT: Statement = Statement::new(
@@ -87,7 +103,7 @@ static TAKE_DUE: Statement = Statement::new(
     c"DELETE FROM message_store.parked \
        WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
          AND global_position OPERATOR(pg_catalog.=) $2 \
-         AND status OPERATOR(pg_catalog.=) ANY ('{retry,waiting}')",
+         AND status OPERATOR(pg_catalog.=) 'retry'",
     &[VARCHAROID, INT8OID],
 );
 static ATTEMPTS: Statement = Statement::new(
@@ -165,7 +181,10 @@ impl Parked {
             return Ok(parked);
         }
         HELD.run(&[id], |row| {
-            parked.held.extend(row.text(0).map(String::into_bytes));
+            let stream_name = row.text(0).map(String::into_bytes);
+            parked
+                .held
+                .extend(stream_name.map(|name| (name, row.boolean(1))));
         });
         let mut load_ahead = |id: &str, is_original: bool| {
             let arguments = [
@@ -195,7 +214,7 @@ impl Parked {
 
     /// Whether a stream's messages wait.
     pub fn holds(&self, stream_name: &[u8]) -> bool {
-        self.held.contains(stream_name)
+        self.held.contains_key(stream_name)
     }
 
     /// Whether a message was given up for good.
@@ -217,20 +236,29 @@ impl Parked {
     ) -> Result<(), Error> {
         let holds_stream = definition.options.policy.holds_stream;
         if holds_stream {
-            self.held.insert(message.stream_name.to_vec());
+            self.held.insert(message.stream_name.to_vec(), true);
         }
-        put(
-            &definition.subscriber_id,
-            message,
-            "failed",
-            holds_stream,
-            Some(cause),
-        )
+        let id = &definition.subscriber_id;
+        put(id, message, "failed", holds_stream, Some(cause))?;
+        if holds_stream && definition.has_parked {
+            let _owner = as_owner_of_subscriptions()?;
+            HOLD_BACK.run(&[text(id.as_bytes()), text(message.stream_name)], |_| {});
+        }
+        Ok(())
     }
 
-    /// Puts a message aside behind a failed one of its stream.
-    pub fn put_waiting(definition: &Definition, message: &Message<'_>) -> Result<(), Error> {
-        put(&definition.subscriber_id, message, "waiting", true, None)
+    /// Puts a message aside behind another of its stream.
+    pub fn put_behind(&self, definition: &Definition, message: &Message<'_>) -> Result<(), Error> {
+        let behind_failed = self.held.get(message.stream_name).copied().unwrap_or(true);
+        let status = if behind_failed { "waiting" } else { "retry" };
+        put(&definition.subscriber_id, message, status, true, None)
+    }
+
+    /// Makes messages due that wait behind no failed one any more.
+    pub fn release(subscriber_id: &str) -> Result<(), Error> {
+        let _owner = as_owner_of_subscriptions()?;
+        RELEASE.run(&[text(subscriber_id.as_bytes())], |_| {});
+        Ok(())
     }
 
     /// The messages whose turn has come, for this member, in order.

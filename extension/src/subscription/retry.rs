@@ -3,6 +3,7 @@
 use super::definition::{Definition, as_owner_of_subscriptions, subscriber_id};
 use super::history;
 use super::member::Member;
+use super::parked::Parked;
 use crate::error::Error;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::spi::Statement;
@@ -70,6 +71,7 @@ fn retry_parked(call: &Call<'_>) -> Result<Reply, Error> {
         let id = Some(Text::copied(id.as_bytes()).datum());
         RETRY.run(&[id, position, stream, sqlstate], |_| {})
     };
+    Parked::release(&id)?;
     if marked > 0 {
         history::note(&definition, "retry", call.bigint(1), None)?;
     }
@@ -97,6 +99,7 @@ fn discard_parked(call: &Call<'_>) -> Result<Reply, Error> {
         let reason = Some(Text::copied(reason.as_bytes()).datum());
         DISCARD.run(&[id, position, stream, sqlstate, reason], |_| {})
     };
+    Parked::release(&id)?;
     if discarded > 0 {
         history::note(&definition, "discard", call.bigint(2), Some(&reason))?;
     }

@@ -132,12 +132,13 @@ fn tick_once(id: &str, batch_size: Option<i64>, number: Option<i64>) -> Result<O
     if !has_work(&definition, &member, &source)? {
         return Ok(Outcome::idle(&source, member.position));
     }
+    definition.require_owner()?;
     // What the caller has deferred is checked with the caller's rights, before the owner's code.
     constraints::fire_deferred();
     let limit = batch_size.unwrap_or(definition.options.batch_size);
     let delivered = Delivery::begin(&definition, &member, &source)?.deliver(limit)?;
-    if !delivered.has_written && !transaction::is_in_block() && !context::is_in_handler() {
-        transaction::commit_without_waiting();
+    if delivered.has_written {
+        transaction::commit_as_by_default();
     }
     finish(&definition, &member, &source, delivered)
 }
@@ -240,8 +241,9 @@ fn finish(
         }
     }
     if let Some((sqlstate, error)) = &outcome.failure {
+        let first_line = error.lines().next().unwrap_or_default();
         pgrx::warning!(
-            "subscription \"{id}\" is {}: {error} ({sqlstate})",
+            "subscription \"{id}\" is {}: {first_line} ({sqlstate})",
             outcome.name
         );
     }

@@ -1,0 +1,144 @@
+//! Somebody who does what a page says: with a psql, a shell, and a folder for files.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Command;
+
+use promises::{Database, orchestrator_program};
+use tempfile::TempDir;
+
+use super::expectation::check;
+use super::interpreter::Interpreter;
+use super::{Block, repository};
+
+/// The name the pages call us by, and what keeps it from outliving the shell it was started from.
+const ORCHESTRATOR: &str = "#!/bin/sh\nexec setpriv --pdeathsig KILL -- 'PROGRAM' \"$@\"\n";
+
+/// The reader of one page.
+pub struct Reader {
+    psql: Interpreter,
+    shell: Interpreter,
+    folder: TempDir,
+}
+
+impl Reader {
+    /// Sits down before a database.
+    pub fn at(database: &Database<'_>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let programs = folder.path().join("programs");
+        fs::create_dir(&programs).unwrap();
+        let program = orchestrator_program().display().to_string();
+        let orchestrator = programs.join("orchestrator");
+        fs::write(&orchestrator, ORCHESTRATOR.replace("PROGRAM", &program)).unwrap();
+        fs::set_permissions(&orchestrator, Permissions::from_mode(0o755)).unwrap();
+        symlink(
+            repository().join("examples"),
+            folder.path().join("examples"),
+        )
+        .unwrap();
+
+        let mut psql = database.cluster.client_command("psql");
+        psql.args(["--no-psqlrc", "--quiet", "--dbname", &database.name]);
+        psql.current_dir(folder.path()).env_remove("PGOPTIONS");
+
+        let mut shell = Command::new("bash");
+        database.cluster.set_client_environment(&mut shell);
+        let path = shell.get_envs().find(|(name, _)| *name == "PATH");
+        let path = path.and_then(|(_, path)| path).unwrap().to_owned();
+        let path = format!("{}:{}", programs.display(), path.to_string_lossy());
+        shell
+            .args(["--noprofile", "--norc"])
+            .current_dir(folder.path())
+            .env_remove("PGOPTIONS")
+            .env("PATH", path)
+            .env("PGDATABASE", &database.name)
+            .env("DATABASE_URL", database.url("postgres"))
+            .env("ORCHESTRATOR_LISTEN", "127.0.0.1:0");
+        Self {
+            psql: Interpreter::start(&psql),
+            shell: Interpreter::start(&shell),
+            folder,
+        }
+    }
+
+    /// Does what a block says.
+    pub fn read(&mut self, block: &Block) {
+        match block.language.as_str() {
+            "sql" => self.query(block),
+            "console" => self.type_commands(block),
+            "toml" => save(self.folder.path(), block),
+            "js" | "python" | "rust" => compare_with_file(block),
+            other => panic!("{}: nobody knows how to read {other:?}", block.place),
+        }
+    }
+
+    fn query(&mut self, block: &Block) {
+        let place = &block.place;
+        let say_end = r"\echo END";
+        let (printed, _) = self.psql.carry_out(place, &block.text, say_end);
+        match &block.shown {
+            Some(shown) => check(place, shown, &printed),
+            None => assert!(
+                !printed.contains("ERROR:") && !printed.contains("FATAL:"),
+                "{place} fails:\n{printed}"
+            ),
+        }
+    }
+
+    /// Lines of `$ ` are commands, those of `> ` go on with one; the rest is what is printed.
+    fn type_commands(&mut self, block: &Block) {
+        let mut lines = block.text.lines().peekable();
+        while let Some(line) = lines.next() {
+            let first = line.strip_prefix("$ ");
+            let mut command = first
+                .unwrap_or_else(|| panic!("{}: a command begins with $", block.place))
+                .to_owned();
+            while let Some(line) = lines.next_if(|line| line.starts_with("> ")) {
+                command.push('\n');
+                command.push_str(&line[2..]);
+            }
+            let mut shown = Vec::new();
+            while let Some(line) = lines.next_if(|line| !line.starts_with("$ ")) {
+                shown.push(line);
+            }
+            self.type_command(&block.place, &command, &shown.join("\n"));
+        }
+    }
+
+    fn type_command(&mut self, place: &str, command: &str, shown: &str) {
+        // The shell reads its commands from where a program would read its input.
+        let commands = format!("{{ {command}\n}} < /dev/null");
+        let (printed, code) = self.shell.carry_out(place, &commands, "echo \"END $?\"");
+        assert_eq!(code, "0", "{place}: {command}\n{printed}");
+        check(place, shown, &printed);
+    }
+}
+
+fn save(folder: &Path, block: &Block) {
+    let name = first_line(block);
+    assert!(name.ends_with(".toml"), "{}: which file?", block.place);
+    fs::write(folder.join(name), &block.text).unwrap();
+}
+
+fn first_line(block: &Block) -> &str {
+    let line = block.text.lines().next().unwrap_or_default();
+    line.trim_start_matches(['#', '/', '-', ' '])
+}
+
+fn compare_with_file(block: &Block) {
+    let name = first_line(block);
+    let file = fs::read_to_string(repository().join(name))
+        .unwrap_or_else(|error| panic!("{}: {name}: {error}", block.place));
+    let (_, part) = block.text.split_once('\n').unwrap_or_default();
+    let indented = |text: &str| -> Vec<String> {
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        lines.map(str::to_owned).collect()
+    };
+    let (part, file) = (indented(part), indented(&file));
+    assert!(
+        file.windows(part.len()).any(|lines| lines == part),
+        "{}: {name} has no such part",
+        block.place
+    );
+}
