@@ -12,6 +12,7 @@ CREATE TABLE message_store.parked (
   parked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   last_failed_at timestamptz,
   reason text,
+  lease bigint,
   PRIMARY KEY (subscriber_id, global_position)
 );
 
@@ -35,3 +36,5 @@ COMMENT ON COLUMN message_store.parked.error IS 'Text of the last error.';
 COMMENT ON COLUMN message_store.parked.parked_at IS 'When it was put aside.';
 COMMENT ON COLUMN message_store.parked.last_failed_at IS 'When its handler last failed.';
 COMMENT ON COLUMN message_store.parked.reason IS 'Why it was discarded.';
+COMMENT ON COLUMN message_store.parked.lease IS
+  'The lease under which an application handles it again.';

@@ -207,7 +207,7 @@ fn pass(id: &str, member: &Member, source: &Source, position: i64) -> Result<(),
     Ok(())
 }
 
-/// Hands out parked messages whose turn has come, then new ones; returns the last position read.
+/// Hands out parked messages whose turn has come, else new ones; returns the last position read.
 fn hand_out(
     definition: &Definition,
     member: &Member,
@@ -216,15 +216,24 @@ fn hand_out(
 ) -> Result<i64, Error> {
     let snapshot = Fresh::take();
     let mut rows = RowFetch::begin(&source.table, &snapshot);
+    let mut last_due = 0;
     for due in Parked::due(definition, member)? {
         if handed.left == 0 {
-            return Ok(member.position);
+            break;
         }
         let found = message::find(&source.table, &snapshot, due.position)?;
         match found.and_then(|(address, _)| rows.row(address)) {
-            Some(row) => handed.push(row, due.attempts + 1),
+            Some(row) => {
+                handed.push(row, due.attempts + 1);
+                Parked::lend(definition, due.position, handed.lease)?;
+                last_due = due.position;
+            }
             None => Parked::take(definition, due.position)?,
         }
+    }
+    // Not mixed with new ones: an acknowledgement of these is none of those.
+    if last_due > 0 {
+        return Ok(last_due);
     }
     let parked = Parked::load(definition, member.position)?;
     let mut walk = source.walk(&snapshot, member.position);
@@ -253,8 +262,23 @@ fn hand_out(
     Ok(position)
 }
 
-/// The member whose lease this is, held, and the last position read for it.
-fn holder(id: &str, lease: Option<i64>) -> Result<(Member, i64), Error> {
+/// A lease that has not run out.
+struct Held {
+    lease: i64,
+    /// Whose messages it is on; its progress is held.
+    member: Member,
+    /// The last position that was read for it.
+    position: i64,
+}
+
+impl Held {
+    /// Whether it is on parked messages that are handled again.
+    fn is_on_parked(&self) -> bool {
+        self.position <= self.member.position
+    }
+}
+
+fn holder(id: &str, lease: Option<i64>) -> Result<Held, Error> {
     let lost = || Error::LeaseLost(id.to_owned());
     let own = OWN.with_borrow(|own| own.get(id).copied());
     let lease = lease.or(own).ok_or_else(lost)?;
@@ -267,7 +291,11 @@ fn holder(id: &str, lease: Option<i64>) -> Result<(Member, i64), Error> {
     }
     let (number, position) = found.ok_or_else(lost)?;
     let member = Member::find(id, number)?.ok_or_else(lost)?;
-    Ok((member, position))
+    Ok(Held {
+        lease,
+        member,
+        position,
+    })
 }
 
 fn acknowledged(call: &Call<'_>) -> Result<(String, i64), Error> {
@@ -287,30 +315,34 @@ fn ack(call: &Call<'_>) -> Result<Reply, Error> {
     transaction::require_writable(c"ack()");
     let definition = Definition::load_own(&id)?;
     require_fetched(&definition)?;
-    let (member, leased) = holder(&id, call.bigint(2))?;
-    if position > leased {
+    let held = holder(&id, call.bigint(2))?;
+    if position > held.position {
         return Err(Error::argument(
             "global_position",
-            format!("is {position}, and the lease ends at {leased}"),
+            format!("is {position}, and the lease ends at {}", held.position),
             "Acknowledge messages that were fetched.",
         ));
     }
-    if position <= member.position {
-        // One that was parked and fetched again, or an acknowledgement said twice.
-        Parked::take_due(&definition, position)?;
-        return Ok(Reply::void());
+    let ends_lease = position == held.position;
+    if held.is_on_parked() {
+        Parked::take_lent(&definition, position, held.lease)?;
+    } else if position > held.member.position {
+        move_on(&definition, &held.member, position)?;
     }
-    move_on(&definition, &member, position, position >= leased)?;
+    if ends_lease {
+        end_lease(&id, &held.member)?;
+    }
     Ok(Reply::void())
 }
 
+fn end_lease(id: &str, member: &Member) -> Result<(), Error> {
+    let _owner = as_owner_of_subscriptions()?;
+    END_LEASE.run(&[text(id), bigint(member.number)], |_| {});
+    Ok(())
+}
+
 /// Stores that messages up to `position` are dealt with.
-fn move_on(
-    definition: &Definition,
-    member: &Member,
-    position: i64,
-    ends_lease: bool,
-) -> Result<(), Error> {
+fn move_on(definition: &Definition, member: &Member, position: i64) -> Result<(), Error> {
     let id = &definition.subscriber_id;
     let mut source = Source::open(definition, "ack")?;
     source.end_at(position);
@@ -324,12 +356,7 @@ fn move_on(
             handled += i64::from(is_own && source.wants(&walk));
         }
     }
-    member.advance(id, position, scanned, handled)?;
-    if ends_lease {
-        let _owner = as_owner_of_subscriptions()?;
-        END_LEASE.run(&[text(id), bigint(member.number)], |_| {});
-    }
-    Ok(())
+    member.advance(id, position, scanned, handled)
 }
 
 fn park(call: &Call<'_>) -> Result<Reply, Error> {
@@ -339,27 +366,10 @@ fn park(call: &Call<'_>) -> Result<Reply, Error> {
     transaction::require_writable(c"park()");
     let definition = Definition::load_own(&id)?;
     require_fetched(&definition)?;
-    let (member, leased) = holder(&id, call.bigint(3))?;
-    let source = Source::open(&definition, "park")?;
-    let snapshot = Fresh::take();
-    let found = if position <= leased {
-        message::find(&source.table, &snapshot, position)?
-    } else {
-        None
-    };
-    let Some((address, message_type)) = found else {
-        return Err(Error::argument(
-            "global_position",
-            format!("is not that of a message of the lease: {position}"),
-            "Park a message that was fetched.",
-        ));
-    };
-    let stream_name = RowFetch::begin(&source.table, &snapshot)
-        .row(address)
-        .map(|row| row.text(column::STREAM_NAME).bytes().to_vec())
-        .unwrap_or_default();
+    let held = holder(&id, call.bigint(3))?;
+    let (stream_name, message_type) = leased_message(&definition, &held, position)?;
     let attempts = Parked::attempts(&definition, position)? + 1;
-    let mut parked = Parked::load(&definition, member.position)?;
+    let mut parked = Parked::load(&definition, held.member.position)?;
     parked.put_failed(
         &definition,
         &parked::Message {
@@ -373,14 +383,46 @@ fn park(call: &Call<'_>) -> Result<Reply, Error> {
             attempts,
         },
     )?;
-    member.note_error(&id, ("38000", &error))?;
-    // What was fetched after it may be of its stream: the lease ends, and the next fetch knows.
-    let ends_lease = true;
-    move_on(
-        &definition,
-        &member,
-        position.max(member.position),
-        ends_lease,
-    )?;
+    held.member.note_error(&id, ("38000", &error))?;
+    if held.is_on_parked() {
+        Parked::take_lent(&definition, position, held.lease)?;
+    } else {
+        move_on(&definition, &held.member, position)?;
+    }
+    // What was fetched after it may be of its stream: the next fetch knows.
+    end_lease(&id, &held.member)?;
     Ok(Reply::void())
+}
+
+/// Stream and type of a message that was fetched under this lease and is not acknowledged.
+fn leased_message(
+    definition: &Definition,
+    held: &Held,
+    position: i64,
+) -> Result<(Vec<u8>, Vec<u8>), Error> {
+    let source = Source::open(definition, "park")?;
+    let snapshot = Fresh::take();
+    let found = message::find(&source.table, &snapshot, position)?;
+    let mut rows = RowFetch::begin(&source.table, &snapshot);
+    let message = found.and_then(|(address, message_type)| {
+        let row = rows.row(address)?;
+        let stream_name = row.text(column::STREAM_NAME).bytes().to_vec();
+        source.wants(row).then_some((stream_name, message_type))
+    });
+    let is_fetched = match &message {
+        None => false,
+        Some(_) if held.is_on_parked() => Parked::is_lent(definition, position, held.lease)?,
+        Some((stream_name, _)) => {
+            (held.member.position + 1..=held.position).contains(&position)
+                && source.includes(stream_name)
+                && held.member.reads(stream_name)?
+        }
+    };
+    message.filter(|_| is_fetched).ok_or_else(|| {
+        Error::argument(
+            "global_position",
+            format!("is not that of a message of the lease: {position}"),
+            "Park a message that was fetched and is not acknowledged.",
+        )
+    })
 }

@@ -99,12 +99,25 @@ static TAKE: Statement = Statement::new(
     &[VARCHAROID, INT8OID],
 );
 
-static TAKE_DUE: Statement = Statement::new(
-    c"DELETE FROM message_store.parked \
+static LEND: Statement = Statement::new(
+    c"UPDATE message_store.parked SET lease = $3 \
+       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
+         AND global_position OPERATOR(pg_catalog.=) $2",
+    &[VARCHAROID, INT8OID, INT8OID],
+);
+static IS_LENT: Statement = Statement::new(
+    c"SELECT FROM message_store.parked \
        WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
          AND global_position OPERATOR(pg_catalog.=) $2 \
-         AND status OPERATOR(pg_catalog.=) 'retry'",
-    &[VARCHAROID, INT8OID],
+         AND status OPERATOR(pg_catalog.=) 'retry' AND lease OPERATOR(pg_catalog.=) $3",
+    &[VARCHAROID, INT8OID, INT8OID],
+);
+static TAKE_LENT: Statement = Statement::new(
+    c"DELETE FROM message_store.parked \
+       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
+         AND global_position OPERATOR(pg_catalog.<=) $2 \
+         AND status OPERATOR(pg_catalog.=) 'retry' AND lease OPERATOR(pg_catalog.=) $3",
+    &[VARCHAROID, INT8OID, INT8OID],
 );
 static ATTEMPTS: Statement = Statement::new(
     c"SELECT attempts FROM message_store.parked \
@@ -295,12 +308,34 @@ impl Parked {
         Ok(())
     }
 
-    /// Takes a message back that was to be handled again, and was.
-    pub fn take_due(definition: &Definition, position: i64) -> Result<(), Error> {
+    /// Hands a message that is due to an application, under its lease.
+    pub fn lend(definition: &Definition, position: i64, lease: i64) -> Result<(), Error> {
+        Self::with_lease(&LEND, definition, position, lease).map(drop)
+    }
+
+    /// Whether a message is handled again under this lease.
+    pub fn is_lent(definition: &Definition, position: i64, lease: i64) -> Result<bool, Error> {
+        Ok(Self::with_lease(&IS_LENT, definition, position, lease)? == 1)
+    }
+
+    /// Takes messages up to a position back that an application has handled under this lease.
+    pub fn take_lent(definition: &Definition, position: i64, lease: i64) -> Result<(), Error> {
+        Self::with_lease(&TAKE_LENT, definition, position, lease).map(drop)
+    }
+
+    fn with_lease(
+        statement: &'static Statement,
+        definition: &Definition,
+        position: i64,
+        lease: i64,
+    ) -> Result<u64, Error> {
         let _owner = as_owner_of_subscriptions()?;
-        let id = text(definition.subscriber_id.as_bytes());
-        TAKE_DUE.run(&[id, Some(pg_sys::Datum::from(position))], |_| {});
-        Ok(())
+        let arguments = [
+            text(definition.subscriber_id.as_bytes()),
+            Some(pg_sys::Datum::from(position)),
+            Some(pg_sys::Datum::from(lease)),
+        ];
+        Ok(statement.run(&arguments, |_| {}))
     }
 
     /// How often a parked message has failed; 0 for one that is not parked.

@@ -169,6 +169,15 @@ impl Source {
         self.walk(&snapshot, position).advance()
     }
 
+    /// Whether a stream belongs to the source.
+    pub fn includes(&self, stream_name: &[u8]) -> bool {
+        match self.kind {
+            Kind::All => true,
+            Kind::Stream => stream_name == self.name.bytes(),
+            Kind::Category => stream_name::category(stream_name) == self.name.bytes(),
+        }
+    }
+
     /// Whether the subscription's filters let a message through.
     pub fn wants(&self, row: &Slot) -> bool {
         if let Some(types) = &self.types {

@@ -17,14 +17,7 @@ pub const STREAMS: [&str; 8] = [
 ];
 /// The types of their messages.
 pub const TYPES: [&str; 3] = ["A", "B", "C"];
-const SOURCES: [&str; 6] = [
-    "viewing",
-    "viewing",
-    "$all",
-    "$all",
-    "viewing-1",
-    "account",
-];
+const SOURCES: [&str; 6] = ["viewing", "viewing", "$all", "$all", "viewing-1", "account"];
 /// What handlers are named for; each set is one of a subscription.
 const HANDLED: [&[&str]; 5] = [
     &["$any"],
@@ -159,7 +152,11 @@ impl Policy {
             "\"on_failure\": \"{}\", \"park\": \"{}\", \"retries\": {}, \
              \"retry_delay\": \"0 s\", \"retry_max_delay\": \"0 s\"",
             if self.parks { "park" } else { "stop" },
-            if self.holds_stream { "stream" } else { "message" },
+            if self.holds_stream {
+                "stream"
+            } else {
+                "message"
+            },
             self.retries
         )
     }
@@ -172,16 +169,13 @@ impl Policy {
 
 /// A message.
 pub fn draft() -> impl Strategy<Value = Draft> {
-    (
-        0..STREAMS.len(),
-        0..TYPES.len(),
-        prop::bool::weighted(0.6),
-    )
-        .prop_map(|(stream, kind, is_correlated)| Draft {
+    (0..STREAMS.len(), 0..TYPES.len(), prop::bool::weighted(0.6)).prop_map(
+        |(stream, kind, is_correlated)| Draft {
             stream,
             kind,
             is_correlated,
-        })
+        },
+    )
 }
 
 /// Functions for up to three types.
@@ -192,13 +186,16 @@ pub fn shapes() -> impl Strategy<Value = [&'static str; 3]> {
 
 /// A policy.
 pub fn policy() -> impl Strategy<Value = Policy> {
-    (prop::bool::weighted(0.7), prop::bool::weighted(0.7), 0..3_i64).prop_map(
-        |(parks, holds_stream, retries)| Policy {
+    (
+        prop::bool::weighted(0.7),
+        prop::bool::weighted(0.7),
+        0..3_i64,
+    )
+        .prop_map(|(parks, holds_stream, retries)| Policy {
             parks,
             holds_stream,
             retries,
-        },
-    )
+        })
 }
 
 /// A subscription.

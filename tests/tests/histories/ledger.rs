@@ -15,6 +15,8 @@ pub struct Ledger {
     hashes: Vec<Option<i64>>,
     /// Positions drawn, those of rolled back messages included.
     pub drawn: i64,
+    /// The position it began after.
+    pub start_position: i64,
     /// Messages committed to each stream.
     pub committed: Vec<usize>,
     /// What is wrong with which message now.
@@ -39,7 +41,7 @@ pub struct Ledger {
     pub was_stopped: bool,
     /// Times it went back to the start.
     pub replays: usize,
-    /// Messages have been handled by a copy that their discarding did not take back.
+    /// How often one or the other was asked for.
     turn: usize,
     /// Over all histories.
     pub counts: Counts,
@@ -67,7 +69,9 @@ impl Ledger {
     pub async fn hashes(session: &Session) -> Vec<Option<i64>> {
         let mut hashes = Vec::new();
         for stream in STREAMS {
-            let id = stream.split_once('-').map(|(_, id)| id.split('+').next().unwrap_or(id));
+            let id = stream
+                .split_once('-')
+                .map(|(_, id)| id.split('+').next().unwrap_or(id));
             let hash = match id {
                 None => None,
                 Some(id) => {
@@ -137,7 +141,9 @@ impl Ledger {
                      WHERE status = 'discarded' AND reason = 'step {number}'"
                 );
                 let rows = watch.run(&sql).await.unwrap();
-                let positions = rows.iter().filter_map(|row| row[0].as_deref()?.parse().ok());
+                let positions = rows
+                    .iter()
+                    .filter_map(|row| row[0].as_deref()?.parse::<i64>().ok());
                 match subject {
                     Subject::Live => self.discarded.extend(positions),
                     Subject::Copy => self.discarded_of_copy.extend(positions),

@@ -94,18 +94,29 @@ impl<'c> World<'c> {
             admin.run(&format!("CREATE DATABASE {name}")).await.unwrap();
             let session = cluster.connect(name, "postgres").await;
             session.run("CREATE EXTENSION message_store").await.unwrap();
-            session.run("SELECT message_store.create_store()").await.unwrap();
+            session
+                .run("SELECT message_store.create_store()")
+                .await
+                .unwrap();
             session.run(&role).await.unwrap();
             session.run(SET_UP).await.unwrap();
         }
         let others = format!("FROM pg_stat_activity WHERE datname = '{name}'");
-        admin.run(&format!("SELECT pg_terminate_backend(pid) {others}")).await.unwrap();
-        admin.wait_until(&format!("SELECT count(*) = 0 {others}")).await;
+        admin
+            .run(&format!("SELECT pg_terminate_backend(pid) {others}"))
+            .await
+            .unwrap();
+        admin
+            .wait_until(&format!("SELECT count(*) = 0 {others}"))
+            .await;
         let watch = Arc::new(cluster.connect(name, "postgres").await);
         let prepared = "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()";
         for row in watch.run(prepared).await.unwrap() {
             let gid = row[0].clone().unwrap_or_default();
-            watch.run(&format!("ROLLBACK PREPARED '{gid}'")).await.unwrap();
+            watch
+                .run(&format!("ROLLBACK PREPARED '{gid}'"))
+                .await
+                .unwrap();
         }
         watch.run(SETTINGS).await.unwrap();
         let connect = || async {
@@ -116,7 +127,10 @@ impl<'c> World<'c> {
         let mut writers = Vec::new();
         for _ in 0..3 {
             let session = connect().await;
-            writers.push(Writer { session, open: None });
+            writers.push(Writer {
+                session,
+                open: None,
+            });
         }
         let members = Ledger::hashes(&watch).await;
         Self {
@@ -140,13 +154,23 @@ impl<'c> World<'c> {
 
     /// An empty log and no subscription.
     pub async fn reset(&mut self) -> Outcome<()> {
-        let rows = self.watch.run(RESET).await.map_err(|error| format!("reset: {error:?}"))?;
-        if let Some(row) = rows.iter().find(|row| row[0].as_deref() == Some("left over")) {
+        let rows = self
+            .watch
+            .run(RESET)
+            .await
+            .map_err(|error| format!("reset: {error:?}"))?;
+        if let Some(row) = rows
+            .iter()
+            .find(|row| row[0].as_deref() == Some("left over"))
+        {
             return Err(format!("drop_subscription left something: {row:?}"));
         }
         self.histories += 1;
         if self.histories % VACUUM_EVERY == 0 {
-            self.watch.run(&format!("VACUUM {}", VACUUM.join(", "))).await.unwrap();
+            self.watch
+                .run(&format!("VACUUM {}", VACUUM.join(", ")))
+                .await
+                .unwrap();
         }
         self.ledger.clear();
         Ok(())
@@ -180,7 +204,10 @@ impl<'c> World<'c> {
 
     /// The first stream from `wanted` on that no open transaction has written to.
     fn free_stream(&self, wanted: usize) -> Option<usize> {
-        let writers = self.writers.iter().filter_map(|writer| writer.open.as_ref());
+        let writers = self
+            .writers
+            .iter()
+            .filter_map(|writer| writer.open.as_ref());
         let taken: Vec<usize> = writers
             .chain(&self.held)
             .flat_map(|open| open.streams.iter().copied())
@@ -195,7 +222,11 @@ impl<'c> World<'c> {
         let (mut calls, mut streams) = (Vec::new(), Vec::new());
         for draft in drafts {
             let is_own = own.contains(&draft.stream);
-            let stream = if is_own { Some(draft.stream) } else { self.free_stream(draft.stream) };
+            let stream = if is_own {
+                Some(draft.stream)
+            } else {
+                self.free_stream(draft.stream)
+            };
             let Some(stream) = stream else { continue };
             let metadata = if draft.is_correlated {
                 r#"'{"correlationStreamName": "origin-1"}'"#
@@ -218,7 +249,9 @@ impl<'c> World<'c> {
             return Ok(());
         };
         let session = Arc::clone(&self.steer);
-        self.perform(&session, &sql).await.map_err(|error| format!("write: {error:?}"))?;
+        self.perform(&session, &sql)
+            .await
+            .map_err(|error| format!("write: {error:?}"))?;
         self.ledger.written(&streams);
         Ok(())
     }
@@ -233,7 +266,10 @@ impl<'c> World<'c> {
         let begin = if open.is_none() { "BEGIN; " } else { "" };
         let mut open = open.unwrap_or_default();
         if let Some((sql, streams)) = self.writing(drafts, &open.streams) {
-            let answer = self.writers[number].session.run(&format!("{begin}{sql}")).await;
+            let answer = self.writers[number]
+                .session
+                .run(&format!("{begin}{sql}"))
+                .await;
             answer.map_err(|error| format!("open write: {error:?}"))?;
             open.streams.extend(streams);
             self.writers[number].open = Some(open);
@@ -262,7 +298,10 @@ impl<'c> World<'c> {
                 return Ok(());
             }
         };
-        session.run(&sql).await.map_err(|error| format!("{sql}: {error:?}"))?;
+        session
+            .run(&sql)
+            .await
+            .map_err(|error| format!("{sql}: {error:?}"))?;
         if sql.starts_with("COMMIT") {
             self.ledger.written(&open.streams);
         } else if sql.starts_with("PREPARE") {
@@ -296,7 +335,10 @@ impl<'c> World<'c> {
     }
 
     async fn terminate(&self, pid: i32) {
-        self.watch.run(&format!("SELECT pg_terminate_backend({pid})")).await.unwrap();
+        self.watch
+            .run(&format!("SELECT pg_terminate_backend({pid})"))
+            .await
+            .unwrap();
         let is_gone = format!("SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = {pid}");
         self.watch.wait_until(&is_gone).await;
     }

@@ -1,0 +1,206 @@
+//! Putting messages aside, and dealing with those.
+
+use promises::{Cluster, Session};
+
+use crate::subscriber::{bigints, create_with, seen, texts, tick, tick_to_the_end, tick_was, write};
+use crate::{PARKED, failing_calls, repair, with_choosy};
+
+const CHOOSY: &str = "{\"$any\": \"public.choosy\"}";
+const PARK_STREAM: &str = "{\"on_failure\": \"park\", \"retries\": 0}";
+const PARK_MESSAGE: &str = "{\"on_failure\": \"park\", \"retries\": 0, \"park\": \"message\"}";
+
+/// Streams `a-1` and `a-2` with a bad message each at 2 and 5.
+async fn two_bad_messages(session: &Session, options: &str) {
+    create_with(session, "s", "a", CHOOSY, options).await;
+    for (stream, message_type) in [
+        ("a-1", "Good"),
+        ("a-1", "Bad"),
+        ("a-2", "Good"),
+        ("a-1", "Good"),
+        ("a-2", "Bad"),
+        ("a-3", "Good"),
+        ("a-2", "Good"),
+    ] {
+        write(session, stream, message_type).await;
+    }
+}
+
+async fn retry(session: &Session, arguments: &str) -> i64 {
+    let retry = format!("SELECT message_store.retry_parked('s'{arguments})");
+    session.bigint(&retry).await
+}
+
+#[tokio::test]
+async fn a_parked_message_holds_its_stream_and_no_other() {
+    let (_database, session) = with_choosy(Cluster::shared()).await;
+    two_bad_messages(&session, PARK_STREAM).await;
+    let parked = tick(&session, "s", 1000).await;
+    let counts = (parked.scanned, parked.handled, parked.parked, parked.position);
+    assert_eq!((parked.outcome.as_str(), counts), ("progressed", (7, 3, 4, 7)));
+    assert_eq!(seen(&session, "s").await, [1, 3, 6]);
+    let listed = "SELECT global_position, stream_name, type, status, attempts, sqlstate, \
+                  error LIKE 'bad message%', parked_at <= clock_timestamp(), \
+                  last_failed_at <= clock_timestamp(), reason \
+                  FROM message_store.parked_messages ORDER BY 1";
+    assert_eq!(
+        texts(&session, listed).await,
+        [
+            "2 a-1 Bad failed 1 ZZ001 t t t -",
+            "4 a-1 Good waiting 0 - - t - -",
+            "5 a-2 Bad failed 1 ZZ001 t t t -",
+            "7 a-2 Good waiting 0 - - t - -",
+        ]
+    );
+    // Those that come later wait too, and others do not.
+    write(&session, "a-1", "Good").await;
+    write(&session, "a-3", "Good").await;
+    let later = tick(&session, "s", 1000).await;
+    assert_eq!((later.handled, later.parked, later.position), (1, 1, 9));
+    let status = "SELECT parked, lag, last_sqlstate FROM message_store.subscription_status";
+    assert_eq!(texts(&session, status).await, ["5 0 ZZ001"]);
+    assert_eq!(tick(&session, "s", 1000).await, tick_was("idle", 0, 0, 9));
+
+    repair(&session).await;
+    assert_eq!(retry(&session, "").await, 2);
+    tick_to_the_end(&session, "s").await;
+    assert_eq!(texts(&session, PARKED).await, [""; 0]);
+    for (stream, positions) in [
+        ("a-1", vec![1, 2, 4, 8]),
+        ("a-2", vec![3, 5, 7]),
+        ("a-3", vec![6, 9]),
+    ] {
+        let of_stream = format!(
+            "SELECT at_position FROM public.seen \
+             WHERE (message).stream_name = '{stream}' ORDER BY entry"
+        );
+        assert_eq!(bigints(&session, &of_stream).await, positions, "{stream}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_may_be_parked_alone() {
+    let (_database, session) = with_choosy(Cluster::shared()).await;
+    two_bad_messages(&session, PARK_MESSAGE).await;
+    let parked = tick(&session, "s", 1000).await;
+    assert_eq!((parked.handled, parked.parked), (5, 2));
+    assert_eq!(seen(&session, "s").await, [1, 3, 4, 6, 7]);
+    assert_eq!(
+        texts(&session, PARKED).await,
+        ["2 failed 1 ZZ001", "5 failed 1 ZZ001"]
+    );
+    repair(&session).await;
+    assert_eq!(retry(&session, ", 5").await, 1);
+    tick_to_the_end(&session, "s").await;
+    assert_eq!(seen(&session, "s").await, [1, 3, 4, 6, 7, 5]);
+    let context = "SELECT (context).attempt, (context).is_retry FROM public.seen \
+                   WHERE at_position = 5";
+    assert_eq!(texts(&session, context).await, ["2 t"]);
+    assert_eq!(texts(&session, PARKED).await, ["2 failed 1 ZZ001"]);
+}
+
+#[tokio::test]
+async fn parked_messages_are_retried_by_position_stream_or_sqlstate() {
+    let (_database, session) = with_choosy(Cluster::shared()).await;
+    two_bad_messages(&session, PARK_STREAM).await;
+    tick(&session, "s", 1000).await;
+    assert_eq!(retry(&session, ", 77").await, 0);
+    assert_eq!(retry(&session, ", 4").await, 0, "one that waits only waits");
+    assert_eq!(retry(&session, ", sqlstate => 'ZZ009'").await, 0);
+    assert_eq!(retry(&session, ", 2, 'a-2'").await, 0);
+
+    // One that fails again stays, with one attempt more, and what waits goes on waiting.
+    assert_eq!(retry(&session, ", stream_name => 'a-1'").await, 1);
+    tick(&session, "s", 1000).await;
+    assert_eq!(
+        texts(&session, PARKED).await,
+        [
+            "2 failed 2 ZZ001",
+            "4 waiting 0 -",
+            "5 failed 1 ZZ001",
+            "7 waiting 0 -"
+        ]
+    );
+    assert_eq!(failing_calls(&session).await, 3);
+    repair(&session).await;
+    assert_eq!(retry(&session, ", sqlstate => 'ZZ001', stream_name => 'a-2'").await, 1);
+    tick_to_the_end(&session, "s").await;
+    assert_eq!(
+        texts(&session, PARKED).await,
+        ["2 failed 2 ZZ001", "4 waiting 0 -"]
+    );
+    assert_eq!(seen(&session, "s").await, [1, 3, 6, 5, 7]);
+    let history = "SELECT action, position FROM message_store.subscription_history ORDER BY at";
+    assert_eq!(
+        texts(&session, history).await,
+        ["create -", "retry -", "retry -"]
+    );
+}
+
+#[tokio::test]
+async fn a_discarded_message_is_never_handled_and_lets_its_stream_go_on() {
+    let (_database, session) = with_choosy(Cluster::shared()).await;
+    two_bad_messages(&session, PARK_STREAM).await;
+    tick(&session, "s", 1000).await;
+    repair(&session).await;
+    let discard = "SELECT message_store.discard_parked('s', 'customer has left', \
+                   stream_name => 'a-1')";
+    assert_eq!(session.bigint(discard).await, 1);
+    tick_to_the_end(&session, "s").await;
+    assert_eq!(seen(&session, "s").await, [1, 3, 6, 4]);
+    let listed = "SELECT global_position, status, reason FROM message_store.parked_messages \
+                  ORDER BY 1";
+    assert_eq!(
+        texts(&session, listed).await,
+        ["2 discarded customer has left", "5 failed -", "7 waiting -"]
+    );
+    assert_eq!(retry(&session, ", 2").await, 0);
+    let count = "SELECT parked FROM message_store.subscription_status";
+    assert_eq!(session.bigint(count).await, 2);
+    // Also not when everything comes again.
+    session
+        .run("SELECT message_store.rebuild('s'); TRUNCATE public.seen")
+        .await
+        .unwrap();
+    tick_to_the_end(&session, "s").await;
+    assert_eq!(seen(&session, "s").await, [1, 3, 4, 5, 6, 7]);
+}
+
+#[tokio::test]
+async fn what_waits_is_handled_once_and_in_order_whatever_comes_meanwhile() {
+    let (_database, session) = with_choosy(Cluster::shared()).await;
+    create_with(&session, "s", "a", CHOOSY, PARK_STREAM).await;
+    write(&session, "a-1", "Bad").await;
+    write(&session, "a-1", "Bad").await;
+    for _ in 0..3 {
+        write(&session, "a-1", "Good").await;
+        tick(&session, "s", 1000).await;
+    }
+    assert_eq!(failing_calls(&session).await, 1, "the second one only waits");
+    assert_eq!(retry(&session, "").await, 1);
+    // It fails again; so nothing behind it moves.
+    tick_to_the_end(&session, "s").await;
+    assert_eq!(seen(&session, "s").await, [0; 0]);
+    assert_eq!(failing_calls(&session).await, 2);
+    session
+        .run("SELECT message_store.discard_parked('s', 'test', 1)")
+        .await
+        .unwrap();
+    // Now the second one is called, fails and is parked in its turn.
+    write(&session, "a-1", "Good").await;
+    tick_to_the_end(&session, "s").await;
+    assert_eq!(failing_calls(&session).await, 3);
+    assert_eq!(seen(&session, "s").await, [0; 0]);
+    repair(&session).await;
+    assert_eq!(retry(&session, "").await, 1);
+    // Batches of one end in the middle.
+    while tick(&session, "s", 1).await.outcome == "progressed" {
+        write(&session, "a-2", "Good").await;
+        if session.bigint("SELECT count(*) FROM public.seen").await > 20 {
+            break;
+        }
+    }
+    tick_to_the_end(&session, "s").await;
+    let of_stream = "SELECT at_position FROM public.seen \
+                     WHERE (message).stream_name = 'a-1' ORDER BY entry";
+    assert_eq!(bigints(&session, of_stream).await, [2, 3, 4, 5, 6]);
+}
