@@ -10,6 +10,13 @@ use std::fmt::Display;
 pub enum Error {
     /// An argument that cannot be meant: 22023. `(argument, what is wrong, the repair)`.
     Argument(&'static str, String, String),
+    /// One message of a batch that cannot be meant: 22023. `(messages[1].type, what is wrong, the
+    /// repair)`.
+    InBatch(String, String, String),
+    /// An id that is no UUID: 22P02. `(messages[1].id, the text)`.
+    InvalidId(String, String),
+    /// An id that another message has: 23505. `(id, what is known of the other)`.
+    IdTaken(String, String),
     /// Message DB's own exceptions, word for word: P0001.
     MessageDb(String),
     /// `LIMIT must not be negative`: 2201W, as the LIMIT clause of Message DB raises it.
@@ -119,6 +126,21 @@ impl Error {
                 Report::new(Code::ERRCODE_INVALID_PARAMETER_VALUE, format!("{name} {problem}"))
                     .hint(repair)
             }
+            Self::InBatch(place, problem, repair) => {
+                Report::new(Code::ERRCODE_INVALID_PARAMETER_VALUE, format!("{place} {problem}"))
+                    .hint(repair)
+            }
+            Self::InvalidId(place, text) => Report::new(
+                Code::ERRCODE_INVALID_TEXT_REPRESENTATION,
+                format!("{place}: invalid input syntax for type uuid: \"{text}\""),
+            )
+            .hint("An id is a UUID; leave it out to have one made."),
+            Self::IdTaken(id, other) => Report::new(
+                Code::ERRCODE_UNIQUE_VIOLATION,
+                format!("another message has the id {id}"),
+            )
+            .detail(other)
+            .hint("Give every message an id of its own, or none to have one made."),
             Self::MessageDb(text) => Report::new(Code::ERRCODE_RAISE_EXCEPTION, text),
             Self::NegativeLimit => Report::new(
                 Code::ERRCODE_INVALID_ROW_COUNT_IN_LIMIT_CLAUSE,

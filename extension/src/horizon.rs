@@ -56,17 +56,44 @@ pub fn sequence() -> Result<Sequence, Error> {
 /// Draws the global position of a message in `category`, having first told readers that it is
 /// coming. The promise lasts until the transaction ends, through PREPARE and restart.
 pub fn draw_position(category: &[u8]) -> Result<i64, Error> {
-    let sequence = sequence()?;
-    check_settings(sequence)?;
-    let sample = checked_sample(sequence)?;
-    announce(sample, category_hash(category));
-    let position = sequence.next_value();
-    if position <= sample {
-        return Err(Error::SequenceChanged(format!(
-            "went backwards: it handed out {position} after {sample}"
-        )));
+    Draw::announced([category])?.next()
+}
+
+/// The global positions of messages that readers were told about before the first is drawn.
+///
+/// Good within one statement: ROLLBACK TO SAVEPOINT takes the announcement back.
+pub struct Draw {
+    sequence: Sequence,
+    last: i64,
+}
+
+impl Draw {
+    /// Tells readers that messages of these categories are coming.
+    pub fn announced<'a>(categories: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, Error> {
+        let sequence = sequence()?;
+        check_settings(sequence)?;
+        let sample = checked_sample(sequence)?;
+        for category in categories {
+            announce(sample, category_hash(category));
+        }
+        Ok(Self {
+            sequence,
+            last: sample,
+        })
     }
-    Ok(position)
+
+    /// The next position, above all that were drawn before.
+    pub fn next(&mut self) -> Result<i64, Error> {
+        let position = self.sequence.next_value();
+        if position <= self.last {
+            return Err(Error::SequenceChanged(format!(
+                "went backwards: it handed out {position} after {}",
+                self.last
+            )));
+        }
+        self.last = position;
+        Ok(position)
+    }
 }
 
 fn check_settings(sequence: Sequence) -> Result<(), Error> {

@@ -7,11 +7,13 @@
 //! The SQL that declares these functions is written by hand in `sql/`, a file each.
 
 mod acquire_lock;
+mod causation;
 mod consumer_group;
 mod error;
 mod horizon;
 mod horizon_blockers;
 mod message;
+mod message_id;
 mod parse;
 mod pg;
 mod read;
@@ -24,6 +26,8 @@ mod subscription;
 mod version;
 mod wait;
 mod write;
+mod write_batch;
+mod write_messages;
 
 ::pgrx::pg_module_magic!();
 

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::message::{self, column};
 use crate::pg::lock::{Exclusive, Tag};
 use crate::pg::relation::{Index, Table};
-use crate::pg::scan::{Condition, IndexScan, Order, Writer};
+use crate::pg::scan::{Condition, Order, Probe, Writer};
 use crate::pg::text::Text;
 use crate::pg::transaction;
 
@@ -24,23 +24,34 @@ pub const NO_STREAM: i64 = -1;
 pub struct Tail {
     /// The position of the last message, or [`NO_STREAM`].
     pub version: i64,
+    /// The global position of the last message, 0 for none.
+    pub global_position: i64,
     /// Held until the new row stands in the index, where others can see it. `None` where the
     /// last message is our own: nobody else may pass it before we end.
     _lock: Option<Exclusive>,
 }
 
-enum End {
-    At(i64),
-    OursAt(i64),
-    BeingWrittenBy(pgrx::pg_sys::TransactionId),
+/// Where a stream ends.
+struct End {
+    version: i64,
+    global_position: i64,
+    writer: Writer,
 }
 
-impl Tail {
+/// Looks where streams end, one after another.
+pub struct Ends<'a>(Probe<'a>);
+
+impl<'a> Ends<'a> {
+    /// `index` is the index of streams of `table`, see [`open_index`].
+    pub fn new(table: &'a Table, index: &'a Index) -> Self {
+        Self(Probe::new(table, index, Order::Descending))
+    }
+
     /// Waits until no other transaction is adding to the stream, and finds its end.
     ///
     /// Waiting is in line and honours `lock_timeout`; two transactions that write the same two
     /// streams in opposite order are a deadlock, which PostgreSQL detects (40P01).
-    pub fn of(table: &Table, index: &Index, name: Text<'_>) -> Self {
+    pub fn tail(&mut self, name: Text<'_>) -> Tail {
         let hash = hash_64(name.bytes()) as u64;
         let tag = Tag {
             high: (hash >> 32) as u32,
@@ -51,41 +62,59 @@ impl Tail {
         // in line behind whoever waits for us to end would be a deadlock.
         let lock = match tag.try_exclusive() {
             Some(lock) => lock,
-            None => match end(table, index, name) {
-                End::OursAt(version) => {
-                    return Self {
-                        version,
-                        _lock: None,
-                    };
+            None => match self.end(name) {
+                end @ End {
+                    writer: Writer::Ourselves,
+                    ..
+                } => return end.tail(None),
+                _ => {
+                    self.rest();
+                    tag.exclusive()
                 }
-                End::At(_) | End::BeingWrittenBy(_) => tag.exclusive(),
             },
         };
         loop {
-            match end(table, index, name) {
-                End::At(version) | End::OursAt(version) => {
-                    return Self {
-                        version,
-                        _lock: Some(lock),
-                    };
+            match self.end(name) {
+                End {
+                    writer: Writer::Running(transaction),
+                    ..
+                } => {
+                    self.rest();
+                    transaction::wait_for_end_of(transaction);
                 }
-                End::BeingWrittenBy(transaction) => transaction::wait_for_end_of(transaction),
+                end => return end.tail(Some(lock)),
             }
         }
     }
+
+    /// Lets go of the pages that were looked at last; to be called before anything else that may
+    /// take long.
+    pub fn rest(&mut self) {
+        self.0.rest();
+    }
+
+    fn end(&mut self, name: Text<'_>) -> End {
+        let keys = [(0, Condition::Equals(name))];
+        let last = self.0.first(&keys, |row| End {
+            version: row.bigint(column::POSITION),
+            global_position: row.bigint(column::GLOBAL_POSITION),
+            writer: row.writer(),
+        });
+        last.unwrap_or(End {
+            version: NO_STREAM,
+            global_position: 0,
+            writer: Writer::Committed,
+        })
+    }
 }
 
-fn end(table: &Table, index: &Index, name: Text<'_>) -> End {
-    let keys = [(0, Condition::Equals(name))];
-    let mut scan = IndexScan::begin_dirty(table, index, &keys, Order::Descending);
-    if !scan.advance() {
-        return End::At(NO_STREAM);
-    }
-    let version = scan.bigint(column::POSITION);
-    match scan.writer() {
-        Writer::Committed => End::At(version),
-        Writer::Ourselves => End::OursAt(version),
-        Writer::Running(transaction) => End::BeingWrittenBy(transaction),
+impl End {
+    fn tail(self, lock: Option<Exclusive>) -> Tail {
+        Tail {
+            version: self.version,
+            global_position: self.global_position,
+            _lock: lock,
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! `write_message`: the hot path.
+//! `write_message`: the hot path; and what every write of a message has in common.
 
 use crate::error::{Error, printed};
 use crate::horizon;
@@ -6,9 +6,11 @@ use crate::message::{self, COLUMNS, column};
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::insert::{Insert, Outcome};
 use crate::pg::jsonb::Jsonb;
+use crate::pg::relation::Table;
 use crate::pg::text::Text;
 use crate::pg::{transaction, uuid};
-use crate::stream::{self, NO_STREAM, Tail};
+use crate::stream::{self, Ends, NO_STREAM};
+use crate::subscription::context;
 use crate::{settings, stream_name};
 use pgrx::pg_sys;
 
@@ -23,137 +25,199 @@ sql_functions! {
     write_message => write_message,
 }
 
+/// The columns that a BEFORE trigger must leave alone.
+pub const FIXED: [usize; 3] = [
+    column::GLOBAL_POSITION,
+    column::POSITION,
+    column::STREAM_NAME,
+];
+
 /// A message to be written; `None` for SQL NULL.
-struct Message<'a> {
-    id: Option<Text<'a>>,
-    stream_name: Option<Text<'a>>,
-    message_type: Option<Text<'a>>,
-    data: Option<Jsonb<'a>>,
-    metadata: Option<Jsonb<'a>>,
-    expected_version: Option<i64>,
+pub struct Message<'a> {
+    /// Where it goes.
+    pub stream_name: Option<Text<'a>>,
+    /// What happened.
+    pub message_type: Option<Text<'a>>,
+    /// The message itself.
+    pub data: Option<Jsonb<'a>>,
+    /// About the message.
+    pub metadata: Option<Jsonb<'a>>,
+}
+
+/// What is wrong with an argument, and the repair.
+pub struct Problem {
+    /// The argument or field.
+    pub argument: &'static str,
+    /// What is wrong with it.
+    pub problem: String,
+    /// What to do.
+    pub repair: &'static str,
 }
 
 fn write_message(call: &Call<'_>) -> Result<Reply, Error> {
+    let id = call.text(0);
     let message = Message {
-        id: call.text(0),
         stream_name: call.text(1),
         message_type: call.text(2),
         data: call.jsonb(3),
         metadata: call.jsonb(4),
-        expected_version: call.bigint(5),
     };
     transaction::require_writable(c"write_message()");
-    check(&message)?;
-    let position = write(&message)?;
+    if let Some(Problem {
+        argument,
+        problem,
+        repair,
+    }) = message.problem()
+    {
+        return Err(Error::argument(argument, problem, repair));
+    }
+    if let Some(handler) = context::current() {
+        context::next_ordinal();
+        if handler.is_replay {
+            return Ok(Reply::null());
+        }
+    }
+    let position = write(id, &message, call.bigint(5))?;
     transaction::command_counter_increment();
     Ok(Reply::bigint(Some(position)))
 }
 
-fn check(message: &Message<'_>) -> Result<(), Error> {
-    if let Some(message_type) = message.message_type
-        && message_type.bytes().is_empty()
-    {
-        return Err(Error::argument(
-            "type",
-            "must not be empty",
-            "Handlers are chosen by type; name what happened, such as VideoViewed.",
-        ));
-    }
-    let Some(name) = message.stream_name else {
-        return Ok(());
-    };
-    let name = name.bytes();
-    if name.len() > STREAM_NAME_MAX {
-        return Err(Error::argument(
-            "stream_name",
-            format!("has {} bytes; {STREAM_NAME_MAX} is the most", name.len()),
-            "Put a long key into the message's data and its hash into the name.",
-        ));
-    }
-    let category = stream_name::category(name).len();
-    if let Some(metadata) = message.metadata
-        && metadata.size() + category > CATEGORIES_MAX
-        && let Some(correlation) = metadata.string_field("correlationStreamName")
-    {
-        let correlation = stream_name::category(&correlation).len();
-        if correlation + category > CATEGORIES_MAX {
-            return Err(Error::argument(
-                "metadata",
-                format!(
-                    "has a correlationStreamName whose category, with that of stream_name, has \
-                     {} bytes; {CATEGORIES_MAX} is the most",
-                    correlation + category
-                ),
-                "Use a shorter category.",
-            ));
+impl Message<'_> {
+    /// What cannot be written and would not be refused by the table itself.
+    pub fn problem(&self) -> Option<Problem> {
+        if let Some(message_type) = self.message_type
+            && message_type.bytes().is_empty()
+        {
+            return Some(Problem {
+                argument: "type",
+                problem: "must not be empty".to_owned(),
+                repair: "Handlers are chosen by type; name what happened, such as VideoViewed.",
+            });
         }
+        let name = self.stream_name?.bytes();
+        if name.len() > STREAM_NAME_MAX {
+            return Some(Problem {
+                argument: "stream_name",
+                problem: format!("has {} bytes; {STREAM_NAME_MAX} is the most", name.len()),
+                repair: "Put a long key into the message's data and its hash into the name.",
+            });
+        }
+        let category = stream_name::category(name).len();
+        let metadata = self.metadata?;
+        if metadata.size() + category <= CATEGORIES_MAX {
+            return None;
+        }
+        let correlation = metadata.string_field("correlationStreamName")?;
+        let correlation = stream_name::category(&correlation).len();
+        (correlation + category > CATEGORIES_MAX).then(|| Problem {
+            argument: "metadata",
+            problem: format!(
+                "has a correlationStreamName whose category, with that of stream_name, has {} \
+                 bytes; {CATEGORIES_MAX} is the most",
+                correlation + category
+            ),
+            repair: "Use a shorter category.",
+        })
     }
-    Ok(())
+
+    /// The message as a row of `messages`.
+    pub fn row(
+        &self,
+        id: Option<pg_sys::Datum>,
+        position: i64,
+        global_position: i64,
+    ) -> [Option<pg_sys::Datum>; COLUMNS] {
+        let mut values = [None; COLUMNS];
+        values[column::GLOBAL_POSITION] = Some(pg_sys::Datum::from(global_position));
+        values[column::POSITION] = Some(pg_sys::Datum::from(position));
+        values[column::TIME] = Some(pg_sys::Datum::from(transaction::start_time()));
+        values[column::STREAM_NAME] = self.stream_name.map(|name| name.datum());
+        values[column::TYPE] = self.message_type.map(|name| name.datum());
+        values[column::DATA] = self.data.map(|data| data.datum());
+        values[column::METADATA] = self.metadata.map(|metadata| metadata.datum());
+        values[column::ID] = id;
+        values
+    }
 }
 
-fn write(message: &Message<'_>) -> Result<i64, Error> {
+/// The version check of a write; the error's text is Message DB's.
+pub fn require_version(
+    expected: Option<i64>,
+    version: i64,
+    stream_name: Option<Text<'_>>,
+) -> Result<(), Error> {
+    match expected {
+        Some(expected) if expected != version => {
+            let stream = printed(stream_name);
+            Err(Error::MessageDb(format!(
+                "Wrong expected version: {expected} (Stream: {stream}, Stream Version: {version})"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The position after `version`.
+pub fn next_position(version: i64) -> Result<i64, Error> {
+    version.checked_add(1).ok_or(Error::OutOfRange("bigint"))
+}
+
+/// An error where the row did not go in as it was.
+pub fn require_inserted(table: &Table, outcome: Outcome) -> Result<(), Error> {
+    match outcome {
+        Outcome::Inserted => Ok(()),
+        Outcome::Suppressed => Err(Error::TriggerInterfered(
+            "a trigger on messages kept the message from being written".to_owned(),
+        )),
+        Outcome::Changed(number) => {
+            let name = table.column(number).name.to_string_lossy();
+            Err(Error::TriggerInterfered(format!(
+                "a trigger on messages changed {name} of the message"
+            )))
+        }
+    }
+}
+
+fn write(
+    id: Option<Text<'_>>,
+    message: &Message<'_>,
+    expected_version: Option<i64>,
+) -> Result<i64, Error> {
     let table = message::open_to_write()?;
     let index = stream::open_index()?;
     let tail = message
         .stream_name
-        .map(|name| Tail::of(&table, &index, name));
+        .map(|name| Ends::new(&table, &index).tail(name));
     let version = tail.as_ref().map_or(NO_STREAM, |tail| tail.version);
-    if let Some(expected) = message.expected_version
-        && expected != version
-    {
-        let stream = printed(message.stream_name);
-        return Err(Error::MessageDb(format!(
-            "Wrong expected version: {expected} (Stream: {stream}, Stream Version: {version})"
-        )));
-    }
-    let position = version.checked_add(1).ok_or(Error::OutOfRange("bigint"))?;
-    let id = message.id.as_ref().map(uuid::parse);
+    require_version(expected_version, version, message.stream_name)?;
+    let position = next_position(version)?;
+    let parsed_id = id.as_ref().map(uuid::parse);
     let category = message
         .stream_name
         .map_or(&b""[..], |name| stream_name::category(name.bytes()));
     let global_position = horizon::draw_position(category)?;
 
-    let mut values: [Option<pg_sys::Datum>; COLUMNS] = [None; COLUMNS];
-    values[column::GLOBAL_POSITION] = Some(pg_sys::Datum::from(global_position));
-    values[column::POSITION] = Some(pg_sys::Datum::from(position));
-    values[column::TIME] = Some(pg_sys::Datum::from(transaction::start_time()));
-    values[column::STREAM_NAME] = message.stream_name.map(|name| name.datum());
-    values[column::TYPE] = message.message_type.map(|name| name.datum());
-    values[column::DATA] = message.data.map(|data| data.datum());
-    values[column::METADATA] = message.metadata.map(|metadata| metadata.datum());
-    values[column::ID] = id;
-
-    let fixed = [
-        column::GLOBAL_POSITION,
-        column::POSITION,
-        column::STREAM_NAME,
-    ];
     let mut insert = Insert::begin(&table, COLUMNS);
-    match insert.row(&values, &fixed) {
-        Outcome::Inserted => {}
-        Outcome::Suppressed => {
-            return Err(Error::TriggerInterfered(
-                "a trigger on messages kept the message from being written".to_owned(),
-            ));
-        }
-        Outcome::Changed(number) => {
-            let name = table.column(number).name.to_string_lossy();
-            return Err(Error::TriggerInterfered(format!(
-                "a trigger on messages changed {name} of the message"
-            )));
-        }
-    }
+    let row = message.row(parsed_id, position, global_position);
+    require_inserted(&table, insert.row(&row, &FIXED))?;
     // The row stands in the index of streams: whoever looks now finds us there.
     drop(tail);
     insert.finish();
     if settings::debug_write() {
-        print_notices(message, category, version, position);
+        print_notices(id, message, expected_version, category, version, position);
     }
     Ok(position)
 }
 
 /// Message DB's notices of a write.
-fn print_notices(message: &Message<'_>, category: &[u8], version: i64, position: i64) {
+fn print_notices(
+    id: Option<Text<'_>>,
+    message: &Message<'_>,
+    expected_version: Option<i64>,
+    category: &[u8],
+    version: i64,
+    position: i64,
+) {
     let json = |value: Option<Jsonb<'_>>| printed(value.map(|json| json.to_text()));
     let stream = printed(message.stream_name);
     let hash = message
@@ -172,15 +236,12 @@ fn print_notices(message: &Message<'_>, category: &[u8], version: i64, position:
         ),
         format!("_category_name_hash: {}", printed(hash)),
         "» write_message".to_owned(),
-        format!("id ($1): {}", printed(message.id)),
+        format!("id ($1): {}", printed(id)),
         format!("stream_name ($2): {stream}"),
         format!("type ($3): {}", printed(message.message_type)),
         format!("data ($4): {}", json(message.data)),
         format!("metadata ($5): {}", json(message.metadata)),
-        format!(
-            "expected_version ($6): {}",
-            printed(message.expected_version)
-        ),
+        format!("expected_version ($6): {}", printed(expected_version)),
         format!("_stream_version: {version}"),
         format!("_next_position: {position}"),
     ] {

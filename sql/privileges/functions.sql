@@ -13,6 +13,7 @@ REVOKE EXECUTE ON FUNCTION
   message_store.ensure_home_page(),
   message_store.ensure_most_watched(),
   message_store.fetch(varchar, bigint, interval, bigint),
+  message_store.follow(message_store.message, jsonb),
   message_store.increment_videos_watched(bigint),
   message_store.increment_videos_watched(bigint[]),
   message_store.park(varchar, bigint, text, bigint),
@@ -31,7 +32,10 @@ REVOKE EXECUTE ON FUNCTION
   message_store.tick(varchar, bigint, bigint),
   message_store.verify(varchar),
   message_store.wait_for(varchar, bigint, interval),
-  message_store.write_message(varchar, varchar, varchar, jsonb, jsonb, bigint)
+  message_store.write_message(varchar, varchar, varchar, jsonb, jsonb, bigint),
+  message_store.write_messages(message_store.new_message[], varchar),
+  message_store.write_messages(varchar, jsonb, bigint, varchar),
+  message_store.write_messages(varchar, varchar)
 FROM PUBLIC;
 
 REVOKE EXECUTE ON PROCEDURE message_store.wait_for_messages(bigint, interval, bigint) FROM PUBLIC;
@@ -49,6 +53,7 @@ GRANT EXECUTE ON FUNCTION
   message_store.ensure_home_page(),
   message_store.ensure_most_watched(),
   message_store.fetch(varchar, bigint, interval, bigint),
+  message_store.follow(message_store.message, jsonb),
   message_store.increment_videos_watched(bigint),
   message_store.increment_videos_watched(bigint[]),
   message_store.park(varchar, bigint, text, bigint),
@@ -67,7 +72,10 @@ GRANT EXECUTE ON FUNCTION
   message_store.tick(varchar, bigint, bigint),
   message_store.verify(varchar),
   message_store.wait_for(varchar, bigint, interval),
-  message_store.write_message(varchar, varchar, varchar, jsonb, jsonb, bigint)
+  message_store.write_message(varchar, varchar, varchar, jsonb, jsonb, bigint),
+  message_store.write_messages(message_store.new_message[], varchar),
+  message_store.write_messages(varchar, jsonb, bigint, varchar),
+  message_store.write_messages(varchar, varchar)
 TO message_store;
 
 GRANT EXECUTE ON PROCEDURE message_store.wait_for_messages(bigint, interval, bigint) TO message_store;

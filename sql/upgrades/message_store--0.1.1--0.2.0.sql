@@ -43,6 +43,29 @@ CREATE TYPE message_store.fetched_message AS (
 COMMENT ON TYPE message_store.fetched_message IS
   'A message as fetch gives it to an application: the columns of message, the lease to acknowledge it with, and the how-manieth attempt (from 1; more for a parked message that is retried).';
 
+CREATE TYPE message_store.new_message AS (
+  stream_name varchar,
+  type varchar,
+  data jsonb,
+  metadata jsonb,
+  id varchar,
+  expected_version bigint
+);
+
+COMMENT ON TYPE message_store.new_message IS
+  'A message to be written with write_messages. stream_name and type must be there; id: a UUID, made where it is NULL; expected_version: the version its stream must have when it is written, counting the messages before it in the batch.';
+
+CREATE TYPE message_store.written_message AS (
+  id varchar,
+  stream_name varchar,
+  position bigint,
+  global_position bigint,
+  is_duplicate boolean
+);
+
+COMMENT ON TYPE message_store.written_message IS
+  'Where a message given to write_messages is. is_duplicate: a message of this id was there before, and it is that one''s place. In a replay nothing is written, and all but id and stream_name are NULL.';
+
 CREATE FUNCTION message_store.ack(
   subscriber_id varchar,
   global_position bigint,
@@ -205,6 +228,16 @@ COMMENT ON FUNCTION message_store.fetch(varchar, bigint, interval, bigint) IS
 
 COMMENT ON FUNCTION message_store.handler_context() IS
   'What the running handler may know of its call; NULL outside a handler.';
+
+CREATE FUNCTION message_store.follow(
+  message message_store.message,
+  metadata jsonb DEFAULT '{}'
+) RETURNS jsonb
+LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'follow';
+
+COMMENT ON FUNCTION message_store.follow(message_store.message, jsonb) IS
+  'Metadata of a message that is written because of another one: causationMessageStreamName, causationMessagePosition and causationMessageGlobalPosition of that one, its correlationStreamName and replyStreamName where it has them, and what is in metadata, which wins. write_messages does it by itself in a handler of a single message.';
 
 CREATE FUNCTION message_store.park(
   subscriber_id varchar,
@@ -371,6 +404,38 @@ AS 'MODULE_PATHNAME', 'wait_for';
 COMMENT ON FUNCTION message_store.wait_for(varchar, bigint, interval) IS
   'Waits until the subscription has handled every message of its source up to this global position: true; false after the timeout, or at once where the message is parked. Errors: 42704, 22023, 25001 (this transaction has written messages, or keeps one snapshot).';
 
+CREATE FUNCTION message_store.write_messages(
+  messages message_store.new_message[],
+  on_duplicate varchar DEFAULT 'error'
+) RETURNS SETOF message_store.written_message
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'write_messages';
+
+COMMENT ON FUNCTION message_store.write_messages(message_store.new_message[], varchar) IS
+  'Writes messages to the ends of their streams, all or none, and returns a row for each, in order. Element 1 is messages[1] in errors. on_duplicate: error (23505), or ignore, which leaves a message alone whose id is in the log already, in the same stream and with the same type, before any version is checked: a retry after a lost reply returns what the first one wrote. Ids: given, or UUIDs of version 7; in a handler derived from subscriber, handled message and ordinal, so that nothing is written twice, and a handler of a single message adds causation and correlation to the metadata, see follow. Errors: as write_message, 22023. Streams are taken in the order of their names, so two batches do not deadlock.';
+
+CREATE FUNCTION message_store.write_messages(
+  stream_name varchar,
+  messages jsonb,
+  expected_version bigint DEFAULT NULL,
+  on_duplicate varchar DEFAULT 'error'
+) RETURNS SETOF message_store.written_message
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'write_messages_to';
+
+COMMENT ON FUNCTION message_store.write_messages(varchar, jsonb, bigint, varchar) IS
+  'Writes messages to the end of one stream, all or none, and returns a row for each, in order. messages: a JSON array of objects with type, and where wanted data, metadata and id; null is as good as absent; element 0 is messages[0] in errors. expected_version: the position of the stream''s last message before the batch, -1 for none. For the rest see write_messages(new_message[]).';
+
+CREATE FUNCTION message_store.write_messages(
+  stream_name varchar,
+  messages varchar
+) RETURNS SETOF message_store.written_message
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'write_messages_of_text';
+
+COMMENT ON FUNCTION message_store.write_messages(varchar, varchar) IS
+  'write_messages(stream_name, messages jsonb) of JSON text. Without it a call with two arguments of no type, write_messages(''account-1'', ''[{"type": "Opened"}]''), would be ambiguous (42725).';
+
 -- EXECUTE is the privilege to write and to steer subscriptions: not for everybody.
 -- The parsing functions stay PUBLIC, since indexes and views of the store use them.
 REVOKE EXECUTE ON FUNCTION
@@ -386,6 +451,7 @@ REVOKE EXECUTE ON FUNCTION
   message_store.ensure_home_page(),
   message_store.ensure_most_watched(),
   message_store.fetch(varchar, bigint, interval, bigint),
+  message_store.follow(message_store.message, jsonb),
   message_store.increment_videos_watched(bigint),
   message_store.increment_videos_watched(bigint[]),
   message_store.park(varchar, bigint, text, bigint),
@@ -404,7 +470,10 @@ REVOKE EXECUTE ON FUNCTION
   message_store.tick(varchar, bigint, bigint),
   message_store.verify(varchar),
   message_store.wait_for(varchar, bigint, interval),
-  message_store.write_message(varchar, varchar, varchar, jsonb, jsonb, bigint)
+  message_store.write_message(varchar, varchar, varchar, jsonb, jsonb, bigint),
+  message_store.write_messages(message_store.new_message[], varchar),
+  message_store.write_messages(varchar, jsonb, bigint, varchar),
+  message_store.write_messages(varchar, varchar)
 FROM PUBLIC;
 
 REVOKE EXECUTE ON PROCEDURE message_store.wait_for_messages(bigint, interval, bigint) FROM PUBLIC;
@@ -422,6 +491,7 @@ GRANT EXECUTE ON FUNCTION
   message_store.ensure_home_page(),
   message_store.ensure_most_watched(),
   message_store.fetch(varchar, bigint, interval, bigint),
+  message_store.follow(message_store.message, jsonb),
   message_store.increment_videos_watched(bigint),
   message_store.increment_videos_watched(bigint[]),
   message_store.park(varchar, bigint, text, bigint),
@@ -440,7 +510,10 @@ GRANT EXECUTE ON FUNCTION
   message_store.tick(varchar, bigint, bigint),
   message_store.verify(varchar),
   message_store.wait_for(varchar, bigint, interval),
-  message_store.write_message(varchar, varchar, varchar, jsonb, jsonb, bigint)
+  message_store.write_message(varchar, varchar, varchar, jsonb, jsonb, bigint),
+  message_store.write_messages(message_store.new_message[], varchar),
+  message_store.write_messages(varchar, jsonb, bigint, varchar),
+  message_store.write_messages(varchar, varchar)
 TO message_store;
 
 GRANT EXECUTE ON PROCEDURE message_store.wait_for_messages(bigint, interval, bigint) TO message_store;

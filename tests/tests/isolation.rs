@@ -28,6 +28,8 @@ macro_rules! specs {
 }
 
 specs! {
+    batch_draws_anew_where_it_was_passed
+    batches_take_streams_in_one_order
     categories_in_opposite_order_do_not_deadlock
     expected_version_waits_for_the_writer
     failed_write_holds_nobody

@@ -1,6 +1,7 @@
 //! How SQL calls us: arguments out of the call frame, one reply into it.
 
 use super::array;
+use super::composite::{self, Composite, Composites};
 use super::jsonb::Jsonb;
 use super::text::Text;
 use crate::error::Error;
@@ -35,6 +36,11 @@ impl Reply {
     /// A `boolean`.
     pub fn boolean(value: bool) -> Self {
         Self(Some(pg_sys::Datum::from(value)))
+    }
+
+    /// A `jsonb`.
+    pub fn jsonb(value: Jsonb<'_>) -> Self {
+        Self(Some(value.datum()))
     }
 
     /// A `varchar` in the database's encoding, or NULL.
@@ -96,6 +102,20 @@ impl<'a> Call<'a> {
         // SAFETY: the SQL declaration gives this parameter type bigint[].
         self.argument(number)
             .map(|datum| unsafe { array::bigints(datum) })
+    }
+
+    /// Argument `number` (from 0) of a parameter of a composite type.
+    pub fn composite<const N: usize>(&self, number: usize) -> Option<Composite<'a, N>> {
+        // SAFETY: the SQL declaration gives this parameter a named composite type.
+        self.argument(number)
+            .map(|datum| unsafe { composite::read(datum) })
+    }
+
+    /// Argument `number` (from 0) of a parameter that is an array of a composite type.
+    pub fn composites(&self, number: usize) -> Option<Composites<'a>> {
+        // SAFETY: the SQL declaration gives this parameter an array of a composite type.
+        self.argument(number)
+            .map(|datum| unsafe { Composites::of(datum) })
     }
 
     /// Argument `number` (from 0) of an `interval` parameter, in milliseconds (a month is 30 days).

@@ -6,10 +6,11 @@
 //! goes on.
 
 use super::bindings;
+use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::CaughtError;
-use std::cell::Cell;
-use std::ffi::{CStr, c_void};
+use std::cell::{Cell, RefCell};
+use std::ffi::{CStr, CString, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::null_mut;
 
@@ -18,6 +19,8 @@ thread_local! {
     static LAST_ERROR: Cell<*mut pg_sys::ErrorData> = const { Cell::new(null_mut()) };
     /// The memory it is kept in, emptied at the next one.
     static KEPT_IN: Cell<pg_sys::MemoryContext> = const { Cell::new(null_mut()) };
+    /// What the last error is to say instead; see [`reword`].
+    static REWORDED: RefCell<Option<Words>> = const { RefCell::new(None) };
 }
 
 /// Runs one call. A Rust panic or one of our errors is raised as an SQL error; an error of
@@ -49,9 +52,58 @@ pub unsafe fn run(call: impl FnOnce() -> pg_sys::Datum) -> pg_sys::Datum {
         match copy {
             Some(copy) => {
                 drop(payload);
+                put_new_words(copy);
                 bindings::throw_error_data(copy)
             }
             None => pg_sys::submodules::panic::pgrx_extern_c_guard(|| resume_unwind(payload)),
+        }
+    }
+}
+
+/// What an error tells people.
+pub struct Words {
+    /// The message.
+    pub message: CString,
+    /// The repair.
+    pub hint: CString,
+}
+
+/// Runs `work`; where that violates the unique index `index`, the error goes on with what `words`
+/// returns for its message and hint, and is otherwise PostgreSQL's own: SQLSTATE, detail, the
+/// constraint's name.
+pub fn reword_violation_of<T>(
+    index: &CStr,
+    work: impl FnOnce() -> T,
+    words: impl FnOnce() -> Words,
+) -> T {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(done) => done,
+        Err(payload) => {
+            let error = payload.downcast_ref::<CaughtError>().and_then(copy_of);
+            // SAFETY: the copy is live until the next error; its strings end in NUL.
+            let is_meant = error.is_some_and(|error| unsafe {
+                (*error).sqlerrcode == PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION as i32
+                    && !(*error).constraint_name.is_null()
+                    && CStr::from_ptr((*error).constraint_name) == index
+            });
+            if is_meant {
+                REWORDED.set(Some(words()));
+            }
+            resume_unwind(payload)
+        }
+    }
+}
+
+/// # Safety
+/// `copy` must be the live copy of the last error.
+unsafe fn put_new_words(copy: *mut pg_sys::ErrorData) {
+    if let Some(words) = REWORDED.take() {
+        // SAFETY: the new strings live in the memory of the copy, which nothing empties before
+        // the next error is raised.
+        unsafe {
+            let kept_in = KEPT_IN.get();
+            (*copy).message = pg_sys::MemoryContextStrdup(kept_in, words.message.as_ptr());
+            (*copy).hint = pg_sys::MemoryContextStrdup(kept_in, words.hint.as_ptr());
         }
     }
 }
@@ -77,6 +129,7 @@ unsafe extern "C-unwind" fn copy_error(_: *mut c_void) {
     // here (out of memory) goes to whoever catches PostgreSQL's errors, as any other.
     unsafe {
         LAST_ERROR.set(null_mut());
+        REWORDED.set(None);
         if KEPT_IN.get().is_null() {
             KEPT_IN.set(pg_sys::AllocSetContextCreateExtended(
                 pg_sys::TopMemoryContext,

@@ -17,8 +17,17 @@ pub struct Insert<'a> {
     transition: *mut pg_sys::TransitionCaptureState,
     given: usize,
     defaults: Vec<(usize, *mut pg_sys::ExprState)>,
+    /// Whether something that runs for one row could look for those before it.
+    one_by_one: bool,
+    /// Rows on their way into the table together.
+    slots: Vec<*mut pg_sys::TupleTableSlot>,
     lifetime: PhantomData<&'a Table>,
 }
+
+/// Rows that go into the table together at most, as with COPY.
+const ROWS_TOGETHER: usize = 1_000;
+/// Bytes of variable length after which no further row joins the others, as with COPY.
+const BYTES_TOGETHER: usize = 65_535;
 
 /// What became of a row.
 #[derive(Debug, PartialEq, Eq)]
@@ -65,11 +74,14 @@ impl<'a> Insert<'a> {
                 transition: std::ptr::null_mut(),
                 given,
                 defaults: Vec::new(),
+                one_by_one: false,
+                slots: Vec::new(),
                 lifetime: PhantomData,
             };
             insert.prepare_defaults(table);
             let triggers = (*table.relation).trigdesc;
             if !triggers.is_null() {
+                insert.one_by_one |= (*triggers).trig_insert_before_row;
                 // The query comes first: the captured rows belong to it.
                 pg_sys::AfterTriggerBeginQuery();
                 insert.transition = pg_sys::MakeTransitionCaptureState(
@@ -96,6 +108,7 @@ impl<'a> Insert<'a> {
                 }
                 let expression = pg_sys::build_column_default(table.relation, number as i32 + 1);
                 if !expression.is_null() {
+                    self.one_by_one |= pg_sys::contain_volatile_functions_not_nextval(expression);
                     let state = pg_sys::ExecPrepareExpr(expression.cast(), self.estate);
                     self.defaults.push((number, state));
                 }
@@ -106,21 +119,10 @@ impl<'a> Insert<'a> {
     /// Inserts a row. `values` are the given columns; a BEFORE trigger may change any of them
     /// but those in `fixed` (numbers of bigint or text columns).
     pub fn row(&mut self, values: &[Option<pg_sys::Datum>], fixed: &[usize]) -> Outcome {
-        debug_assert_eq!(values.len(), self.given);
         // SAFETY: the slot belongs to the open table and is filled column by column before it is
         // stored; every pointer passed on lives until `finish`.
         unsafe {
-            bindings::ExecClearTuple(self.slot);
-            let columns = (*(*self.slot).tts_tupleDescriptor).natts as usize;
-            for number in 0..columns {
-                let value = values.get(number).copied().flatten();
-                *(*self.slot).tts_isnull.add(number) = value.is_none();
-                *(*self.slot).tts_values.add(number) = value.unwrap_or(pg_sys::Datum::null());
-            }
-            self.fill_defaults();
-            pg_sys::ExecStoreVirtualTuple(self.slot);
-
-            let relation = (*self.target).ri_RelationDesc;
+            self.fill(self.slot, values);
             let triggers = (*self.target).ri_TrigDesc;
             if !triggers.is_null() && (*triggers).trig_insert_before_row {
                 if !pg_sys::ExecBRInsertTriggers(self.estate, self.target, self.slot) {
@@ -130,41 +132,176 @@ impl<'a> Insert<'a> {
                     return Outcome::Changed(column);
                 }
             }
-            let constraints = (*(*relation).rd_att).constr;
+            self.check(self.slot);
+            pg_sys::simple_table_tuple_insert((*self.target).ri_RelationDesc, self.slot);
+            self.follow_up(self.slot);
+        }
+        Outcome::Inserted
+    }
+
+    /// Inserts `count` rows, of which `row` gives the columns, as [`Insert::row`] would one after
+    /// another, but a page of the table at a time, as COPY does, unless a BEFORE trigger or a
+    /// column's default could tell the difference. `at` is told which row goes into the indexes.
+    ///
+    /// An error is the number of the row that did not go in, and why.
+    pub fn rows<const COLUMNS: usize>(
+        &mut self,
+        count: usize,
+        row: impl Fn(usize) -> [Option<pg_sys::Datum>; COLUMNS],
+        fixed: &[usize],
+        at: impl Fn(usize),
+    ) -> Result<(), (usize, Outcome)> {
+        if self.one_by_one {
+            for number in 0..count {
+                at(number);
+                let outcome = self.row(&row(number), fixed);
+                if outcome != Outcome::Inserted {
+                    return Err((number, outcome));
+                }
+                self.forget_expressions();
+            }
+            return Ok(());
+        }
+        let mut first = 0;
+        while first < count {
+            let (mut next, mut bytes) = (first, 0);
+            while next < count && next - first < ROWS_TOGETHER && bytes < BYTES_TOGETHER {
+                let slot = self.slot_number(next - first);
+                // SAFETY: a slot of this table; the values live until the rows are copied below.
+                unsafe {
+                    self.fill(slot, &row(next));
+                    bytes += variable_bytes(slot);
+                    self.check(slot);
+                }
+                next += 1;
+            }
+            // SAFETY: the slots hold complete rows of the open table; PostgreSQL copies them into
+            // their slots before it stores them.
+            unsafe { self.insert_together(next - first) };
+            for number in first..next {
+                at(number);
+                // SAFETY: this slot's row was just stored.
+                unsafe { self.follow_up(self.slots[number - first]) };
+                self.forget_expressions();
+            }
+            first = next;
+        }
+        Ok(())
+    }
+
+    /// Slot `number` of those for rows that go together.
+    fn slot_number(&mut self, number: usize) -> *mut pg_sys::TupleTableSlot {
+        while self.slots.len() <= number {
+            // SAFETY: the slot is made where the executor state lives, which frees it.
+            unsafe {
+                let previous = pg_sys::MemoryContextSwitchTo((*self.estate).es_query_cxt);
+                let relation = (*self.target).ri_RelationDesc;
+                let slot = pg_sys::table_slot_create(relation, &mut (*self.estate).es_tupleTable);
+                pg_sys::MemoryContextSwitchTo(previous);
+                self.slots.push(slot);
+            }
+        }
+        self.slots[number]
+    }
+
+    /// # Safety
+    /// The first `count` slots must hold complete rows.
+    unsafe fn insert_together(&mut self, count: usize) {
+        // SAFETY: the caller's; the table's access method stores the rows and notes where.
+        unsafe {
+            let relation = (*self.target).ri_RelationDesc;
+            let (used, no_options, no_state) = (true, 0, std::ptr::null_mut());
+            let command = pg_sys::GetCurrentCommandId(used);
+            if let Some(multi_insert) = (*(*relation).rd_tableam).multi_insert {
+                pg_sys::ffi::pg_guard_ffi_boundary(|| {
+                    multi_insert(
+                        relation,
+                        self.slots.as_mut_ptr(),
+                        count as i32,
+                        command,
+                        no_options,
+                        no_state,
+                    );
+                });
+            }
+        }
+    }
+
+    /// Puts the row's values and the defaults of the other columns into a slot.
+    ///
+    /// # Safety
+    /// `slot` must be a slot of the open table.
+    unsafe fn fill(&self, slot: *mut pg_sys::TupleTableSlot, values: &[Option<pg_sys::Datum>]) {
+        debug_assert_eq!(values.len(), self.given);
+        // SAFETY: the caller's; the arrays have room for every column.
+        unsafe {
+            bindings::ExecClearTuple(slot);
+            let columns = (*(*slot).tts_tupleDescriptor).natts as usize;
+            for number in 0..columns {
+                let value = values.get(number).copied().flatten();
+                *(*slot).tts_isnull.add(number) = value.is_none();
+                *(*slot).tts_values.add(number) = value.unwrap_or(pg_sys::Datum::null());
+            }
+            self.fill_defaults(slot);
+            pg_sys::ExecStoreVirtualTuple(slot);
+        }
+    }
+
+    /// Computes generated columns and checks constraints.
+    ///
+    /// # Safety
+    /// The slot must hold the row.
+    unsafe fn check(&self, slot: *mut pg_sys::TupleTableSlot) {
+        // SAFETY: the caller's; all belong to one executor state.
+        unsafe {
+            let constraints = (*(*(*self.target).ri_RelationDesc).rd_att).constr;
             if !constraints.is_null() {
                 if (*constraints).has_generated_stored {
                     bindings::ExecComputeStoredGenerated(
                         self.target,
                         self.estate,
-                        self.slot,
+                        slot,
                         pg_sys::CmdType::CMD_INSERT,
                     );
                 }
-                pg_sys::ExecConstraints(self.target, self.slot, self.estate);
+                pg_sys::ExecConstraints(self.target, slot, self.estate);
             }
-            pg_sys::simple_table_tuple_insert(relation, self.slot);
-            let recheck = self.insert_index_entries();
-            pg_sys::ExecARInsertTriggers(
-                self.estate,
-                self.target,
-                self.slot,
-                recheck,
-                self.transition,
-            );
         }
-        Outcome::Inserted
+    }
+
+    /// The row's index entries and its AFTER triggers.
+    ///
+    /// # Safety
+    /// The slot must hold the row that was just inserted.
+    unsafe fn follow_up(&self, slot: *mut pg_sys::TupleTableSlot) {
+        // SAFETY: the caller's.
+        unsafe {
+            let recheck = self.insert_index_entries(slot);
+            pg_sys::ExecARInsertTriggers(self.estate, self.target, slot, recheck, self.transition);
+        }
+    }
+
+    /// Frees what expressions of the row before have left.
+    fn forget_expressions(&self) {
+        // SAFETY: the context belongs to the executor state; rows are copied out of it by now.
+        unsafe {
+            let context = (*self.estate).es_per_tuple_exprcontext;
+            if !context.is_null() {
+                pg_sys::MemoryContextReset((*context).ecxt_per_tuple_memory);
+            }
+        }
     }
 
     /// # Safety
     /// The slot must hold the row that was just inserted.
-    unsafe fn insert_index_entries(&mut self) -> *mut pg_sys::List {
+    unsafe fn insert_index_entries(&self, slot: *mut pg_sys::TupleTableSlot) -> *mut pg_sys::List {
         let update = false;
         let no_duplicate_error = false;
         // SAFETY: the caller's; no arbiter indexes, no speculative insertion.
         unsafe {
             pg_sys::ExecInsertIndexTuples(
                 self.target,
-                self.slot,
+                slot,
                 self.estate,
                 update,
                 no_duplicate_error,
@@ -178,7 +315,7 @@ impl<'a> Insert<'a> {
 
     /// # Safety
     /// The slot must be cleared and its arrays filled for the given columns.
-    unsafe fn fill_defaults(&mut self) {
+    unsafe fn fill_defaults(&self, slot: *mut pg_sys::TupleTableSlot) {
         for (number, state) in &self.defaults {
             // SAFETY: the expression was prepared in this executor state.
             unsafe {
@@ -188,8 +325,8 @@ impl<'a> Insert<'a> {
                     let value = pg_sys::ffi::pg_guard_ffi_boundary(|| {
                         evaluate(*state, context, &mut is_null)
                     });
-                    *(*self.slot).tts_values.add(*number) = value;
-                    *(*self.slot).tts_isnull.add(*number) = is_null;
+                    *(*slot).tts_values.add(*number) = value;
+                    *(*slot).tts_isnull.add(*number) = is_null;
                 }
             }
         }
@@ -219,7 +356,10 @@ impl<'a> Insert<'a> {
         // column's own length and passing mode.
         unsafe {
             let columns = (*(*self.slot).tts_tupleDescriptor).natts;
-            pg_sys::slot_getsomeattrs_int(self.slot, columns);
+            // Where no trigger fired, the slot is as it was filled, with nothing to deform.
+            if i32::from((*self.slot).tts_nvalid) < columns {
+                pg_sys::slot_getsomeattrs_int(self.slot, columns);
+            }
             fixed.iter().copied().find(|&number| {
                 let is_null = *(*self.slot).tts_isnull.add(number);
                 let Some(wanted) = values[number] else {
@@ -251,5 +391,26 @@ impl<'a> Insert<'a> {
             pg_sys::ExecResetTupleTable((*self.estate).es_tupleTable, should_free);
             pg_sys::FreeExecutorState(self.estate);
         }
+    }
+}
+
+/// Bytes of the columns of variable length.
+///
+/// # Safety
+/// The slot must hold a row of the values that it was filled with.
+unsafe fn variable_bytes(slot: *mut pg_sys::TupleTableSlot) -> usize {
+    // SAFETY: the caller's; columns of length -1 are varlenas.
+    unsafe {
+        let descriptor = (*slot).tts_tupleDescriptor;
+        (0..(*descriptor).natts as usize)
+            .filter(|number| {
+                let attribute = bindings::TupleDescAttr(descriptor, *number);
+                (*attribute).attlen == -1 && !*(*slot).tts_isnull.add(*number)
+            })
+            .map(|number| {
+                let value = *(*slot).tts_values.add(number);
+                pgrx::varlena::varsize_any(value.cast_mut_ptr())
+            })
+            .sum()
     }
 }

@@ -1,9 +1,11 @@
 //! Index scans that return table rows.
 
+use super::bindings;
 use super::relation::{Index, Table};
 use super::slot::Slot;
 use super::snapshot::{self, Fresh};
 use super::text::Text;
+use super::uuid;
 use pgrx::pg_sys;
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -12,6 +14,8 @@ use std::ops::Deref;
 pub enum Condition<'a> {
     /// A text column equals this.
     Equals(Text<'a>),
+    /// A uuid column equals these bytes.
+    Is(&'a [u8; 16]),
     /// A bigint column is this or more.
     AtLeast(i64),
     /// A bigint column is this or less.
@@ -103,6 +107,32 @@ impl<'a> IndexScan<'a> {
         }
     }
 
+    /// Begins anew with other conditions on the same columns.
+    fn again(&mut self, index: &Index, keys: &[(usize, Condition<'_>)]) {
+        let mut scan_keys: Vec<pg_sys::ScanKeyData> = keys
+            .iter()
+            .map(|(column, condition)| scan_key(index, *column, condition))
+            .collect();
+        // SAFETY: the scan is open and was begun with as many keys, which are copied.
+        unsafe {
+            debug_assert_eq!((*self.scan).numberOfKeys as usize, keys.len());
+            bindings::ExecClearTuple(self.slot.0);
+            let (keys, count) = (scan_keys.as_mut_ptr(), scan_keys.len() as i32);
+            pg_sys::index_rescan(self.scan, keys, count, std::ptr::null_mut(), 0);
+        }
+    }
+
+    /// Lets go of the pages it stands on; it goes on with [`IndexScan::again`].
+    fn rest(&mut self) {
+        // SAFETY: the scan is open; without new keys it keeps its own.
+        unsafe {
+            bindings::ExecClearTuple(self.slot.0);
+            let count = (*self.scan).numberOfKeys;
+            let (no_keys, no_order) = (std::ptr::null_mut(), std::ptr::null_mut());
+            pg_sys::index_rescan(self.scan, no_keys, count, no_order, 0);
+        }
+    }
+
     /// Goes to the next row; `false` at the end.
     pub fn advance(&mut self) -> bool {
         // SAFETY: the scan is open.
@@ -143,6 +173,53 @@ impl Deref for IndexScan<'_> {
     }
 }
 
+/// Looks into an index again and again, seeing rows of running transactions too.
+pub struct Probe<'a> {
+    table: &'a Table,
+    index: &'a Index,
+    order: Order,
+    scan: Option<IndexScan<'a>>,
+}
+
+impl<'a> Probe<'a> {
+    /// Nothing is looked for yet; `order` says which row is the first.
+    pub fn new(table: &'a Table, index: &'a Index, order: Order) -> Self {
+        Self {
+            table,
+            index,
+            order,
+            scan: None,
+        }
+    }
+
+    /// What `read` makes of the first row whose index columns satisfy `keys`, which are on the
+    /// same columns every time.
+    pub fn first<T>(
+        &mut self,
+        keys: &[(usize, Condition<'_>)],
+        read: impl FnOnce(&IndexScan<'_>) -> T,
+    ) -> Option<T> {
+        let scan = match &mut self.scan {
+            Some(scan) => {
+                scan.again(self.index, keys);
+                scan
+            }
+            none => none.insert(IndexScan::begin_dirty(
+                self.table, self.index, keys, self.order,
+            )),
+        };
+        scan.advance().then(|| read(scan))
+    }
+
+    /// Lets go of the pages that were looked at, so that nobody who cleans up there waits while
+    /// we wait.
+    pub fn rest(&mut self) {
+        if let Some(scan) = &mut self.scan {
+            scan.rest();
+        }
+    }
+}
+
 /// Whose row a dirty scan stands on.
 pub enum Writer {
     /// A transaction that has committed.
@@ -170,6 +247,11 @@ fn scan_key(index: &Index, column: usize, condition: &Condition<'_>) -> pg_sys::
             pg_sys::BTEqualStrategyNumber,
             pg_sys::F_TEXTEQ,
             text.datum(),
+        ),
+        Condition::Is(bytes) => (
+            pg_sys::BTEqualStrategyNumber,
+            pg_sys::F_UUID_EQ,
+            uuid::datum(bytes),
         ),
         Condition::AtLeast(value) => (
             pg_sys::BTGreaterEqualStrategyNumber,

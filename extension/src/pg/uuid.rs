@@ -18,3 +18,8 @@ pub fn parse(text: &Text<'_>) -> pg_sys::Datum {
         )
     }
 }
+
+/// These bytes as a uuid, borrowed: the datum is good for as long as they stay where they are.
+pub fn datum(bytes: &[u8; 16]) -> pg_sys::Datum {
+    pg_sys::Datum::from(bytes.as_ptr().cast_mut())
+}

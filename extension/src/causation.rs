@@ -1,0 +1,109 @@
+//! Where a message comes from: what its metadata says about the message that caused it. The names
+//! of the fields are Eventide's.
+
+use crate::error::Error;
+use crate::message::{self, column};
+use crate::pg::call::{Call, Reply, sql_functions};
+use crate::pg::jsonb::{Jsonb, Scalar};
+use crate::pg::relation::Table;
+use crate::pg::scan::{Condition, IndexScan, Order};
+use crate::pg::text::Text;
+
+sql_functions! {
+    follow => follow,
+}
+
+/// Fields that a message takes over from the one that caused it.
+const INHERITED: [&str; 2] = ["correlationStreamName", "replyStreamName"];
+
+/// The message that caused others.
+struct Cause<'a> {
+    stream_name: Option<Text<'a>>,
+    position: Option<i64>,
+    global_position: Option<i64>,
+    metadata: Option<Jsonb<'a>>,
+}
+
+impl Cause<'_> {
+    /// What a message caused by this one says about it.
+    fn told(&self) -> Jsonb<'static> {
+        let inherited = INHERITED.map(|field| {
+            let value = self
+                .metadata
+                .and_then(|metadata| metadata.string_field(field));
+            (field, value)
+        });
+        let mut pairs = Vec::new();
+        if let Some(name) = &self.stream_name {
+            pairs.push(("causationMessageStreamName", Scalar::Text(name.bytes())));
+        }
+        for (field, value) in [
+            ("causationMessagePosition", self.position),
+            ("causationMessageGlobalPosition", self.global_position),
+        ] {
+            pairs.extend(value.map(|value| (field, Scalar::Bigint(value))));
+        }
+        for (field, value) in &inherited {
+            pairs.extend(value.as_ref().map(|value| (*field, Scalar::Text(value))));
+        }
+        Jsonb::object(&pairs)
+    }
+}
+
+/// What messages written because of the one at `global_position` say about it; `None` where there
+/// is no such message.
+pub fn of_message_at(table: &Table, global_position: i64) -> Result<Option<Jsonb<'static>>, Error> {
+    let index = message::open_index(c"messages_pkey")?;
+    let keys = [
+        (0, Condition::AtLeast(global_position)),
+        (0, Condition::AtMost(global_position)),
+    ];
+    let mut scan = IndexScan::begin_dirty(table, &index, &keys, Order::Ascending);
+    if !scan.advance() {
+        return Ok(None);
+    }
+    let cause = Cause {
+        stream_name: Some(scan.text(column::STREAM_NAME)),
+        position: Some(scan.bigint(column::POSITION)),
+        global_position: Some(global_position),
+        metadata: scan.jsonb(column::METADATA),
+    };
+    Ok(Some(cause.told()))
+}
+
+/// `metadata` with what it does not yet have of `causation`. Metadata that is no object stays as
+/// it is.
+pub fn added<'a>(causation: Jsonb<'a>, metadata: Option<Jsonb<'a>>) -> Jsonb<'a> {
+    match metadata {
+        None => causation,
+        Some(metadata) if metadata.is_object() => causation.concat(metadata),
+        Some(other) => other,
+    }
+}
+
+/// The same by hand, for handlers of a run and for applications.
+fn follow(call: &Call<'_>) -> Result<Reply, Error> {
+    let Some(message) = call.composite::<{ message::COLUMNS }>(0) else {
+        return Err(Error::argument(
+            "message",
+            "must not be NULL",
+            "Pass the message that is the cause, as a reader or a handler gets it.",
+        ));
+    };
+    let given = call.jsonb(1);
+    if given.is_some_and(|metadata| !metadata.is_object()) {
+        return Err(Error::argument(
+            "metadata",
+            "must be a JSON object",
+            "Pass what else the new message's metadata is to hold, such as '{}'.",
+        ));
+    }
+    // In the order of the type `message`.
+    let cause = Cause {
+        stream_name: message.text(1),
+        position: message.bigint(3),
+        global_position: message.bigint(4),
+        metadata: message.text(6).map(|metadata| Jsonb::parse(&metadata)),
+    };
+    Ok(Reply::jsonb(added(cause.told(), given)))
+}

@@ -1,0 +1,170 @@
+//! Composite values that we are called with, taken apart.
+
+use super::jsonb::Jsonb;
+use super::text::Text;
+use pgrx::pg_sys;
+use std::marker::PhantomData;
+
+/// The attributes of one composite value; those behind the first `N` are left out.
+pub struct Composite<'a, const N: usize> {
+    values: [Option<pg_sys::Datum>; N],
+    lifetime: PhantomData<&'a ()>,
+}
+
+impl<'a, const N: usize> Composite<'a, N> {
+    /// Attribute `number` (from 0) of a `bigint` type; `None` for NULL.
+    pub fn bigint(&self, number: usize) -> Option<i64> {
+        self.values[number].map(|datum| datum.value() as i64)
+    }
+
+    /// Attribute `number` (from 0) of a text type.
+    pub fn text(&self, number: usize) -> Option<Text<'a>> {
+        // SAFETY: callers name an attribute that the type declares as text or varchar; the value
+        // it is part of lives for 'a.
+        self.values[number].map(|datum| unsafe { Text::from_datum(datum) })
+    }
+
+    /// Attribute `number` (from 0) of type `jsonb`.
+    pub fn jsonb(&self, number: usize) -> Option<Jsonb<'a>> {
+        // SAFETY: callers name an attribute that the type declares as jsonb.
+        self.values[number].map(|datum| unsafe { Jsonb::from_datum(datum) })
+    }
+}
+
+/// An array of values of one composite type.
+pub struct Composites<'a> {
+    elements: Vec<Option<pg_sys::Datum>>,
+    dimensions: i32,
+    attributes: Attributes,
+    lifetime: PhantomData<&'a ()>,
+}
+
+impl<'a> Composites<'a> {
+    /// # Safety
+    /// `array` must be a non-null array of a composite type that lives for `'a`.
+    pub(super) unsafe fn of(array: pg_sys::Datum) -> Self {
+        let (length, by_value, alignment) = (-1, false, b'd');
+        let (mut values, mut nulls, mut count) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
+        // SAFETY: the caller's; both arrays of `count` are palloc'd for us, and the elements point
+        // into the flat array.
+        unsafe {
+            let array: *mut pg_sys::ArrayType =
+                pg_sys::pg_detoast_datum(array.cast_mut_ptr()).cast();
+            let element = (*array).elemtype;
+            pg_sys::deconstruct_array(
+                array,
+                element,
+                length,
+                by_value,
+                alignment as std::ffi::c_char,
+                &mut values,
+                &mut nulls,
+                &mut count,
+            );
+            let elements = (0..count as usize)
+                .map(|number| (!*nulls.add(number)).then(|| *values.add(number)))
+                .collect();
+            Self {
+                elements,
+                dimensions: (*array).ndim,
+                attributes: Attributes::of(element),
+                lifetime: PhantomData,
+            }
+        }
+    }
+
+    /// How many dimensions the array has; an empty one has none.
+    pub fn dimensions(&self) -> i32 {
+        self.dimensions
+    }
+
+    /// How many elements there are.
+    pub fn len(&self) -> usize {
+        self.elements.len()
+    }
+
+    /// Element `number` (from 0); `None` for NULL.
+    pub fn get<const N: usize>(&mut self, number: usize) -> Option<Composite<'a, N>> {
+        let element = self.elements[number]?;
+        // SAFETY: the element is a value of the type that `attributes` describes.
+        Some(unsafe { self.attributes.read(element) })
+    }
+}
+
+/// The value of a composite parameter.
+///
+/// # Safety
+/// `value` must be a non-null composite of a named type that lives for `'a`.
+pub(super) unsafe fn read<'a, const N: usize>(value: pg_sys::Datum) -> Composite<'a, N> {
+    // SAFETY: the caller's; a composite datum carries its type.
+    unsafe {
+        let header: pg_sys::HeapTupleHeader = pg_sys::pg_detoast_datum(value.cast_mut_ptr()).cast();
+        Attributes::of((*header).t_choice.t_datum.datum_typeid).read(value)
+    }
+}
+
+/// A composite type's descriptor, pinned, and room to take a value of it apart.
+struct Attributes {
+    descriptor: pg_sys::TupleDesc,
+    values: Vec<pg_sys::Datum>,
+    nulls: Vec<bool>,
+}
+
+impl Attributes {
+    fn of(type_oid: pg_sys::Oid) -> Self {
+        let no_modifier = -1;
+        // SAFETY: raises where the type is no composite; pinned until dropped.
+        unsafe {
+            let descriptor = pg_sys::lookup_rowtype_tupdesc(type_oid, no_modifier);
+            let count = (*descriptor).natts as usize;
+            Self {
+                descriptor,
+                values: vec![pg_sys::Datum::null(); count],
+                nulls: vec![true; count],
+            }
+        }
+    }
+
+    /// # Safety
+    /// `value` must be a non-null value of this type that lives for `'a`.
+    unsafe fn read<'a, const N: usize>(&mut self, value: pg_sys::Datum) -> Composite<'a, N> {
+        // SAFETY: the tuple lies in the flat value, whose length is in its varlena header; the
+        // arrays have room for all attributes.
+        unsafe {
+            let header: pg_sys::HeapTupleHeader =
+                pg_sys::pg_detoast_datum(value.cast_mut_ptr()).cast();
+            let mut tuple = pg_sys::HeapTupleData {
+                t_len: pgrx::varlena::varsize_any(header.cast()) as u32,
+                t_data: header,
+                ..Default::default()
+            };
+            pg_sys::heap_deform_tuple(
+                &mut tuple,
+                self.descriptor,
+                self.values.as_mut_ptr(),
+                self.nulls.as_mut_ptr(),
+            );
+        }
+        let values = std::array::from_fn(|number| {
+            let is_null = self.nulls.get(number).copied().unwrap_or(true);
+            (!is_null).then(|| self.values[number])
+        });
+        Composite {
+            values,
+            lifetime: PhantomData,
+        }
+    }
+}
+
+impl Drop for Attributes {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: pinned in `of`, where the descriptor counts its references.
+            unsafe {
+                if (*self.descriptor).tdrefcount >= 0 {
+                    pg_sys::DecrTupleDescRefCount(self.descriptor);
+                }
+            }
+        }
+    }
+}
