@@ -7,6 +7,17 @@ use uuid::Uuid;
 
 use crate::config::LogFormat;
 
+mod parked;
+mod subscriptions;
+
+pub use parked::{
+    ParkedArgs, ParkedDiscardArgs, ParkedListArgs, ParkedRetryArgs, ParkedVerb, WhichArgs,
+};
+pub use subscriptions::{
+    AlterArgs, CreateArgs, DryRunArgs, EndArgs, ListArgs, MoveArgs, OneArgs, RebuildArgs,
+    ResizeArgs, ShowArgs, SubscriptionsArgs, SubscriptionsVerb, VerifyArgs,
+};
+
 const EXIT_CODES: &str = "Exit codes:
   0  done, or stopped cleanly by Ctrl-C or SIGTERM
   1  failure
@@ -41,9 +52,13 @@ pub enum Command {
     /// Print messages, one JSON object a line.
     #[command(after_help = EXIT_CODES)]
     Read(ReadArgs),
-    /// Print where each subscription is.
+    /// Print where each subscription is; short for `subscriptions list`.
     #[command(after_help = EXIT_CODES)]
-    Status(StatusArgs),
+    Status(ListArgs),
+    /// See, declare and steer subscriptions.
+    Subscriptions(SubscriptionsArgs),
+    /// See, retry and discard the messages that failures put aside.
+    Parked(ParkedArgs),
 }
 
 /// Arguments of `up`.
@@ -68,7 +83,7 @@ pub struct UpArgs {
     pub pg_config: Option<PathBuf>,
 
     /// Aggregators, services and pace from this file instead of the demo's; its
-    /// `[database] url` is not used [default: the home page aggregator].
+    /// `[database] url` is not used [default: the demo, orchestrator/example.toml].
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
@@ -164,18 +179,6 @@ pub struct ReadArgs {
     /// Most messages to print [default: all].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
-
-    /// Which database.
-    #[command(flatten)]
-    pub database: DatabaseArgs,
-}
-
-/// Arguments of `status`.
-#[derive(Debug, Args)]
-pub struct StatusArgs {
-    /// Print JSON with every column the database has.
-    #[arg(long)]
-    pub json: bool,
 
     /// Which database.
     #[command(flatten)]

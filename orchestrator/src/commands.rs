@@ -10,9 +10,12 @@ use crate::{
     error::{Error, Result},
 };
 
+mod parked;
 mod read;
 mod run;
 mod status;
+mod subscriptions;
+mod table;
 mod up;
 mod write;
 
@@ -31,6 +34,8 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Write(args) => write::write(args).await,
         Command::Read(args) => read::read(args).await,
         Command::Status(args) => status::status(args).await,
+        Command::Subscriptions(args) => subscriptions::run(args.verb).await,
+        Command::Parked(args) => parked::run(args.verb).await,
     }
 }
 

@@ -1,19 +1,23 @@
 //! The configuration file: read once, checked once, then only used.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
 
 mod file;
+mod on_failure;
+mod subscription;
+
+pub use subscription::Subscription;
 
 /// The address the home page has unless told otherwise.
 pub const DEFAULT_LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 
-/// The most messages one tick reads unless told otherwise.
-pub const DEFAULT_BATCH_SIZE: i64 = 1000;
+/// The file that explains every key is also the demo.
+const EXAMPLE: &str = include_str!("../example.toml");
 
 /// A checked configuration.
 #[derive(Clone, Debug)]
@@ -37,7 +41,7 @@ pub struct Config {
 }
 
 /// Pace of the delivery loops.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delivery {
     /// How long one wait for messages may take. Default 20 s.
     pub wait_timeout: Duration,
@@ -45,21 +49,6 @@ pub struct Delivery {
     pub retry_min: Duration,
     /// The longest pause after a failure. Default 5 s.
     pub retry_max: Duration,
-}
-
-/// One entry of `[[aggregators]]` or `[[services]]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subscription {
-    /// The name its position is kept under.
-    pub subscriber_id: String,
-    /// The category it reads.
-    pub category: String,
-    /// Message type, or `$any`, to the SQL function that handles it.
-    pub handlers: BTreeMap<String, String>,
-    /// The SQL function that prepares the read model, run at every start.
-    pub init: Option<String>,
-    /// The most messages one tick reads.
-    pub batch_size: i64,
 }
 
 /// A video of the demo home page.
@@ -83,27 +72,17 @@ pub enum LogFormat {
 }
 
 impl Config {
-    /// The configuration of `up`: the chapter's home page aggregator, no services.
-    pub fn demo() -> Self {
-        Self {
-            url: None,
-            pool_size: 4,
-            listen: DEFAULT_LISTEN,
-            listen_is_chosen: false,
-            videos: demo_videos(),
-            delivery: Delivery::default(),
-            log_format: None,
-            subscriptions: vec![Subscription {
-                subscriber_id: "aggregators:home-page".to_owned(),
-                category: "viewings".to_owned(),
-                handlers: BTreeMap::from([(
-                    "VideoViewed".to_owned(),
-                    "message_store.increment_videos_watched".to_owned(),
-                )]),
-                init: Some("message_store.ensure_home_page".to_owned()),
-                batch_size: DEFAULT_BATCH_SIZE,
-            }],
-        }
+    /// The configuration of `up`: the chapter's system.
+    ///
+    /// # Errors
+    /// [`Error::Config`]; a test keeps it from happening.
+    pub fn demo() -> Result<Self> {
+        let mut demo = Self::parse(EXAMPLE).map_err(|problem| Error::Config {
+            origin: "of the demo".to_owned(),
+            problem,
+        })?;
+        demo.listen_is_chosen = false;
+        Ok(demo)
     }
 
     /// Reads and checks a file.
@@ -139,16 +118,6 @@ impl Default for Delivery {
     }
 }
 
-impl Subscription {
-    /// The `options` argument of `create_subscription`.
-    pub fn options(&self) -> serde_json::Value {
-        match &self.init {
-            Some(init) => serde_json::json!({ "init": init }),
-            None => serde_json::json!({}),
-        }
-    }
-}
-
 fn demo_videos() -> Vec<Video> {
     [
         ("streams", "Streams: one story, told in order"),
@@ -166,16 +135,15 @@ fn demo_videos() -> Vec<Video> {
 mod tests {
     use super::*;
 
-    const EXAMPLE: &str = include_str!("../example.toml");
-
     #[test]
-    fn the_example_is_the_demo() {
-        let example = Config::parse(EXAMPLE).unwrap_or_else(|problem| panic!("{problem}"));
-        let demo = Config::demo();
-        assert_eq!(example.subscriptions, demo.subscriptions);
-        assert_eq!(example.listen, demo.listen);
-        assert_eq!(example.pool_size, demo.pool_size);
-        assert_eq!(example.delivery.wait_timeout, demo.delivery.wait_timeout);
+    fn the_demo_gives_every_key_its_default() {
+        let demo = Config::demo().unwrap();
+        let defaults = Config::parse("").unwrap();
+        assert!(!demo.subscriptions.is_empty());
+        assert_eq!(demo.listen, defaults.listen);
+        assert_eq!(demo.listen_is_chosen, defaults.listen_is_chosen);
+        assert_eq!(demo.pool_size, defaults.pool_size);
+        assert_eq!(demo.delivery, defaults.delivery);
     }
 
     fn problem(text: &str) -> String {
@@ -197,18 +165,6 @@ mod tests {
             "{}",
             problem(&text)
         );
-    }
-
-    #[test]
-    fn a_stream_is_not_a_category() {
-        let text = "[[services]]\nsubscriber_id='a'\ncategory='c-1'\nhandlers={X='f'}\n";
-        assert!(problem(text).contains("category \"c-1\""));
-    }
-
-    #[test]
-    fn a_subscription_without_handlers_is_refused() {
-        let text = "[[services]]\nsubscriber_id='a'\ncategory='c'\nhandlers={}\n";
-        assert!(problem(text).contains("handlers"));
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! What `run` and `up` have in common: the waiter, a loop per subscription,
-//! the web server, and their orderly end.
+//! What `run` and `up` have in common: boot, the scheduler, the waiter, the web
+//! server, and their orderly end.
 
-use std::{io::Write, time::Duration};
+use std::{io::Write, sync::Arc, time::Duration};
 
 use tokio::{
     net::TcpListener,
-    sync::watch,
+    sync::{Notify, watch},
     task::{JoinError, JoinSet},
 };
 use tokio_postgres::error::SqlState;
@@ -13,12 +13,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
+    boot::Boot,
     config::Config,
     connection::Target,
     database::Database,
-    delivery::Delivery,
     error::{Error, Result},
     retry::Retry,
+    scheduler::Scheduler,
     waiter::Waiter,
     web,
 };
@@ -26,6 +27,10 @@ use crate::{
 /// Connections of the web server, apart from the subscriptions' so that a
 /// long tick does not keep a page waiting.
 const WEB_CONNECTIONS: usize = 4;
+
+/// Connections that list, create and start subscriptions, apart from those of
+/// the ticks for the same reason.
+const CONTROL_CONNECTIONS: usize = 2;
 
 /// How long open web connections may take to end: 3 s.
 const WEB_PATIENCE: Duration = Duration::from_secs(3);
@@ -78,6 +83,7 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<()> {
     let database = Database::open(target, config.pool_size)?;
+    let control = Database::open(target, CONTROL_CONNECTIONS)?;
     let web_database = Database::open(target, WEB_CONNECTIONS)?;
     let (wake, woken) = watch::channel(0);
     let (progress, progressed) = watch::channel(0);
@@ -88,30 +94,35 @@ pub async fn run(
     let mut server = tokio::spawn(web::serve(listener, page, shutdown.clone()));
 
     if config.subscriptions.is_empty() {
-        warn!("no [[aggregators]] and no [[services]] are configured: nothing will be delivered");
+        info!("no [[aggregators]] and no [[services]]: delivering what the database has started");
     }
-    wait_for_store(&database, config, &shutdown).await;
-    for subscription in &config.subscriptions {
-        let delivery = Delivery {
-            database: database.clone(),
-            subscription: subscription.clone(),
-            pace: config.delivery,
-            wake: woken.clone(),
-            progress: progress.clone(),
-            shutdown: shutdown.clone(),
-        };
-        tasks.spawn(delivery.run());
-    }
-    let pace = config.delivery;
-    tasks.spawn(
-        Waiter {
-            database,
-            pace,
-            wake,
-            shutdown: shutdown.clone(),
-        }
-        .run(),
-    );
+    wait_for_store(&control, config, &shutdown).await;
+    let declared = Arc::new(Notify::new());
+    let boot = Boot {
+        control: control.clone(),
+        pace: config.delivery,
+        declared: declared.clone(),
+        shutdown: shutdown.clone(),
+    };
+    tasks.spawn(boot.run(config.subscriptions.clone()));
+    let scheduler = Scheduler {
+        database: database.clone(),
+        connections: config.pool_size,
+        control,
+        pace: config.delivery,
+        wake: woken,
+        declared,
+        progress,
+        shutdown: shutdown.clone(),
+    };
+    tasks.spawn(scheduler.run());
+    let waiter = Waiter {
+        database,
+        pace: config.delivery,
+        wake,
+        shutdown: shutdown.clone(),
+    };
+    tasks.spawn(waiter.run());
 
     // A task ends before shutdown only by a bug; end all rather than limp on.
     let ended_early = tokio::select! {

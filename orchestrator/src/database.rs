@@ -5,24 +5,30 @@ use std::time::Duration;
 
 use deadpool_postgres::{Client, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod};
 use serde_json::Value;
-use tokio_postgres::types::Json;
+use tokio_postgres::types::{FromSql, ToSql};
 
 use crate::{
-    config::Subscription,
     connection::Target,
     error::{Error, Result},
 };
 
 mod records;
+mod reports;
 mod session;
+mod subscriptions;
+mod ticks;
 
-pub use records::{HomePage, NewMessage, Outcome, Source, StoredMessage, Tick};
+pub use records::{
+    HomePage, NewMessage, Outcome, ParkedFilter, Source, Started, StoredMessage, Tick, Trouble,
+};
 pub use session::{Refused, Session, WriteStatements};
 
 /// How long a caller waits for a free or new connection: 10 s.
 const POOL_PATIENCE: Duration = Duration::from_secs(10);
 
 const WRITE_MESSAGE: &str = "SELECT message_store.write_message($1, $2, $3, $4, $5, $6)";
+
+type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 /// A small pool of connections to one database. Cheap to clone.
 #[derive(Clone)]
@@ -109,86 +115,6 @@ impl Database {
         Ok(())
     }
 
-    /// Declares a subscription, or brings the stored declaration up to date.
-    /// True where something changed.
-    ///
-    /// # Errors
-    /// [`Error::Database`] where a handler is unknown, or where the subscriber
-    /// already reads another category.
-    pub async fn create_subscription(&self, subscription: &Subscription) -> Result<bool> {
-        let id = subscription.subscriber_id.as_str();
-        let action = || format!("create the subscription {id}");
-        let client = self.client().await?;
-        let handlers = Json(&subscription.handlers);
-        let options = Json(subscription.options());
-        let row = client
-            .query_one(
-                "SELECT message_store.create_subscription($1, $2, $3, $4)",
-                &[&id, &subscription.category.as_str(), &handlers, &options],
-            )
-            .await
-            .map_err(Error::database(action()))?;
-        row.try_get(0).map_err(Error::database(action()))
-    }
-
-    /// Runs the subscription's `init` and marks it started.
-    ///
-    /// # Errors
-    /// [`Error::Database`], among others whatever `init` raised.
-    pub async fn start(&self, subscriber_id: &str) -> Result<()> {
-        let client = self.client().await?;
-        client
-            .execute("SELECT message_store.start($1)", &[&subscriber_id])
-            .await
-            .map_err(Error::database(format!(
-                "start the subscription {subscriber_id}"
-            )))?;
-        Ok(())
-    }
-
-    /// Runs one tick: effects and position commit together, or neither does.
-    ///
-    /// # Errors
-    /// [`Error::Database`] with whatever a handler raised; the position is
-    /// unchanged then.
-    pub async fn tick(&self, subscriber_id: &str, batch_size: i64) -> Result<Tick> {
-        const TICK: &str =
-            "SELECT outcome, scanned, handled, position FROM message_store.tick($1, $2)";
-        let action = || format!("tick the subscription {subscriber_id}");
-        let client = self.client().await?;
-        let ticked = async {
-            let statement = client.prepare_cached(TICK).await?;
-            let row = client
-                .query_one(&statement, &[&subscriber_id, &batch_size])
-                .await?;
-            Ok((
-                row.try_get::<_, String>(0)?,
-                row.try_get(1)?,
-                row.try_get(2)?,
-                row.try_get(3)?,
-            ))
-        };
-        let (word, scanned, handled, position) = ticked.await.map_err(|error| {
-            // A statement prepared before an upgrade of the extension can stay
-            // unusable for good; the next tick prepares it anew.
-            client.statement_cache.clear();
-            Error::database(action())(error)
-        })?;
-        let outcome = Outcome::from_word(&word).ok_or_else(|| Error::Config {
-            origin: format!("database {}", self.label()),
-            problem: format!(
-                "tick answered {word:?}, which this orchestrator does not know; \
-                 use the orchestrator that belongs to the installed extension"
-            ),
-        })?;
-        Ok(Tick {
-            outcome,
-            scanned,
-            handled,
-            position,
-        })
-    }
-
     /// Writes one message; returns its position in the stream.
     ///
     /// # Errors
@@ -264,21 +190,37 @@ impl Database {
         Ok(HomePage::from_page_data(page_data.as_ref()))
     }
 
-    /// The rows of `subscription_status`, each with every column it has.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub async fn subscription_status(&self) -> Result<Vec<Value>> {
-        const STATUS: &str = "SELECT to_jsonb(status) FROM message_store.subscription_status \
-                              AS status ORDER BY status.subscriber_id";
-        let action = "read the status of the subscriptions";
+    /// Calls a function that answers nothing.
+    async fn call(&self, action: String, sql: &str, parameters: Parameters<'_>) -> Result<()> {
         let client = self.client().await?;
-        let rows = client
-            .query(STATUS, &[])
-            .await
-            .map_err(Error::database(action))?;
-        rows.iter()
-            .map(|row| row.try_get(0).map_err(Error::database(action)))
-            .collect()
+        let called = client.execute(sql, parameters).await;
+        called.map(|_| ()).map_err(Error::database(action))
+    }
+
+    /// Calls a function that answers one value.
+    async fn answer<T: for<'a> FromSql<'a>>(
+        &self,
+        action: String,
+        sql: &str,
+        parameters: Parameters<'_>,
+    ) -> Result<T> {
+        let client = self.client().await?;
+        let answered = client.query_one(sql, parameters).await;
+        answered
+            .and_then(|row| row.try_get(0))
+            .map_err(Error::database(action))
+    }
+
+    /// Rows of one JSON value each.
+    async fn rows(
+        &self,
+        action: String,
+        sql: &str,
+        parameters: Parameters<'_>,
+    ) -> Result<Vec<Value>> {
+        let client = self.client().await?;
+        let rows = client.query(sql, parameters).await;
+        rows.and_then(|rows| rows.iter().map(|row| row.try_get(0)).collect())
+            .map_err(Error::database(action))
     }
 }

@@ -75,6 +75,25 @@ pub enum Error {
         cause: std::io::Error,
     },
 
+    /// What was asked for is not there. Exit code 1.
+    #[error("{what}")]
+    Missing {
+        /// What, and where to look for it.
+        what: String,
+    },
+
+    /// A read model is not what its messages make of it. Exit code 1.
+    #[error(
+        "{rows} rows differ from what the messages make of {subscriber_id}; \
+         `orchestrator subscriptions rebuild` fills it anew"
+    )]
+    Differs {
+        /// Whose read model.
+        subscriber_id: String,
+        /// In how many rows.
+        rows: usize,
+    },
+
     /// The user stopped a command half-way. Exit code 1.
     #[error("interrupted: {state}")]
     Interrupted {
@@ -95,6 +114,8 @@ impl Error {
             Self::Database { .. }
             | Self::Cluster { .. }
             | Self::Io { .. }
+            | Self::Missing { .. }
+            | Self::Differs { .. }
             | Self::Interrupted { .. } => 1,
         }
     }

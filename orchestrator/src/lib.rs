@@ -1,11 +1,12 @@
 //! The orchestrator: ticks the subscriptions of a `message_store` database and
 //! shows what they do. It holds no state that matters; kill it anywhere.
 //!
-//! Dependencies point one way: `commands` -> `daemon` -> `delivery`, `waiter`,
-//! `web` -> `database`, which holds the only SQL.
+//! Dependencies point one way: `commands` -> `daemon` -> `boot`, `scheduler`,
+//! `waiter`, `web` -> `database`, which holds the only SQL.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod boot;
 pub mod cli;
 pub mod cluster;
 pub mod commands;
@@ -13,11 +14,11 @@ pub mod config;
 pub mod connection;
 pub mod daemon;
 pub mod database;
-pub mod delivery;
 pub mod error;
 pub mod import;
 pub mod logging;
 pub mod retry;
+pub mod scheduler;
 pub mod shutdown;
 pub mod waiter;
 pub mod web;

@@ -75,7 +75,7 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'ack';
 
 COMMENT ON FUNCTION message_store.ack(varchar, bigint, bigint) IS
-  'Stores that the application has handled the messages of its lease up to this global position. lease: from fetch; NULL for the last one this session fetched. Errors: 42704, 42501, 22023, 55000 (the lease ran out, or is another''s).';
+  'Stores that the application has handled the messages of its lease up to this global position; messages that were parked and are handled again come in batches of their own. lease: from fetch; NULL for the last one this session fetched. Errors: 42704, 42501, 22023, 55000 (the lease ran out, or is another''s).';
 
 CREATE FUNCTION message_store.alter_subscription(
   subscriber_id varchar,
@@ -226,9 +226,6 @@ AS 'MODULE_PATHNAME', 'fetch';
 COMMENT ON FUNCTION message_store.fetch(varchar, bigint, interval, bigint) IS
   'The next settled messages, at most n, for a subscription without handlers, leased to the caller: nobody else gets messages of the member meanwhile. ack() says how far they are handled; what was not acknowledged when the lease runs out is fetched again. Delivery is at least once and in order. No rows: nothing to do, paused, or leased to another. Errors: 42704, 42501, 22023, 25001, 55000.';
 
-COMMENT ON FUNCTION message_store.handler_context() IS
-  'What the running handler may know of its call; NULL outside a handler.';
-
 CREATE FUNCTION message_store.follow(
   message message_store.message,
   metadata jsonb DEFAULT '{}'
@@ -238,6 +235,9 @@ AS 'MODULE_PATHNAME', 'follow';
 
 COMMENT ON FUNCTION message_store.follow(message_store.message, jsonb) IS
   'Metadata of a message that is written because of another one: causationMessageStreamName, causationMessagePosition and causationMessageGlobalPosition of that one, its correlationStreamName and replyStreamName where it has them, and what is in metadata, which wins. write_messages does it by itself in a handler of a single message.';
+
+COMMENT ON FUNCTION message_store.handler_context() IS
+  'What the running handler may know of its call; NULL outside a handler.';
 
 CREATE FUNCTION message_store.park(
   subscriber_id varchar,
@@ -249,7 +249,7 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'park';
 
 COMMENT ON FUNCTION message_store.park(varchar, bigint, text, bigint) IS
-  'Puts aside a fetched message that the application cannot handle, as a failing handler is by the policy park; later messages of its stream wait behind it. Errors: 42704, 42501, 22023, 55000 (the lease ran out).';
+  'Puts aside a fetched message that the application cannot handle, as a failing handler is by the policy park; later messages of its stream wait behind it. Messages before it count as handled, and the lease ends: fetch again. Errors: 42704, 42501, 22023, 55000 (the lease ran out).';
 
 CREATE FUNCTION message_store.pause(
   subscriber_id varchar,
@@ -416,6 +416,16 @@ COMMENT ON FUNCTION message_store.write_messages(message_store.new_message[], va
 
 CREATE FUNCTION message_store.write_messages(
   stream_name varchar,
+  messages varchar
+) RETURNS SETOF message_store.written_message
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'write_messages_of_text';
+
+COMMENT ON FUNCTION message_store.write_messages(varchar, varchar) IS
+  'write_messages(stream_name, messages jsonb) of JSON text. Without it a call with two arguments of no type, write_messages(''account-1'', ''[{"type": "Opened"}]''), would be ambiguous (42725).';
+
+CREATE FUNCTION message_store.write_messages(
+  stream_name varchar,
   messages jsonb,
   expected_version bigint DEFAULT NULL,
   on_duplicate varchar DEFAULT 'error'
@@ -425,16 +435,6 @@ AS 'MODULE_PATHNAME', 'write_messages_to';
 
 COMMENT ON FUNCTION message_store.write_messages(varchar, jsonb, bigint, varchar) IS
   'Writes messages to the end of one stream, all or none, and returns a row for each, in order. messages: a JSON array of objects with type, and where wanted data, metadata and id; null is as good as absent; element 0 is messages[0] in errors. expected_version: the position of the stream''s last message before the batch, -1 for none. For the rest see write_messages(new_message[]).';
-
-CREATE FUNCTION message_store.write_messages(
-  stream_name varchar,
-  messages varchar
-) RETURNS SETOF message_store.written_message
-LANGUAGE c VOLATILE
-AS 'MODULE_PATHNAME', 'write_messages_of_text';
-
-COMMENT ON FUNCTION message_store.write_messages(varchar, varchar) IS
-  'write_messages(stream_name, messages jsonb) of JSON text. Without it a call with two arguments of no type, write_messages(''account-1'', ''[{"type": "Opened"}]''), would be ambiguous (42725).';
 
 -- EXECUTE is the privilege to write and to steer subscriptions: not for everybody.
 -- The parsing functions stay PUBLIC, since indexes and views of the store use them.

@@ -14,6 +14,7 @@ mod measure;
 mod message_db;
 mod orchestrator;
 mod property;
+mod random;
 mod session;
 
 pub use cluster::{Cluster, GuardedFolder, StopMode, find_pg_config};
@@ -25,4 +26,5 @@ pub use orchestrator::{
     run_to_end,
 };
 pub use property::{check_property, seed};
+pub use random::Random;
 pub use session::{Notice, Rows, Session, SqlError, Text, literal};

@@ -1,5 +1,5 @@
-//! Promise: `orchestrator write`, `read` and `status` do what they say, and a mistake is named
-//! with its place, by an exit code of its own.
+//! Promise: the orchestrator's commands do what they say, and a mistake is named with its place, by
+//! an exit code of its own.
 #![allow(
     clippy::unwrap_used,
     reason = "a test that cannot go on must fail loudly"
@@ -233,6 +233,9 @@ fn a_bad_configuration_is_exit_code_3_with_the_key_named() {
         (format!("{one}{one}"), "subscriber_id"),
         (one.replace("'c'", "'c-1'"), "category"),
         (one.replace("category='c'\n", ""), "category"),
+        (one.replace("category='c'\n", "stream='c'\n"), "stream"),
+        (format!("{one}all = true"), "exactly one of category"),
+        (format!("{one}on_failure = {{then = 'halt'}}"), "halt"),
         (one.to_owned(), "[database] url"),
         ("[web]\nlisten = 'here'".to_owned(), "listen"),
     ] {
@@ -244,4 +247,238 @@ fn a_bad_configuration_is_exit_code_3_with_the_key_named() {
     }
     let ended = run_to_end(orchestrator().args(["run", "--config", "/nonexistent.toml"]));
     assert_eq!(ended.code, Some(3), "{ended:?}");
+}
+
+/// Handlers that fail on a number they have seen. They name no schema, so that a rebuild can send
+/// them to a copy of the table.
+async fn store_with_recorder() -> (Database<'static>, promises::Session) {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    session
+        .run(
+            "CREATE TABLE public.recorded (n bigint PRIMARY KEY);
+             GRANT ALL ON public.recorded TO message_store;
+             CREATE FUNCTION public.record(message message_store.message) RETURNS void LANGUAGE sql AS
+               $$ INSERT INTO recorded VALUES ((message.data::jsonb ->> 'n')::bigint) $$;
+             CREATE FUNCTION public.record_tenfold(message message_store.message) RETURNS void
+               LANGUAGE sql AS
+               $$ INSERT INTO recorded VALUES ((message.data::jsonb ->> 'n')::bigint * 10) $$",
+        )
+        .await
+        .unwrap();
+    (database, session)
+}
+
+async fn write_numbers(session: &promises::Session, numbers: &[&str]) {
+    for number in numbers {
+        let sql = format!(
+            "SELECT message_store.write_message(gen_random_uuid()::varchar, 'numbers-' || {number}, \
+             'Number', '{{\"n\": {number}}}')"
+        );
+        session.run(&sql).await.unwrap();
+    }
+}
+
+fn done(ended: &Ended, said: &str) {
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains(said), "{ended:?}");
+}
+
+const RECORDER: [&str; 8] = [
+    "subscriptions",
+    "create",
+    "aggregators:recorder",
+    "numbers",
+    "--handlers",
+    r#"{"Number": "public.record"}"#,
+    "--options",
+    r#"{"read_model": ["public.recorded"]}"#,
+];
+
+#[tokio::test]
+async fn a_subscription_is_declared_steered_and_dropped() {
+    let (database, session) = store_with_recorder().await;
+    let say = |verb: &[&str]| {
+        let words = [&["subscriptions"], verb].concat();
+        run(&database, &words)
+    };
+    let id = "aggregators:recorder";
+    done(&run(&database, &RECORDER), "is declared");
+    done(&run(&database, &RECORDER), "is as it was");
+    let state = || async {
+        session
+            .value("SELECT state FROM message_store.subscriptions")
+            .await
+    };
+    assert_eq!(state().await.as_deref(), Some("created"));
+    done(&say(&["start", id]), "is started");
+    assert_eq!(state().await.as_deref(), Some("started"));
+    done(&say(&["pause", id, "--reason", "lunch"]), "is paused");
+    done(&say(&["show", id]), "lunch");
+    done(&say(&["stop", id]), "is stopped");
+    assert_eq!(state().await.as_deref(), Some("stopped"));
+    done(
+        &say(&["alter", id, "--options", r#"{"batch_size": 7}"#]),
+        "is altered",
+    );
+    done(&say(&["start", id]), "is started");
+
+    write_numbers(&session, &["1", "2", "3"]).await;
+    let tick = format!("SELECT position FROM message_store.tick('{id}')");
+    assert_eq!(session.bigint(&tick).await, 3);
+    done(
+        &say(&["reset", id, "1", "--reason", "tried"]),
+        "goes on after 1",
+    );
+    done(
+        &say(&["skip", id, "3", "--reason", "took it back"]),
+        "goes on after 3",
+    );
+    let shown = lines_of(&say(&["show", id, "--json", "--history", "1"])).remove(0);
+    assert_eq!(shown["status"][0]["position"], 3, "{shown}");
+    assert_eq!(shown["history"][0]["reason"], "took it back", "{shown}");
+    let listed = lines_of(&say(&["list", "--json"])).remove(0);
+    assert_eq!(listed[0]["subscriber_id"], id);
+    done(&say(&["list"]), id);
+    done(&say(&["resize", id, "2"]), "has 2 members");
+
+    done(&say(&["drop", id]), "is dropped");
+    for verb in [&["drop", id][..], &["show", id], &["start", id]] {
+        let missing = say(verb);
+        assert_eq!(missing.code, Some(1), "{missing:?}");
+        assert!(missing.stderr.contains(id), "{missing:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_read_model_is_verified_tried_and_rebuilt() {
+    let (database, session) = store_with_recorder().await;
+    let id = "aggregators:recorder";
+    let say = |verb: &[&str]| {
+        let words = [&["subscriptions"], verb].concat();
+        run(&database, &words)
+    };
+    done(&run(&database, &RECORDER), "is declared");
+    done(&say(&["start", id]), "is started");
+    write_numbers(&session, &["1", "2"]).await;
+    session
+        .run(&format!("SELECT message_store.tick('{id}')"))
+        .await
+        .unwrap();
+    done(&say(&["verify", id]), "is what its messages make of it");
+    session
+        .run("UPDATE public.recorded SET n = 5 WHERE n = 2")
+        .await
+        .unwrap();
+    let differs = say(&["verify", id, "--json"]);
+    assert_eq!(differs.code, Some(1), "{differs:?}");
+    assert!(differs.stderr.contains("2 rows differ"), "{differs:?}");
+    let rows: Value = serde_json::from_str(&differs.stdout).unwrap();
+    assert_eq!(rows.as_array().unwrap().len(), 2, "{rows}");
+
+    write_numbers(&session, &["3"]).await;
+    let handlers = r#"{"Number": "public.record_tenfold"}"#;
+    let tried = say(&["dry-run", id, "--handlers", handlers, "--json"]);
+    let rows = lines_of(&tried).remove(0);
+    assert_eq!(rows[0]["after"]["n"], 30, "{rows}");
+    let count = "SELECT count(*) FROM public.recorded";
+    assert_eq!(session.bigint(count).await, 2);
+
+    let running = database.deploy("").start();
+    done(&say(&["rebuild", id]), "is rebuilt");
+    session
+        .wait_until("SELECT array_agg(n ORDER BY n) = '{1,2,3}' FROM public.recorded")
+        .await;
+    let alter = ["alter", id, "--handlers", handlers];
+    done(&say(&alter), "is altered");
+    done(
+        &say(&["rebuild", id, "--side-by-side"]),
+        "beside the live read model",
+    );
+    session
+        .wait_until(
+            "SELECT coalesce((SELECT lag = 0 FROM message_store.subscription_status \
+             WHERE subscriber_id = 'aggregators:recorder#rebuild'), false)",
+        )
+        .await;
+    done(&say(&["promote", id]), "has the rebuilt read model");
+    let numbers = "SELECT array_agg(n ORDER BY n)::text FROM public.recorded";
+    assert_eq!(session.value(numbers).await.as_deref(), Some("{10,20,30}"));
+    let none = say(&["cancel-rebuild", id]);
+    assert_eq!(none.code, Some(1), "{none:?}");
+    done(&say(&["verify", id]), "is what its messages make of it");
+    running.stop();
+}
+
+#[tokio::test]
+async fn parked_messages_are_listed_retried_and_discarded() {
+    let (database, session) = store_with_recorder().await;
+    let id = "aggregators:recorder";
+    let options = r#"{"on_failure": "park", "retries": 0}"#;
+    let parks = [&RECORDER[..7], &[options]].concat();
+    done(&run(&database, &parks), "is declared");
+    done(
+        &run(&database, &["subscriptions", "start", id]),
+        "is started",
+    );
+    session
+        .run("INSERT INTO public.recorded VALUES (1), (2)")
+        .await
+        .unwrap();
+    let running = database.deploy("").start();
+    write_numbers(&session, &["1", "2", "3"]).await;
+    session
+        .wait_until("SELECT count(*) = 3 FROM public.recorded")
+        .await;
+    let parked = lines_of(&run(&database, &["parked", "list", id, "--json"])).remove(0);
+    assert_eq!(parked.as_array().unwrap().len(), 2, "{parked}");
+    assert_eq!(parked[0]["sqlstate"], "23505", "{parked}");
+    done(&run(&database, &["parked", "list"]), "numbers-2");
+
+    session
+        .run("DELETE FROM public.recorded WHERE n = 1")
+        .await
+        .unwrap();
+    let retry = [
+        "parked",
+        "retry",
+        id,
+        "--stream",
+        "numbers-1",
+        "--sqlstate",
+        "23505",
+    ];
+    done(&run(&database, &retry), "1 messages will be handled again");
+    session
+        .wait_until("SELECT EXISTS (SELECT FROM public.recorded WHERE n = 1)")
+        .await;
+    let discard = [
+        "parked",
+        "discard",
+        id,
+        "--position",
+        "2",
+        "--reason",
+        "there already",
+    ];
+    done(&run(&database, &discard), "1 messages are given up");
+    let nothing = ["parked", "retry", id];
+    done(
+        &run(&database, &nothing),
+        "0 messages will be handled again",
+    );
+    running.stop();
+}
+
+#[test]
+fn a_missing_reason_is_wrong_usage() {
+    for words in [
+        "subscriptions skip a 7",
+        "subscriptions reset a 7",
+        "parked discard a",
+        "subscriptions alter a",
+    ] {
+        let ended = run_to_end(orchestrator().args(words.split(' ')));
+        assert_eq!(ended.code, Some(2), "{words}: {ended:?}");
+    }
 }

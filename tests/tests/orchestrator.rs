@@ -1,5 +1,6 @@
-//! Promise: `orchestrator run` delivers what its configuration lists, one failure does not stop
-//! the rest, several may run at once, and a signal ends it in good order.
+//! Promise: `orchestrator run` delivers what its configuration lists and whatever else is started
+//! in the database, one failure does not stop the rest, several may run at once, and a signal ends
+//! it in good order.
 #![allow(
     clippy::unwrap_used,
     reason = "a test that cannot go on must fail loudly"
@@ -140,6 +141,7 @@ async fn a_failing_subscription_stops_nobody_and_recovers_when_repaired() {
         subscriber_id = "broken:raising"
         category = "viewings"
         handlers = { VideoViewed = "public.raising" }
+        on_failure = { retries = 1000, retry_delay_ms = 20, retry_max_delay_ms = 100 }
     "#;
     let (database, session) = store_with_handlers().await;
     session
@@ -152,9 +154,14 @@ async fn a_failing_subscription_stops_nobody_and_recovers_when_repaired() {
     let mut running = database.deploy(&(BROKEN.to_owned() + HOME_PAGE)).start();
     session.write_viewings(2_500).await;
     session.assert_videos_watched(2_500).await;
-    let raised = running.wait_for_logs("not today", 2);
-    assert!(raised.contains("broken:raising"), "{raised}");
-    let unknown = running.wait_for_logs("broken:unknown", 2);
+    let raised = running.wait_for_log("handler failed, will try again: not today");
+    assert!(
+        raised.contains("subscriber_id=\"broken:raising\""),
+        "{raised}"
+    );
+    assert!(raised.contains("sqlstate=\"P0001\""), "{raised}");
+    let unknown = running.wait_for_log("not started, will try again");
+    assert!(unknown.contains("broken:unknown"), "{unknown}");
     assert!(unknown.contains("public.unknown"), "{unknown}");
     // Still there, and still counting.
     session.write_viewings(1).await;
@@ -173,9 +180,13 @@ async fn a_failing_subscription_stops_nobody_and_recovers_when_repaired() {
         session.run(&repair).await.unwrap();
         wait_until_at_the_end(&session, &format!("broken:{name}")).await;
         assert_handled_once(&session, name, "viewings").await;
-        running.wait_for_log(&format!("delivering again subscriber_id=\"broken:{name}\""));
     }
+    running.wait_for_log("delivering again subscriber_id=\"broken:raising\"");
     session.assert_videos_watched(2_501).await;
+    // Each trouble is said once, however often it is tried again.
+    for said in ["not today", "not started, will try again"] {
+        assert_eq!(running.log().matches(said).count(), 1, "{}", running.log());
+    }
     running.stop();
 }
 
@@ -190,7 +201,7 @@ async fn services_may_be_empty_or_absent_and_so_may_aggregators() {
         running.stop();
     }
     let running = database.deploy("aggregators = []\nservices = []\n").start();
-    running.wait_for_log("nothing will be delivered");
+    running.wait_for_log("delivering what the database has started");
     running.home_page();
     running.stop();
 }
@@ -218,5 +229,161 @@ async fn two_orchestrators_share_one_configuration_and_count_once() {
     session.assert_videos_watched(21_000).await;
     wait_until_at_the_end(&session, "services:recorder").await;
     assert_handled_once(&session, "record", "viewings").await;
+    second.stop();
+}
+
+/// Without an entry in any configuration; the owner is the superuser.
+const DECLARE_BY_SQL: &str = "
+    SELECT message_store.create_subscription('sql:recorder', 'jobs', '{\"Job\": \"public.record\"}');
+    SELECT message_store.start('sql:recorder')";
+
+async fn jobs_handled(session: &Session, at_least: i64) {
+    let sql = format!("SELECT count(*) >= {at_least} FROM public.handled");
+    session.wait_until(&sql).await;
+}
+
+#[tokio::test]
+async fn what_is_started_paused_and_dropped_by_sql_is_followed_without_a_restart() {
+    let (database, session) = store_with_handlers().await;
+    let running = database.deploy("").start();
+    running.wait_for_log("delivering what the database has started");
+    write_jobs(&session, 3).await;
+    session.run(DECLARE_BY_SQL).await.unwrap();
+    wait_until_at_the_end(&session, "sql:recorder").await;
+    running.wait_for_log("delivering subscriber_id=\"sql:recorder\" source=\"jobs\"");
+
+    let steer = |call: &str| format!("SELECT message_store.{call}");
+    let rounds = [("pause('sql:recorder')", 3), ("stop('sql:recorder')", 4)];
+    for (round, (end, handled)) in rounds.into_iter().enumerate() {
+        session.run(&steer(end)).await.unwrap();
+        running.wait_for_logs("no longer delivering", round + 1);
+        write_jobs(&session, 1).await;
+        let count = "SELECT count(*) FROM public.handled";
+        assert_eq!(session.bigint(count).await, handled, "after {end}");
+        session.run(&steer("start('sql:recorder')")).await.unwrap();
+        jobs_handled(&session, handled + 1).await;
+        // A tick that ran while it was paused may have been the one.
+        running.wait_for_logs("INFO delivering subscriber_id", round + 2);
+    }
+    session
+        .run(&steer("reset('sql:recorder', 0, 'once more')"))
+        .await
+        .unwrap();
+    jobs_handled(&session, 10).await;
+    session
+        .run(&steer("drop_subscription('sql:recorder')"))
+        .await
+        .unwrap();
+    running.wait_for_logs("no longer delivering", 3);
+    running.stop();
+}
+
+#[tokio::test]
+async fn what_belongs_to_another_role_is_ticked_all_the_same() {
+    const THEIRS: &str = r#"
+        [[services]]
+        subscriber_id = "sql:recorder"
+        category = "jobs"
+        handlers = { Job = "public.record" }
+    "#;
+    let (database, session) = store_with_handlers().await;
+    session.run(DECLARE_BY_SQL).await.unwrap();
+    write_jobs(&session, 3).await;
+    let running = database.deploy(THEIRS).start();
+    let refused = running.wait_for_log("not started, will try again");
+    assert!(refused.contains("42501"), "{refused}");
+    jobs_handled(&session, 3).await;
+    running.stop();
+}
+
+#[tokio::test]
+async fn a_subscription_that_failed_for_good_stays_stopped_until_somebody_starts_it() {
+    const STOPS: &str = r#"
+        [[services]]
+        subscriber_id = "services:raising"
+        category = "jobs"
+        handlers = { Job = "public.raising" }
+        on_failure = { retries = 2, retry_delay_ms = 10, retry_max_delay_ms = 20 }
+    "#;
+    let (database, session) = store_with_handlers().await;
+    let handler = |body: &str| {
+        format!(
+            "CREATE OR REPLACE FUNCTION public.raising(at bigint) RETURNS void LANGUAGE plpgsql AS \
+             $$ BEGIN {body} END $$"
+        )
+    };
+    let raise = handler("RAISE EXCEPTION 'not ever' USING ERRCODE = '22012';");
+    session.run(&raise).await.unwrap();
+    write_jobs(&session, 1).await;
+    let deployment = database.deploy(STOPS);
+    let running = deployment.start();
+    let stopped = running.wait_for_log("ERROR stopped by a failure");
+    assert!(stopped.contains("services:raising"), "{stopped}");
+    assert!(
+        stopped.contains("22012") && stopped.contains("not ever"),
+        "{stopped}"
+    );
+    running.stop();
+
+    let insert = handler("INSERT INTO public.handled VALUES ('raising', at);");
+    session.run(&insert).await.unwrap();
+    let running = deployment.start();
+    let left = running.wait_for_log("declared subscriber_id=\"services:raising\"");
+    assert!(left.contains("state=\"stopped\""), "{left}");
+    let state = "SELECT state FROM message_store.subscription_status";
+    assert_eq!(session.value(state).await.as_deref(), Some("stopped"));
+    session
+        .run("SELECT message_store.start('services:raising')")
+        .await
+        .unwrap();
+    wait_until_at_the_end(&session, "services:raising").await;
+    assert_handled_once(&session, "raising", "jobs").await;
+    running.stop();
+}
+
+#[tokio::test]
+async fn members_of_a_group_work_side_by_side_even_in_one_orchestrator() {
+    const GROUP: &str = r#"
+        [[services]]
+        subscriber_id = "services:group"
+        category = "jobs"
+        handlers = { Job = "public.slow" }
+        group_size = 3
+    "#;
+    let (database, session) = store_with_handlers().await;
+    session.run("SELECT pg_advisory_lock(42)").await.unwrap();
+    session
+        .run(
+            "SELECT count(message_store.write_message(gen_random_uuid()::varchar, 'jobs-' || n, \
+             'Job', '{}')) FROM generate_series(1, 100) n",
+        )
+        .await
+        .unwrap();
+    let running = database.deploy(GROUP).start();
+    session
+        .wait_until(
+            "SELECT count(*) = 3 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        )
+        .await;
+    session.run("SELECT pg_advisory_unlock(42)").await.unwrap();
+    jobs_handled(&session, 100).await;
+    assert_handled_once(&session, "slow", "jobs").await;
+    running.stop();
+}
+
+#[tokio::test]
+async fn a_frozen_orchestrator_holds_nobody_up_and_does_no_harm_when_it_wakes() {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    let deployment = database.deploy(HOME_PAGE);
+    let (first, second) = (deployment.start(), deployment.start());
+    for round in 1..=10 {
+        first.signal(Signal::SIGSTOP);
+        session.write_viewings(500).await;
+        session.assert_videos_watched(round * 500).await;
+        first.signal(Signal::SIGCONT);
+    }
+    first.stop();
     second.stop();
 }

@@ -14,9 +14,10 @@ use tokio::sync::Mutex;
 static QUIET: Mutex<()> = Mutex::const_new(());
 
 const MESSAGES: usize = 500;
+/// Messages written at a rate of 1,000 a second.
+const BUSY_MESSAGES: usize = 10_000;
+const SUBSCRIPTIONS: usize = 100;
 const IDLE_WINDOW: Duration = Duration::from_secs(4);
-/// The kernel counts processor time in hundredths of a second, whatever the machine.
-const TICKS_PER_SECOND: f64 = 100.0;
 
 #[tokio::test]
 async fn a_message_is_in_the_read_model_within_milliseconds() {
@@ -72,21 +73,132 @@ async fn a_message_is_in_the_read_model_within_milliseconds() {
     running.stop();
 }
 
-/// User and system time of a process, in seconds.
-fn processor_time(pid: i32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    // The name, in parentheses, may hold blanks; utime and stime are fields 14 and 15.
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .unwrap()
-        .split_whitespace()
+/// Median, 99th of a hundred, and most.
+fn summary(mut delays: Vec<Duration>) -> [f64; 3] {
+    delays.sort_unstable();
+    let last = delays.len() - 1;
+    [last / 2, last * 99 / 100, last].map(|at| delays[at].as_secs_f64() * 1e3)
+}
+
+#[tokio::test]
+async fn at_a_thousand_writes_a_second_a_message_is_in_the_read_model_as_fast() {
+    let _quiet = QUIET.lock().await;
+    let database = Cluster::shared().create_store().await;
+    let writer = database.connect_as("message_store").await;
+    let reader = database.connect().await;
+    let running = database.deploy(HOME_PAGE).start();
+    writer.write_viewings(1).await;
+    reader.assert_videos_watched(1).await;
+
+    let look = reader
+        .prepare(
+            "SELECT (page_data ->> 'videosWatched')::bigint \
+             FROM message_store.read_model_pages WHERE page_name = 'home'",
+        )
+        .await
+        .unwrap();
+    let write = writer
+        .prepare(
+            "SELECT message_store.write_message(gen_random_uuid()::varchar, 'viewings-1', \
+             'VideoViewed', '{}')",
+        )
+        .await
+        .unwrap();
+    let (committed, mut commits) = tokio::sync::mpsc::unbounded_channel();
+    let writing = tokio::spawn(async move {
+        let mut every = tokio::time::interval(Duration::from_millis(1));
+        for _ in 0..BUSY_MESSAGES {
+            every.tick().await;
+            writer.query_one(&write, &[]).await.unwrap();
+            committed.send(Instant::now()).unwrap();
+        }
+    });
+    let started = Instant::now();
+    let mut delays = Vec::with_capacity(BUSY_MESSAGES);
+    while delays.len() < BUSY_MESSAGES {
+        let row = reader.query_one(&look, &[]).await.unwrap();
+        let now = Instant::now();
+        let counted = usize::try_from(row.get::<_, i64>(0)).unwrap() - 1;
+        // Counted before we heard of the commit is no delay at all.
+        while delays.len() < counted {
+            let commit = commits.recv().await.unwrap();
+            delays.push(now.saturating_duration_since(commit));
+        }
+    }
+    writing.await.unwrap();
+    let rate = BUSY_MESSAGES as f64 / started.elapsed().as_secs_f64();
+    let [median, p99, most] = summary(delays);
+    println!(
+        "commit to read model at {rate:.0} writes a second: median {median:.1} ms, \
+         p99 {p99:.1} ms, most {most:.1} ms"
+    );
+    assert!(median < 10.0, "{median}");
+    running.stop();
+}
+
+#[tokio::test]
+async fn a_hundred_idle_subscriptions_cost_almost_nothing() {
+    let _quiet = QUIET.lock().await;
+    let cluster = Cluster::start(&[]);
+    let database = cluster.create_store().await;
+    let session = database.connect().await;
+    let configuration: String = (0..SUBSCRIPTIONS)
+        .map(|number| {
+            format!(
+                "[[aggregators]]\nsubscriber_id = 'aggregators:{number}'\n\
+                 category = 'viewings{number}'\n\
+                 handlers = {{ VideoViewed = 'message_store.increment_videos_watched' }}\n"
+            )
+        })
         .collect();
-    let ticks: f64 = fields[11..13]
+    let running = database.deploy(&configuration).start();
+    running.wait_for_logs("declared subscriber_id", SUBSCRIPTIONS);
+    running.wait_for_logs("INFO delivering subscriber_id", SUBSCRIPTIONS);
+    let backends = session
+        .run(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() \
+             AND application_name = 'orchestrator'",
+        )
+        .await
+        .unwrap();
+    let pids: Vec<i32> = backends
         .iter()
-        .map(|n| n.parse::<f64>().unwrap())
-        .sum();
-    ticks / TICKS_PER_SECOND
+        .map(|row| row[0].as_deref().unwrap().parse().unwrap())
+        .collect();
+    let waiter = pid_of_waiting_backend(&session).await;
+    let used = || {
+        let backends = pids.iter().map(|pid| processor_time(*pid)).sum::<f64>();
+        [
+            processor_time(running.pid()),
+            processor_time(waiter),
+            backends,
+        ]
+    };
+    let (before, started) = (used(), Instant::now());
+    tokio::time::sleep(IDLE_WINDOW * 2).await;
+    let (after, window) = (used(), started.elapsed().as_secs_f64());
+    let [program, waiter, backends] =
+        std::array::from_fn(|at| (after[at] - before[at]) / window * 100.0);
+    println!(
+        "{SUBSCRIPTIONS} idle subscriptions for {window:.1} s: orchestrator {program:.2} %, \
+         its {} backends {backends:.2} % of a core, {waiter:.2} % of it for waiting",
+        pids.len()
+    );
+    assert!(program + backends < 4.0, "{program} + {backends}");
+    running.stop();
+}
+
+/// The processor time of a process with all its threads, in seconds.
+fn processor_time(pid: i32) -> f64 {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let nanoseconds = threads.map(|thread| {
+        // A thread may end while we look.
+        let stat = std::fs::read_to_string(thread.unwrap().path().join("schedstat"));
+        let stat = stat.unwrap_or_default();
+        let first = stat.split_whitespace().next().unwrap_or("0");
+        first.parse::<f64>().unwrap()
+    });
+    nanoseconds.sum::<f64>() / 1e9
 }
 
 async fn pid_of_waiting_backend(session: &Session) -> i32 {

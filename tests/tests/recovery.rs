@@ -10,23 +10,10 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use promises::{Cluster, Deployment, HOME_PAGE, Running, StopMode, orchestrator, seed};
+use promises::{Cluster, Deployment, HOME_PAGE, Random, Running, StopMode, orchestrator, seed};
 
 const VIEWINGS: i64 = 1_000_000;
 const VIDEOS: i64 = 5_000;
-
-/// Numbers that look random and are the same for the same seed (SplitMix64).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: i64) -> i64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let mixed = mixed ^ (mixed >> 31);
-        (mixed >> 1).cast_signed() % limit
-    }
-}
 
 fn start_load(deployment: &Deployment, file: &Path, skip_lines: i64) -> Running {
     let url = format!("{}&application_name=load", deployment.url);

@@ -1,48 +1,43 @@
 //! `orchestrator status`: where each subscription is.
 
-use comfy_table::{Table, presets};
 use serde_json::Value;
 
-use super::target_of;
-use crate::{cli::StatusArgs, database::Database, error::Result};
+use super::{table::print_rows, target_of};
+use crate::{cli::ListArgs, database::Database, error::Result};
 
 /// The columns people see; `--json` has every one.
-const COLUMNS: [&str; 7] = [
+const COLUMNS: [&str; 11] = [
     "subscriber_id",
-    "category",
+    "member",
+    "source",
     "state",
     "position",
     "head",
     "lag",
-    "updated_at",
+    "rate",
+    "parked",
+    "retry_at",
+    "last_error",
 ];
 
-pub(super) async fn status(args: StatusArgs) -> Result<()> {
+const NOTHING: &str = "no subscriptions; `orchestrator up`, `orchestrator run` or \
+     `orchestrator subscriptions create` declares them";
+
+pub(super) async fn status(args: ListArgs) -> Result<()> {
     let database = Database::open(&target_of(&args.database)?, 1)?;
-    let rows = database.subscription_status().await?;
-    if args.json {
-        return super::read::print_line(&Value::Array(rows)).map(|_| ());
+    let mut rows = database.subscription_status(None).await?;
+    if !args.json {
+        rows.iter_mut().for_each(mark_estimate);
     }
-    if rows.is_empty() {
-        println!("no subscriptions; `orchestrator up` or `orchestrator run` declares them");
-        return Ok(());
-    }
-    println!("{}", table(&rows));
-    Ok(())
+    print_rows(rows, &COLUMNS, args.json, NOTHING)
 }
 
-fn table(rows: &[Value]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(COLUMNS);
-    for row in rows {
-        table.add_row(COLUMNS.map(|column| match row.get(column) {
-            None | Some(Value::Null) => String::new(),
-            Some(Value::String(text)) => text.clone(),
-            Some(other) => other.to_string(),
-        }));
+/// A lag that was not counted is shown as `~12000`.
+fn mark_estimate(row: &mut Value) {
+    if row["lag_is_estimate"] == true {
+        let lag = format!("~{}", row["lag"]);
+        row["lag"] = Value::String(lag);
     }
-    table
 }
 
 #[cfg(test)]
@@ -51,13 +46,14 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_column_the_database_lacks_is_empty_and_a_new_one_does_no_harm() {
-        let row = json!({"subscriber_id": "a:b", "position": 7, "lag": null, "brand_new": 1});
-        let text = table(&[row]).to_string();
-        assert!(text.contains("a:b") && text.contains('7'), "{text}");
-        assert!(
-            !text.contains("null") && !text.contains("brand_new"),
-            "{text}"
-        );
+    fn an_estimate_is_marked_as_one() {
+        let mut rows = [
+            json!({"lag": 12_000, "lag_is_estimate": true}),
+            json!({"lag": 7, "lag_is_estimate": false}),
+            json!({"lag": 7}),
+        ];
+        rows.iter_mut().for_each(mark_estimate);
+        assert_eq!(rows[0]["lag"], "~12000");
+        assert_eq!((&rows[1]["lag"], &rows[2]["lag"]), (&json!(7), &json!(7)));
     }
 }

@@ -34,7 +34,7 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 pub(super) async fn up(args: UpArgs) -> Result<()> {
     let mut config = match &args.config {
         Some(file) => Config::read(file)?,
-        None => Config::demo(),
+        None => Config::demo()?,
     };
     if let Some(listen) = args.listen {
         config.listen = listen;

@@ -1,16 +1,12 @@
 //! The file as typed, and the checks that turn it into a [`Config`].
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    net::SocketAddr,
-    time::Duration,
-};
+use std::{collections::HashSet, net::SocketAddr, time::Duration};
 
 use serde::Deserialize;
 
 use super::{
-    Config, DEFAULT_BATCH_SIZE, DEFAULT_LISTEN, Delivery, LogFormat, Subscription, Video,
-    demo_videos,
+    Config, DEFAULT_LISTEN, Delivery, LogFormat, Video, demo_videos,
+    subscription::SubscriptionTable,
 };
 
 /// The most connections a configuration may ask for: a guard against a typing
@@ -55,16 +51,6 @@ struct DeliveryTable {
 #[serde(deny_unknown_fields, default)]
 struct LogTable {
     format: Option<LogFormat>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SubscriptionTable {
-    subscriber_id: String,
-    category: String,
-    handlers: BTreeMap<String, String>,
-    init: Option<String>,
-    batch_size: Option<i64>,
 }
 
 type Checked<T> = Result<T, String>;
@@ -126,49 +112,5 @@ impl DeliveryTable {
             return Err("[delivery] retry_min_ms is above retry_max_ms".to_owned());
         }
         Ok(delivery)
-    }
-}
-
-impl SubscriptionTable {
-    fn check(self) -> Checked<Subscription> {
-        let id = self.subscriber_id;
-        if id.is_empty() {
-            return Err("a subscriber_id is empty; its position is kept under it".to_owned());
-        }
-        if self.category.is_empty() || self.category.contains('-') {
-            return Err(format!(
-                "subscriber {id:?}: category {:?} must not be empty or hold a '-' \
-                 (what follows a '-' is a stream's id)",
-                self.category
-            ));
-        }
-        if self.handlers.is_empty() {
-            return Err(format!(
-                "subscriber {id:?}: handlers is empty; name a function for a message type, \
-                 or for \"$any\""
-            ));
-        }
-        if let Some(kind) = self
-            .handlers
-            .iter()
-            .find(|(k, v)| k.is_empty() || v.is_empty())
-        {
-            return Err(format!(
-                "subscriber {id:?}: the handler {kind:?} has an empty name"
-            ));
-        }
-        let batch_size = self.batch_size.unwrap_or(DEFAULT_BATCH_SIZE);
-        if batch_size < 1 {
-            return Err(format!(
-                "subscriber {id:?}: batch_size is {batch_size}; it must be at least 1"
-            ));
-        }
-        Ok(Subscription {
-            subscriber_id: id,
-            category: self.category,
-            handlers: self.handlers,
-            init: self.init,
-            batch_size,
-        })
     }
 }

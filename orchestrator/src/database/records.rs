@@ -1,5 +1,7 @@
 //! What goes into the database and comes out of it, as values.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 use tokio_postgres::Row;
@@ -66,19 +68,66 @@ pub enum Outcome {
     HeldBack,
     /// Somebody else is ticking this subscriber.
     Busy,
+    /// A handler failed; nothing is done before the moment of the next try.
+    Retrying,
+    /// The subscription is stopped, by a person or by a failure.
+    Stopped,
+    /// The subscription is paused.
+    Paused,
 }
 
 /// The result of one tick.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tick {
     /// What happened.
     pub outcome: Outcome,
-    /// Messages of the category that were read.
+    /// Messages that were read.
     pub scanned: i64,
     /// Messages that were given to a handler.
     pub handled: i64,
     /// The last scanned global position, now stored.
     pub position: i64,
+    /// Messages that were put aside.
+    pub parked: i64,
+    /// Why it retries or stopped.
+    pub trouble: Option<Trouble>,
+}
+
+/// The failure of a handler.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// Five characters, such as `23505`; empty where there is none.
+    pub sqlstate: String,
+    /// What the handler raised.
+    pub error: String,
+    /// When it is tried again, by the server's clock.
+    pub retry_at: String,
+    /// How long that is from now.
+    pub retry_in: Option<Duration>,
+}
+
+/// A started subscription, as the list has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// Whom to tick.
+    pub subscriber_id: String,
+    /// What it reads.
+    pub source: String,
+    /// How many of its ticks may run at a time.
+    pub group_size: i64,
+    /// The whole row: what changes in it is news.
+    pub row: String,
+}
+
+/// Which parked messages; those that match every field that is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ParkedFilter {
+    /// The message at this global position.
+    pub global_position: Option<i64>,
+    /// Messages of this stream.
+    pub stream_name: Option<String>,
+    /// Messages that failed with this SQLSTATE.
+    pub sqlstate: Option<String>,
 }
 
 /// The home page's row.
@@ -97,6 +146,9 @@ impl Outcome {
             "idle" => Some(Self::Idle),
             "held_back" => Some(Self::HeldBack),
             "busy" => Some(Self::Busy),
+            "retrying" => Some(Self::Retrying),
+            "stopped" => Some(Self::Stopped),
+            "paused" => Some(Self::Paused),
             _ => None,
         }
     }
@@ -119,6 +171,17 @@ impl std::fmt::Display for Source {
             Self::Category(name) => write!(formatter, "the category {name}"),
             Self::All => formatter.write_str("all messages"),
         }
+    }
+}
+
+impl Started {
+    pub(super) fn from_row(row: &Row) -> std::result::Result<Self, tokio_postgres::Error> {
+        Ok(Self {
+            subscriber_id: row.try_get(0)?,
+            source: row.try_get(1)?,
+            group_size: row.try_get(2)?,
+            row: row.try_get(3)?,
+        })
     }
 }
 

@@ -12,7 +12,7 @@ const DEADLY: &str = "
     BEGIN
       PERFORM public.record(message);
       IF (message).type = 'Deadly' THEN
-        EXECUTE format('COPY (SELECT 1) TO PROGRAM ''kill -9 %s; sleep 10''', pg_backend_pid());
+        EXECUTE format('COPY (SELECT 1) TO PROGRAM ''kill -9 %s''', pg_backend_pid());
       END IF;
     END $$;
     CREATE FUNCTION public.deadly_run(messages message_store.message[]) RETURNS void
@@ -37,8 +37,13 @@ async fn tick_through_crashes(cluster: &Cluster, name: &str, subscriber: &str) -
         let sql = format!("SELECT outcome FROM message_store.tick('{subscriber}')");
         match session.query_one(&sql, &[]).await {
             Ok(row) => return (crashes, row.get(0)),
-            Err(error) => assert!(error.is_closed() || error.code().is_none_or(
-                |code| code.code().starts_with("57P")), "{error:?}"),
+            Err(error) => assert!(
+                error.is_closed()
+                    || error
+                        .code()
+                        .is_none_or(|code| code.code().starts_with("57P")),
+                "{error:?}"
+            ),
         }
     }
     panic!("an endless crash loop");

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use promises::{Cluster, Session, SqlError};
 
-use crate::subscriber::{
-    create, create_with, seen, texts, tick, tick_was, with_recorders, write,
-};
+use crate::subscriber::{create, create_with, seen, texts, tick, tick_was, with_recorders, write};
 
 /// Counts its calls, records, and waits at message 2 for the advisory lock 4711.
 const GATED: &str = "
@@ -248,12 +246,21 @@ async fn a_subscription_dropped_by_its_own_handler_loses_nothing() {
         )
         .await
         .unwrap();
-    create_with(&session, "s", "a", "{\"A\": \"public.leave\"}", "{\"retries\": 0}").await;
+    create_with(
+        &session,
+        "s",
+        "a",
+        "{\"A\": \"public.leave\"}",
+        "{\"retries\": 0}",
+    )
+    .await;
     for _ in 0..3 {
         write(&session, "a-1", "A").await;
     }
     // Refused, and then that message failed; or done, and then it is gone. Nothing in between.
-    let rows = session.run("SELECT outcome FROM message_store.tick('s')").await;
+    let rows = session
+        .run("SELECT outcome FROM message_store.tick('s')")
+        .await;
     let exists = session
         .bigint("SELECT count(*) FROM message_store.subscriptions")
         .await;

@@ -64,8 +64,7 @@ async fn repair(session: &Session) {
 
 /// How often a handler was called and failed.
 async fn failing_calls(session: &Session) -> i64 {
-    let calls =
-        "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM public.failing_calls";
+    let calls = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM public.failing_calls";
     session.bigint(calls).await
 }
 

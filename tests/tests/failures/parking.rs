@@ -2,7 +2,9 @@
 
 use promises::{Cluster, Session};
 
-use crate::subscriber::{bigints, create_with, seen, texts, tick, tick_to_the_end, tick_was, write};
+use crate::subscriber::{
+    bigints, create_with, seen, texts, tick, tick_to_the_end, tick_was, write,
+};
 use crate::{PARKED, failing_calls, repair, with_choosy};
 
 const CHOOSY: &str = "{\"$any\": \"public.choosy\"}";
@@ -35,8 +37,16 @@ async fn a_parked_message_holds_its_stream_and_no_other() {
     let (_database, session) = with_choosy(Cluster::shared()).await;
     two_bad_messages(&session, PARK_STREAM).await;
     let parked = tick(&session, "s", 1000).await;
-    let counts = (parked.scanned, parked.handled, parked.parked, parked.position);
-    assert_eq!((parked.outcome.as_str(), counts), ("progressed", (7, 3, 4, 7)));
+    let counts = (
+        parked.scanned,
+        parked.handled,
+        parked.parked,
+        parked.position,
+    );
+    assert_eq!(
+        (parked.outcome.as_str(), counts),
+        ("progressed", (7, 3, 4, 7))
+    );
     assert_eq!(seen(&session, "s").await, [1, 3, 6]);
     let listed = "SELECT global_position, stream_name, type, status, attempts, sqlstate, \
                   error LIKE 'bad message%', parked_at <= clock_timestamp(), \
@@ -122,7 +132,10 @@ async fn parked_messages_are_retried_by_position_stream_or_sqlstate() {
     );
     assert_eq!(failing_calls(&session).await, 3);
     repair(&session).await;
-    assert_eq!(retry(&session, ", sqlstate => 'ZZ001', stream_name => 'a-2'").await, 1);
+    assert_eq!(
+        retry(&session, ", sqlstate => 'ZZ001', stream_name => 'a-2'").await,
+        1
+    );
     tick_to_the_end(&session, "s").await;
     assert_eq!(
         texts(&session, PARKED).await,
@@ -175,7 +188,11 @@ async fn what_waits_is_handled_once_and_in_order_whatever_comes_meanwhile() {
         write(&session, "a-1", "Good").await;
         tick(&session, "s", 1000).await;
     }
-    assert_eq!(failing_calls(&session).await, 1, "the second one only waits");
+    assert_eq!(
+        failing_calls(&session).await,
+        1,
+        "the second one only waits"
+    );
     assert_eq!(retry(&session, "").await, 1);
     // It fails again; so nothing behind it moves.
     tick_to_the_end(&session, "s").await;

@@ -59,7 +59,8 @@ async fn a_poisonous_message_costs_at_most_log2_failing_calls_of_an_array_handle
                 (parked.scanned, parked.handled, parked.parked),
                 (messages, messages - 1, 1)
             );
-            let most = i64::from((messages as u64).ilog2()) + 1
+            let most = i64::from((messages as u64).ilog2())
+                + 1
                 + i64::from(!(messages as u64).is_power_of_two());
             let calls = failing_calls(&session).await;
             assert!(
@@ -152,10 +153,7 @@ async fn what_a_handler_defers_is_its_own_messages_failure() {
             ["3 failed 1 23503", "5 failed 1 23503"]
         );
         let children = "SELECT parent FROM public.children ORDER BY 1";
-        assert_eq!(
-            texts(&session, children).await,
-            ["1", "2", "4", "6", "7"]
-        );
+        assert_eq!(texts(&session, children).await, ["1", "2", "4", "6", "7"]);
         session
             .run("SELECT message_store.discard_parked('orphan', 'test'); DELETE FROM message_store.parked")
             .await

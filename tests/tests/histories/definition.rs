@@ -3,6 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
+use std::fmt;
 
 /// The streams that histories write to. Two of them are one entity's; one has no id.
 pub const STREAMS: [&str; 8] = [
@@ -29,7 +30,7 @@ const HANDLED: [&[&str]; 5] = [
 const SHAPES: [&str; 4] = ["on_message", "on_messages", "on_position", "on_positions"];
 
 /// A message to write.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Draft {
     /// Number of its stream.
     pub stream: usize,
@@ -37,6 +38,17 @@ pub struct Draft {
     pub kind: usize,
     /// Whether it is correlated with a stream of the category `origin`.
     pub is_correlated: bool,
+}
+
+impl fmt::Debug for Draft {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let correlated = if self.is_correlated { "*" } else { "" };
+        write!(
+            formatter,
+            "{}:{}{correlated}",
+            STREAMS[self.stream], TYPES[self.kind]
+        )
+    }
 }
 
 /// What becomes of a message whose handler fails.

@@ -6,7 +6,7 @@
 //! the end the read model must hold exactly the messages that the log, the positions and the parked
 //! messages say, each once and in order.
 //!
-//! `HISTORIES=100000` makes more of them. A history that fails is made as small as possible and
+//! `HISTORIES=100000` makes more of them; `GO_ON=1` does not end at the first that fails, and counts. A history that fails is made as small as possible and
 //! printed with what brings it back: `PROMISES_SEED=... HISTORY=...`.
 #![allow(
     clippy::unwrap_used,
@@ -77,6 +77,11 @@ fn only() -> Option<u32> {
     variable("HISTORY")
 }
 
+/// Whether to go on after a failure, with no time spent on making it smaller.
+fn goes_on() -> bool {
+    variable("GO_ON").is_some()
+}
+
 /// Runs histories, a worker a cluster, and fails with the first that fails.
 fn run_all(clusters: &[&Cluster], histories: u32, crashes: bool) -> Counts {
     let (started, seed) = (Instant::now(), seed());
@@ -98,7 +103,7 @@ fn run_all(clusters: &[&Cluster], histories: u32, crashes: bool) -> Counts {
                         break;
                     }
                     if let Err(failure) = worker.run(seed, number, crashes) {
-                        has_failed.store(true, Ordering::Relaxed);
+                        has_failed.store(!goes_on(), Ordering::Relaxed);
                         failures.lock().unwrap().push(failure);
                     }
                 }
@@ -115,7 +120,8 @@ fn run_all(clusters: &[&Cluster], histories: u32, crashes: bool) -> Counts {
         started.elapsed().as_secs_f64()
     );
     let failures = failures.into_inner().unwrap();
-    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+    let failed = failures.len();
+    assert!(failed == 0, "{}\n{failed} failed", failures.join("\n\n"));
     counts
 }
 
@@ -146,7 +152,7 @@ impl<'c> Worker<'c> {
         bytes[8..12].copy_from_slice(&number.to_le_bytes());
         bytes[12] = u8::from(crashes);
         let config = Config {
-            max_shrink_iters: SHRINKING,
+            max_shrink_iters: if goes_on() { 0 } else { SHRINKING },
             failure_persistence: None,
             ..Config::default()
         };
@@ -172,9 +178,16 @@ impl<'c> Worker<'c> {
         });
         match outcome {
             Ok(_) => Ok(()),
-            Err(TestError::Fail(reason, history)) => Err(format!(
-                "PROMISES_SEED={seed} HISTORY={number}: {reason}\nsmallest history: {history:#?}"
-            )),
+            Err(TestError::Fail(reason, history)) => {
+                let smallest = if goes_on() {
+                    String::new()
+                } else {
+                    format!("\n{history:?}")
+                };
+                Err(format!(
+                    "PROMISES_SEED={seed} HISTORY={number}: {reason}{smallest}"
+                ))
+            }
             Err(TestError::Abort(reason)) => Err(format!("history {number} gave up: {reason}")),
         }
     }

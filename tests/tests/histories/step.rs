@@ -4,6 +4,7 @@ use super::definition::{self, Definition, Draft, Policy, definition};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
+use std::fmt;
 
 /// What may be wrong with a message: the exception comes at once; passes by itself, some day; comes
 /// at the end of the handlers' subtransaction; comes when it is not alone; comes every other time.
@@ -105,12 +106,22 @@ pub enum Step {
 }
 
 /// A subscription and what happens to it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct History {
     pub definition: Definition,
     pub steps: Vec<Step>,
     /// How it is brought to its end.
     pub ending: Finish,
+}
+
+impl fmt::Debug for History {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(formatter, "{:?}", self.definition)?;
+        for (number, step) in self.steps.iter().enumerate() {
+            writeln!(formatter, "{number:4} {step:?}")?;
+        }
+        write!(formatter, " end {:?}", self.ending)
+    }
 }
 
 /// What is done before the last look.

@@ -1,0 +1,83 @@
+//! What the configuration lists is created and started, each without waiting
+//! for another, and tried again until it is.
+
+use std::sync::Arc;
+
+use tokio::{sync::Notify, task::JoinSet, time::sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::{
+    config::{Delivery as Pace, Subscription},
+    database::Database,
+    error::Result,
+    retry::Retry,
+};
+
+/// What declaring needs.
+#[derive(Clone)]
+pub struct Boot {
+    /// Where to declare; not the connections of the ticks.
+    pub control: Database,
+    /// How patiently to try again.
+    pub pace: Pace,
+    /// Told after each success.
+    pub declared: Arc<Notify>,
+    /// Ends it.
+    pub shutdown: CancellationToken,
+}
+
+impl Boot {
+    /// Returns at shutdown.
+    pub async fn run(self, subscriptions: Vec<Subscription>) {
+        let mut tasks = JoinSet::new();
+        for subscription in subscriptions {
+            tasks.spawn(self.clone().declare_until_done(subscription));
+        }
+        self.shutdown.cancelled().await;
+        tasks.join_all().await;
+    }
+
+    async fn declare_until_done(self, subscription: Subscription) {
+        let id = subscription.subscriber_id.as_str();
+        let mut retry = Retry::new(&self.pace);
+        let mut said = String::new();
+        while !self.shutdown.is_cancelled() {
+            let Err(error) = self.declare(&subscription).await else {
+                self.declared.notify_one();
+                return;
+            };
+            let pause = retry.next_pause();
+            let cause = error.to_string();
+            // The waiter says it once for all when the database is away.
+            if error.is_connection_loss() || cause == said {
+                debug!(subscriber_id = id, "not started: {cause}");
+            } else {
+                warn!(subscriber_id = id, "not started, will try again: {cause}");
+                said = cause;
+            }
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = self.shutdown.cancelled() => {}
+            }
+        }
+    }
+
+    async fn declare(&self, subscription: &Subscription) -> Result<()> {
+        let id = subscription.subscriber_id.as_str();
+        let changed = self
+            .control
+            .create_subscription(
+                id,
+                &subscription.source,
+                &subscription.handlers,
+                &subscription.options,
+            )
+            .await?;
+        let at_boot = true;
+        let state = self.control.start(id, at_boot).await?;
+        let source = subscription.source.as_str();
+        info!(subscriber_id = id, source, changed, state, "declared");
+        Ok(())
+    }
+}

@@ -1,0 +1,37 @@
+//! `subscriptions verify` and `dry-run`.
+
+use super::open;
+use crate::{
+    cli::{DryRunArgs, VerifyArgs},
+    commands::table::print_rows,
+    error::{Error, Result},
+};
+
+pub(super) async fn verify(args: VerifyArgs) -> Result<()> {
+    const COLUMNS: [&str; 4] = ["read_model", "difference", "expected", "found"];
+    let rows = open(&args.database)?.verify(&args.subscriber_id).await?;
+    let count = rows.len();
+    let equal = "the read model is what its messages make of it";
+    print_rows(rows, &COLUMNS, args.json, equal)?;
+    match count {
+        0 => Ok(()),
+        rows => Err(Error::Differs {
+            subscriber_id: args.subscriber_id,
+            rows,
+        }),
+    }
+}
+
+pub(super) async fn dry_run(args: DryRunArgs) -> Result<()> {
+    const COLUMNS: [&str; 4] = ["read_model", "difference", "before", "after"];
+    let database = open(&args.database)?;
+    let rows = database
+        .dry_run(
+            &args.subscriber_id,
+            args.handlers.as_ref(),
+            args.count,
+            args.parked,
+        )
+        .await?;
+    print_rows(rows, &COLUMNS, args.json, "nothing would change")
+}

@@ -1,0 +1,36 @@
+//! `subscriptions rebuild`, `promote` and `cancel-rebuild`.
+
+use super::open;
+use crate::{
+    cli::{OneArgs, RebuildArgs},
+    commands::table::print_text,
+    error::{Error, Result},
+};
+
+pub(super) async fn rebuild(args: RebuildArgs) -> Result<()> {
+    let id = &args.subscriber_id;
+    open(&args.database)?.rebuild(id, args.side_by_side).await?;
+    print_text(&match args.side_by_side {
+        true => format!(
+            "{id} is rebuilt beside the live read model; when `orchestrator status` shows \
+             {id}#rebuild at the head, `orchestrator subscriptions promote {id}` swaps them"
+        ),
+        false => format!("{id} is rebuilt; `orchestrator status` shows how far it is"),
+    })
+}
+
+pub(super) async fn promote(args: OneArgs) -> Result<()> {
+    let id = &args.subscriber_id;
+    open(&args.database)?.promote(id).await?;
+    print_text(&format!("{id} has the rebuilt read model"))
+}
+
+pub(super) async fn cancel(args: OneArgs) -> Result<()> {
+    let id = &args.subscriber_id;
+    if !open(&args.database)?.cancel_rebuild(id).await? {
+        return Err(Error::Missing {
+            what: format!("{id} is not being rebuilt side by side"),
+        });
+    }
+    print_text(&format!("the rebuild of {id} is given up"))
+}

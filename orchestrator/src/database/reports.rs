@@ -1,0 +1,85 @@
+//! What is told about subscriptions, as rows with every column they have.
+
+use serde_json::Value;
+use tokio_postgres::types::Json;
+
+use super::Database;
+use crate::error::Result;
+
+impl Database {
+    /// The rows of `subscription_status`, each with every column it has: all,
+    /// or those of one subscription.
+    ///
+    /// # Errors
+    /// [`Error::Database`](crate::error::Error::Database).
+    pub async fn subscription_status(&self, subscriber_id: Option<&str>) -> Result<Vec<Value>> {
+        self.rows(
+            "read the status of the subscriptions".to_owned(),
+            "SELECT to_jsonb(s) FROM message_store.subscription_status s \
+             WHERE $1::varchar IS NULL OR s.subscriber_id = $1 ORDER BY s.subscriber_id, s.member",
+            &[&subscriber_id],
+        )
+        .await
+    }
+
+    /// The newest `most` entries of `subscription_history`, the newest first.
+    ///
+    /// # Errors
+    /// [`Error::Database`](crate::error::Error::Database).
+    pub async fn subscription_history(&self, subscriber_id: &str, most: i64) -> Result<Vec<Value>> {
+        self.rows(
+            format!("read the history of the subscription {subscriber_id}"),
+            "SELECT to_jsonb(h) FROM message_store.subscription_history h \
+             WHERE h.subscriber_id = $1 ORDER BY h.at DESC LIMIT $2",
+            &[&subscriber_id, &most],
+        )
+        .await
+    }
+
+    /// What a replay into a scratch copy finds different in the read model.
+    ///
+    /// # Errors
+    /// [`Error::Database`](crate::error::Error::Database).
+    pub async fn verify(&self, subscriber_id: &str) -> Result<Vec<Value>> {
+        self.rows(
+            format!("verify the subscription {subscriber_id}"),
+            "SELECT to_jsonb(v) FROM message_store.verify($1) v",
+            &[&subscriber_id],
+        )
+        .await
+    }
+
+    /// What handlers would change, tried and rolled back.
+    ///
+    /// # Errors
+    /// [`Error::Database`](crate::error::Error::Database).
+    pub async fn dry_run(
+        &self,
+        subscriber_id: &str,
+        handlers: Option<&Value>,
+        count: i64,
+        parked: bool,
+    ) -> Result<Vec<Value>> {
+        self.rows(
+            format!("try the subscription {subscriber_id}"),
+            "SELECT to_jsonb(d) FROM message_store.dry_run($1, $2, $3, $4) d",
+            &[&subscriber_id, &handlers.map(Json), &count, &parked],
+        )
+        .await
+    }
+
+    /// The rows of `parked_messages`: all, or those of one subscription.
+    ///
+    /// # Errors
+    /// [`Error::Database`](crate::error::Error::Database).
+    pub async fn parked_messages(&self, subscriber_id: Option<&str>) -> Result<Vec<Value>> {
+        self.rows(
+            "list the parked messages".to_owned(),
+            "SELECT to_jsonb(p) FROM message_store.parked_messages p \
+             WHERE $1::varchar IS NULL OR p.subscriber_id = $1 \
+             ORDER BY p.subscriber_id, p.global_position",
+            &[&subscriber_id],
+        )
+        .await
+    }
+}

@@ -1,0 +1,83 @@
+//! The statements that run all day: what is started, and one tick of it.
+
+use std::time::Duration;
+
+use super::{Database, Outcome, Started, Tick, Trouble};
+use crate::error::{Error, Result};
+
+impl Database {
+    /// Every started subscription, of all owners.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn started_subscriptions(&self) -> Result<Vec<Started>> {
+        // The whole row as text: whatever changes in it asks for a tick.
+        const LIST: &str = "SELECT s.subscriber_id, s.source, s.group_size, s::text \
+                            FROM message_store.started_subscriptions() s";
+        let action = || "list the started subscriptions".to_owned();
+        let client = self.client().await?;
+        let listed = async {
+            let statement = client.prepare_cached(LIST).await?;
+            let rows = client.query(&statement, &[]).await?;
+            rows.iter()
+                .map(Started::from_row)
+                .collect::<std::result::Result<Vec<_>, _>>()
+        };
+        listed.await.map_err(|error| {
+            client.statement_cache.clear();
+            Error::database(action())(error)
+        })
+    }
+
+    /// Runs one tick: effects and position commit together, or neither does.
+    ///
+    /// # Errors
+    /// [`Error::Database`] where there is nothing to tick. A handler's failure
+    /// is an outcome, not an error.
+    pub async fn tick(&self, subscriber_id: &str) -> Result<Tick> {
+        // How long to wait is the server's to say: its clock is not ours.
+        const TICK: &str = "SELECT outcome, scanned, handled, position, parked, sqlstate, error, \
+             retry_at::text, extract(epoch FROM retry_at - clock_timestamp())::float8 \
+             FROM message_store.tick($1)";
+        let action = || format!("tick the subscription {subscriber_id}");
+        let client = self.client().await?;
+        let ticked = async {
+            let statement = client.prepare_cached(TICK).await?;
+            let row = client.query_one(&statement, &[&subscriber_id]).await?;
+            let sqlstate: Option<String> = row.try_get(5)?;
+            let error: Option<String> = row.try_get(6)?;
+            let retry_at: Option<String> = row.try_get(7)?;
+            let seconds: Option<f64> = row.try_get(8)?;
+            let retry_in = seconds.map(|s| Duration::try_from_secs_f64(s).unwrap_or_default());
+            let trouble = (sqlstate.is_some() || error.is_some()).then(|| Trouble {
+                sqlstate: sqlstate.unwrap_or_default(),
+                error: error.unwrap_or_default(),
+                retry_at: retry_at.unwrap_or_default(),
+                retry_in,
+            });
+            let tick = Tick {
+                outcome: Outcome::Idle,
+                scanned: row.try_get(1)?,
+                handled: row.try_get(2)?,
+                position: row.try_get(3)?,
+                parked: row.try_get::<_, Option<i64>>(4)?.unwrap_or(0),
+                trouble,
+            };
+            Ok((row.try_get::<_, String>(0)?, tick))
+        };
+        let (word, tick) = ticked.await.map_err(|error| {
+            // A statement prepared before an upgrade of the extension can stay
+            // unusable for good; the next tick prepares it anew.
+            client.statement_cache.clear();
+            Error::database(action())(error)
+        })?;
+        let outcome = Outcome::from_word(&word).ok_or_else(|| Error::Config {
+            origin: format!("database {}", self.label()),
+            problem: format!(
+                "tick answered {word:?}, which this orchestrator does not know; \
+                 use the orchestrator that belongs to the installed extension"
+            ),
+        })?;
+        Ok(Tick { outcome, ..tick })
+    }
+}

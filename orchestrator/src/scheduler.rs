@@ -1,0 +1,161 @@
+//! Ticks every started subscription of the database, of whatever origin, over
+//! a few shared connections.
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use futures_util::{
+    StreamExt,
+    future::{Fuse, FusedFuture, FutureExt},
+    stream::FuturesUnordered,
+};
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::{
+    config::Delivery as Pace,
+    database::{Database, Outcome, Started, Tick},
+    error::Result,
+};
+
+mod journal;
+mod schedule;
+
+use journal::Journal;
+use schedule::{Failure, Job, Schedule};
+
+/// How often the database is asked what is started: what was started, paused
+/// or dropped elsewhere is noticed within a second.
+const LIST_INTERVAL: Duration = Duration::from_secs(1);
+/// Resting subscriptions that are ticked at each list although nothing woke
+/// them. The cost stays the same however many there are.
+const PROBES: usize = 20;
+
+/// What the scheduler works with.
+pub struct Scheduler {
+    /// One connection for each tick that may run at a time.
+    pub database: Database,
+    /// How many those are.
+    pub connections: usize,
+    /// Lists what is started, however long the ticks take.
+    pub control: Database,
+    /// How patiently to try again.
+    pub pace: Pace,
+    /// Changes when there may be new messages.
+    pub wake: watch::Receiver<i64>,
+    /// Told when a subscription of ours was started.
+    pub declared: Arc<Notify>,
+    /// Told after every tick that may have changed a read model.
+    pub progress: watch::Sender<u64>,
+    /// Ends it after the running ticks.
+    pub shutdown: CancellationToken,
+}
+
+type Ticked = (Job, Result<Tick>);
+type Ticks = FuturesUnordered<Pin<Box<dyn Future<Output = Ticked> + Send>>>;
+type Listing = Fuse<Pin<Box<dyn Future<Output = Result<Vec<Started>>> + Send>>>;
+
+/// What is known at a moment.
+struct State {
+    schedule: Schedule,
+    journal: Journal,
+    ticks: Ticks,
+    listing: Listing,
+}
+
+impl Scheduler {
+    /// Ticks until shutdown. Never returns because of a failure: it is logged
+    /// with the subscriber's id and tried again, without a word to the others.
+    pub async fn run(mut self) {
+        let mut state = State {
+            schedule: Schedule::new(self.connections),
+            journal: Journal::new(self.pace),
+            ticks: Ticks::new(),
+            listing: Fuse::terminated(),
+        };
+        let mut list = interval(LIST_INTERVAL);
+        list.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !self.shutdown.is_cancelled() {
+            self.start_ticks(&mut state);
+            let moment = state.schedule.next_moment();
+            tokio::select! {
+                () = self.shutdown.cancelled() => {}
+                Some(ticked) = state.ticks.next() => self.finish(&mut state, ticked),
+                Ok(()) = self.wake.changed() => state.schedule.wake(),
+                listed = &mut state.listing => state.take_list(listed),
+                () = self.declared.notified() => state.listing = self.list(),
+                () = sleep_until(moment.unwrap_or_else(Instant::now)), if moment.is_some() => {
+                    state.schedule.expire(Instant::now());
+                }
+                _ = list.tick() => {
+                    if state.listing.is_terminated() {
+                        state.listing = self.list();
+                    }
+                    state.schedule.probe(PROBES, Instant::now());
+                }
+            }
+        }
+        while let Some((job, _)) = state.ticks.next().await {
+            debug!(subscriber_id = &*job.subscriber_id, "stopped");
+        }
+    }
+
+    fn list(&self) -> Listing {
+        let control = self.control.clone();
+        async move { control.started_subscriptions().await }
+            .boxed()
+            .fuse()
+    }
+
+    fn start_ticks(&self, state: &mut State) {
+        while state.ticks.len() < self.connections
+            && let Some(job) = state.schedule.take(Instant::now())
+        {
+            let database = self.database.clone();
+            state.ticks.push(Box::pin(async move {
+                let ticked = database.tick(&job.subscriber_id).await;
+                (job, ticked)
+            }));
+        }
+    }
+
+    fn finish(&self, state: &mut State, (job, ticked): Ticked) {
+        let now = Instant::now();
+        match ticked {
+            Ok(tick) => {
+                let retry_in = tick.trouble.as_ref().and_then(|trouble| trouble.retry_in);
+                state.journal.ticked(&job.subscriber_id, &tick, now);
+                state.schedule.finish(&job, tick.outcome, retry_in, now);
+                // Idle too: another orchestrator may have done the work.
+                if matches!(tick.outcome, Outcome::Progressed | Outcome::Idle) {
+                    self.progress
+                        .send_modify(|ticks| *ticks = ticks.wrapping_add(1));
+                }
+            }
+            Err(error) => {
+                let pause = state.journal.failed(&job.subscriber_id, &error);
+                let failure = if error.is_connection_loss() {
+                    Failure::ConnectionLost
+                } else {
+                    Failure::Refused
+                };
+                state.schedule.fail(&job, failure, pause, now);
+            }
+        }
+    }
+}
+
+impl State {
+    fn take_list(&mut self, listed: Result<Vec<Started>>) {
+        match listed {
+            Ok(rows) => {
+                let changes = self.schedule.list(rows);
+                self.journal.listed(&changes);
+            }
+            Err(error) => self.journal.unlisted(&error),
+        }
+    }
+}

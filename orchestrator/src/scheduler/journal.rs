@@ -1,0 +1,181 @@
+//! What a person should hear of: each trouble once, its end once.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+use tracing::{debug, error, info, warn};
+
+use super::schedule::Changes;
+use crate::{
+    config::Delivery as Pace,
+    database::{Outcome, Tick},
+    error::Error,
+    retry::Retry,
+};
+
+/// How much longer than its retry takes a trouble must have been silent before
+/// another member's success counts as its end.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// Who is in trouble, and of which kind.
+pub struct Journal {
+    pace: Pace,
+    /// The members of each group: one may be well while another is not.
+    groups: HashMap<Arc<str>, i64>,
+    troubles: HashMap<Arc<str>, Entry>,
+    unlisted: String,
+}
+
+struct Entry {
+    said: String,
+    silent_after: Option<Instant>,
+    retry: Retry,
+}
+
+impl Journal {
+    /// One that knows nobody.
+    pub fn new(pace: Pace) -> Self {
+        Self {
+            pace,
+            groups: HashMap::new(),
+            troubles: HashMap::new(),
+            unlisted: String::new(),
+        }
+    }
+
+    /// Says who came and who went.
+    pub fn listed(&mut self, changes: &Changes) {
+        self.unlisted.clear();
+        for row in &changes.added {
+            info!(
+                subscriber_id = row.subscriber_id,
+                source = row.source,
+                "delivering"
+            );
+            let id: Arc<str> = row.subscriber_id.as_str().into();
+            self.groups.insert(id, row.group_size);
+        }
+        for id in &changes.removed {
+            info!(
+                subscriber_id = &**id,
+                "no longer delivering: paused, stopped or dropped"
+            );
+            self.groups.remove(id);
+            self.troubles.remove(id);
+        }
+    }
+
+    /// Says that the list could not be had, once for each cause.
+    pub fn unlisted(&mut self, error: &Error) {
+        let cause = error.to_string();
+        // The waiter says it once for all when the database is away.
+        if error.is_connection_loss() || cause == self.unlisted {
+            debug!("{cause}");
+        } else {
+            error!("{cause}; will ask again every second");
+            self.unlisted = cause;
+        }
+    }
+
+    /// Says what a tick found, where it is news.
+    pub fn ticked(&mut self, id: &Arc<str>, tick: &Tick, now: Instant) {
+        debug!(
+            subscriber_id = &**id,
+            outcome = ?tick.outcome,
+            scanned = tick.scanned,
+            handled = tick.handled,
+            position = tick.position,
+            "tick"
+        );
+        if tick.parked > 0 {
+            warn!(
+                subscriber_id = &**id,
+                parked = tick.parked,
+                "messages were parked"
+            );
+        }
+        match (tick.outcome, &tick.trouble) {
+            (Outcome::Retrying, Some(trouble)) => {
+                let (message, context) = split(&trouble.error);
+                let until = now + trouble.retry_in.unwrap_or_default() + SILENCE;
+                let what = format!("retrying {} {message}", trouble.sqlstate);
+                if self.is_news(id, what, Some(until)) {
+                    warn!(
+                        subscriber_id = &**id,
+                        position = tick.position,
+                        sqlstate = trouble.sqlstate,
+                        retry_at = trouble.retry_at,
+                        context,
+                        "handler failed, will try again: {message}"
+                    );
+                }
+            }
+            (Outcome::Stopped, Some(trouble)) => {
+                let (message, context) = split(&trouble.error);
+                if self.is_news(id, format!("stopped {} {message}", trouble.sqlstate), None) {
+                    error!(
+                        subscriber_id = &**id,
+                        position = tick.position,
+                        sqlstate = trouble.sqlstate,
+                        context,
+                        "stopped by a failure; repair it, then start it again: {message}"
+                    );
+                }
+            }
+            (Outcome::Progressed | Outcome::Idle, _) => self.recovered(id, tick.position, now),
+            _ => {}
+        }
+    }
+
+    /// Says that a tick was refused, where it is news; returns how long to
+    /// pause before the next.
+    pub fn failed(&mut self, id: &Arc<str>, error: &Error) -> Duration {
+        let cause = error.to_string();
+        if error.is_connection_loss() {
+            // The waiter says it once for all subscriptions.
+            debug!(subscriber_id = &**id, "not delivering: {cause}");
+        } else if self.is_news(id, cause, None) {
+            warn!(
+                subscriber_id = &**id,
+                "cannot be ticked, will try again: {error}"
+            );
+        }
+        self.entry(id).retry.next_pause()
+    }
+
+    fn entry(&mut self, id: &Arc<str>) -> &mut Entry {
+        self.troubles.entry(id.clone()).or_insert_with(|| Entry {
+            said: String::new(),
+            silent_after: None,
+            retry: Retry::new(&self.pace),
+        })
+    }
+
+    fn is_news(&mut self, id: &Arc<str>, what: String, silent_after: Option<Instant>) -> bool {
+        let entry = self.entry(id);
+        entry.silent_after = silent_after;
+        let is_news = entry.said != what;
+        entry.said = what;
+        is_news
+    }
+
+    fn recovered(&mut self, id: &Arc<str>, position: i64, now: Instant) {
+        let Some(entry) = self.troubles.get(id) else {
+            return;
+        };
+        let is_group = self.groups.get(id).is_some_and(|size| *size > 1);
+        if is_group && entry.silent_after.is_some_and(|moment| now < moment) {
+            return;
+        }
+        if !entry.said.is_empty() {
+            info!(subscriber_id = &**id, position, "delivering again");
+        }
+        self.troubles.remove(id);
+    }
+}
+
+/// What was raised, and where, each on one line.
+fn split(error: &str) -> (&str, String) {
+    let (message, context) = error.split_once('\n').unwrap_or((error, ""));
+    (message, context.replace('\n', "; "))
+}
