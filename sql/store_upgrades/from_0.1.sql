@@ -7,6 +7,7 @@ ALTER TABLE message_store.subscriptions
   ADD COLUMN state_changed_at timestamptz NOT NULL DEFAULT now(),
   ADD COLUMN start_position bigint NOT NULL DEFAULT 0,
   ADD COLUMN replay_mark bigint NOT NULL DEFAULT 0,
+  ADD COLUMN replay_layers jsonb NOT NULL DEFAULT '[]',
   ADD COLUMN copy_of varchar REFERENCES message_store.subscriptions (subscriber_id) ON DELETE CASCADE,
   ADD COLUMN copy_schema name,
   DROP CONSTRAINT subscriptions_state_check,

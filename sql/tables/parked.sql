@@ -13,6 +13,7 @@ CREATE TABLE message_store.parked (
   last_failed_at timestamptz,
   reason text,
   lease bigint,
+  is_replay boolean NOT NULL DEFAULT false,
   PRIMARY KEY (subscriber_id, global_position)
 );
 
@@ -38,3 +39,5 @@ COMMENT ON COLUMN message_store.parked.last_failed_at IS 'When its handler last 
 COMMENT ON COLUMN message_store.parked.reason IS 'Why it was discarded.';
 COMMENT ON COLUMN message_store.parked.lease IS
   'The lease under which an application handles it again.';
+COMMENT ON COLUMN message_store.parked.is_replay IS
+  'Whether it had been handled before, when a replay came to it.';

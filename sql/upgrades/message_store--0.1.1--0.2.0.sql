@@ -236,6 +236,8 @@ AS 'MODULE_PATHNAME', 'follow';
 COMMENT ON FUNCTION message_store.follow(message_store.message, jsonb) IS
   'Metadata of a message that is written because of another one: causationMessageStreamName, causationMessagePosition and causationMessageGlobalPosition of that one, its correlationStreamName and replyStreamName where it has them, and what is in metadata, which wins. write_messages does it by itself in a handler of a single message.';
 
+ALTER FUNCTION message_store.handler_context() PARALLEL RESTRICTED;
+
 COMMENT ON FUNCTION message_store.handler_context() IS
   'What the running handler may know of its call; NULL outside a handler.';
 

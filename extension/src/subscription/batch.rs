@@ -8,6 +8,7 @@ use super::parked::{self, Parked};
 use super::source::Source;
 use crate::error::Error;
 use crate::message::column;
+use crate::pg::slot::Slot;
 use crate::pg::snapshot::Fresh;
 
 /// What was read of a source.
@@ -61,6 +62,7 @@ impl Batch {
                                     position,
                                     stream_name: stream_name.bytes(),
                                     message_type: walk.text(column::TYPE).bytes(),
+                                    is_replay: is_replay(definition, parked, position, &walk)?,
                                 };
                                 parked.put_behind(definition, &message)?;
                                 batch.parked += 1;
@@ -73,6 +75,7 @@ impl Batch {
                             position,
                             address: walk.address(),
                             handler,
+                            is_replay: is_replay(definition, parked, position, &walk)?,
                         });
                     }
                     Err(error) => {
@@ -88,13 +91,30 @@ impl Batch {
     }
 }
 
+/// Whether a message was handled before: by this subscription, or, for a copy, which never passes
+/// it, by the original; unless it is parked there.
+fn is_replay(
+    definition: &Definition,
+    parked: &Parked,
+    position: i64,
+    row: &Slot,
+) -> Result<bool, Error> {
+    if parked.is_first_time(position) {
+        return Ok(false);
+    }
+    if definition.copy_of.is_some() {
+        return Ok(true);
+    }
+    let stream_name = || row.text(column::STREAM_NAME).bytes().to_vec();
+    definition.replayed.covers(position, stream_name)
+}
+
 /// Cuts messages into runs, one call of a handler each: the longest sequences for one handler,
-/// and one message where a handler takes no more. Messages at or before `replay_mark`, and those
-/// that a `is_single` names, are not mixed with others.
+/// and one message where a handler takes no more. Replays are not mixed with others, and messages
+/// that `is_single` names are called alone.
 pub fn runs<'a>(
     items: &'a [Item],
     calls: &Calls,
-    replay_mark: i64,
     is_single: impl Fn(i64) -> bool,
 ) -> Vec<&'a [Item]> {
     let mut runs = Vec::new();
@@ -103,10 +123,9 @@ pub fn runs<'a>(
         let first = items[start];
         let mut end = start + 1;
         if calls.takes_runs(first.handler) && !is_single(first.position) {
-            let is_replay = first.position <= replay_mark;
             while end < items.len()
                 && items[end].handler == first.handler
-                && (items[end].position <= replay_mark) == is_replay
+                && items[end].is_replay == first.is_replay
                 && !is_single(items[end].position)
             {
                 end += 1;

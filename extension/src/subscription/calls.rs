@@ -27,6 +27,8 @@ pub struct Item {
     pub address: RowAddress,
     /// Whose it is: the number of a handler in [`Calls`].
     pub handler: u16,
+    /// Whether it was handled before.
+    pub is_replay: bool,
 }
 
 /// The handlers of one tick, each looked up when its first message comes.

@@ -1,10 +1,13 @@
 //! What is stored of a subscription, and on whose behalf we look at it.
 
 use super::options::Options;
+use super::replay::Replayed;
 use crate::error::Error;
+use crate::message::SCHEMA;
 use crate::pg::call::Call;
 use crate::pg::constraints;
 use crate::pg::identity::{self, ActingAs, RunningCodeOf};
+use crate::pg::relation;
 use crate::pg::spi::Statement;
 use crate::pg::text::Text;
 use crate::store;
@@ -64,8 +67,8 @@ pub struct Definition {
     pub state: State,
     /// The position it began after.
     pub start_position: i64,
-    /// Messages up to here were handled before.
-    pub replay_mark: i64,
+    /// Messages that were handled before.
+    pub replayed: Replayed,
     /// The subscription whose read model it fills anew.
     pub copy_of: Option<String>,
     /// The schema of the tables it fills.
@@ -81,7 +84,8 @@ static LOAD: Statement = Statement::new(
              s.replay_mark, s.copy_of, s.copy_schema::pg_catalog.text, \
              EXISTS (SELECT FROM message_store.parked p \
                       WHERE p.subscriber_id OPERATOR(pg_catalog.=) s.subscriber_id \
-                         OR p.subscriber_id OPERATOR(pg_catalog.=) s.copy_of) \
+                         OR p.subscriber_id OPERATOR(pg_catalog.=) s.copy_of), \
+             s.replay_layers::pg_catalog.text \
         FROM message_store.subscriptions s \
        WHERE s.subscriber_id OPERATOR(pg_catalog.=) $1",
     &[VARCHAROID],
@@ -96,6 +100,9 @@ impl Definition {
 
     /// Reads a definition, where there is one.
     pub fn find(subscriber_id: &str) -> Result<Option<Self>, Error> {
+        if !relation::has_column(SCHEMA, c"subscriptions", c"source") {
+            return Err(Error::NoStore("subscriptions.source"));
+        }
         let mut found = None;
         let mut options = String::new();
         {
@@ -112,7 +119,10 @@ impl Definition {
                     search_path: row.text(4).unwrap_or_default(),
                     state: State::from_word(&row.text(5).unwrap_or_default()),
                     start_position: row.bigint(6).unwrap_or_default(),
-                    replay_mark: row.bigint(7).unwrap_or_default(),
+                    replayed: Replayed::stored(
+                        row.bigint(7).unwrap_or_default(),
+                        &row.text(11).unwrap_or_default(),
+                    ),
                     copy_of: row.text(8),
                     copy_schema: row.text(9),
                     has_parked: row.boolean(10),

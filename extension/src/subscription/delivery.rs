@@ -263,7 +263,7 @@ impl<'a> Delivery<'a> {
             self.member.failing_position,
             &self.parked,
         );
-        batch::runs(items, &self.calls, self.definition.replay_mark, is_single)
+        batch::runs(items, &self.calls, is_single)
     }
 
     fn count(&mut self, messages: usize) {
@@ -386,6 +386,7 @@ impl<'a> Delivery<'a> {
             position: item.position,
             stream_name: &stream_name,
             message_type: &message_type,
+            is_replay: item.is_replay,
         };
         self.put_aside(&message, said, attempts)
     }
@@ -432,6 +433,7 @@ impl<'a> Delivery<'a> {
                     position: item.position,
                     stream_name: stream_name.bytes(),
                     message_type: row.text(column::TYPE).bytes(),
+                    is_replay: item.is_replay,
                 };
                 self.parked.put_behind(self.definition, &message)?;
                 self.put_aside += 1;
@@ -465,6 +467,7 @@ impl<'a> Delivery<'a> {
                         position: due.position,
                         address,
                         handler,
+                        is_replay: due.is_replay,
                     };
                     match self.try_calls(&[&[item]], Some(due.attempts)) {
                         Ok(()) => None,
@@ -486,6 +489,7 @@ impl<'a> Delivery<'a> {
                         position: due.position,
                         stream_name: &due.stream_name,
                         message_type: &message_type,
+                        is_replay: due.is_replay,
                     };
                     self.put_aside(&failed, fault, due.attempts + 1)?;
                     stuck.push(due.stream_name);
@@ -509,7 +513,7 @@ impl<'a> Delivery<'a> {
         parked_attempts: Option<i64>,
     ) -> Result<(), (Option<usize>, Failure)> {
         let (definition, member, source) = (self.definition, self.member, self.source);
-        let (snapshot, parked) = (&self.snapshot, &self.parked);
+        let snapshot = &self.snapshot;
         let (calls, watch) = (&mut self.calls, &mut self.watch);
         let at = Cell::new(None);
         let tried = attempt(|| {
@@ -524,10 +528,7 @@ impl<'a> Delivery<'a> {
                     at.set(Some(number));
                     watch.note(first.position, last.position);
                     calls.call(run, &mut rows, |told| {
-                        let position = last.position;
-                        let is_behind =
-                            definition.copy_of.is_some() || position <= definition.replay_mark;
-                        told.is_replay = is_behind && !parked.is_first_time(position);
+                        told.is_replay = first.is_replay;
                         told.is_retry = parked_attempts.is_some();
                         told.attempt = 1 + parked_attempts.unwrap_or(
                             if member.failing_position == Some(first.position) {

@@ -253,6 +253,7 @@ fn hand_out(
                 position,
                 stream_name: stream_name.bytes(),
                 message_type: walk.text(column::TYPE).bytes(),
+                is_replay: false,
             };
             parked.put_behind(definition, &message)?;
         } else {
@@ -376,6 +377,7 @@ fn park(call: &Call<'_>) -> Result<Reply, Error> {
             position,
             stream_name: &stream_name,
             message_type: &message_type,
+            is_replay: false,
         },
         &Cause {
             sqlstate: "38000",

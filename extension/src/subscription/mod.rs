@@ -27,6 +27,7 @@ mod policy;
 mod position;
 mod read_model;
 mod rebuild;
+mod replay;
 mod retry;
 mod source;
 mod tick;

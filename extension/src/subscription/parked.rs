@@ -28,6 +28,8 @@ pub struct Due {
     pub stream_name: Vec<u8>,
     /// How often its handler has failed.
     pub attempts: i64,
+    /// Whether it had been handled before.
+    pub is_replay: bool,
 }
 
 static HELD: Statement = Statement::new(
@@ -52,7 +54,7 @@ static AHEAD: Statement = Statement::new(
     &[VARCHAROID, BOOLOID, INT8OID],
 );
 static DUE: Statement = Statement::new(
-    c"SELECT global_position, stream_name, attempts FROM message_store.parked \
+    c"SELECT global_position, stream_name, attempts, is_replay FROM message_store.parked \
        WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
          AND status OPERATOR(pg_catalog.=) 'retry' \
        ORDER BY global_position",
@@ -80,15 +82,17 @@ static RELEASE: Statement = Statement::new(
 static PUT: Statement = Statement::new(
     c"INSERT INTO message_store.parked AS p \
         (subscriber_id, global_position, stream_name, type, status, holds_stream, attempts, \
-         sqlstate, error, last_failed_at) \
-      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, \
+         sqlstate, error, is_replay, last_failed_at) \
+      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, \
               CASE WHEN $8 IS NOT NULL THEN pg_catalog.clock_timestamp() END) \
       ON CONFLICT (subscriber_id, global_position) DO UPDATE \
          SET status = excluded.status, holds_stream = excluded.holds_stream, \
              attempts = excluded.attempts, sqlstate = excluded.sqlstate, \
-             error = excluded.error, last_failed_at = excluded.last_failed_at",
+             error = excluded.error, is_replay = excluded.is_replay, \
+             last_failed_at = excluded.last_failed_at",
     &[
         VARCHAROID, INT8OID, TEXTOID, TEXTOID, VARCHAROID, BOOLOID, INT8OID, VARCHAROID, TEXTOID,
+        BOOLOID,
     ],
 );
 static TAKE: Statement = Statement::new(
@@ -134,6 +138,8 @@ pub struct Message<'a> {
     pub stream_name: &'a [u8],
     /// Its type.
     pub message_type: &'a [u8],
+    /// Whether it had been handled before.
+    pub is_replay: bool,
 }
 
 /// A failure, as it is kept with the message: SQLSTATE, text, failed calls so far.
@@ -169,6 +175,7 @@ fn put(
             Some(pg_sys::Datum::from(cause.map_or(0, |cause| cause.attempts))),
             cause.and_then(|cause| text(cause.sqlstate.as_bytes())),
             cause.and_then(|cause| text(cause.error.as_bytes())),
+            Some(pg_sys::Datum::from(message.is_replay)),
         ],
         |_| {},
     );
@@ -288,6 +295,7 @@ impl Parked {
                     position: row.bigint(0).unwrap_or_default(),
                     stream_name: row.text(1).unwrap_or_default().into_bytes(),
                     attempts: row.bigint(2).unwrap_or_default(),
+                    is_replay: row.boolean(3),
                 });
             });
         }

@@ -3,6 +3,7 @@
 use super::definition::{Definition, as_owner_of_subscriptions, subscriber_id};
 use super::history;
 use super::member::Member;
+use super::replay::{Layer, Replayed};
 use super::retry::require_reason;
 use crate::error::Error;
 use crate::horizon;
@@ -15,7 +16,7 @@ use crate::pg::text::Text;
 use crate::pg::transaction;
 use crate::stream;
 use pgrx::pg_sys;
-use pgrx::pg_sys::BuiltinOid::{INT8OID, VARCHAROID};
+use pgrx::pg_sys::BuiltinOid::{INT8OID, TEXTOID, VARCHAROID};
 use serde_json::Value;
 
 sql_functions! {
@@ -39,12 +40,21 @@ static END_DRAINING: Statement = Statement::new(
        WHERE subscriber_id OPERATOR(pg_catalog.=) $1 AND drains_until IS NOT NULL",
     &[VARCHAROID],
 );
-static RAISE_REPLAY_MARK: Statement = Statement::new(
-    c"UPDATE message_store.subscriptions SET replay_mark = greatest(replay_mark, $2) \
+static SET_REPLAYED: Statement = Statement::new(
+    c"UPDATE message_store.subscriptions \
+         SET replay_mark = $2, replay_layers = $3::pg_catalog.jsonb \
        WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
+    &[VARCHAROID, INT8OID, TEXTOID],
+);
+/// What is parked from a position on will be met again: what was handled before as any other.
+static FORGET_PARKED_REPLAYS: Statement = Statement::new(
+    c"DELETE FROM message_store.parked \
+       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
+         AND global_position OPERATOR(pg_catalog.>) $2 \
+         AND is_replay AND status OPERATOR(pg_catalog.<>) 'discarded'",
     &[VARCHAROID, INT8OID],
 );
-/// What is parked from a position on will be met again, for the first time.
+/// ... and what was not, for the first time.
 static PARKED_ARE_AHEAD: Statement = Statement::new(
     c"UPDATE message_store.parked SET status = 'replaying', holds_stream = false \
        WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
@@ -118,15 +128,69 @@ fn move_by_hand(
 /// Moves all members to a position. What was handled before counts as a replay when it comes
 /// again; what is parked and comes again does not.
 pub fn go_to(definition: &Definition, members: &[Member], position: i64) -> Result<(), Error> {
-    let reached = members.iter().map(|member| member.position).max();
+    let mut replayed = definition.replayed.clone();
+    for layer in layers(members) {
+        replayed.add(layer);
+    }
+    set_replayed(definition, &replayed)?;
     let _owner = as_owner_of_subscriptions()?;
     let id = Some(Text::copied(definition.subscriber_id.as_bytes()).datum());
     let at = Some(pg_sys::Datum::from(position));
-    RAISE_REPLAY_MARK.run(&[id, reached.map(pg_sys::Datum::from)], |_| {});
+    FORGET_PARKED_REPLAYS.run(&[id, at], |_| {});
     PARKED_ARE_AHEAD.run(&[id, at], |_| {});
     END_DRAINING.run(&[id], |_| {});
     MOVE.run(&[id, at], |_| {});
     Ok(())
+}
+
+fn set_replayed(definition: &Definition, replayed: &Replayed) -> Result<(), Error> {
+    let _owner = as_owner_of_subscriptions()?;
+    SET_REPLAYED.run(
+        &[
+            Some(Text::copied(definition.subscriber_id.as_bytes()).datum()),
+            Some(pg_sys::Datum::from(replayed.mark)),
+            Some(Text::copied(replayed.layers_text().as_bytes()).datum()),
+        ],
+        |_| {},
+    );
+    Ok(())
+}
+
+/// How far members have come: those of the group's size, and before them those of an earlier size
+/// that drain.
+fn layers(members: &[Member]) -> Vec<Layer> {
+    let until = members.iter().find_map(|member| member.drains_until);
+    let mut layers = Vec::new();
+    if let Some(until) = until {
+        let draining = || {
+            members
+                .iter()
+                .filter(|member| member.drains_until.is_some())
+        };
+        let size = draining().next().map_or(1, |member| member.group_size);
+        // Members that have come to the end are gone.
+        let mut positions = vec![until; usize::try_from(size).unwrap_or(1)];
+        for member in draining() {
+            let number = usize::try_from(member.group_member()).unwrap_or(0);
+            if let Some(position) = positions.get_mut(number) {
+                *position = member.position;
+            }
+        }
+        let after = 0;
+        layers.push(Layer { after, positions });
+    }
+    let mut own: Vec<&Member> = members
+        .iter()
+        .filter(|member| member.drains_until.is_none())
+        .collect();
+    own.sort_by_key(|member| member.number);
+    if !own.is_empty() {
+        layers.push(Layer {
+            after: until.unwrap_or(0),
+            positions: own.iter().map(|member| member.position).collect(),
+        });
+    }
+    layers
 }
 
 fn continue_from(call: &Call<'_>) -> Result<Reply, Error> {
@@ -159,12 +223,10 @@ fn continue_from(call: &Call<'_>) -> Result<Reply, Error> {
     }
     let members = Member::lock_all(&id)?;
     go_to(&definition, &members, saved)?;
-    {
-        // What the other program has handled is no news to services either.
-        let _owner = as_owner_of_subscriptions()?;
-        let id = Some(Text::copied(id.as_bytes()).datum());
-        RAISE_REPLAY_MARK.run(&[id, Some(pg_sys::Datum::from(saved))], |_| {});
-    }
+    // What the other program has handled is no news to services either.
+    let mut replayed = Definition::load(&id)?.replayed;
+    replayed.add_all_until(saved);
+    set_replayed(&definition, &replayed)?;
     history::note(
         &definition,
         "continue",

@@ -107,7 +107,12 @@ impl Call {
                 world.ledger.start_position
             ),
             Self::Verify => {
-                "SELECT 'difference', * FROM message_store.verify('subject')".to_owned()
+                {
+                    // The row that init makes is missing where it was never started.
+                    "SELECT * FROM message_store.verify('subject') \
+                 WHERE coalesce(expected, found) ->> 'stream' <> ''"
+                        .to_owned()
+                }
             }
             Self::DryRun => "SELECT * FROM message_store.dry_run('subject', NULL, 3)".to_owned(),
             Self::WriteAndTick(_) => String::new(),
@@ -407,7 +412,9 @@ impl World<'_> {
             };
             self.ledger.count(outcome_name(&outcome));
             if outcome == "idle" && subject == Subject::Live && self.held.is_none() {
-                Seen::look(&self.watch).await.is_idle(&self.ledger)?;
+                Seen::look(&self.watch, self.held.as_ref())
+                    .await
+                    .is_idle(&self.ledger)?;
             }
             if !["progressed", "retrying"].contains(&outcome.as_str()) {
                 return Ok(outcome);

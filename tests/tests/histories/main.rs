@@ -41,7 +41,7 @@ const ONE_CRASH_IN: u32 = 500;
 /// More than the processors: a history waits for the server, and the server for it.
 const WORKERS: u32 = 4;
 /// Attempts at making a history smaller.
-const SHRINKING: u32 = 400;
+const SHRINKING: u32 = 1_000;
 
 #[test]
 fn the_read_model_is_a_fold_over_the_log_in_every_history() {

@@ -2,15 +2,15 @@
 
 use super::definition::Definition;
 use super::ledger::Ledger;
-use super::step::Subject;
-use super::world::Outcome;
+use super::step::{Call, Subject};
+use super::world::{Open, Outcome};
 use promises::{Rows, Session};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything there is to see, each row with what it is.
 const LOOK: &str = "
     SELECT 'message', global_position, stream_name, type, metadata IS NOT NULL
-      FROM message_store.get_all_messages(1, -1);
+      FROM message_store.messages ORDER BY global_position;
     SELECT 'member', subscriber_id, member, group_size, drains_until, position
       FROM message_store.subscription_progress;
     SELECT 'parked', subscriber_id, global_position, stream_name, status, holds_stream, attempts
@@ -90,11 +90,14 @@ fn entities(rows: &Rows) -> BTreeMap<String, Vec<i64>> {
 }
 
 impl Seen {
-    /// Looks, as the superuser, at what is committed.
-    pub async fn look(watch: &Session) -> Self {
+    /// Looks, as the superuser, at what is committed. A call that is held may have dropped the copy,
+    /// whose tables nobody else can look at then.
+    pub async fn look(watch: &Session, held: Option<&Open>) -> Self {
         let rows = watch.run(LOOK).await.unwrap();
         let mut seen = Self::default();
         let mut copies = None;
+        let call = held.and_then(|open| open.call.as_ref());
+        let is_dropped = matches!(call, Some((Call::Promote | Call::CancelRebuild, _)));
         for row in &rows {
             let text = |at: usize| row[at].clone().unwrap_or_default();
             match row[0].as_deref() {
@@ -128,7 +131,7 @@ impl Seen {
             }
         }
         seen.lists = entities(&rows);
-        if let Some(schema) = copies {
+        if let Some(schema) = copies.filter(|_| !is_dropped) {
             let sql = format!("SELECT 'entity', stream, total, list FROM \"{schema}\".entities");
             seen.copied = Some(entities(&watch.run(&sql).await.unwrap()));
         }

@@ -27,7 +27,7 @@ impl World<'_> {
             self.ledger.count("step");
             let is_worth_it = self.act(definition, step, number).await.map_err(of_step)?;
             if is_worth_it || number % LOOK_EVERY == LOOK_EVERY - 1 {
-                let seen = Seen::look(&self.watch).await;
+                let seen = Seen::look(&self.watch, self.held.as_ref()).await;
                 seen.check(definition, &self.ledger).map_err(of_step)?;
             }
         }
@@ -51,7 +51,7 @@ impl World<'_> {
             self.end_write(number, ending).await?;
         }
         self.heal(None).await;
-        let seen = Seen::look(&self.watch).await;
+        let seen = Seen::look(&self.watch, self.held.as_ref()).await;
         seen.check(definition, &self.ledger)?;
         self.settle_all().await?;
         if seen.has_copy() {
@@ -107,7 +107,7 @@ impl World<'_> {
 
     /// The read model is complete, and the store knows.
     async fn check_all(&mut self, definition: &Definition) -> Outcome<BTreeSet<i64>> {
-        let seen = Seen::look(&self.watch).await;
+        let seen = Seen::look(&self.watch, self.held.as_ref()).await;
         let handled = seen.check_complete(definition, &self.ledger)?;
         let mut written: BTreeMap<&str, usize> = BTreeMap::new();
         for message in &seen.log {
@@ -118,6 +118,10 @@ impl World<'_> {
             if found != *committed {
                 return Err(format!("{stream} has {found} messages, not {committed}"));
             }
+        }
+        let settled = "SELECT count(*) FROM message_store.get_all_messages(1, -1)";
+        if self.watch.bigint(settled).await != seen.log.len() as i64 {
+            return Err("get_all_messages does not return every message".to_owned());
         }
         let last = seen.log.last().map_or(0, |message| message.position);
         let waited = format!("SELECT message_store.wait_for('subject', {last}, '0 s')");

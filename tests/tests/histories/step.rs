@@ -215,14 +215,8 @@ pub fn history(crashes: bool) -> impl Strategy<Value = History> {
             group_size,
             rebuilds,
         });
-    (
-        definition(),
-        vec(step(), 10..40),
-        crash,
-        0..40_usize,
-        finish,
-    )
-        .prop_map(move |(definition, mut steps, crash, at, ending)| {
+    (definition(), vec(step(), 1..48), crash, 0..40_usize, finish).prop_map(
+        move |(definition, mut steps, crash, at, ending)| {
             if crashes {
                 steps.insert(at.min(steps.len()), crash);
             }
@@ -231,5 +225,6 @@ pub fn history(crashes: bool) -> impl Strategy<Value = History> {
                 steps,
                 ending,
             }
-        })
+        },
+    )
 }
