@@ -82,7 +82,7 @@ pub async fn run(
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> Result<()> {
-    let database = Database::open(target, config.pool_size)?;
+    let database = Database::open_for_ticks(target, config.pool_size)?;
     let control = Database::open(target, CONTROL_CONNECTIONS)?;
     let web_database = Database::open(target, WEB_CONNECTIONS)?;
     let (wake, woken) = watch::channel(0);

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::{Client, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod};
+use deadpool_postgres::{
+    Client, Hook, HookError, Manager, ManagerConfig, Pool, PoolBuilder, PoolError, RecyclingMethod,
+};
 use serde_json::Value;
 use tokio_postgres::types::{FromSql, ToSql};
 
@@ -43,11 +45,37 @@ impl Database {
     /// # Errors
     /// [`Error::Config`] where the pool refuses its settings.
     pub fn open(target: &Target, connections: usize) -> Result<Self> {
+        Self::open_with(target, connections, |builder| builder)
+    }
+
+    /// The same for connections that only tick. A tick's effects and its position are in one
+    /// transaction, so nothing is lost where a crash of the server takes back the last of them:
+    /// they need not wait for the disk before they are seen. A tick in which a handler writes
+    /// messages does wait; the database sees to that.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where the pool refuses its settings.
+    pub fn open_for_ticks(target: &Target, connections: usize) -> Result<Self> {
+        Self::open_with(target, connections, |builder| {
+            builder.post_create(Hook::async_fn(|client, _| {
+                Box::pin(async move {
+                    let set = client.batch_execute("SET synchronous_commit = off").await;
+                    set.map_err(HookError::Backend)
+                })
+            }))
+        })
+    }
+
+    fn open_with(
+        target: &Target,
+        connections: usize,
+        adapt: impl FnOnce(PoolBuilder) -> PoolBuilder,
+    ) -> Result<Self> {
         let recycling = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
         };
         let manager = Manager::from_config(target.config.clone(), target.tls.clone(), recycling);
-        let pool = Pool::builder(manager)
+        let pool = adapt(Pool::builder(manager))
             .max_size(connections)
             .runtime(deadpool_postgres::Runtime::Tokio1)
             .wait_timeout(Some(POOL_PATIENCE))

@@ -23,7 +23,7 @@ const IS_BLOCKED_BY_US: &str = "SELECT count(*) > 0 FROM pg_stat_activity \
      WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))";
 /// Mails that were sent after one of a later message.
 const OUT_OF_ORDER: &str = "SELECT count(*) FROM ( \
-       SELECT m.global_position < lag(m.global_position) OVER (PARTITION BY PART ORDER BY s.number) \
+       SELECT m.global_position < lag(m.global_position) OVER (PARTITION BY {scope} ORDER BY s.number) \
          FROM public.mails s JOIN message_store.messages m ON m.id::varchar = s.message_id \
      ) AS mails (is_late) WHERE is_late";
 
@@ -130,13 +130,14 @@ async fn set_up(database: &Database<'_>) -> Session {
     session
 }
 
-/// Kills it after it has sent a mail, and before it has said so.
-async fn kill_before_its_acknowledgement(mailer: Running, database: &Database<'_>) {
+/// Starts it, and kills it after it has sent a mail and before it has said so.
+async fn kill_before_an_acknowledgement(program: &Command, database: &Database<'_>) {
     let (mails, progress) = (database.connect().await, database.connect().await);
     mails
         .run("BEGIN; LOCK TABLE public.mails IN SHARE MODE")
         .await
         .unwrap();
+    let mailer = start(program, database);
     mails.wait_until(IS_BLOCKED_BY_US).await;
     progress
         .run("BEGIN; SELECT FROM message_store.subscription_progress FOR UPDATE")
@@ -160,16 +161,14 @@ async fn mails_each_order_once(program: Command) {
     let mailer = start(&program, &database);
     session.wait_until(&count(40)).await;
     mailer.kill();
-    let mailer = start(&program, &database);
-    session.wait_until(&count(60)).await;
-    kill_before_its_acknowledgement(mailer, &database).await;
+    kill_before_an_acknowledgement(&program, &database).await;
     let mailer = start(&program, &database);
     mailer.wait_for_log("mailed before");
 
     session.wait_until(&count(ORDERS - HELD_UP)).await;
     let is_at_the_end = "SELECT position = head AND lag = 0 FROM message_store.subscription_status";
     session.wait_until(is_at_the_end).await;
-    let out_of_order = OUT_OF_ORDER.replace("PART", "true");
+    let out_of_order = OUT_OF_ORDER.replace("{scope}", "true");
     assert_eq!(session.bigint(&out_of_order).await, 0);
     let parked = "SELECT status, error, count(*) FROM message_store.parked_messages \
          GROUP BY status, error ORDER BY status";
@@ -187,7 +186,7 @@ async fn mails_each_order_once(program: Command) {
     session.wait_until(&count(ORDERS - 1)).await;
     let left = "SELECT count(*) = 0 FROM message_store.parked_messages WHERE status <> 'discarded'";
     session.wait_until(left).await;
-    let out_of_order = OUT_OF_ORDER.replace("PART", "m.stream_name");
+    let out_of_order = OUT_OF_ORDER.replace("{scope}", "m.stream_name");
     assert_eq!(session.bigint(&out_of_order).await, 0);
     let mails = "SELECT count(*) FROM public.mails s \
          JOIN message_store.messages m ON m.id::varchar = s.message_id \

@@ -31,6 +31,30 @@ impl ActingAs {
         }
         acting
     }
+
+    /// Keeps notices from the client until this is dropped; warnings and errors come through.
+    pub fn quietly(self) -> Self {
+        self.set(c"client_min_messages", c"warning");
+        self
+    }
+
+    /// Sets a setting until this is dropped.
+    fn set(&self, name: &CStr, value: &CStr) {
+        let (change, error_level, is_reload) = (true, 0, false);
+        // SAFETY: the setting goes back with the level that `role` opened.
+        unsafe {
+            pg_sys::set_config_option(
+                name.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SAVE,
+                change,
+                error_level,
+                is_reload,
+            );
+        }
+    }
 }
 
 /// Acts as another role to run code of its own, until dropped: with its search_path, and confined,
@@ -47,20 +71,7 @@ impl RunningCodeOf {
     pub fn role(role: pg_sys::Oid, search_path: &CStr) -> Self {
         let confinement = Confinement::enter();
         let acting = ActingAs::role(role);
-        let (change, error_level, is_reload) = (true, 0, false);
-        // SAFETY: the setting goes back with the level that `acting` opened.
-        unsafe {
-            pg_sys::set_config_option(
-                c"search_path".as_ptr(),
-                search_path.as_ptr(),
-                pg_sys::GucContext::PGC_USERSET,
-                pg_sys::GucSource::PGC_S_SESSION,
-                pg_sys::GucAction::GUC_ACTION_SAVE,
-                change,
-                error_level,
-                is_reload,
-            );
-        }
+        acting.set(c"search_path", search_path);
         Self {
             _acting: acting,
             _confinement: confinement,

@@ -208,7 +208,7 @@ impl World<'_> {
             Step::EndHeld(ending) => self.end_held(*ending).await,
             Step::Race(first, second) => self.race(definition, first, second, number).await?,
             Step::Settle(subject) => {
-                self.settle(*subject).await?;
+                self.settle(definition, *subject).await?;
             }
             Step::Poison(at, kind) => {
                 let position = 1 + *at as i64 % (self.ledger.drawn + 3);
@@ -398,7 +398,7 @@ impl World<'_> {
     }
 
     /// Ticks until there is nothing to do, and sees that there is indeed nothing.
-    pub async fn settle(&mut self, subject: Subject) -> Outcome<String> {
+    pub async fn settle(&mut self, definition: &Definition, subject: Subject) -> Outcome<String> {
         let most = 10 * (self.ledger.drawn + 10) + 8 * self.ledger.poison.len() as i64;
         let session = Arc::clone(&self.steer);
         for _ in 0..most {
@@ -412,9 +412,8 @@ impl World<'_> {
             };
             self.ledger.count(outcome_name(&outcome));
             if outcome == "idle" && subject == Subject::Live && self.held.is_none() {
-                Seen::look(&self.watch, self.held.as_ref())
-                    .await
-                    .is_idle(&self.ledger)?;
+                let seen = Seen::look(&self.watch, self.held.as_ref()).await;
+                seen.is_idle(definition, &self.ledger)?;
             }
             if !["progressed", "retrying"].contains(&outcome.as_str()) {
                 return Ok(outcome);

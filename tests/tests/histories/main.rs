@@ -159,6 +159,7 @@ impl<'c> Worker<'c> {
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
         let mut runner = TestRunner::new_with_rng(config, rng);
         let tree = history(crashes).new_tree(&mut runner).unwrap();
+        let kind = RefCell::new(None);
         let outcome = runner.run_one(tree, |history| {
             // Where a history fails, or panics, its sessions are of no more use.
             let world = self.world.borrow_mut().take();
@@ -174,7 +175,15 @@ impl<'c> Worker<'c> {
                 self.counts.replace(world.ledger.counts.clone());
                 self.world.replace(Some(world));
             }
-            result.map_err(TestCaseError::fail)
+            // A smaller history must fail in the same way.
+            match result {
+                Err(reason)
+                    if *kind.borrow_mut().get_or_insert(kind_of(&reason)) == kind_of(&reason) =>
+                {
+                    Err(TestCaseError::fail(reason))
+                }
+                _ => Ok(()),
+            }
         });
         match outcome {
             Ok(_) => Ok(()),
@@ -191,4 +200,14 @@ impl<'c> Worker<'c> {
             Err(TestError::Abort(reason)) => Err(format!("history {number} gave up: {reason}")),
         }
     }
+}
+
+/// What a failure is like, whatever its numbers.
+fn kind_of(reason: &str) -> String {
+    let end = reason.find(", at ").unwrap_or(reason.len());
+    let end = reason.find(':').map_or(end, |colon| colon.min(end));
+    reason[..end]
+        .chars()
+        .filter(|letter| !letter.is_numeric())
+        .collect()
 }

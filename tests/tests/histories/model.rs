@@ -27,6 +27,12 @@ pub struct Message {
     is_correlated: bool,
 }
 
+impl Message {
+    fn is_wanted(&self, definition: &Definition) -> bool {
+        definition.wants(&self.stream, &self.kind, self.is_correlated)
+    }
+}
+
 /// A row of progress.
 struct Member {
     subscriber: String,
@@ -189,7 +195,7 @@ impl Seen {
         let mut lists: BTreeMap<String, Vec<i64>> = BTreeMap::new();
         for message in &self.log {
             let is_ours = message.position > self.start_position
-                && definition.wants(&message.stream, &message.kind, message.is_correlated)
+                && message.is_wanted(definition)
                 && !parked.contains(&message.position);
             if is_ours && message.position <= self.reached(subject, &message.stream, ledger)? {
                 lists
@@ -304,7 +310,7 @@ impl Seen {
     }
 
     /// After a tick that said there is nothing to do.
-    pub fn is_idle(&self, ledger: &Ledger) -> Outcome<()> {
+    pub fn is_idle(&self, definition: &Definition, ledger: &Ledger) -> Outcome<()> {
         let failed: BTreeSet<&str> = self
             .parked
             .iter()
@@ -325,14 +331,13 @@ impl Seen {
                 ));
             }
         }
-        for message in &self.log {
+        for message in self
+            .log
+            .iter()
+            .filter(|message| message.is_wanted(definition))
+        {
             let reached = self.reached(Subject::Live, &message.stream, ledger)?;
-            let last = self
-                .log
-                .iter()
-                .rfind(|other| other.stream == message.stream);
-            let is_last = last.is_some_and(|last| last.position == message.position);
-            if is_last && reached < message.position && self.lists.contains_key(&message.stream) {
+            if reached < message.position {
                 return Err(format!(
                     "idle at {reached}, before message {}",
                     message.position
@@ -363,7 +368,7 @@ impl Seen {
             .log
             .iter()
             .filter(|message| message.position > self.start_position)
-            .filter(|m| definition.wants(&m.stream, &m.kind, m.is_correlated))
+            .filter(|message| message.is_wanted(definition))
             .map(|message| message.position)
             .filter(|position| !ledger.discarded.contains(position))
             .collect();
@@ -405,7 +410,7 @@ fn compare(
             found == expected
         };
         if !is_right {
-            return Err(format!("{what}, {stream}: {found:?}, not {expected:?}"));
+            return Err(format!("{what}: {stream} has {found:?}, not {expected:?}"));
         }
     }
     Ok(())

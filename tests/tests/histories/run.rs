@@ -23,7 +23,7 @@ impl World<'_> {
         let start = "SELECT start_position FROM message_store.subscriptions";
         self.ledger.start_position = self.watch.bigint(start).await;
         for (number, step) in history.steps.iter().enumerate() {
-            let of_step = |problem| format!("step {number}, {step:?}: {problem}");
+            let of_step = |problem| format!("{problem}, at step {number}, {step:?}");
             self.ledger.count("step");
             let is_worth_it = self.act(definition, step, number).await.map_err(of_step)?;
             if is_worth_it || number % LOOK_EVERY == LOOK_EVERY - 1 {
@@ -33,7 +33,7 @@ impl World<'_> {
         }
         self.ledger.count("history");
         let ended = self.finish(definition, history.ending).await;
-        ended.map_err(|problem| format!("at the end: {problem}"))
+        ended.map_err(|problem| format!("{problem}, at the end"))
     }
 
     /// Makes a call that must succeed.
@@ -53,7 +53,7 @@ impl World<'_> {
         self.heal(None).await;
         let seen = Seen::look(&self.watch, self.held.as_ref()).await;
         seen.check(definition, &self.ledger)?;
-        self.settle_all().await?;
+        self.settle_all(definition).await?;
         if seen.has_copy() {
             let call = if finish.promotes {
                 Call::Promote
@@ -66,16 +66,16 @@ impl World<'_> {
                 "given up at the end"
             });
             self.act_at_end(definition, call).await?;
-            self.settle_all().await?;
+            self.settle_all(definition).await?;
         }
         if let Some(size) = finish.group_size {
             self.act_at_end(definition, Call::Resize(size)).await?;
-            self.settle_all().await?;
+            self.settle_all(definition).await?;
         }
         let handled = self.check_all(definition).await?;
         if finish.rebuilds {
             self.act_at_end(definition, Call::Rebuild).await?;
-            self.settle_all().await?;
+            self.settle_all(definition).await?;
             // All messages in their order: nothing has failed since.
             self.ledger.reorders = false;
             self.check_all(definition).await?;
@@ -93,11 +93,11 @@ impl World<'_> {
     }
 
     /// Starts it and lets it come to its end; nothing is wrong with any message.
-    async fn settle_all(&mut self) -> Outcome<()> {
+    async fn settle_all(&mut self, definition: &Definition) -> Outcome<()> {
         self.ask("SELECT message_store.start('subject')").await?;
         for sql in ["SELECT 1", "SELECT message_store.retry_parked('subject')"] {
             self.ask(sql).await?;
-            let outcome = self.settle(Subject::Live).await?;
+            let outcome = self.settle(definition, Subject::Live).await?;
             if outcome != "idle" {
                 return Err(format!("the last tick said {outcome}"));
             }
