@@ -1,7 +1,7 @@
 //! The only SQL of the daemon: one typed function per statement, on the
 //! extension's public functions and views.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use deadpool_postgres::{
     Client, Hook, HookError, Manager, ManagerConfig, Pool, PoolBuilder, PoolError, RecyclingMethod,
@@ -22,6 +22,7 @@ mod ticks;
 
 pub use records::{
     HomePage, NewMessage, Outcome, ParkedFilter, Source, Started, StoredMessage, Tick, Trouble,
+    WatchedVideo,
 };
 pub use session::{Refused, Session, WriteStatements};
 
@@ -197,25 +198,27 @@ impl Database {
             .collect()
     }
 
-    /// Loads the home page by its primary key; zeros where the row is missing.
+    /// Loads the home page's rows by their primary keys; zeros where one is missing.
     ///
     /// # Errors
     /// [`Error::Connect`], [`Error::Database`].
     pub async fn home_page(&self) -> Result<HomePage> {
-        const LOAD: &str =
-            "SELECT page_data FROM message_store.read_model_pages WHERE page_name = 'home'";
+        const LOAD: &str = "SELECT page_name, page_data FROM message_store.read_model_pages \
+                            WHERE page_name = ANY ('{home,most-watched}')";
         let client = self.client().await?;
         let loaded = async {
             let statement = client.prepare_cached(LOAD).await?;
-            let row = client.query_opt(&statement, &[]).await?;
-            row.map(|row| row.try_get::<_, Option<Value>>(0))
-                .transpose()
+            let rows = client.query(&statement, &[]).await?;
+            let pages = rows
+                .iter()
+                .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+            pages.collect::<Result<HashMap<String, Option<Value>>, tokio_postgres::Error>>()
         };
-        let page_data = loaded
+        let pages = loaded
             .await
-            .map_err(Error::database("load the home page"))?
-            .flatten();
-        Ok(HomePage::from_page_data(page_data.as_ref()))
+            .map_err(Error::database("load the home page"))?;
+        let page = |name| pages.get(name).and_then(Option::as_ref);
+        Ok(HomePage::from_pages(page("home"), page("most-watched")))
     }
 
     /// Calls a function that answers nothing.

@@ -22,8 +22,8 @@ pub use database::Database;
 pub use measure::{Spread, write_report};
 pub use message_db::MessageDb;
 pub use orchestrator::{
-    Deployment, Ended, HOME_PAGE, Running, orchestrator, orchestrator_at, orchestrator_program,
-    run_to_end,
+    DEMO, Deployment, Ended, HOME_PAGE, Running, orchestrator, orchestrator_at,
+    orchestrator_program, run_to_end,
 };
 pub use property::{check_property, seed};
 pub use random::Random;

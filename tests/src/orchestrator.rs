@@ -38,6 +38,25 @@ init = "message_store.ensure_home_page"
 handlers = { VideoViewed = "message_store.increment_videos_watched" }
 "#;
 
+/// What `orchestrator up` starts: the home page, the most watched, and the service that registers
+/// viewings.
+pub const DEMO: &str = r#"
+[[aggregators]]
+subscriber_id = "aggregators:home-page"
+category = "viewings"
+init = "message_store.ensure_home_page"
+handlers = { VideoViewed = "message_store.increment_videos_watched" }
+[[aggregators]]
+subscriber_id = "aggregators:most-watched"
+category = "viewings"
+init = "message_store.ensure_most_watched"
+handlers = { VideoViewed = "message_store.count_views_per_video" }
+[[services]]
+subscriber_id = "services:viewings"
+category = "viewings:command"
+handlers = { RegisterViewing = "message_store.register_viewing" }
+"#;
+
 /// The built program: ORCHESTRATOR names it, else it is built once.
 pub fn orchestrator_program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();

@@ -19,8 +19,6 @@ const UNSENDABLE: i64 = 100;
 /// Those of its stream from it on.
 const HELD_UP: i64 = (ORDERS - UNSENDABLE) / STREAMS + 1;
 
-const IS_BLOCKED_BY_US: &str = "SELECT count(*) > 0 FROM pg_stat_activity \
-     WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))";
 /// Mails that were sent after one of a later message.
 const OUT_OF_ORDER: &str = "SELECT count(*) FROM ( \
        SELECT m.global_position < lag(m.global_position) OVER (PARTITION BY {scope} ORDER BY s.number) \
@@ -132,24 +130,32 @@ async fn set_up(database: &Database<'_>) -> Session {
 
 /// Starts it, and kills it after it has sent a mail and before it has said so.
 async fn kill_before_an_acknowledgement(program: &Command, database: &Database<'_>) {
+    let session = database.connect().await;
+    // Not asked in the transactions that block: they would see the same sessions every time.
+    let blocked_by = |blocker: i32| {
+        format!("FROM pg_stat_activity WHERE {blocker} = ANY (pg_blocking_pids(pid))")
+    };
     let (mails, progress) = (database.connect().await, database.connect().await);
     mails
         .run("BEGIN; LOCK TABLE public.mails IN SHARE MODE")
         .await
         .unwrap();
     let mailer = start(program, database);
-    mails.wait_until(IS_BLOCKED_BY_US).await;
+    let has_blocked = |blocker| format!("SELECT count(*) > 0 {}", blocked_by(blocker));
+    session.wait_until(&has_blocked(mails.pid)).await;
     progress
         .run("BEGIN; SELECT FROM message_store.subscription_progress FOR UPDATE")
         .await
         .unwrap();
     mails.run("COMMIT").await.unwrap();
-    progress.wait_until(IS_BLOCKED_BY_US).await;
+    session.wait_until(&has_blocked(progress.pid)).await;
     mailer.kill();
     // Its session would acknowledge as soon as it could.
-    let its_session = "SELECT count(pg_terminate_backend(pid, 30000)) FROM pg_stat_activity \
-         WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))";
-    assert_eq!(progress.bigint(its_session).await, 1);
+    let end_session = format!(
+        "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, 30000)) {}",
+        blocked_by(progress.pid)
+    );
+    assert_eq!(session.bigint(&end_session).await, 1);
     progress.run("ROLLBACK").await.unwrap();
 }
 

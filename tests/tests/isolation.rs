@@ -50,6 +50,7 @@ specs! {
     unlock_all_releases_no_reader
     write_after_rollback_to_savepoint_is_covered
     writers_of_one_stream_take_turns
+    writers_tick_one_subscription_inline
 }
 
 #[test]

@@ -21,7 +21,10 @@ async fn with_owner() -> (Database<'static>, Session, String) {
             "CREATE ROLE {owner} LOGIN; GRANT message_store TO {owner};
              CREATE ROLE colleague_{owner} LOGIN; GRANT {owner} TO colleague_{owner};
              CREATE ROLE heir_{owner} NOINHERIT LOGIN; GRANT {owner} TO heir_{owner};
-             GRANT message_store TO heir_{owner};
+             GRANT USAGE ON SCHEMA message_store TO heir_{owner};
+             GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA message_store TO heir_{owner};
+             GRANT SELECT ON message_store.subscription_status, message_store.parked_messages,
+               message_store.subscription_history TO heir_{owner};
              CREATE ROLE other_{owner} LOGIN; GRANT message_store TO other_{owner};
              CREATE ROLE admin_{owner} LOGIN; GRANT message_store_admin TO admin_{owner};
              GRANT INSERT, SELECT ON public.seen TO {owner};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 use tokio_postgres::Row;
 
@@ -130,13 +130,25 @@ pub struct ParkedFilter {
     pub sqlstate: Option<String>,
 }
 
-/// The home page's row.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What the home page shows: the rows `home` and `most-watched`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HomePage {
     /// Videos watched.
     pub videos_watched: i64,
     /// Global position of the last view that was counted.
     pub last_view_processed: i64,
+    /// The videos that were watched most, the first of them first.
+    pub most_watched: Vec<WatchedVideo>,
+}
+
+/// A video and how often it was watched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WatchedVideo {
+    /// Its id.
+    pub video_id: String,
+    /// How often.
+    pub views: i64,
 }
 
 impl Outcome {
@@ -155,11 +167,14 @@ impl Outcome {
 }
 
 impl HomePage {
-    pub(super) fn from_page_data(page_data: Option<&Value>) -> Self {
-        let number = |key| page_data?.get(key)?.as_i64();
+    /// Zeros and no videos where a row or a field is missing.
+    pub(super) fn from_pages(home: Option<&Value>, most_watched: Option<&Value>) -> Self {
+        let number = |key| home?.get(key)?.as_i64();
+        let videos = || Vec::deserialize(most_watched?.get("videos")?).ok();
         Self {
             videos_watched: number("videosWatched").unwrap_or(0),
             last_view_processed: number("lastViewProcessed").unwrap_or(0),
+            most_watched: videos().unwrap_or_default(),
         }
     }
 }
@@ -216,15 +231,27 @@ mod tests {
 
     #[test]
     fn a_missing_or_empty_home_page_counts_zero() {
-        assert_eq!(HomePage::from_page_data(None), HomePage::default());
-        assert_eq!(
-            HomePage::from_page_data(Some(&json!({}))),
-            HomePage::default()
-        );
+        let empty = HomePage::default();
+        assert_eq!(HomePage::from_pages(None, None), empty);
+        let strange = [
+            json!({}),
+            json!([]),
+            json!({"videos": 7, "videosWatched": "x"}),
+        ];
+        for page in &strange {
+            assert_eq!(HomePage::from_pages(Some(page), Some(page)), empty);
+        }
         let page = json!({"videosWatched": 3_000_000_000_i64, "lastViewProcessed": 7, "extra": 1});
+        let watched = HomePage::from_pages(Some(&page), None);
+        assert_eq!(watched.videos_watched, 3_000_000_000);
+        let page = json!({"videos": [{"videoId": "a", "views": 2, "extra": 1}]});
+        let watched = HomePage::from_pages(None, Some(&page));
         assert_eq!(
-            HomePage::from_page_data(Some(&page)).videos_watched,
-            3_000_000_000
+            (
+                &*watched.most_watched[0].video_id,
+                watched.most_watched[0].views
+            ),
+            ("a", 2)
         );
     }
 

@@ -1,4 +1,4 @@
-//! `GET /events`: the count, each time it changes, as server-sent events.
+//! `GET /events`: the page's numbers, each time they change, as server-sent events.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::database::HomePage;
 /// A comment line keeps proxies from closing a quiet connection: 15 s.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// Sends the count at once, then whenever it changes, until the client leaves
+/// Sends the numbers at once, then whenever one changes, until the client leaves
 /// or the server stops. Watchers cost no query each: one look serves all.
 pub async fn stream(State(site): State<Site>) -> Response {
     // Watched before it is read, so that no change falls in between.
@@ -30,14 +30,17 @@ pub async fn stream(State(site): State<Site>) -> Response {
     };
     let pages = stream::once(async move { now }).chain(changes);
     let events = pages
-        .map(|page| Ok::<_, Infallible>(event(page)))
+        .map(|page| Ok::<_, Infallible>(event(&page)))
         .take_until(site.shutdown.cancelled_owned());
     Sse::new(events)
         .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
         .into_response()
 }
 
-fn event(page: HomePage) -> Event {
-    let data = json!({ "videosWatched": page.videos_watched });
+fn event(page: &HomePage) -> Event {
+    let data = json!({
+        "videosWatched": page.videos_watched,
+        "mostWatched": page.most_watched,
+    });
     Event::default().event("home").data(data.to_string())
 }

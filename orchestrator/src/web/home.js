@@ -1,11 +1,34 @@
-// The page works without this file. With it, the count is live and watching a
+// The page works without this file. With it, the numbers are live and watching a
 // video does not reload the page.
 "use strict";
 
 const count = document.getElementById("videos-watched");
-if (count) {
+const most = document.getElementById("most-watched");
+
+function titleOf(videoId) {
+  for (const form of document.querySelectorAll("form")) {
+    if (form.dataset.video === videoId) return form.parentElement.querySelector("span").textContent;
+  }
+  return videoId;
+}
+
+function element(name, text) {
+  const made = document.createElement(name);
+  made.textContent = text;
+  return made;
+}
+
+if (count && most) {
   new EventSource("/events").addEventListener("home", (event) => {
-    count.textContent = JSON.parse(event.data).videosWatched;
+    const { videosWatched, mostWatched } = JSON.parse(event.data);
+    count.textContent = videosWatched;
+    most.replaceChildren(
+      ...mostWatched.map(({ videoId, views }) => {
+        const item = document.createElement("li");
+        item.append(element("span", titleOf(videoId)), " ", element("strong", views));
+        return item;
+      }),
+    );
   });
   for (const form of document.querySelectorAll("form")) {
     form.addEventListener("submit", async (event) => {

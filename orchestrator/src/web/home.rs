@@ -11,12 +11,12 @@ use tracing::warn;
 use super::Site;
 use crate::{config::Video, database::HomePage, error::Error};
 
-/// Shows the count and the videos.
+/// Shows the count, the most watched, and the videos.
 pub async fn show(State(site): State<Site>) -> Response {
     match site.database.home_page().await {
         Ok(page) => (
             [(header::CACHE_CONTROL, "no-store")],
-            render(page, &site.videos),
+            render(&page, &site.videos),
         )
             .into_response(),
         Err(error) => unavailable(&error),
@@ -54,7 +54,12 @@ pub fn unavailable(error: &Error) -> Response {
         .into_response()
 }
 
-fn render(page: HomePage, videos: &[Video]) -> Markup {
+fn render(page: &HomePage, videos: &[Video]) -> Markup {
+    // A video that is offered no more has no title but its id.
+    let title = |id: &str| {
+        let offered = videos.iter().find(|video| video.id == id);
+        offered.map_or_else(|| id.to_owned(), |video| video.title.clone())
+    };
     layout(html! {
         p.count {
             strong #videos-watched aria-live="polite" { (page.videos_watched) }
@@ -64,10 +69,16 @@ fn render(page: HomePage, videos: &[Video]) -> Markup {
             @for video in videos {
                 li {
                     span { (video.title) }
-                    form method="post" action=(viewings_path(&video.id)) {
+                    form method="post" data-video=(video.id) action=(viewings_path(&video.id)) {
                         button type="submit" { "Watch" }
                     }
                 }
+            }
+        }
+        h2 { "Most watched" }
+        ol #most-watched aria-live="polite" {
+            @for video in &page.most_watched {
+                li { span { (title(&video.video_id)) } " " strong { (video.views) } }
             }
         }
     })
@@ -113,6 +124,12 @@ fn viewings_path(video_id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::database::WatchedVideo;
+
+    fn watched(video_id: &str, views: i64) -> WatchedVideo {
+        let video_id = video_id.to_owned();
+        WatchedVideo { video_id, views }
+    }
 
     #[test]
     fn titles_and_ids_cannot_break_out_of_the_page() {
@@ -121,15 +138,17 @@ mod tests {
             title: "<script>".to_owned(),
         };
         let page = render(
-            HomePage {
+            &HomePage {
                 videos_watched: 42,
                 last_view_processed: 7,
+                most_watched: vec![watched("a/\"b", 40), watched("<b>", 2)],
             },
             &[video],
         );
         let page = page.into_string();
         assert!(page.contains(">42</strong>"), "{page}");
-        assert!(page.contains("&lt;script&gt;"), "{page}");
+        assert_eq!(page.matches("&lt;script&gt;").count(), 2, "{page}");
+        assert!(page.contains("&lt;b&gt;"), "{page}");
         assert!(page.contains("/videos/a%2F%22b/viewings"), "{page}");
     }
 }

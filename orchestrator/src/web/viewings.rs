@@ -34,8 +34,9 @@ struct Viewing {
     user_id: Option<String>,
 }
 
-/// Writes a `VideoViewed` to a stream of its own in the category `viewings`.
-/// Answers 201 with the position to who accepts JSON, else 303 to the page.
+/// Writes the command `RegisterViewing` to the video's command stream; the
+/// service makes it a `VideoViewed`. Answers 201 with the command's position to
+/// who accepts JSON, else 303 to the page.
 pub async fn record(
     State(site): State<Site>,
     Path(video_id): Path<String>,
@@ -65,25 +66,34 @@ pub async fn record(
         Viewing::default()
     };
 
-    let mut counted = site.home_page.subscribe();
-    let message = match video_viewed(&video_id, viewing.user_id.as_deref()) {
+    let message = match register_viewing(&video_id, viewing.user_id.as_deref()) {
         Ok(message) => message,
         Err(error) => return home::unavailable(&error),
     };
-    let position = match site.database.write_message(&message).await {
-        Ok(position) => position,
-        Err(error) => return home::unavailable(&error),
+    let written = if header_is(&headers, header::ACCEPT.as_str(), "application/json") {
+        site.database.write_message(&message).await.map(|position| {
+            let answer = json!({ "stream": message.stream, "position": position });
+            (StatusCode::CREATED, Json(answer)).into_response()
+        })
+    } else {
+        let counted = write_and_see_counted(&site, &message).await;
+        counted.map(|()| Redirect::to("/").into_response())
     };
-    if header_is(&headers, header::ACCEPT.as_str(), "application/json") {
-        let answer = json!({ "stream": message.stream, "position": position });
-        return (StatusCode::CREATED, Json(answer)).into_response();
-    }
-    // Timed out or not, the browser goes on to the page.
-    let _ = timeout(COUNT_PATIENCE, counted.changed()).await;
-    Redirect::to("/").into_response()
+    written.unwrap_or_else(|error| home::unavailable(&error))
 }
 
-fn video_viewed(video_id: &str, user_id: Option<&str>) -> Result<NewMessage> {
+/// Returns when the count has risen, or after [`COUNT_PATIENCE`]: the browser
+/// goes on to the page in any case.
+async fn write_and_see_counted(site: &Site, message: &NewMessage) -> Result<()> {
+    let mut pages = site.home_page.subscribe();
+    let before = site.database.home_page().await?.videos_watched;
+    site.database.write_message(message).await?;
+    let counted = pages.wait_for(|page| page.videos_watched > before);
+    let _ = timeout(COUNT_PATIENCE, counted).await;
+    Ok(())
+}
+
+fn register_viewing(video_id: &str, user_id: Option<&str>) -> Result<NewMessage> {
     let unwritable = |error: serde_json::Error| Error::Input {
         origin: "viewing".to_owned(),
         problem: error.to_string(),
@@ -92,8 +102,8 @@ fn video_viewed(video_id: &str, user_id: Option<&str>) -> Result<NewMessage> {
     let metadata = json!({ "traceId": Uuid::new_v4(), "userId": user_id });
     Ok(NewMessage {
         id: Uuid::new_v4().to_string(),
-        stream: format!("viewings-{}", Uuid::new_v4()),
-        message_type: "VideoViewed".to_owned(),
+        stream: format!("viewings:command-{video_id}"),
+        message_type: "RegisterViewing".to_owned(),
         data: to_raw_value(&data).map_err(unwritable)?,
         metadata: Some(to_raw_value(&metadata).map_err(unwritable)?),
         expected_version: None,
@@ -117,10 +127,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_viewing_is_the_chapters_message() -> Result<()> {
-        let message = video_viewed("streams", None)?;
-        assert_eq!(message.message_type, "VideoViewed");
-        assert!(message.stream.starts_with("viewings-"));
+    fn a_viewing_is_a_command_to_the_videos_stream() -> Result<()> {
+        let message = register_viewing("streams", None)?;
+        assert_eq!(message.message_type, "RegisterViewing");
+        assert_eq!(message.stream, "viewings:command-streams");
         assert_eq!(message.data.get(), r#"{"userId":null,"videoId":"streams"}"#);
         Ok(())
     }

@@ -65,7 +65,12 @@ impl Reader {
     /// Does what a block says.
     pub fn read(&mut self, block: &Block) {
         match block.language.as_str() {
-            "sql" => self.query(block),
+            "sql" => {
+                if block.text.starts_with("-- examples/") {
+                    compare_with_file(block);
+                }
+                self.query(block);
+            }
             "console" => self.type_commands(block),
             "toml" => save(self.folder.path(), block),
             "js" | "python" | "rust" => compare_with_file(block),
