@@ -13,11 +13,9 @@
 )]
 
 use futures_util::SinkExt;
-use promises::{Cluster, Session};
+use promises::{Cluster, Session, Spread, write_report};
 use serde_json::{Value, json};
 use std::fmt::Write;
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
@@ -89,9 +87,7 @@ fn main() {
             "results": results,
         })
     });
-    let file = output_folder().join("write_batch.json");
-    fs::write(&file, serde_json::to_string_pretty(&results).unwrap()).unwrap();
-    println!("raw runs: {}", file.display());
+    write_report("write_batch", &results);
 }
 
 async fn compare(session: &Session, streams: usize) -> Value {
@@ -216,51 +212,4 @@ async fn rate(work: impl AsyncFnOnce()) -> f64 {
     let begun = Instant::now();
     work().await;
     (BATCHES * MESSAGES) as f64 / begun.elapsed().as_secs_f64()
-}
-
-/// Ratios of rounds: their median and range.
-struct Spread {
-    median: f64,
-    lowest: f64,
-    highest: f64,
-}
-
-impl Spread {
-    fn of(these: &[f64], those: &[f64]) -> Self {
-        let mut ratios: Vec<f64> = these
-            .iter()
-            .zip(those)
-            .map(|(this, that)| this / that)
-            .collect();
-        ratios.sort_by(f64::total_cmp);
-        Self {
-            median: ratios[ratios.len() / 2],
-            lowest: ratios[0],
-            highest: ratios[ratios.len() - 1],
-        }
-    }
-
-    fn to_json(&self) -> Value {
-        json!({ "median": self.median, "lowest": self.lowest, "highest": self.highest })
-    }
-}
-
-impl std::fmt::Display for Spread {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let text = format!(
-            "{:.2} ({:.2}-{:.2})",
-            self.median, self.lowest, self.highest
-        );
-        f.pad(&text)
-    }
-}
-
-fn output_folder() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"),
-        PathBuf::from,
-    );
-    let folder = target.join("bench");
-    fs::create_dir_all(&folder).unwrap();
-    folder
 }

@@ -408,7 +408,13 @@ async fn a_batch_is_read_by_the_rest_of_its_transaction() {
 
 #[tokio::test]
 async fn a_batch_over_many_categories_and_ten_thousand_streams_is_written() {
-    let (database, session) = store().await;
+    // Room for few locks: a lock a stream would not fit.
+    let cluster = Cluster::start(&[
+        ("max_connections", "10"),
+        ("max_locks_per_transaction", "10"),
+    ]);
+    let database = cluster.create_store().await;
+    let session = database.connect().await;
     session.run("BEGIN").await.unwrap();
     let written = session
         .run(
