@@ -84,7 +84,7 @@ impl Scheduler {
             tokio::select! {
                 () = self.shutdown.cancelled() => {}
                 Some(ticked) = state.ticks.next() => self.finish(&mut state, ticked),
-                Ok(()) = self.wake.changed() => state.schedule.wake(),
+                Ok(()) = self.wake.changed() => state.schedule.wake(Instant::now()),
                 listed = &mut state.listing => state.take_list(listed),
                 () = self.declared.notified() => state.listing = self.list(),
                 () = sleep_until(moment.unwrap_or_else(Instant::now)), if moment.is_some() => {

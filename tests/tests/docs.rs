@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 
 use page::reader::Reader;
 use page::{Page, folder};
-use promises::Cluster;
+use promises::{Cluster, Rows};
 
 /// Pages without commands: what we decided and how we differ.
 const NOT_RUN: [&str; 1] = ["compatibility"];
@@ -66,4 +66,66 @@ fn every_page_is_read() {
         .collect();
     let known = READ.iter().chain(&NOT_RUN).map(|name| (*name).to_owned());
     assert_eq!(there, known.collect());
+}
+
+/// Message DB's functions, which the reference leaves to it.
+const MESSAGE_DB: &str = "'{acquire_lock, cardinal_id, category, get_category_messages, \
+     get_last_stream_message, get_stream_messages, hash_64, id, is_category, \
+     message_store_version, stream_version, write_message}'";
+
+/// The text of docs/reference.md, and what is set as code in it.
+fn reference() -> (String, BTreeSet<String>) {
+    let text = std::fs::read_to_string(folder().join("reference.md")).unwrap();
+    let code = text.split('`').skip(1).step_by(2).map(str::to_owned);
+    let code = code.collect();
+    (text, code)
+}
+
+fn first_column(rows: Rows) -> BTreeSet<String> {
+    rows.into_iter()
+        .filter_map(|row| row.into_iter().next().flatten())
+        .collect()
+}
+
+#[tokio::test]
+async fn the_reference_has_every_function_as_it_is() {
+    let session = Cluster::shared().create_store().await.connect().await;
+    let signatures = format!(
+        "SELECT regexp_replace(replace( \
+             format('%s(%s)', proname, pg_get_function_arguments(oid)) \
+               || coalesce(' → ' || pg_get_function_result(oid), ''), \
+             'character varying', 'varchar'), '(message_store\\.|::[a-z ]+|\")', '', 'g') \
+         FROM pg_proc WHERE pronamespace = 'message_store'::regnamespace \
+           AND proname <> ALL ({MESSAGE_DB})"
+    );
+    let there = first_column(session.run(&signatures).await.unwrap());
+    let (text, _) = reference();
+    let shown: BTreeSet<String> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix('`')?.strip_suffix('`'))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(shown, there);
+}
+
+#[tokio::test]
+async fn the_reference_names_every_column_and_option() {
+    let session = Cluster::shared().create_store().await.connect().await;
+    let columns = "SELECT attname FROM pg_attribute WHERE attnum > 0 AND attrelid = ANY ( \
+         '{message_store.subscription_status, message_store.parked_messages, \
+           message_store.subscription_history, message_store.tick_result, \
+           message_store.handler_call, message_store.fetched_message, \
+           message_store.new_message, message_store.written_message}'::regclass[])";
+    let mut there = first_column(session.run(columns).await.unwrap());
+    let refusal = session
+        .error("SELECT message_store.create_subscription('a', 'b', '{}', '{\"none\": 1}')")
+        .await;
+    let known = refusal.hint.strip_prefix("Known options: ").unwrap();
+    let options = known.trim_end_matches('.').split(", ");
+    let names = options.filter_map(|option| option.split([' ', '(']).next());
+    let words = names.filter(|word| !word.ends_with(')'));
+    there.extend(words.map(str::to_owned));
+    let (_, code) = reference();
+    let missing: Vec<_> = there.difference(&code).collect();
+    assert!(missing.is_empty(), "docs/reference.md lacks {missing:?}");
 }

@@ -15,6 +15,11 @@ mod entry;
 
 use entry::{Entry, Pause};
 
+/// So many subscriptions are all ticked at every wake-up.
+const FEW: u32 = 10;
+/// Of more than a few, those that find nothing share 1,000 ticks a second.
+const TURN: Duration = Duration::from_millis(1);
+
 /// Every started subscription and what it waits for.
 pub struct Schedule {
     entries: HashMap<Arc<str>, Entry>,
@@ -92,10 +97,15 @@ impl Schedule {
         changes
     }
 
-    /// New messages, whose ever they are: all that wait for some are due.
-    pub fn wake(&mut self) {
+    /// New messages, whose ever they are: all that wait for some are due, those
+    /// that found none lately not before their turn.
+    pub fn wake(&mut self, now: Instant) {
         self.wakes += 1;
-        self.make_all_due(|entry| !matches!(entry.pause, Pause::Until(_) | Pause::List));
+        let turn = self.turn();
+        self.make_all_due(|entry| {
+            let waits = !matches!(entry.pause, Pause::Until(_) | Pause::List);
+            waits && !entry.wait_for_turn(turn, now)
+        });
     }
 
     /// Makes due whose moment has come.
@@ -130,8 +140,9 @@ impl Schedule {
             let Some(entry) = self.entries.get_mut(&id) else {
                 continue;
             };
-            entry.is_due = false;
-            if !entry.is_listed {
+            // Dropped and declared again it may be in the queue twice.
+            let is_due = std::mem::take(&mut entry.is_due);
+            if !is_due || !entry.is_listed {
                 continue;
             }
             entry.running += 1;
@@ -158,8 +169,10 @@ impl Schedule {
         now: Instant,
     ) {
         let woken = self.wakes > job.wakes;
+        let turn = self.turn();
         let Some(entry) = self.end(job) else { return };
-        if entry.finish(outcome, retry_in, woken, now) {
+        let is_due = entry.finish(outcome, retry_in, woken, now);
+        if is_due && !(outcome == Outcome::Idle && entry.wait_for_turn(turn, now)) {
             self.make_due(&job.subscriber_id);
         }
     }
@@ -183,7 +196,16 @@ impl Schedule {
         self.entries.get_mut(&job.subscriber_id)
     }
 
-    fn make_all_due(&mut self, which: impl Fn(&Entry) -> bool) {
+    /// How long a subscription that finds nothing rests between two ticks, so
+    /// that one busy category does not keep all others ticking.
+    fn turn(&self) -> Duration {
+        match u32::try_from(self.entries.len()) {
+            Ok(count) if count > FEW => TURN * count,
+            _ => Duration::ZERO,
+        }
+    }
+
+    fn make_all_due(&mut self, mut which: impl FnMut(&mut Entry) -> bool) {
         for (id, entry) in &mut self.entries {
             if which(entry) && entry.become_due_beside_others() {
                 self.due.push_back(id.clone());

@@ -1,8 +1,8 @@
 //! Handlers that take their server process with them.
 
-use promises::Cluster;
+use promises::{Cluster, Session};
 
-use crate::subscriber::{create_with, seen, texts, tick, tick_was, with_recorders};
+use crate::subscriber::{create, create_with, seen, texts, tick, tick_was, with_recorders};
 
 /// Kills its process with SIGKILL when it comes to a message of type `Deadly`.
 const DEADLY: &str = "
@@ -22,28 +22,41 @@ const DEADLY: &str = "
       FOREACH m IN ARRAY messages LOOP PERFORM public.deadly(m); END LOOP;
     END $$";
 
+/// A session, once the server has recovered.
+async fn reconnect(cluster: &Cluster, name: &str) -> Session {
+    loop {
+        // The server says to whoever asks that it is not ready.
+        let mut ask = cluster.client_command("psql");
+        let answer = ask.args(["-XAtc", "SELECT 1", name]).output().unwrap();
+        if answer.status.success() {
+            return cluster.connect(name, "postgres").await;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+/// Ticks; the outcome, or `None` where the server crashed.
+async fn tick_or_crash(session: &Session, subscriber: &str) -> Option<String> {
+    let sql = format!("SELECT outcome FROM message_store.tick('{subscriber}')");
+    match session.query_one(&sql, &[]).await {
+        Ok(row) => Some(row.get(0)),
+        Err(error) => {
+            let code = error.code().map(|code| code.code().to_owned());
+            assert!(
+                code.is_none_or(|code| code.starts_with("57P")),
+                "{error:?}"
+            );
+            None
+        }
+    }
+}
+
 /// Ticks until the server survives it; returns how often it did not, and the last outcome.
 async fn tick_through_crashes(cluster: &Cluster, name: &str, subscriber: &str) -> (usize, String) {
     for crashes in 0..12 {
-        let session = loop {
-            // Recovery takes a moment; the server says so to whoever asks.
-            let mut ready = cluster.client_command("psql");
-            let ready = ready.args(["-XAtc", "SELECT 1", name]).output().unwrap();
-            if ready.status.success() {
-                break cluster.connect(name, "postgres").await;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        };
-        let sql = format!("SELECT outcome FROM message_store.tick('{subscriber}')");
-        match session.query_one(&sql, &[]).await {
-            Ok(row) => return (crashes, row.get(0)),
-            Err(error) => assert!(
-                error.is_closed()
-                    || error
-                        .code()
-                        .is_none_or(|code| code.code().starts_with("57P")),
-                "{error:?}"
-            ),
+        let session = reconnect(cluster, name).await;
+        if let Some(outcome) = tick_or_crash(&session, subscriber).await {
+            return (crashes, outcome);
         }
     }
     panic!("an endless crash loop");
@@ -104,5 +117,65 @@ async fn a_message_that_kills_its_process_is_parked_after_few_crashes_and_no_oth
     assert_eq!(
         tick(&session, "innocent", 1000).await,
         tick_was("progressed", 12, 12, 12)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_only_there_when_others_crashed_is_not_punished() {
+    let cluster = Cluster::start(&[]);
+    let (database, session) = with_recorders(&cluster).await;
+    let name = database.name.clone();
+    session.run(DEADLY).await.unwrap();
+    session
+        .run(
+            "CREATE TABLE public.pace (is_slow boolean); INSERT INTO public.pace VALUES (true);
+             CREATE FUNCTION public.slow(viewed bigint) RETURNS void LANGUAGE plpgsql AS $$
+             BEGIN
+               PERFORM public.record_position(viewed);
+               IF (SELECT is_slow FROM public.pace) THEN PERFORM pg_sleep(600); END IF;
+             END $$",
+        )
+        .await
+        .unwrap();
+    create_with(&session, "slow", "a", "{\"A\": \"public.slow\"}", "{\"retries\": 0}").await;
+    create(&session, "deadly", "b", "{\"$any\": \"public.deadly\"}").await;
+    crate::subscriber::write(&session, "a-1", "A").await;
+    crate::subscriber::write(&session, "b-1", "Deadly").await;
+    let mut session = session;
+    for crash in 1..=4 {
+        let slow = cluster.connect(&name, "postgres").await;
+        let pid = slow.pid;
+        let working = tokio::spawn(async move { tick_or_crash(&slow, "slow").await });
+        session
+            .wait_until(&format!(
+                "SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = {pid}"
+            ))
+            .await;
+        let killer = cluster.connect(&name, "postgres").await;
+        let outcome = tick_or_crash(&killer, "deadly").await;
+        if let Some(outcome) = outcome {
+            assert_eq!(outcome, "stopped", "after {crash} crashes");
+            session
+                .run(&format!("SELECT pg_cancel_backend({pid})"))
+                .await
+                .unwrap();
+            // Its cancel is an error of the tick's, not a crash.
+            assert!(working.await.is_err());
+            break;
+        }
+        assert_eq!(working.await.unwrap(), None, "it was taken along");
+        session = reconnect(&cluster, &name).await;
+    }
+    session
+        .run("UPDATE public.pace SET is_slow = false")
+        .await
+        .unwrap();
+    assert_eq!(
+        tick(&session, "slow", 10).await,
+        tick_was("progressed", 1, 1, 1)
+    );
+    assert_eq!(
+        tick(&session, "deadly", 10).await.failed(),
+        ("stopped", "58000")
     );
 }

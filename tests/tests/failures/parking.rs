@@ -221,3 +221,24 @@ async fn what_waits_is_handled_once_and_in_order_whatever_comes_meanwhile() {
                      WHERE (message).stream_name = 'a-1' ORDER BY entry";
     assert_eq!(bigints(&session, of_stream).await, [2, 3, 4, 5, 6]);
 }
+
+#[tokio::test]
+async fn a_message_is_parked_after_its_retries() {
+    let (_database, session) = with_choosy(Cluster::shared()).await;
+    let options = "{\"on_failure\": \"park\", \"retries\": 2, \"retry_delay\": \"0\"}";
+    create_with(&session, "s", "a", CHOOSY, options).await;
+    write(&session, "a-1", "Bad").await;
+    write(&session, "a-2", "Good").await;
+    for _ in 0..2 {
+        assert_eq!(
+            tick(&session, "s", 1000).await.failed(),
+            ("retrying", "ZZ001")
+        );
+        assert_eq!(seen(&session, "s").await, [0; 0], "order is kept meanwhile");
+    }
+    let parked = tick(&session, "s", 1000).await;
+    assert_eq!((parked.outcome.as_str(), parked.parked), ("progressed", 1));
+    assert_eq!(texts(&session, PARKED).await, ["1 failed 3 ZZ001"]);
+    assert_eq!(seen(&session, "s").await, [2]);
+    assert_eq!(failing_calls(&session).await, 3);
+}

@@ -17,6 +17,8 @@ const BUSY_PAUSE: Duration = Duration::from_millis(100);
 const HELP_AFTER: Duration = Duration::from_millis(5);
 /// The shortest wait for a retry, should the server's clock have passed it.
 const RETRY_MIN: Duration = Duration::from_millis(1);
+/// Who found a message within this time is ticked at every wake-up.
+const LATELY: Duration = Duration::from_secs(1);
 /// A pause longer than this may be ended by a probe.
 const PATIENT: Duration = Duration::from_secs(1);
 
@@ -34,6 +36,7 @@ pub(super) struct Entry {
     pub(super) pause: Pause,
     held_back: Duration,
     pub(super) ticked_at: Option<Instant>,
+    found_at: Option<Instant>,
 }
 
 /// What a subscription that is not due waits for.
@@ -65,6 +68,7 @@ impl Entry {
             pause: Pause::Wake,
             held_back: HELD_BACK_MIN,
             ticked_at: None,
+            found_at: None,
         }
     }
 
@@ -88,6 +92,9 @@ impl Entry {
     ) -> bool {
         let held_back = std::mem::replace(&mut self.held_back, HELD_BACK_MIN);
         let wanted = std::mem::replace(&mut self.wanted, 1);
+        if matches!(outcome, Outcome::Progressed | Outcome::HeldBack) {
+            self.found_at = Some(now);
+        }
         match outcome {
             Outcome::Progressed => {
                 self.wanted = (wanted + 1).min(self.most);
@@ -122,6 +129,21 @@ impl Entry {
             Failure::ConnectionLost => Pause::WakeOrUntil(until),
             Failure::Refused => Pause::Until(until),
         };
+    }
+
+    /// Where it found nothing lately and had its turn a moment ago, it waits for
+    /// the next one; true then.
+    pub(super) fn wait_for_turn(&mut self, turn: Duration, now: Instant) -> bool {
+        let found = self.found_at.is_some_and(|at| now - at < LATELY);
+        if found || self.running > 0 || self.is_due {
+            return false;
+        }
+        let next = self.ticked_at.map(|at| at + turn);
+        match next.filter(|next| *next > now) {
+            Some(next) => self.pause = Pause::Until(next),
+            None => return false,
+        }
+        true
     }
 
     /// A tick has begun: if it lasts, another member's may run beside it.

@@ -36,7 +36,7 @@ fn progress_ticks_again_at_once_and_idle_waits_for_a_wake_up() {
     finish(&mut schedule, Outcome::Idle, now);
     assert!(schedule.take(now).is_none());
     assert_eq!(schedule.next_moment(), None);
-    schedule.wake();
+    schedule.wake(now);
     assert!(schedule.take(now).is_some());
     assert!(schedule.take(now).is_none(), "one tick at a time");
 }
@@ -45,7 +45,7 @@ fn progress_ticks_again_at_once_and_idle_waits_for_a_wake_up() {
 fn a_wake_up_during_a_tick_leads_to_another() {
     let (mut schedule, now) = with_one(1);
     let job = schedule.take(now).unwrap();
-    schedule.wake();
+    schedule.wake(now);
     schedule.finish(&job, Outcome::Idle, None, now);
     finish(&mut schedule, Outcome::Idle, now);
     assert!(schedule.take(now).is_none());
@@ -57,7 +57,7 @@ fn held_back_pauses_double_to_their_limit_and_start_over_after_progress() {
     let mut pauses = Vec::new();
     for _ in 0..8 {
         finish(&mut schedule, Outcome::HeldBack, now);
-        schedule.wake();
+        schedule.wake(now);
         assert!(
             schedule.take(now).is_none(),
             "a wake-up frees nothing held back"
@@ -88,7 +88,7 @@ fn a_retry_waits_for_its_moment_whatever_is_written() {
     let job = schedule.take(now).unwrap();
     let retry_in = Some(Duration::from_millis(700));
     schedule.finish(&job, Outcome::Retrying, retry_in, now);
-    schedule.wake();
+    schedule.wake(now);
     schedule.expire(now + Duration::from_millis(699));
     assert!(schedule.take(now).is_none());
     schedule.expire(now + Duration::from_millis(700));
@@ -100,7 +100,7 @@ fn what_is_stopped_or_paused_waits_for_the_list() {
     for outcome in [Outcome::Stopped, Outcome::Paused] {
         let (mut schedule, now) = with_one(1);
         finish(&mut schedule, outcome, now);
-        schedule.wake();
+        schedule.wake(now);
         schedule.probe(10, now);
         assert!(schedule.take(now).is_none());
         assert_eq!(schedule.list(Vec::new()).removed.len(), 1);
@@ -134,6 +134,15 @@ fn one_that_was_dropped_during_its_tick_may_come_back() {
 }
 
 #[test]
+fn one_that_comes_back_while_it_is_due_is_ticked_once_at_a_time() {
+    let (mut schedule, now) = with_one(1);
+    schedule.list(Vec::new());
+    schedule.list(vec![row("a", 1)]);
+    assert!(schedule.take(now).is_some());
+    assert!(schedule.take(now).is_none());
+}
+
+#[test]
 fn a_group_gets_more_ticks_at_a_time_while_they_progress() {
     let (mut schedule, now) = with_one(8);
     let first = schedule.take(now).unwrap();
@@ -151,7 +160,7 @@ fn a_group_gets_more_ticks_at_a_time_while_they_progress() {
     for job in &running {
         schedule.finish(job, Outcome::Idle, None, now);
     }
-    schedule.wake();
+    schedule.wake(now);
     assert!(schedule.take(now).is_some());
     assert!(schedule.take(now).is_none(), "one looks first");
 }
@@ -164,7 +173,7 @@ fn a_long_tick_of_a_group_gets_others_beside_it() {
     schedule.expire(now + Duration::from_millis(5));
     finish(&mut schedule, Outcome::Idle, now);
     assert_eq!(schedule.next_moment(), None, "nothing to help with");
-    schedule.wake();
+    schedule.wake(now);
     finish(&mut schedule, Outcome::Progressed, now);
     finish(&mut schedule, Outcome::Idle, now);
     schedule.finish(&long, Outcome::Idle, None, now);
@@ -180,7 +189,7 @@ fn a_failing_member_holds_up_no_other() {
     schedule.finish(&failing, Outcome::Retrying, retry_in, now);
     schedule.finish(&well, Outcome::Idle, None, now);
     assert_eq!(pause(&schedule, now), Some(30_000));
-    schedule.wake();
+    schedule.wake(now);
     assert!(schedule.take(now).is_some());
 }
 
@@ -225,7 +234,38 @@ fn a_lost_connection_waits_for_a_wake_up_and_a_refusal_does_not() {
         let job = schedule.take(now).unwrap();
         schedule.fail(&job, failure, Duration::from_millis(500), now);
         assert_eq!(pause(&schedule, now), Some(500));
-        schedule.wake();
+        schedule.wake(now);
         assert_eq!(schedule.take(now).is_some(), is_woken);
     }
+}
+
+#[test]
+fn of_many_those_that_find_nothing_take_turns_and_the_others_do_not_wait_for_them() {
+    let mut schedule = Schedule::new(4);
+    let count = 100;
+    schedule.list((0..count).map(|n| row(&n.to_string(), 1)).collect());
+    let start = Instant::now();
+    let mut ticks = HashMap::<Arc<str>, u32>::new();
+    for ms in 0..1_000 {
+        let now = start + Duration::from_millis(ms);
+        schedule.expire(now);
+        schedule.wake(now);
+        while let Some(job) = schedule.take(now) {
+            *ticks.entry(job.subscriber_id.clone()).or_default() += 1;
+            let is_busy = &*job.subscriber_id == "7" && ticks["7"] % 2 == 1;
+            let outcome = if is_busy {
+                Outcome::Progressed
+            } else {
+                Outcome::Idle
+            };
+            schedule.finish(&job, outcome, None, now);
+        }
+    }
+    assert_eq!(ticks.len(), count);
+    assert_eq!(ticks.remove("7"), Some(2_000));
+    assert!(ticks.values().all(|ticks| *ticks == 10), "{ticks:?}");
+    let quiet = start + Duration::from_secs(5);
+    schedule.expire(quiet);
+    schedule.wake(quiet);
+    assert_eq!(schedule.due.len(), count, "after a pause nobody waits");
 }
