@@ -16,9 +16,12 @@ sql_functions! {
 
 /// The pause between the first two looks; it doubles up to [`LONGEST_PAUSE_MS`].
 const SHORTEST_PAUSE_MS: i64 = 1;
-/// The pause of a store where nothing happens: what a message may be late by, and 200 looks a
-/// second.
+/// The longest pause of a store where something happened lately: what a message may be late by.
 const LONGEST_PAUSE_MS: i64 = 5;
+/// A store where nothing has happened for this long ...
+const QUIET: Duration = Duration::from_millis(500);
+/// ... is looked at this often.
+const QUIET_PAUSE_MS: i64 = 20;
 
 fn wait_for_messages(call: &Call<'_>) -> Result<Reply, Error> {
     let after = call.bigint(0).ok_or_else(|| {
@@ -50,7 +53,11 @@ fn wait_for_messages(call: &Call<'_>) -> Result<Reply, Error> {
         }
         let left_ms = i64::try_from(left.as_millis()).unwrap_or(i64::MAX).max(1);
         wait::sleep_ms(pause_ms.min(left_ms));
-        pause_ms = (pause_ms * 2).min(LONGEST_PAUSE_MS);
+        pause_ms = if started.elapsed() > QUIET {
+            QUIET_PAUSE_MS
+        } else {
+            (pause_ms * 2).min(LONGEST_PAUSE_MS)
+        };
     };
     Ok(rows::composite(call, [Some(pg_sys::Datum::from(last))]))
 }

@@ -65,14 +65,15 @@ fn python() -> Command {
     let folder = examples().join("python");
     let environment = folder.join(".venv");
     let list = folder.join("requirements.txt");
-    install(&list, &environment.join("bin/pip-has-run"), || {
+    let installed = environment.join("installed");
+    install(&list, &installed, || {
         run(Command::new("python3")
             .args(["-m", "venv"])
             .arg(&environment));
         run(Command::new(environment.join("bin/pip"))
             .args(["install", "--quiet", "--disable-pip-version-check", "-r"])
             .arg(&list));
-        File::create(environment.join("bin/pip-has-run")).unwrap();
+        File::create(&installed).unwrap();
     });
     let mut command = Command::new(environment.join("bin/python"));
     command.arg(folder.join("mailer.py"));

@@ -277,6 +277,35 @@ async fn a_parked_message_goes_to_the_member_that_has_its_entity_now() {
     require_once_and_in_order(&session).await;
 }
 
+#[tokio::test]
+async fn moving_a_group_by_hand_neither_loses_nor_repeats_what_it_does_not_name() {
+    for (call, expected) in [
+        // Back to 20: the member at 10 has not come there yet, and goes on where it is.
+        ("reset('s', 20, 'test')", "10 20"),
+        ("reset('s', 5, 'test')", "5 5"),
+        // On to 20: the member at 30 is there already.
+        ("skip('s', 20, 'test')", "20 30"),
+        ("skip('s', 35, 'test')", "35 35"),
+    ] {
+        let (_database, session) = with_recorders(Cluster::shared()).await;
+        create_with(&session, "s", "e", RECORD, "{\"group_size\": 2}").await;
+        write_many(&session, 40, 7).await;
+        tick_with(&session, "'s', 10, 0").await;
+        tick_with(&session, "'s', 30, 1").await;
+        let outcome = session.run(&format!("SELECT message_store.{call}")).await;
+        let positions = "SELECT string_agg(position::text, ' ' ORDER BY position) \
+                         FROM message_store.subscription_progress";
+        let positions = session.value(positions).await.unwrap();
+        match outcome {
+            Ok(_) => assert_eq!(positions, expected, "{call}"),
+            Err(error) => {
+                assert_eq!(error.sqlstate, "22023", "{call}: {error:?}");
+                assert_eq!(positions, "10 30", "refused, and so nothing moved");
+            }
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn members_that_share_one_counter_count_exactly() {
     let (database, session) = with_recorders(Cluster::shared()).await;

@@ -547,3 +547,49 @@ async fn a_service_does_not_send_again_in_a_replay() {
     assert_eq!(texts(&session, answers).await, ["0", "1", "2", "3"]);
     assert_eq!(seen(&session, "s").await, [0; 0]);
 }
+
+#[tokio::test]
+async fn names_mean_the_same_to_handlers_beside_whoever_rebuilds() {
+    let (database, session) = with_recorders(Cluster::shared()).await;
+    session.run(OWN_READ_MODEL).await.unwrap();
+    session
+        .run(
+            "CREATE TABLE own.words (word varchar); INSERT INTO own.words VALUES ('own');
+             CREATE TABLE public.words (word varchar); INSERT INTO public.words VALUES ('public');
+             CREATE FUNCTION own.word(viewed bigint) RETURNS void LANGUAGE plpgsql AS
+               $$ BEGIN INSERT INTO lines SELECT viewed, word FROM words; END $$",
+        )
+        .await
+        .unwrap();
+    create_with(&session, "s", "a", "{\"$any\": \"own.word\"}", OWN_OPTIONS).await;
+    write(&session, "a-1", "A").await;
+    tick_to_the_end(&session, "s").await;
+    let other = database.connect().await;
+    for step in [
+        "SELECT message_store.rebuild('s', true)",
+        "SELECT message_store.tick('s#rebuild')",
+        "SELECT message_store.promote('s')",
+    ] {
+        other.run(step).await.unwrap();
+    }
+    assert_eq!(texts(&session, "SELECT * FROM own.lines").await, ["1 own"]);
+    let verified = "SELECT * FROM message_store.verify('s')";
+    assert_eq!(texts(&other, verified).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_copy_that_is_dropped_by_its_name_leaves_nothing_behind() {
+    let (_database, session) = with_aggregators().await;
+    view(&session, 5).await;
+    for _ in 0..2 {
+        session
+            .run("SELECT message_store.rebuild('home', true)")
+            .await
+            .unwrap();
+        let dropped = session
+            .value("SELECT message_store.drop_subscription('home#rebuild')")
+            .await;
+        assert_eq!(dropped.as_deref(), Some("t"));
+        assert_eq!(texts(&session, COPIES).await, [""; 0]);
+    }
+}

@@ -9,10 +9,8 @@ mod subscriber;
 
 use std::sync::Arc;
 
-use promises::{Cluster, Session};
-use subscriber::{
-    bigints, create, create_with, seen, texts, tick, tick_was, with_recorders, write,
-};
+use promises::Cluster;
+use subscriber::{create, create_with, seen, texts, tick, tick_was, with_recorders, write};
 
 #[tokio::test]
 async fn creating_again_keeps_the_position_and_replaces_handlers() {
@@ -471,4 +469,31 @@ async fn a_handler_may_write_messages_of_its_own() {
     );
     let answers = "SELECT data FROM message_store.get_stream_messages('a-answers')";
     assert_eq!(session.run(answers).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn altering_keeps_what_names_mean_to_handlers() {
+    let (database, session) = with_recorders(Cluster::shared()).await;
+    session
+        .run(
+            "CREATE SCHEMA own; CREATE TABLE own.lines (position bigint);
+             CREATE FUNCTION own.append(viewed bigint) RETURNS void LANGUAGE plpgsql AS
+               $$ BEGIN INSERT INTO lines VALUES (viewed); END $$;
+             SET search_path = own",
+        )
+        .await
+        .unwrap();
+    create(&session, "s", "a", "{\"A\": \"append\"}").await;
+    write(&session, "a-1", "A").await;
+    let other = database.connect().await;
+    for change in [
+        "options => '{\"retries\": 0}'",
+        "'{\"A\": \"own.append\", \"B\": \"own.append\"}'",
+    ] {
+        let alter = format!("SELECT message_store.alter_subscription('s', {change})");
+        assert_eq!(other.value(&alter).await.as_deref(), Some("t"));
+        write(&session, "a-1", "A").await;
+        let tick = tick(&other, "s", 1).await;
+        assert_eq!(tick.outcome, "progressed", "{tick:?}");
+    }
 }

@@ -10,6 +10,7 @@ use super::parked::{self, Cause, Parked};
 use super::source::Source;
 use crate::error::Error;
 use crate::message::{self, column};
+use crate::pg::array;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::rows::Rows;
 use crate::pg::slot::{RowFetch, Slot};
@@ -18,7 +19,7 @@ use crate::pg::spi::Statement;
 use crate::pg::text::Text;
 use crate::pg::transaction;
 use pgrx::pg_sys;
-use pgrx::pg_sys::BuiltinOid::{FLOAT8OID, INT8OID, VARCHAROID};
+use pgrx::pg_sys::BuiltinOid::{FLOAT8OID, INT8ARRAYOID, INT8OID, VARCHAROID};
 use std::cell::RefCell;
 use std::collections::HashMap;
 
@@ -29,18 +30,22 @@ sql_functions! {
 }
 
 thread_local! {
-    /// The last lease this session has fetched, by subscription.
-    static OWN: RefCell<HashMap<String, i64>> = RefCell::new(HashMap::new());
+    /// The last leases this session has fetched, by subscription: the transaction of one may have
+    /// been rolled back.
+    static OWN: RefCell<HashMap<String, Vec<i64>>> = RefCell::new(HashMap::new());
 }
 
-/// `$3`: the lease of this session, which it may take again before it runs out.
+/// Leases of a session that are remembered.
+const OWN_LEASES: usize = 16;
+
+/// `$3`: the leases of this session, which it may take again before they run out.
 static IS_FREE: Statement = Statement::new(
     c"SELECT leased_until IS NULL \
           OR leased_until OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp() \
-          OR lease OPERATOR(pg_catalog.=) $3 \
+          OR lease OPERATOR(pg_catalog.=) ANY ($3) \
         FROM message_store.subscription_progress \
        WHERE subscriber_id OPERATOR(pg_catalog.=) $1 AND member OPERATOR(pg_catalog.=) $2",
-    &[VARCHAROID, INT8OID, INT8OID],
+    &[VARCHAROID, INT8OID, INT8ARRAYOID],
 );
 static LEASE: Statement = Statement::new(
     c"UPDATE message_store.subscription_progress \
@@ -51,11 +56,11 @@ static LEASE: Statement = Statement::new(
     &[VARCHAROID, INT8OID, INT8OID, INT8OID, FLOAT8OID],
 );
 static HOLDER: Statement = Statement::new(
-    c"SELECT member, leased_position FROM message_store.subscription_progress \
-       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 AND lease OPERATOR(pg_catalog.=) $2 \
+    c"SELECT member, leased_position, lease FROM message_store.subscription_progress \
+       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 AND lease OPERATOR(pg_catalog.=) ANY ($2) \
          AND leased_until OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp() \
          FOR UPDATE",
-    &[VARCHAROID, INT8OID],
+    &[VARCHAROID, INT8ARRAYOID],
 );
 static END_LEASE: Statement = Statement::new(
     c"UPDATE message_store.subscription_progress \
@@ -144,51 +149,84 @@ fn fetch(call: &Call<'_>) -> Result<Reply, Error> {
     if matches!(definition.state, State::Paused | State::Stopped) {
         return Ok(rows.finish());
     }
-    // Proven before the row is locked: a writer that waits for it must not hold the horizon back.
-    let mut source = Source::open(&definition, "fetch")?;
-    let Some(member) = Member::lock(&id, call.bigint(3))? else {
-        return Ok(rows.finish());
-    };
-    if let Some(end) = member.drains_until {
-        source.end_at(end);
-    }
-    let own = OWN.with_borrow(|own| own.get(&id).copied());
-    if !is_free(&id, &member, own)? {
-        return Ok(rows.finish());
-    }
     let mut handed = Handed {
         rows,
         lease: transaction::random_id(),
         left: wanted,
     };
-    let position = hand_out(&definition, &member, &source, &mut handed)?;
-    if handed.left < wanted {
-        let _owner = as_owner_of_subscriptions()?;
-        #[allow(
-            clippy::cast_precision_loss,
-            reason = "of milliseconds, nothing is lost"
-        )]
-        let seconds = lease_ms as f64 / 1000.0;
-        let lease = handed.lease;
-        let arguments = [
-            text(&id),
-            bigint(member.number),
-            bigint(lease),
-            bigint(position),
-            Some(pg_sys::Datum::from(seconds.to_bits() as usize)),
-        ];
-        LEASE.run(&arguments, |_| {});
-        OWN.with_borrow_mut(|own| own.insert(id, lease));
-    } else {
-        pass(&id, &member, &source, position)?;
+    // Proven before the row is locked: a writer that waits for it must not hold the horizon back.
+    let mut source = Source::open(&definition, "fetch")?;
+    let own = own_leases(&id);
+    for candidate in Member::candidates(&id, call.bigint(3))? {
+        let Some(member) = Member::lock(&id, candidate.number)? else {
+            continue;
+        };
+        if !is_free(&id, &member, &own)? {
+            continue;
+        }
+        if let Some(end) = member.drains_until {
+            source.end_at(end);
+        }
+        lease_messages(&definition, &member, &source, &mut handed, lease_ms)?;
+        if handed.left < wanted {
+            break;
+        }
     }
     Ok(handed.rows.finish())
 }
 
-fn is_free(id: &str, member: &Member, own: Option<i64>) -> Result<bool, Error> {
+/// Leases the next messages of a member that is held, where there are any.
+fn lease_messages(
+    definition: &Definition,
+    member: &Member,
+    source: &Source,
+    handed: &mut Handed,
+    lease_ms: i64,
+) -> Result<(), Error> {
+    let id = &definition.subscriber_id;
+    let before = handed.left;
+    let position = hand_out(definition, member, source, handed)?;
+    if handed.left == before {
+        return pass(id, member, source, position);
+    }
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "of milliseconds, nothing is lost"
+    )]
+    let seconds = lease_ms as f64 / 1000.0;
+    {
+        let _owner = as_owner_of_subscriptions()?;
+        let arguments = [
+            text(id),
+            bigint(member.number),
+            bigint(handed.lease),
+            bigint(position),
+            Some(pg_sys::Datum::from(seconds.to_bits() as usize)),
+        ];
+        LEASE.run(&arguments, |_| {});
+    }
+    OWN.with_borrow_mut(|own| {
+        let leases = own.entry(id.clone()).or_default();
+        leases.push(handed.lease);
+        let forgotten = leases.len().saturating_sub(OWN_LEASES);
+        leases.drain(..forgotten);
+    });
+    Ok(())
+}
+
+fn own_leases(id: &str) -> Vec<i64> {
+    OWN.with_borrow(|own| own.get(id).cloned().unwrap_or_default())
+}
+
+fn array(leases: &[i64]) -> Option<pg_sys::Datum> {
+    let leases: Vec<pg_sys::Datum> = leases.iter().copied().map(pg_sys::Datum::from).collect();
+    Some(array::of_bigints(&leases))
+}
+
+fn is_free(id: &str, member: &Member, own: &[i64]) -> Result<bool, Error> {
     let _owner = as_owner_of_subscriptions()?;
     let mut is_free = false;
-    let arguments = [text(id), bigint(member.number), own.and_then(bigint)];
+    let arguments = [text(id), bigint(member.number), array(own)];
     IS_FREE.run(&arguments, |row| is_free = row.boolean(0));
     Ok(is_free)
 }
@@ -281,16 +319,15 @@ impl Held {
 
 fn holder(id: &str, lease: Option<i64>) -> Result<Held, Error> {
     let lost = || Error::LeaseLost(id.to_owned());
-    let own = OWN.with_borrow(|own| own.get(id).copied());
-    let lease = lease.or(own).ok_or_else(lost)?;
+    let leases = lease.map_or_else(|| own_leases(id), |lease| vec![lease]);
     let mut found = None;
     {
         let _owner = as_owner_of_subscriptions()?;
-        HOLDER.run(&[text(id), bigint(lease)], |row| {
-            found = row.bigint(0).zip(row.bigint(1))
+        HOLDER.run(&[text(id), array(&leases)], |row| {
+            found = row.bigint(0).zip(row.bigint(1)).zip(row.bigint(2));
         });
     }
-    let (number, position) = found.ok_or_else(lost)?;
+    let ((number, position), lease) = found.ok_or_else(lost)?;
     let member = Member::find(id, number)?.ok_or_else(lost)?;
     Ok(Held {
         lease,

@@ -68,9 +68,10 @@ macro_rules! select_members {
     };
 }
 
-/// The member that wants to be ticked first: members of a resized group before and without all
-/// others, then those that do not pause after a failure, then those furthest behind.
-macro_rules! first_member {
+/// The members that may be ticked now, in the order in which they want to be: those of a resized
+/// group before and without all others, then those that do not pause after a failure, then those
+/// furthest behind.
+macro_rules! candidates {
     ($lock:literal) => {
         select_members!(
             "AND ($2 IS NULL OR p.member OPERATOR(pg_catalog.=) $2) \
@@ -78,11 +79,9 @@ macro_rules! first_member {
                    SELECT FROM message_store.subscription_progress d \
                     WHERE d.subscriber_id OPERATOR(pg_catalog.=) $1 \
                       AND d.drains_until IS NOT NULL)) \
-             ORDER BY p.drains_until IS NULL, \
-                      coalesce(p.retry_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp(), \
+             ORDER BY coalesce(p.retry_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp(), \
                                false), \
-                      p.position \
-             LIMIT 1 " $lock
+                      p.position, p.member " $lock
         )
     };
 }
@@ -94,9 +93,9 @@ const fn c_text(text: &'static str) -> &'static CStr {
     }
 }
 
-static FIRST: Statement = Statement::new(first_member!(""), &[VARCHAROID, INT8OID]);
+static CANDIDATES: Statement = Statement::new(candidates!(""), &[VARCHAROID, INT8OID]);
 static LOCK: Statement = Statement::new(
-    first_member!("FOR UPDATE OF p SKIP LOCKED"),
+    candidates!("FOR UPDATE OF p SKIP LOCKED"),
     &[VARCHAROID, INT8OID],
 );
 static LOCK_ALL: Statement = Statement::new(
@@ -106,6 +105,16 @@ static LOCK_ALL: Statement = Statement::new(
 static ONE: Statement = Statement::new(
     select_members!("AND p.member OPERATOR(pg_catalog.=) $2"),
     &[VARCHAROID, INT8OID],
+);
+static LEAST: Statement = Statement::new(
+    c"SELECT pg_catalog.min(position) FROM message_store.subscription_progress \
+       WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
+    &[VARCHAROID],
+);
+static COUNT_ALL: Statement = Statement::new(
+    c"SELECT pg_catalog.count(*) FROM message_store.subscription_progress \
+       WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
+    &[VARCHAROID],
 );
 static ADVANCE: Statement = Statement::new(
     c"UPDATE message_store.subscription_progress \
@@ -155,18 +164,35 @@ fn bigint(value: i64) -> Option<pg_sys::Datum> {
 }
 
 impl Member {
-    /// The member that a tick would take, as it is now; `None` where there is none of that number.
-    pub fn first(subscriber_id: &str, number: Option<i64>) -> Result<Option<Self>, Error> {
-        Self::select(&FIRST, &[text(subscriber_id), number.and_then(bigint)])
+    /// The members that a tick may take, as they are now, in the order in which they want to be:
+    /// all of them, or the one of this number.
+    pub fn candidates(subscriber_id: &str, number: Option<i64>) -> Result<Vec<Self>, Error> {
+        let _owner = as_owner_of_subscriptions()?;
+        let mut members = Vec::new();
+        CANDIDATES.run(&[text(subscriber_id), number.and_then(bigint)], |row| {
+            members.push(Self::from_row(row));
+        });
+        if let (Some(number), true) = (number, members.is_empty()) {
+            return Err(no_member(number));
+        }
+        Ok(members)
     }
 
-    /// The same, held until the transaction ends; `None` where others hold all there are.
-    pub fn lock(subscriber_id: &str, number: Option<i64>) -> Result<Option<Self>, Error> {
-        let member = Self::select(&LOCK, &[text(subscriber_id), number.and_then(bigint)])?;
+    /// One of them, held until the transaction ends; `None` where another session has it.
+    pub fn lock(subscriber_id: &str, number: i64) -> Result<Option<Self>, Error> {
+        let member = Self::select(&LOCK, &[text(subscriber_id), bigint(number)])?;
         if let Some(member) = &member {
             member.say_who_ticks(subscriber_id);
         }
         Ok(member)
+    }
+
+    /// Up to where all members have come.
+    pub fn least_position(subscriber_id: &str) -> Result<i64, Error> {
+        let _owner = as_owner_of_subscriptions()?;
+        let mut least = None;
+        LEAST.run(&[text(subscriber_id)], |row| least = row.bigint(0));
+        Ok(least.unwrap_or(0))
     }
 
     /// One member, as it is now.
@@ -194,13 +220,21 @@ impl Member {
     }
 
     /// All members, held until the transaction ends; waits for the ticks that are running.
+    ///
+    /// Whoever was waited for may have made other members: they are looked for until those held
+    /// are those there are.
     pub fn lock_all(subscriber_id: &str) -> Result<Vec<Self>, Error> {
         let _owner = as_owner_of_subscriptions()?;
-        let mut members = Vec::new();
-        LOCK_ALL.run(&[text(subscriber_id)], |row| {
-            members.push(Self::from_row(row))
-        });
-        Ok(members)
+        let id = text(subscriber_id);
+        loop {
+            let mut members = Vec::new();
+            LOCK_ALL.run(&[id], |row| members.push(Self::from_row(row)));
+            let mut there = 0;
+            COUNT_ALL.run(&[id], |row| there = row.bigint(0).unwrap_or(0));
+            if usize::try_from(there).is_ok_and(|there| there == members.len()) {
+                return Ok(members);
+            }
+        }
     }
 
     fn select(
@@ -342,4 +376,13 @@ impl Member {
 
 fn double(value: f64) -> pg_sys::Datum {
     pg_sys::Datum::from(value.to_bits() as usize)
+}
+
+fn no_member(number: i64) -> Error {
+    Error::argument(
+        "member",
+        format!("is not one of the group's: {number}"),
+        "Members count from 0; NULL takes whichever is free. While a group that was resized \
+         drains, only its old members (from -1 down) can be taken.",
+    )
 }

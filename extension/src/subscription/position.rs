@@ -3,6 +3,7 @@
 use super::definition::{Definition, as_owner_of_subscriptions, subscriber_id};
 use super::history;
 use super::member::Member;
+use super::rebuild;
 use super::replay::{Layer, Replayed};
 use super::retry::require_reason;
 use crate::error::Error;
@@ -96,6 +97,7 @@ fn move_by_hand(
     let reason = require_reason(call.text(2))?;
     transaction::require_writable(c"reset() or skip()");
     let definition = Definition::load_own(&id)?;
+    rebuild::require_no_copy(&definition)?;
     let members = Member::lock_all(&id)?;
     let drawn = horizon::sequence()?.last_value();
     if position > drawn {
@@ -206,6 +208,7 @@ fn continue_from(call: &Call<'_>) -> Result<Reply, Error> {
     };
     transaction::require_writable(c"continue_from()");
     let definition = Definition::load_own(&id)?;
+    rebuild::require_no_copy(&definition)?;
     let saved = saved_position(saved_in)?.ok_or_else(|| {
         Error::argument(
             "position_stream",

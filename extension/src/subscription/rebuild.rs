@@ -78,7 +78,21 @@ fn rebuild(call: &Call<'_>) -> Result<Reply, Error> {
     Ok(Reply::void())
 }
 
+/// 55000 where a copy is being filled, which is only right while the live one goes on from where it
+/// is.
+pub fn require_no_copy(definition: &Definition) -> Result<(), Error> {
+    match find_copy(definition)? {
+        None => Ok(()),
+        Some(_) => Err(Error::SubscriptionState(
+            definition.subscriber_id.clone(),
+            "is being rebuilt side by side",
+            "promote(...) ends it, cancel_rebuild(...) gives it up.",
+        )),
+    }
+}
+
 fn rebuild_in_place(definition: &Definition) -> Result<(), Error> {
+    require_no_copy(definition)?;
     let members = Member::lock_all(&definition.subscriber_id)?;
     constraints::fire_deferred();
     read_model::empty(definition)?;
@@ -125,7 +139,13 @@ fn promote(call: &Call<'_>) -> Result<Reply, Error> {
     let live = Member::lock_all(&id)?;
     let target = live.iter().map(|member| member.position).max().unwrap_or(0);
     constraints::fire_deferred();
-    catch_up(&copy, target)?;
+    for member in &live {
+        catch_up(&definition, member, target)?;
+    }
+    let filled = Member::lock_all(&copy.subscriber_id)?;
+    for member in &filled {
+        catch_up(&copy, member, target)?;
+    }
     let schema = copy.copy_schema.clone().unwrap_or_default();
     read_model::swap(&definition, &schema)?;
     {
@@ -139,39 +159,40 @@ fn promote(call: &Call<'_>) -> Result<Reply, Error> {
     Ok(Reply::void())
 }
 
-/// Brings a copy to the position of the live one, which stands still.
-fn catch_up(copy: &Definition, target: i64) -> Result<(), Error> {
-    let behind = |problem| {
+/// Brings a member, which is held, to the position where its read model is swapped: the copy to that
+/// of the live one, and members of a group to one, since a copy has no members.
+fn catch_up(definition: &Definition, member: &Member, target: i64) -> Result<(), Error> {
+    let id = &definition.subscriber_id;
+    let refuse = |problem| {
         Error::SubscriptionState(
-            copy.subscriber_id.clone(),
+            id.clone(),
             problem,
-            "Wait until subscription_status shows it close to the live one, and promote again.",
+            "Wait until subscription_status shows all of it close to its head, and promote again.",
         )
     };
-    let mut handled = 0;
-    loop {
-        let member = Member::lock_all(&copy.subscriber_id)?.into_iter().next();
-        let member = member.ok_or_else(|| behind("has no progress"))?;
-        let mut source = Source::open(copy, "promote")?;
-        source.end_at(target);
-        if !source.has_message_after(member.position) {
-            return Ok(());
-        }
-        if handled >= CATCH_UP_LIMIT {
-            return Err(behind("is more than 10,000 messages behind the live one"));
-        }
-        let delivered = Delivery::begin(copy, &member, &source)?.deliver(CATCH_UP_LIMIT)?;
-        member.advance(
-            &copy.subscriber_id,
-            delivered.position,
-            delivered.scanned,
-            delivered.handled,
-        )?;
-        handled += delivered.scanned;
-        if !matches!(delivered.end, End::Done) {
-            return Err(behind("has a handler that fails"));
-        }
+    if member.drains_until.is_some() {
+        return Err(refuse("has a group whose size is being changed"));
     }
+    let mut source = Source::open(definition, "promote")?;
+    source.end_at(target);
+    let (mut member, mut scanned) = (member.clone(), 0);
+    while source.has_message_after(member.position) {
+        if scanned >= CATCH_UP_LIMIT {
+            return Err(refuse("has more than 10,000 messages to catch up with"));
+        }
+        let delivered = Delivery::begin(definition, &member, &source)?.deliver(CATCH_UP_LIMIT)?;
+        if !matches!(delivered.end, End::Done) {
+            return Err(refuse("has a handler that fails"));
+        }
+        let position = delivered.position;
+        member.advance(id, position, delivered.scanned, delivered.handled)?;
+        member.position = position;
+        scanned += delivered.scanned;
+    }
+    if member.position < target {
+        member.advance(id, target, 0, 0)?;
+    }
+    Ok(())
 }
 
 /// Forgets the copy of a subscription, where it has one; whether it had.

@@ -42,9 +42,7 @@ pub struct Source {
     index: Index,
     kind: Kind,
     name: Text<'static>,
-    /// The index finds these by itself.
-    correlation: Option<Text<'static>>,
-    correlation_to_check: Option<String>,
+    correlation: Option<String>,
     types: Option<Vec<String>>,
 }
 
@@ -69,19 +67,13 @@ impl Source {
             Kind::Stream => stream::open_index()?,
             Kind::All => message::open_index(c"messages_pkey")?,
         };
-        let correlation = definition.options.correlation.clone();
-        let (by_index, to_check) = match kind {
-            Kind::Category => (correlation, None),
-            Kind::Stream | Kind::All => (None, correlation),
-        };
         Ok(Self {
             table,
             horizon,
             index,
             kind,
             name: Text::copied(name),
-            correlation: by_index.map(|category| Text::copied(category.as_bytes())),
-            correlation_to_check: to_check,
+            correlation: definition.options.correlation.clone(),
             types: definition.options.types.clone(),
         })
     }
@@ -95,7 +87,7 @@ impl Source {
     /// Walks the messages after a position. The snapshot must be newer than the horizon.
     pub fn walk<'b>(&'b self, snapshot: &'b Fresh, after: i64) -> Walk<'b> {
         let (low, high) = (after.saturating_add(1), self.horizon.position);
-        let mut keys = match self.kind {
+        let keys = match self.kind {
             Kind::Category => vec![
                 (0, Condition::Equals(self.name)),
                 (1, Condition::AtLeast(low)),
@@ -107,7 +99,6 @@ impl Source {
                 (1, Condition::AtLeast(self.first_in_stream(snapshot, low))),
             ],
         };
-        keys.extend(self.correlation.map(|name| (2, Condition::Equals(name))));
         Walk {
             scan: IndexScan::begin(&self.table, &self.index, snapshot, &keys, Order::Ascending),
             high,
@@ -189,7 +180,7 @@ impl Source {
                 return false;
             }
         }
-        match &self.correlation_to_check {
+        match &self.correlation {
             None => true,
             Some(category) => row
                 .jsonb(column::METADATA)

@@ -100,47 +100,72 @@ fn tick_once(id: &str, batch_size: Option<i64>, number: Option<i64>) -> Result<O
             "message_store.fetch(...) and ack(...) read it; alter_subscription(...) gives it handlers.",
         ));
     }
-    let Some(first) = Member::first(id, number)? else {
-        return match number {
-            Some(number) => Err(no_member(number)),
-            None => Ok(Outcome::nothing("busy", definition.start_position)),
-        };
+    let candidates = Member::candidates(id, number)?;
+    let Some(first) = candidates.first() else {
+        return Ok(Outcome::nothing("busy", definition.start_position));
     };
-    if let Some(outcome) = resting(&definition, &first) {
+    if let Some(outcome) = resting(&definition, first) {
         return Ok(outcome);
     }
-    let mut source = open(&definition, &first)?;
-    // Most ticks find nothing; they write nothing and take no lock.
-    if !has_work(&definition, &first, &source)? {
-        return Ok(Outcome::idle(&source, first.position));
+    let source = open(&definition, &candidates)?;
+    let mut outcome = Outcome::idle(&source, first.position);
+    for candidate in &candidates {
+        if candidate.retry_at.is_some() {
+            outcome = Outcome::pausing(candidate);
+            break;
+        }
+        // Most ticks find nothing; they write nothing and take no lock.
+        if !has_work(&definition, candidate, &source)? {
+            continue;
+        }
+        // A handler that ticks its own subscription would find the row unlocked: the lock is ours.
+        let held = if context::is_ticking(id) {
+            None
+        } else {
+            Member::lock(id, candidate.number)?
+        };
+        match held {
+            None => outcome = Outcome::nothing("busy", candidate.position),
+            Some(member) => match tick_member(id, &member, &source, batch_size)? {
+                None => {}
+                Some(done) => return Ok(done),
+            },
+        }
     }
-    // A handler that ticks its own subscription would find the row unlocked: the lock is ours.
-    if context::is_ticking(id) {
-        return Ok(Outcome::nothing("busy", first.position));
-    }
-    let Some(member) = Member::lock(id, number)? else {
-        return Ok(Outcome::nothing("busy", first.position));
-    };
+    Ok(outcome)
+}
+
+/// Ticks a member whose progress is held; `None` where there is nothing to do any more.
+fn tick_member(
+    id: &str,
+    member: &Member,
+    source: &Source,
+    batch_size: Option<i64>,
+) -> Result<Option<Outcome>, Error> {
     // Whoever pauses, alters or drops holds the row that is ours now: what they did shows.
     let definition = Definition::load(id)?;
-    if let Some(outcome) = resting(&definition, &member) {
-        return Ok(outcome);
+    if let Some(outcome) = resting(&definition, member) {
+        return Ok(Some(outcome));
     }
-    if member.number != first.number {
-        source = open(&definition, &member)?;
+    if member
+        .drains_until
+        .is_some_and(|end| end < source.horizon.position)
+    {
+        // Resized since the source was opened: the next tick knows where this one ends.
+        return Ok(None);
     }
-    if !has_work(&definition, &member, &source)? {
-        return Ok(Outcome::idle(&source, member.position));
+    if !has_work(&definition, member, source)? {
+        return Ok(None);
     }
     definition.require_owner()?;
     // What the caller has deferred is checked with the caller's rights, before the owner's code.
     constraints::fire_deferred();
     let limit = batch_size.unwrap_or(definition.options.batch_size);
-    let delivered = Delivery::begin(&definition, &member, &source)?.deliver(limit)?;
+    let delivered = Delivery::begin(&definition, member, source)?.deliver(limit)?;
     if delivered.has_written {
         transaction::commit_as_by_default();
     }
-    finish(&definition, &member, &source, delivered)
+    finish(&definition, member, source, delivered).map(Some)
 }
 
 /// What a tick answers where the subscription, or this member of it, is not to be ticked now.
@@ -158,21 +183,24 @@ fn resting(definition: &Definition, member: &Member) -> Option<Outcome> {
     }
 }
 
-fn open(definition: &Definition, member: &Member) -> Result<Source, Error> {
+/// Opens the source as far as these members may go, all of which drain, or none.
+fn open(definition: &Definition, members: &[Member]) -> Result<Source, Error> {
     let mut source = Source::open(definition, "tick")?;
-    if member.position > source.horizon.drawn {
+    if let Some(ahead) = members
+        .iter()
+        .find(|member| member.position > source.horizon.drawn)
+    {
         return Err(Error::AheadOfLog(
             definition.subscriber_id.clone(),
-            member.position,
+            ahead.position,
             source.horizon.drawn,
         ));
     }
     if let Some(original) = &definition.copy_of {
         // A copy never passes the live one: what it handles was handled before.
-        let live = Member::first(original, None)?;
-        source.end_at(live.map_or(0, |live| live.position));
+        source.end_at(Member::least_position(original)?);
     }
-    if let Some(end) = member.drains_until {
+    if let Some(end) = members.iter().find_map(|member| member.drains_until) {
         source.end_at(end);
     }
     Ok(source)
@@ -182,14 +210,6 @@ fn has_work(definition: &Definition, member: &Member, source: &Source) -> Result
     Ok(member.drains_until.is_some()
         || source.has_message_after(member.position)
         || (definition.has_parked && !super::parked::Parked::due(definition, member)?.is_empty()))
-}
-
-fn no_member(number: i64) -> Error {
-    Error::argument(
-        "member",
-        format!("is not one of the group's: {number}"),
-        "Members count from 0; NULL takes whichever is free. While a group that was resized drains, only its old members (from -1 down) can be ticked.",
-    )
 }
 
 /// Stores what a delivery did, in the same transaction.

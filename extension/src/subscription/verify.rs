@@ -81,7 +81,7 @@ fn verify(call: &Call<'_>) -> Result<Reply, Error> {
             replay_from(&mut definition, start)
         };
         // Most of it while the live one runs on, the rest while it stands still.
-        let so_far = Member::first(&id, None)?.map_or(0, |live| live.position);
+        let so_far = Member::least_position(&id)?;
         replay_to(&definition, &mut replay, so_far)?;
         let live = Member::lock_all(&id)?;
         let members: Vec<(i64, i64)> = live

@@ -50,12 +50,6 @@ fn extremes(type_name: &str) -> Vec<String> {
             "ARRAY[ROW(repeat('é', 100000), repeat('T', 100000), NULL, NULL, NULL, NULL)]",
             "ARRAY[ARRAY[ROW('a-1', 'T', NULL, NULL, NULL, NULL)]]",
         ],
-        "message_store.new_message[]" => &[
-            "NULL",
-            "'{}'",
-            "'{NULL}'",
-            "ARRAY[ROW('b-1', 'T', NULL, NULL, NULL, NULL)::message_store.new_message]",
-        ],
         "message_store.message[]" => &["NULL", "'{}'", "'{NULL}'"],
         "interval" => &["NULL", "'0'", "'-1 year'", "'1 us'", "'-178000000 years'"],
         other => panic!("values for arguments of type {other} are missing here"),

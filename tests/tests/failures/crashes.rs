@@ -42,10 +42,7 @@ async fn tick_or_crash(session: &Session, subscriber: &str) -> Option<String> {
         Ok(row) => Some(row.get(0)),
         Err(error) => {
             let code = error.code().map(|code| code.code().to_owned());
-            assert!(
-                code.is_none_or(|code| code.starts_with("57P")),
-                "{error:?}"
-            );
+            assert!(code.is_none_or(|code| code.starts_with("57P")), "{error:?}");
             None
         }
     }
@@ -137,7 +134,14 @@ async fn who_was_only_there_when_others_crashed_is_not_punished() {
         )
         .await
         .unwrap();
-    create_with(&session, "slow", "a", "{\"A\": \"public.slow\"}", "{\"retries\": 0}").await;
+    create_with(
+        &session,
+        "slow",
+        "a",
+        "{\"A\": \"public.slow\"}",
+        "{\"retries\": 0}",
+    )
+    .await;
     create(&session, "deadly", "b", "{\"$any\": \"public.deadly\"}").await;
     crate::subscriber::write(&session, "a-1", "A").await;
     crate::subscriber::write(&session, "b-1", "Deadly").await;
@@ -148,9 +152,15 @@ async fn who_was_only_there_when_others_crashed_is_not_punished() {
         let working = tokio::spawn(async move { tick_or_crash(&slow, "slow").await });
         session
             .wait_until(&format!(
-                "SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = {pid}"
+                "SELECT wait_event = 'PgSleep' OR state = 'idle' \
+                 FROM pg_stat_activity WHERE pid = {pid}"
             ))
             .await;
+        assert!(
+            !working.is_finished(),
+            "not called after {} crashes",
+            crash - 1
+        );
         let killer = cluster.connect(&name, "postgres").await;
         let outcome = tick_or_crash(&killer, "deadly").await;
         if let Some(outcome) = outcome {

@@ -430,12 +430,17 @@ impl World<'_> {
             if outcome == "idle" && std::env::var("AROUND").is_ok() && self.ledger.had_group {
                 let mut any = false;
                 for member in 0..4 {
-                    let sql = format!("SELECT outcome FROM message_store.tick('{}', NULL, {member})", subject.id());
+                    let sql = format!(
+                        "SELECT outcome FROM message_store.tick('{}', NULL, {member})",
+                        subject.id()
+                    );
                     if let Ok(rows) = self.perform(&session, &sql).await {
                         any |= rows[0][0].as_deref() == Some("progressed");
                     }
                 }
-                if any { continue; }
+                if any {
+                    continue;
+                }
             }
             self.ledger.count(outcome_name(&outcome));
             if outcome == "idle" && subject == Subject::Live && self.held.is_none() {

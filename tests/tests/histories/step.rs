@@ -133,6 +133,8 @@ pub struct Finish {
     pub group_size: Option<i64>,
     /// Made anew from the first message, and looked at again.
     pub rebuilds: bool,
+    /// Looked at by the store itself as well, which makes tables for it.
+    pub verifies: bool,
 }
 
 fn subject() -> impl Strategy<Value = Subject> {
@@ -153,7 +155,7 @@ fn call() -> impl Strategy<Value = Call> {
         6 => (subject(), which()).prop_map(|(subject, which)| Call::RetryParked(subject, which)),
         3 => (subject(), which()).prop_map(|(subject, which)| Call::DiscardParked(subject, which)),
         2 => Just(Call::Rebuild),
-        4 => Just(Call::RebuildBeside),
+        3 => Just(Call::RebuildBeside),
         3 => Just(Call::Promote),
         1 => Just(Call::CancelRebuild),
         4 => (1..5_i64).prop_map(Call::Resize),
@@ -209,13 +211,15 @@ pub fn history(crashes: bool) -> impl Strategy<Value = History> {
         any::<bool>(),
         prop::option::weighted(0.3, 1..4_i64),
         prop::bool::weighted(0.3),
+        prop::bool::weighted(0.15),
     )
-        .prop_map(|(promotes, group_size, rebuilds)| Finish {
+        .prop_map(|(promotes, group_size, rebuilds, verifies)| Finish {
             promotes,
             group_size,
             rebuilds,
+            verifies,
         });
-    (definition(), vec(step(), 1..48), crash, 0..40_usize, finish).prop_map(
+    (definition(), vec(step(), 1..44), crash, 0..40_usize, finish).prop_map(
         move |(definition, mut steps, crash, at, ending)| {
             if crashes {
                 steps.insert(at.min(steps.len()), crash);
