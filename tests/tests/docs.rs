@@ -15,8 +15,9 @@ mod page;
 
 use std::collections::BTreeSet;
 
+use page::links::broken;
 use page::reader::Reader;
-use page::{Page, folder};
+use page::{Page, folder, repository};
 use promises::{Cluster, Rows};
 
 /// Pages without commands: what we decided and how we differ.
@@ -66,6 +67,19 @@ fn every_page_is_read() {
         .collect();
     let known = READ.iter().chain(&NOT_RUN).map(|name| (*name).to_owned());
     assert_eq!(there, known.collect());
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let others = ["README.md", "CONTRIBUTING.md", "examples/README.md"];
+    let mut pages: Vec<_> = others.map(|name| repository().join(name)).into();
+    for part in ["", "decisions"] {
+        let files = std::fs::read_dir(folder().join(part)).unwrap();
+        let paths = files.map(|entry| entry.unwrap().path());
+        pages.extend(paths.filter(|path| path.extension().is_some_and(|kind| kind == "md")));
+    }
+    let broken: Vec<String> = pages.iter().flat_map(|page| broken(page)).collect();
+    assert_eq!(broken, [""; 0]);
 }
 
 /// Message DB's functions, which the reference leaves to it.

@@ -73,13 +73,8 @@ const FUNCTIONS: &[(&str, &str, [&str; 5])] = &[
     ("write_message", "SELECT message_store.write_message(gen_random_uuid()::varchar, 'a-1', 'T', '{}')", CLIENTS),
     ("write_messages", "SELECT message_store.write_messages('a-1', '[{\"type\": \"T\"}]')", CLIENTS),
     ("write_messages", "SELECT message_store.write_messages('a-1', '[{\"type\": \"T\"}]'::jsonb)", CLIENTS),
-<<<<<<< ours
     ("write_messages", "SELECT message_store.write_messages(ARRAY[ROW('a-1', 'T', '{}', NULL, NULL, NULL)::message_store.new_message])", CLIENTS),
     ("follow", "SELECT message_store.follow(m) FROM message_store.get_last_stream_message('a-1') AS m", CLIENTS),
-=======
-    ("write_messages", "SELECT message_store.write_messages(ARRAY[ROW('a-1', 'T', '{}', NULL, NULL, NULL)]::message_store.new_message[])", CLIENTS),
-    ("follow", "SELECT message_store.follow(ROW(NULL, 'a-1', 'T', 0, 1, NULL, NULL, NULL)::message_store.message)", CLIENTS),
->>>>>>> theirs
     ("stream_version", "SELECT message_store.stream_version('a-1')", CLIENTS),
     ("get_stream_messages", "SELECT message_store.get_stream_messages('a-1')", CLIENTS),
     ("get_category_messages", "SELECT message_store.get_category_messages('a')", CLIENTS),

@@ -593,3 +593,36 @@ async fn a_copy_that_is_dropped_by_its_name_leaves_nothing_behind() {
         assert_eq!(texts(&session, COPIES).await, [""; 0]);
     }
 }
+
+#[tokio::test]
+async fn a_group_is_promoted_exactly() {
+    let (_database, session) = with_recorders(Cluster::shared()).await;
+    session.run(OWN_READ_MODEL).await.unwrap();
+    let options = "{\"read_model\": [\"own.lines\"], \"group_size\": 3}";
+    create_with(&session, "s", "viewings", OWN, options).await;
+    view(&session, 60).await;
+    for (member, messages) in [(0, 20), (1, 35), (2, 60)] {
+        let tick = format!("SELECT message_store.tick('s', {messages}, {member})");
+        session.run(&tick).await.unwrap();
+    }
+    session
+        .run("SELECT message_store.rebuild('s', true)")
+        .await
+        .unwrap();
+    tick_to_the_end(&session, "s#rebuild").await;
+    let early = session.run("SELECT message_store.promote('s')").await;
+    tick_to_the_end(&session, "s").await;
+    if let Err(error) = early {
+        assert_eq!(error.sqlstate, "55000", "{error:?}");
+        session
+            .run("SELECT message_store.promote('s')")
+            .await
+            .unwrap();
+    }
+    view(&session, 10).await;
+    tick_to_the_end(&session, "s").await;
+    let twice = "SELECT position FROM own.lines GROUP BY 1 HAVING count(*) > 1";
+    assert_eq!(texts(&session, twice).await, [""; 0]);
+    let lines = "SELECT count(*) FROM own.lines";
+    assert_eq!(session.bigint(lines).await, 70);
+}

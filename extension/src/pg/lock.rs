@@ -52,6 +52,12 @@ impl Tag {
         self.acquire_exclusive(dont_wait).then(|| Exclusive(self))
     }
 
+    /// Takes the tag exclusively until the end of the transaction, where nobody else has it.
+    pub fn try_until_end(self) -> bool {
+        let dont_wait = true;
+        self.acquire_exclusive(dont_wait)
+    }
+
     /// Takes the tag exclusively, waiting in line for it.
     pub fn exclusive(self) -> Exclusive {
         let dont_wait = false;

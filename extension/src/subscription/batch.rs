@@ -4,7 +4,7 @@ use super::calls::{Calls, Item};
 use super::crash::Suspects;
 use super::definition::Definition;
 use super::member::Member;
-use super::parked::{self, Parked};
+use super::parked::Parked;
 use super::source::Source;
 use crate::error::Error;
 use crate::message::column;
@@ -19,8 +19,8 @@ pub struct Batch {
     pub scanned: i64,
     /// The last position read.
     pub position: i64,
-    /// Messages that were put aside behind others of their stream.
-    pub parked: i64,
+    /// Messages that wait behind parked ones of their streams.
+    pub behind: Vec<Item>,
     /// Why it ends before its end: the message at this position has no handler that can be called.
     pub no_handler: Option<(i64, Error)>,
 }
@@ -40,7 +40,7 @@ impl Batch {
             items: Vec::new(),
             scanned: 0,
             position: member.position,
-            parked: 0,
+            behind: Vec::new(),
             no_handler: None,
         };
         let mut walk = source.walk(snapshot, member.position);
@@ -52,31 +52,27 @@ impl Batch {
                     || member.reads(walk.text(column::STREAM_NAME).bytes())?)
                 && !parked.has_discarded(position);
             if is_wanted {
+                let item = |handler| -> Result<Item, Error> {
+                    Ok(Item {
+                        position,
+                        address: walk.address(),
+                        handler,
+                        is_replay: is_replay(definition, parked, position, &walk)?,
+                    })
+                };
                 match calls.handler_of(walk.text(column::TYPE).bytes()) {
                     Ok(None) => {}
                     Ok(Some(handler)) => {
                         if !parked.is_empty() {
                             let stream_name = walk.text(column::STREAM_NAME);
                             if parked.holds(stream_name.bytes()) {
-                                let message = parked::Message {
-                                    position,
-                                    stream_name: stream_name.bytes(),
-                                    message_type: walk.text(column::TYPE).bytes(),
-                                    is_replay: is_replay(definition, parked, position, &walk)?,
-                                };
-                                parked.put_behind(definition, &message)?;
-                                batch.parked += 1;
+                                batch.behind.push(item(handler)?);
                                 batch.scanned += 1;
                                 batch.position = position;
                                 continue;
                             }
                         }
-                        batch.items.push(Item {
-                            position,
-                            address: walk.address(),
-                            handler,
-                            is_replay: is_replay(definition, parked, position, &walk)?,
-                        });
+                        batch.items.push(item(handler)?);
                     }
                     Err(error) => {
                         batch.no_handler = Some((position, error));

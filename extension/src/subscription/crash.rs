@@ -7,11 +7,12 @@
 //! loses power had no fault of a handler's.
 //!
 //! The crash of one process ends all others of the server, so the first time a note is found says
-//! little; but the message is then called alone, and a note found again for one message is proof
-//! enough. A server that was stopped in between had its own reasons, a few times.
+//! little. But suspects are then called one by one, and one at a time in the whole database: who is
+//! noted again is the culprit. A server that was stopped meanwhile had its own reasons, a few times.
 
 use crate::consumer_group::hash_64;
 use crate::pg::exit;
+use crate::pg::lock::Tag;
 use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io;
@@ -19,15 +20,25 @@ use std::os::unix::fs::FileExt;
 
 /// Where PostgreSQL keeps statistics of the moment; backups leave it out.
 const FOLDER: &str = "pg_stat_tmp";
-/// Unclean ends at one message, while the server ran on, that convict it.
-const PROOF: u32 = 2;
+/// Unclean ends at one message that was called as the only suspect, while the server ran on, that
+/// convict it.
+const PROOF: u32 = 1;
 /// Unclean ends at one message that convict it even where the server was stopped each time.
 const PROOF_ACROSS_RESTARTS: u32 = 5;
+
+/// Held by whoever calls suspects.
+const SUSPECTS: Tag = Tag {
+    high: 0,
+    low: 0,
+    class: 0x4C43,
+};
 
 /// What a file says: which messages a handler is or was called with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Note {
     is_running: bool,
+    /// Whether no other suspect was called meanwhile.
+    is_alone: bool,
     first: i64,
     last: i64,
     strikes: u32,
@@ -38,12 +49,14 @@ impl Note {
     fn to_text(self) -> String {
         let Self {
             is_running,
+            is_alone,
             first,
             last,
             strikes,
             server,
         } = self;
-        format!("{} {first} {last} {strikes} {server}", u8::from(is_running))
+        let (is_running, is_alone) = (u8::from(is_running), u8::from(is_alone));
+        format!("{is_running} {is_alone} {first} {last} {strikes} {server}")
     }
 
     fn from_text(text: &str) -> Option<Self> {
@@ -51,6 +64,7 @@ impl Note {
         let mut next = || numbers.next()?.ok();
         Some(Self {
             is_running: next()? != 0,
+            is_alone: next()? != 0,
             first: next()?,
             last: next()?,
             strikes: u32::try_from(next()?).ok()?,
@@ -82,7 +96,7 @@ impl Suspects {
     }
 
     fn of(note: Note, server: i64) -> Self {
-        let strikes = note.strikes + u32::from(note.is_running);
+        let strikes = note.strikes + u32::from(note.is_running && note.is_alone);
         let is_single = note.first == note.last;
         let needed = if note.server == server {
             PROOF
@@ -153,14 +167,23 @@ impl Watch {
         self.suspects
     }
 
+    /// Whether this tick may go on: suspects are called one at a time, until the transaction ends.
+    pub fn may_call(&self) -> bool {
+        self.suspects.is_none() || SUSPECTS.try_until_end()
+    }
+
     /// Notes that a handler is about to be called with these messages.
     pub fn note(&mut self, first: i64, last: i64) {
         let strikes = match self.suspects {
             Some(suspects) if suspects.first == first && suspects.last == last => suspects.strikes,
             _ => 0,
         };
+        let is_suspect = self
+            .suspects
+            .is_some_and(|suspects| suspects.contain(first));
         let note = Note {
             is_running: true,
+            is_alone: is_suspect,
             first,
             last,
             strikes,
@@ -189,6 +212,7 @@ impl Drop for Watch {
             .filter(|suspects| suspects.last > self.done_until);
         let note = left.map(|suspects| Note {
             is_running: false,
+            is_alone: false,
             first: suspects.first.max(self.done_until + 1),
             last: suspects.last,
             strikes: suspects.strikes,
@@ -221,6 +245,7 @@ mod tests {
 
     const NOTE: Note = Note {
         is_running: true,
+        is_alone: true,
         first: 7,
         last: 7,
         strikes: 0,
@@ -235,10 +260,13 @@ mod tests {
     }
 
     #[test]
-    fn one_unclean_end_makes_a_suspect_and_two_a_culprit() {
-        assert_eq!(Suspects::of(NOTE, 99).culprit(), None);
-        let again = Note { strikes: 1, ..NOTE };
-        assert_eq!(Suspects::of(again, 99).culprit(), Some(7));
+    fn who_died_among_others_is_suspect_and_who_died_alone_is_the_culprit() {
+        let among_others = Note {
+            is_alone: false,
+            ..NOTE
+        };
+        assert_eq!(Suspects::of(among_others, 99).culprit(), None);
+        assert_eq!(Suspects::of(NOTE, 99).culprit(), Some(7));
     }
 
     #[test]

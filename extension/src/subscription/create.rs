@@ -6,6 +6,8 @@ use super::handlers;
 use super::history;
 use super::member::Member;
 use super::options::{self, StartFrom};
+use super::read_model;
+use super::rebuild;
 use super::source::{self, Source};
 use crate::error::Error;
 use crate::horizon;
@@ -80,13 +82,21 @@ fn text(value: &str) -> Option<pg_sys::Datum> {
 
 fn create_subscription(call: &Call<'_>) -> Result<Reply, Error> {
     let id = subscriber_id(call, 0)?;
+    if id.ends_with(rebuild::COPY_SUFFIX) {
+        return Err(Error::argument(
+            "subscriber_id",
+            format!("must not end in {}: {id}", rebuild::COPY_SUFFIX),
+            "Such names belong to the copies that rebuild(..., side_by_side => true) makes.",
+        ));
+    }
     let source = source_argument(call.text(1))?;
     transaction::require_writable(c"create_subscription()");
     let owner = identity::current_role();
     let handlers = handlers::normalized(&json_text("handlers", call.jsonb(2))?, owner)?;
     let given = options::parse_object("options", &json_text("options", call.jsonb(3))?)?;
     let given = options::normalized(given, owner)?;
-    let created = insert(&id, &source, owner, &handlers, &given)?;
+    let search_path = identity::search_path();
+    let created = insert(&id, &source, owner, &handlers, &given, &search_path)?;
     if created {
         let definition = Definition::load(&id)?;
         begin(&definition)?;
@@ -102,7 +112,12 @@ fn create_subscription(call: &Call<'_>) -> Result<Reply, Error> {
     if existing.source != source {
         return Err(Error::SubscriptionExists(id, existing.source));
     }
-    Ok(Reply::boolean(replace(&existing, &handlers, &given)?))
+    Ok(Reply::boolean(replace(
+        &existing,
+        &handlers,
+        &given,
+        &search_path,
+    )?))
 }
 
 fn insert(
@@ -111,8 +126,8 @@ fn insert(
     owner: pg_sys::Oid,
     handlers: &str,
     options: &Map<String, Value>,
+    search_path: &str,
 ) -> Result<bool, Error> {
-    let search_path = identity::search_path();
     let options = Value::Object(options.clone()).to_string();
     let _owner = as_owner_of_subscriptions()?;
     let definition = [
@@ -121,7 +136,7 @@ fn insert(
         text(source),
         text(handlers),
         text(&options),
-        text(&search_path),
+        text(search_path),
     ];
     Ok(INSERT_DEFINITION.run(&definition, |_| {}) == 1)
 }
@@ -194,13 +209,13 @@ fn replace(
     existing: &Definition,
     handlers: &str,
     options: &Map<String, Value>,
+    search_path: &str,
 ) -> Result<bool, Error> {
-    let search_path = identity::search_path();
     let options = Value::Object(options.clone()).to_string();
     let id = text(&existing.subscriber_id);
     let changed = {
         let _owner = as_owner_of_subscriptions()?;
-        let arguments = [id, text(handlers), text(&options), text(&search_path)];
+        let arguments = [id, text(handlers), text(&options), text(search_path)];
         REPLACE.run(&arguments, |_| {}) == 1
     };
     if changed {
@@ -238,7 +253,10 @@ fn alter_subscription(call: &Call<'_>) -> Result<Reply, Error> {
         }
     }
     let merged = options::normalized(merged, definition.owner)?;
-    Ok(Reply::boolean(replace(&definition, &handlers, &merged)?))
+    // What names mean to its handlers is not the business of whoever alters it.
+    let search_path = &definition.search_path;
+    let changed = replace(&definition, &handlers, &merged, search_path)?;
+    Ok(Reply::boolean(changed))
 }
 
 /// The options of a subscription as they are stored.
@@ -260,8 +278,11 @@ fn drop_subscription(call: &Call<'_>) -> Result<Reply, Error> {
     if !may_steer(definition.owner) {
         return Err(Error::NotOwner(id));
     }
-    super::rebuild::drop_copy(&definition)?;
+    rebuild::drop_copy(&definition)?;
     delete(&definition)?;
+    if let Some(schema) = &definition.copy_schema {
+        read_model::drop_copies(schema)?;
+    }
     history::note(&definition, "drop", None, None)?;
     Ok(Reply::boolean(true))
 }
@@ -284,6 +305,7 @@ pub fn create_copy(original: &Definition, id: &str, schema: &str) -> Result<(), 
         original.owner,
         &original.handlers,
         &options,
+        &original.search_path,
     )? {
         return Err(Error::SubscriptionState(
             original.subscriber_id.clone(),

@@ -75,7 +75,8 @@ pub struct Definition {
     pub copy_schema: Option<String>,
     /// Whether messages are parked.
     pub has_parked: bool,
-    search_path: String,
+    /// What names mean to its handlers.
+    pub search_path: String,
 }
 
 static LOAD: Statement = Statement::new(

@@ -111,6 +111,8 @@ pub struct Delivery<'a> {
     handled: i64,
     put_aside: i64,
     put_aside_for: Option<Fault>,
+    /// Messages that wait behind parked ones of their streams.
+    behind: Vec<Item>,
 }
 
 impl<'a> Delivery<'a> {
@@ -138,7 +140,14 @@ impl<'a> Delivery<'a> {
             handled: 0,
             put_aside: 0,
             put_aside_for: None,
+            behind: Vec::new(),
         })
+    }
+
+    /// Whether handlers may be called now: not while another subscription's are suspected of
+    /// killing their process, as these are.
+    pub fn may_call(&self) -> bool {
+        self.watch.may_call()
     }
 
     /// Deals with up to `limit` messages: parked ones whose turn has come, then new ones.
@@ -156,8 +165,9 @@ impl<'a> Delivery<'a> {
             &mut self.calls,
             limit.saturating_sub(retried),
         )?;
-        self.put_aside += batch.parked;
+        self.behind.extend(&batch.behind);
         let (end, position) = self.handle(&batch)?;
+        self.put_behind(position)?;
         let scanned = if position == batch.position {
             batch.scanned
         } else {
@@ -416,7 +426,7 @@ impl<'a> Delivery<'a> {
         Ok(())
     }
 
-    /// The messages whose streams do not wait behind a parked one; the others are put aside.
+    /// The messages whose streams do not wait behind a parked one; the others will be put aside.
     fn without_held(&mut self, items: &[Item]) -> Result<Vec<Item>, Error> {
         if self.parked.is_empty() || !self.definition.options.policy.holds_stream {
             return Ok(items.to_vec());
@@ -427,21 +437,33 @@ impl<'a> Delivery<'a> {
             let Some(row) = rows.row(item.address) else {
                 continue;
             };
-            let stream_name = row.text(column::STREAM_NAME);
-            if self.parked.holds(stream_name.bytes()) {
-                let message = parked::Message {
-                    position: item.position,
-                    stream_name: stream_name.bytes(),
-                    message_type: row.text(column::TYPE).bytes(),
-                    is_replay: item.is_replay,
-                };
-                self.parked.put_behind(self.definition, &message)?;
-                self.put_aside += 1;
+            if self.parked.holds(row.text(column::STREAM_NAME).bytes()) {
+                self.behind.push(*item);
             } else {
                 left.push(*item);
             }
         }
         Ok(left)
+    }
+
+    /// Puts aside what waits behind parked messages, as far as the delivery has come: what lies
+    /// beyond is read again.
+    fn put_behind(&mut self, position: i64) -> Result<(), Error> {
+        let mut rows = RowFetch::begin(&self.source.table, &self.snapshot);
+        for item in self.behind.iter().filter(|item| item.position <= position) {
+            let Some(row) = rows.row(item.address) else {
+                continue;
+            };
+            let message = parked::Message {
+                position: item.position,
+                stream_name: row.text(column::STREAM_NAME).bytes(),
+                message_type: row.text(column::TYPE).bytes(),
+                is_replay: item.is_replay,
+            };
+            self.parked.put_behind(self.definition, &message)?;
+            self.put_aside += 1;
+        }
+        Ok(())
     }
 
     /// Handles parked messages whose turn has come, each alone; returns how many.

@@ -275,28 +275,36 @@ fn hand_out(
     }
     let parked = Parked::load(definition, member.position)?;
     let mut walk = source.walk(&snapshot, member.position);
-    let mut position = member.position;
+    let (mut position, mut waiting_until) = (member.position, 0);
+    let before = handed.left;
     while handed.left > 0 && walk.advance() {
         pgrx::check_for_interrupts!();
-        position = walk.bigint(column::GLOBAL_POSITION);
+        let next = walk.bigint(column::GLOBAL_POSITION);
         let stream_name = walk.text(column::STREAM_NAME);
-        if !source.wants(&walk)
-            || !member.reads(stream_name.bytes())?
-            || parked.has_discarded(position)
-        {
-            continue;
-        }
-        if parked.holds(stream_name.bytes()) {
+        let is_own = source.wants(&walk)
+            && member.reads(stream_name.bytes())?
+            && !parked.has_discarded(next);
+        if is_own && parked.holds(stream_name.bytes()) {
+            if handed.left < before {
+                // Comes first next time: inside a lease it would have to be remembered.
+                break;
+            }
             let message = parked::Message {
-                position,
+                position: next,
                 stream_name: stream_name.bytes(),
                 message_type: walk.text(column::TYPE).bytes(),
                 is_replay: false,
             };
             parked.put_behind(definition, &message)?;
-        } else {
+            waiting_until = next;
+        } else if is_own {
             handed.push(&walk, 1);
         }
+        position = next;
+    }
+    if waiting_until > member.position {
+        let (scanned, handled) = (0, 0);
+        member.advance(&definition.subscriber_id, waiting_until, scanned, handled)?;
     }
     Ok(position)
 }

@@ -17,7 +17,7 @@ use crate::pg::text::Text;
 use crate::pg::transaction;
 use crate::stream;
 use pgrx::pg_sys;
-use pgrx::pg_sys::BuiltinOid::{INT8OID, TEXTOID, VARCHAROID};
+use pgrx::pg_sys::BuiltinOid::{BOOLOID, INT8OID, TEXTOID, VARCHAROID};
 use serde_json::Value;
 
 sql_functions! {
@@ -26,15 +26,17 @@ sql_functions! {
     continue_from => continue_from,
 }
 
-/// All members at one position; a group that drains is at its new size at once.
+/// `$3`, `$4`: members that are further, members that are less far.
 static MOVE: Statement = Statement::new(
     c"UPDATE message_store.subscription_progress \
-         SET position = $2, updated_at = pg_catalog.clock_timestamp(), \
+         SET position = CASE WHEN position OPERATOR(pg_catalog.>) $2 AND NOT $3 THEN position \
+                             WHEN position OPERATOR(pg_catalog.<) $2 AND NOT $4 THEN position \
+                             ELSE $2 END, updated_at = pg_catalog.clock_timestamp(), \
              attempts = 0, failing_position = NULL, failing_since = NULL, retry_at = NULL, \
              lease = NULL, leased_until = NULL, leased_position = NULL, \
              rate_from = 0, rate_since = pg_catalog.clock_timestamp() \
        WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
-    &[VARCHAROID, INT8OID],
+    &[VARCHAROID, INT8OID, BOOLOID, BOOLOID],
 );
 static END_DRAINING: Statement = Statement::new(
     c"DELETE FROM message_store.subscription_progress \
@@ -99,6 +101,13 @@ fn move_by_hand(
     let definition = Definition::load_own(&id)?;
     rebuild::require_no_copy(&definition)?;
     let members = Member::lock_all(&id)?;
+    if members.iter().any(|member| member.drains_until.is_some()) {
+        return Err(Error::SubscriptionState(
+            id,
+            "has a group whose size is being changed",
+            "Try again when subscription_status shows no member below 0.",
+        ));
+    }
     let drawn = horizon::sequence()?.last_value();
     if position > drawn {
         return Err(Error::argument(
@@ -122,14 +131,35 @@ fn move_by_hand(
             repair,
         ));
     }
-    go_to(&definition, &members, position)?;
+    let which = if action == "reset" {
+        Which::Further
+    } else {
+        Which::LessFar
+    };
+    go_to(&definition, &members, position, which)?;
     history::note(&definition, action, Some(position), Some(&reason))?;
     Ok(Reply::void())
 }
 
-/// Moves all members to a position. What was handled before counts as a replay when it comes
+/// Which members are moved to a position.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Those that are further.
+    Further,
+    /// Those that are less far.
+    LessFar,
+    /// All.
+    All,
+}
+
+/// Moves members to a position. What was handled before counts as a replay when it comes
 /// again; what is parked and comes again does not.
-pub fn go_to(definition: &Definition, members: &[Member], position: i64) -> Result<(), Error> {
+pub fn go_to(
+    definition: &Definition,
+    members: &[Member],
+    position: i64,
+    which: Which,
+) -> Result<(), Error> {
     let mut replayed = definition.replayed.clone();
     for layer in layers(members) {
         replayed.add(layer);
@@ -141,7 +171,15 @@ pub fn go_to(definition: &Definition, members: &[Member], position: i64) -> Resu
     FORGET_PARKED_REPLAYS.run(&[id, at], |_| {});
     PARKED_ARE_AHEAD.run(&[id, at], |_| {});
     END_DRAINING.run(&[id], |_| {});
-    MOVE.run(&[id, at], |_| {});
+    let moves = |which_alone| {
+        Some(pg_sys::Datum::from(
+            which == which_alone || which == Which::All,
+        ))
+    };
+    MOVE.run(
+        &[id, at, moves(Which::Further), moves(Which::LessFar)],
+        |_| {},
+    );
     Ok(())
 }
 
@@ -225,7 +263,7 @@ fn continue_from(call: &Call<'_>) -> Result<Reply, Error> {
         ));
     }
     let members = Member::lock_all(&id)?;
-    go_to(&definition, &members, saved)?;
+    go_to(&definition, &members, saved, Which::All)?;
     // What the other program has handled is no news to services either.
     let mut replayed = Definition::load(&id)?.replayed;
     replayed.add_all_until(saved);

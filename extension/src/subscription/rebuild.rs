@@ -10,7 +10,7 @@ use super::delivery::{Delivery, End};
 use super::history;
 use super::lifecycle::run_init;
 use super::member::Member;
-use super::position;
+use super::position::{self, Which};
 use super::read_model;
 use super::source::Source;
 use crate::consumer_group::hash_64;
@@ -28,7 +28,7 @@ sql_functions! {
 }
 
 /// What is added to a subscriber id for the copy beside it.
-const COPY_SUFFIX: &str = "#rebuild";
+pub const COPY_SUFFIX: &str = "#rebuild";
 /// Messages that a copy may be behind when it is promoted: they are handled in that transaction.
 const CATCH_UP_LIMIT: i64 = 10_000;
 
@@ -38,6 +38,15 @@ static FORGET_PARKED: Statement = Statement::new(
        WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
          AND status OPERATOR(pg_catalog.<>) 'discarded'",
     &[VARCHAROID],
+);
+/// What the copy has parked and the live one has handled: it was repaired since.
+static RETRY_HANDLED: Statement = Statement::new(
+    c"UPDATE message_store.parked c SET status = 'retry' \
+       WHERE c.subscriber_id OPERATOR(pg_catalog.=) $1 AND NOT EXISTS ( \
+               SELECT FROM message_store.parked l \
+                WHERE l.subscriber_id OPERATOR(pg_catalog.=) $2 \
+                  AND l.global_position OPERATOR(pg_catalog.=) c.global_position)",
+    &[VARCHAROID, VARCHAROID],
 );
 static ADOPT_PARKED: Statement = Statement::new(
     c"INSERT INTO message_store.parked \
@@ -96,7 +105,8 @@ fn rebuild_in_place(definition: &Definition) -> Result<(), Error> {
     let members = Member::lock_all(&definition.subscriber_id)?;
     constraints::fire_deferred();
     read_model::empty(definition)?;
-    position::go_to(definition, &members, definition.start_position)?;
+    let start = definition.start_position;
+    position::go_to(definition, &members, start, Which::All)?;
     run_init(definition, None)
 }
 
@@ -145,6 +155,7 @@ fn promote(call: &Call<'_>) -> Result<Reply, Error> {
     let filled = Member::lock_all(&copy.subscriber_id)?;
     for member in &filled {
         catch_up(&copy, member, target)?;
+        handle_what_live_has(&definition, &copy, member, target)?;
     }
     let schema = copy.copy_schema.clone().unwrap_or_default();
     read_model::swap(&definition, &schema)?;
@@ -193,6 +204,40 @@ fn catch_up(definition: &Definition, member: &Member, target: i64) -> Result<(),
         member.advance(id, target, 0, 0)?;
     }
     Ok(())
+}
+
+/// The live read model must not lose by the swap what it has: messages that only the copy has parked
+/// are handled again, and have to succeed.
+fn handle_what_live_has(
+    live: &Definition,
+    copy: &Definition,
+    member: &Member,
+    target: i64,
+) -> Result<(), Error> {
+    let text = |id: &str| Some(Text::copied(id.as_bytes()).datum());
+    let retried = {
+        let _owner = as_owner_of_subscriptions()?;
+        let ids = [text(&copy.subscriber_id), text(&live.subscriber_id)];
+        RETRY_HANDLED.run(&ids, |_| {})
+    };
+    if retried == 0 {
+        return Ok(());
+    }
+    // Read again: it has parked messages by now.
+    let copy = Definition::load(&copy.subscriber_id)?;
+    let mut source = Source::open(&copy, "promote")?;
+    source.end_at(target);
+    let limit = i64::try_from(retried).unwrap_or(i64::MAX);
+    let delivered = Delivery::begin(&copy, member, &source)?.deliver(limit)?;
+    match delivered.put_aside_for {
+        None => Ok(()),
+        Some(fault) => Err(Error::HandlerFailed(
+            copy.subscriber_id,
+            fault.position,
+            fault.sqlstate,
+            fault.error,
+        )),
+    }
 }
 
 /// Forgets the copy of a subscription, where it has one; whether it had.

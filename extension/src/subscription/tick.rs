@@ -161,7 +161,11 @@ fn tick_member(
     // What the caller has deferred is checked with the caller's rights, before the owner's code.
     constraints::fire_deferred();
     let limit = batch_size.unwrap_or(definition.options.batch_size);
-    let delivered = Delivery::begin(&definition, member, source)?.deliver(limit)?;
+    let delivery = Delivery::begin(&definition, member, source)?;
+    if !delivery.may_call() {
+        return Ok(Some(Outcome::nothing("busy", member.position)));
+    }
+    let delivered = delivery.deliver(limit)?;
     if delivered.has_written {
         transaction::commit_as_by_default();
     }

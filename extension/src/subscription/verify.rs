@@ -97,6 +97,13 @@ fn verify(call: &Call<'_>) -> Result<Reply, Error> {
                 "Wait until they have caught up, or pause it when they have; then verify.",
             ));
         }
+        if until.is_some_and(|until| until < replay.position) {
+            return Err(Error::SubscriptionState(
+                id.clone(),
+                "was set back while it was verified",
+                "Verify again when it has caught up.",
+            ));
+        }
         replay_to(&definition, &mut replay, until.unwrap_or(0))?;
         read_model::compare(&definition, &schema, &mut |row| push(&mut rows, row, false))
     })?;

@@ -225,7 +225,7 @@ impl World<'_> {
             Step::EndHeld(ending) => self.end_held(*ending).await,
             Step::Race(first, second) => self.race(definition, first, second, number).await?,
             Step::Settle(subject) => {
-                self.settle(definition, *subject).await?;
+                self.settle(definition, *subject, None).await?;
             }
             Step::Poison(at, kind) => {
                 let position = 1 + *at as i64 % (self.ledger.drawn + 3);
@@ -415,11 +415,20 @@ impl World<'_> {
     }
 
     /// Ticks until there is nothing to do, and sees that there is indeed nothing.
-    pub async fn settle(&mut self, definition: &Definition, subject: Subject) -> Outcome<String> {
+    pub async fn settle(
+        &mut self,
+        definition: &Definition,
+        subject: Subject,
+        batch: Option<i64>,
+    ) -> Outcome<String> {
         let most = 10 * (self.ledger.drawn + 10) + 8 * self.ledger.poison.len() as i64;
         let session = Arc::clone(&self.steer);
         for _ in 0..most {
-            let sql = format!("SELECT outcome FROM message_store.tick('{}')", subject.id());
+            let sql = format!(
+                "SELECT outcome FROM message_store.tick('{}', {})",
+                subject.id(),
+                or_null(batch)
+            );
             let outcome = match self.perform(&session, &sql).await {
                 Ok(rows) => rows[0][0].clone().unwrap_or_default(),
                 Err(error) if subject == Subject::Copy && error.sqlstate == "42704" => {
@@ -510,6 +519,10 @@ impl World<'_> {
         }
         Ok(())
     }
+}
+
+fn or_null(value: Option<i64>) -> String {
+    value.map_or("NULL".to_owned(), |value| value.to_string())
 }
 
 /// Outcomes of ticks, as they are counted.

@@ -53,7 +53,7 @@ impl World<'_> {
         self.heal(None).await;
         let seen = Seen::look(&self.watch, self.held.as_ref()).await;
         seen.check(definition, &self.ledger)?;
-        self.settle_all(definition).await?;
+        self.settle_all(definition, finish).await?;
         if seen.has_copy() {
             let call = if finish.promotes {
                 Call::Promote
@@ -66,19 +66,19 @@ impl World<'_> {
                 "given up at the end"
             });
             self.act_at_end(definition, call).await?;
-            self.settle_all(definition).await?;
+            self.settle_all(definition, finish).await?;
         }
         if let Some(size) = finish
             .group_size
             .filter(|_| !(std::env::var("AROUND").is_ok() && self.ledger.had_copy))
         {
             self.act_at_end(definition, Call::Resize(size)).await?;
-            self.settle_all(definition).await?;
+            self.settle_all(definition, finish).await?;
         }
         let handled = self.check_all(definition, finish.verifies).await?;
         if finish.rebuilds {
             self.act_at_end(definition, Call::Rebuild).await?;
-            self.settle_all(definition).await?;
+            self.settle_all(definition, finish).await?;
             // All messages in their order: nothing has failed since.
             self.ledger.reorders = false;
             self.check_all(definition, finish.verifies).await?;
@@ -96,10 +96,12 @@ impl World<'_> {
     }
 
     /// Starts it and lets it come to its end, parked messages too; nothing is wrong with any.
-    async fn settle_all(&mut self, definition: &Definition) -> Outcome<()> {
+    async fn settle_all(&mut self, definition: &Definition, finish: Finish) -> Outcome<()> {
         self.ask("SELECT message_store.start('subject')").await?;
         loop {
-            let outcome = self.settle(definition, Subject::Live).await?;
+            let outcome = self
+                .settle(definition, Subject::Live, finish.batch_size)
+                .await?;
             if outcome != "idle" {
                 return Err(format!("the last tick said {outcome}"));
             }

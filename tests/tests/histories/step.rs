@@ -135,6 +135,8 @@ pub struct Finish {
     pub rebuilds: bool,
     /// Looked at by the store itself as well, which makes tables for it.
     pub verifies: bool,
+    /// Of the last ticks, where they say it.
+    pub batch_size: Option<i64>,
 }
 
 fn subject() -> impl Strategy<Value = Subject> {
@@ -212,13 +214,17 @@ pub fn history(crashes: bool) -> impl Strategy<Value = History> {
         prop::option::weighted(0.3, 1..4_i64),
         prop::bool::weighted(0.3),
         prop::bool::weighted(0.15),
+        prop::option::weighted(0.7, 10..40_i64),
     )
-        .prop_map(|(promotes, group_size, rebuilds, verifies)| Finish {
-            promotes,
-            group_size,
-            rebuilds,
-            verifies,
-        });
+        .prop_map(
+            |(promotes, group_size, rebuilds, verifies, batch_size)| Finish {
+                promotes,
+                group_size,
+                rebuilds,
+                verifies,
+                batch_size,
+            },
+        );
     (definition(), vec(step(), 1..44), crash, 0..40_usize, finish).prop_map(
         move |(definition, mut steps, crash, at, ending)| {
             if crashes {

@@ -2,6 +2,7 @@
 
 pub mod expectation;
 mod interpreter;
+pub mod links;
 pub mod reader;
 
 use std::path::{Path, PathBuf};
