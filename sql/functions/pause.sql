@@ -3,7 +3,7 @@ CREATE FUNCTION message_store.pause(
   reason varchar DEFAULT NULL
 ) RETURNS void
 LANGUAGE c VOLATILE
-AS 'MODULE_PATHNAME', 'pause';
+AS 'MODULE_PATHNAME', 'pause_subscription';
 
 COMMENT ON FUNCTION message_store.pause(varchar, varchar) IS
   'Waits for the running tick and keeps the subscription from being ticked until start(). Failed attempts are remembered. Errors: 42704, 42501.';

@@ -243,7 +243,10 @@ async fn what_an_application_cannot_handle_is_parked_and_fetched_again_when_want
     // What came before it is done; the lease is over; its stream waits.
     assert_eq!(session.bigint(POSITION).await, 2);
     assert_eq!(refused(&session, "ack('s', 3)").await, "55000");
-    assert_eq!(positions(&session, 10).await, [3, 5]);
+    // A lease ends before a message that waits: nothing inside it is left out.
+    assert_eq!(positions(&session, 10).await, [3]);
+    ack(&session, 3).await;
+    assert_eq!(positions(&session, 10).await, [5]);
     ack(&session, 5).await;
     let parked = "SELECT global_position, status, attempts, sqlstate, error \
                   FROM message_store.parked_messages ORDER BY 1";

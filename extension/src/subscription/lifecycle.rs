@@ -15,7 +15,7 @@ use pgrx::pg_sys::BuiltinOid::{TEXTOID, VARCHAROID};
 
 sql_functions! {
     start => start,
-    pause => pause,
+    pause_subscription => pause,
     stop => stop,
     started_subscriptions => started_subscriptions,
 }

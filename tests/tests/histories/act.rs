@@ -122,7 +122,7 @@ impl Call {
     /// Whether it may answer with this error.
     fn may_fail(&self, world: &World<'_>, error: &SqlError) -> bool {
         let state = error.sqlstate.as_str();
-        let is_beside = world.ledger.had_copy;
+        let is_poisoned = !world.ledger.poison.is_empty();
         match self {
             Self::Tick(Subject::Copy, ..)
             | Self::RetryParked(Subject::Copy, _)
@@ -135,11 +135,9 @@ impl Call {
                 true
             }
             Self::Tick(_, _, Some(_)) => state == "22023",
-            Self::Rebuild | Self::Reset => is_beside && state == "55000",
-            Self::RebuildBeside | Self::Promote | Self::Resize(_) => state == "55000",
-            Self::Verify | Self::DryRun => {
-                state == "55000" || (!world.ledger.poison.is_empty() && state == "38000")
-            }
+            Self::Rebuild | Self::Reset | Self::RebuildBeside | Self::Resize(_) => state == "55000",
+            Self::Promote => state == "55000" || (is_poisoned && state == "38000"),
+            Self::Verify | Self::DryRun => state == "55000" || (is_poisoned && state == "38000"),
             _ => false,
         }
     }
@@ -195,23 +193,6 @@ impl World<'_> {
         step: &Step,
         number: usize,
     ) -> Outcome<bool> {
-        if std::env::var("AROUND").is_ok() {
-            let around = |call: &Call| match call {
-                Call::Promote | Call::RebuildBeside => self.ledger.had_group,
-                Call::Rebuild | Call::Reset => self.ledger.had_copy,
-                Call::Resize(_) => self.ledger.had_copy,
-                _ => false,
-            };
-            let skip = match step {
-                Step::Hold(Call::Resize(_)) => true,
-                Step::Race(_, second) => matches!(second, Call::Resize(_)) || around(second),
-                Step::Call(call) | Step::CallTwice(call) | Step::Hold(call) => around(call),
-                _ => false,
-            };
-            if skip {
-                return Ok(false);
-            }
-        }
         match step {
             Step::Write(drafts) => self.write(drafts).await?,
             Step::OpenWrite(writer, drafts) => self.open_write(*writer, drafts).await?,
@@ -436,21 +417,6 @@ impl World<'_> {
                 }
                 Err(error) => return Err(format!("{sql}: {error:?}")),
             };
-            if outcome == "idle" && std::env::var("AROUND").is_ok() && self.ledger.had_group {
-                let mut any = false;
-                for member in 0..4 {
-                    let sql = format!(
-                        "SELECT outcome FROM message_store.tick('{}', NULL, {member})",
-                        subject.id()
-                    );
-                    if let Ok(rows) = self.perform(&session, &sql).await {
-                        any |= rows[0][0].as_deref() == Some("progressed");
-                    }
-                }
-                if any {
-                    continue;
-                }
-            }
             self.ledger.count(outcome_name(&outcome));
             if outcome == "idle" && subject == Subject::Live && self.held.is_none() {
                 let seen = Seen::look(&self.watch, self.held.as_ref()).await;

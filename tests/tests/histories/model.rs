@@ -267,10 +267,12 @@ impl Seen {
             let faults = ["raise", "deferred", "flaky"];
             let at_fault =
                 kinds.is_some_and(|kinds| faults.iter().any(|kind| kinds.contains(kind)));
-            if status != "waiting" && !at_fault {
+            // What waits behind one that is due is due as well.
+            let has_failed = status == "failed" || parked.attempts > 0;
+            if has_failed && !at_fault {
                 return Err(format!("{position} is parked ({status}) without fault"));
             }
-            if status != "waiting" && parked.attempts <= ledger.retries {
+            if has_failed && parked.attempts <= ledger.retries {
                 return Err(format!(
                     "{position} was parked after {} attempts",
                     parked.attempts

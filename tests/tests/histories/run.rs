@@ -68,10 +68,7 @@ impl World<'_> {
             self.act_at_end(definition, call).await?;
             self.settle_all(definition, finish).await?;
         }
-        if let Some(size) = finish
-            .group_size
-            .filter(|_| !(std::env::var("AROUND").is_ok() && self.ledger.had_copy))
-        {
+        if let Some(size) = finish.group_size {
             self.act_at_end(definition, Call::Resize(size)).await?;
             self.settle_all(definition, finish).await?;
         }
@@ -172,8 +169,6 @@ impl World<'_> {
             let is_live = row[0].as_deref() == Some(Subject::Live.id());
             if row[2].as_deref() == Some("f") {
                 *new.entry(position).or_default() += 1;
-            } else if std::env::var("AROUND").is_ok() && self.ledger.had_group {
-                *new.entry(position).or_default() = 1;
             } else if !new.contains_key(&position) {
                 return Err(format!("{position} was called a replay when it first came"));
             }
@@ -187,7 +182,7 @@ impl World<'_> {
                 return Err(format!("{position} never came as a new message"));
             }
         }
-        if !self.ledger.had_copy && !(std::env::var("AROUND").is_ok() && self.ledger.had_group) {
+        if !self.ledger.had_copy {
             if let Some((position, times)) = new.iter().find(|(_, times)| **times > 1) {
                 return Err(format!("{position} came as a new message {times} times"));
             }
