@@ -103,9 +103,8 @@ impl RowType {
         let no_modifier = -1;
         // SAFETY: the descriptor stays pinned until this value is dropped, or by the abort where
         // an error unwinds.
-        Self {
-            descriptor: unsafe { pg_sys::lookup_rowtype_tupdesc(type_oid, no_modifier) },
-        }
+        let descriptor = unsafe { pg_sys::lookup_rowtype_tupdesc(type_oid, no_modifier) };
+        Self { descriptor }
     }
 
     /// A value of the type, in the current memory context.

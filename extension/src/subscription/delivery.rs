@@ -65,6 +65,20 @@ pub struct Delivered {
     pub has_written: bool,
 }
 
+/// Runs that were called and taken back.
+struct FailedRuns {
+    /// The one that failed; `None` where it was something that all had deferred.
+    run: Option<usize>,
+    failure: Box<Failure>,
+}
+
+impl FailedRuns {
+    fn at(run: Option<usize>, failure: Failure) -> Self {
+        let failure = Box::new(failure);
+        Self { run, failure }
+    }
+}
+
 /// What is known of a failure once it is caught.
 struct Said {
     sqlstate: String,
@@ -263,7 +277,7 @@ impl<'a> Delivery<'a> {
                 self.count(items.len());
                 Ok(true)
             }
-            Err((_, failure)) => Said::of(failure).map(|_| false),
+            Err(failed) => Said::of(*failed.failure).map(|_| false),
         }
     }
 
@@ -287,14 +301,13 @@ impl<'a> Delivery<'a> {
         let mut rest = items.to_vec();
         while !rest.is_empty() {
             let runs = self.runs(&rest);
-            let (failed, failure) = match self.try_runs(&runs) {
+            let (failed, fault) = match self.try_runs(&runs) {
                 Ok(()) => {
                     self.count(rest.len());
                     break;
                 }
-                Err(failed) => failed,
+                Err(failed) => (failed.run, Said::of(*failed.failure)?),
             };
-            let fault = Said::of(failure)?;
             let before: usize = match failed {
                 Some(run) => runs[..run].iter().map(|run| run.len()).sum(),
                 // Something deferred failed at the end: who deferred it shows when each run is
@@ -341,8 +354,8 @@ impl<'a> Delivery<'a> {
                     self.count(middle - low);
                     low = middle;
                 }
-                Err((_, failure)) => {
-                    fault = Said::of(failure)?;
+                Err(failed) => {
+                    fault = Said::of(*failed.failure)?;
                     high = middle;
                     is_its_own = high - low == 1;
                 }
@@ -355,7 +368,7 @@ impl<'a> Delivery<'a> {
                     self.count(1);
                     return Ok((low + 1, None));
                 }
-                Err((_, failure)) => fault = Said::of(failure)?,
+                Err(failed) => fault = Said::of(*failed.failure)?,
             }
         }
         let end = self.decide(item, fault)?;
@@ -493,7 +506,7 @@ impl<'a> Delivery<'a> {
                     };
                     match self.try_calls(&[&[item]], Some(due.attempts)) {
                         Ok(()) => None,
-                        Err((_, failure)) => Some(Said::of(failure)?),
+                        Err(failed) => Some(Said::of(*failed.failure)?),
                     }
                 }
                 Err(error) => {
@@ -521,7 +534,7 @@ impl<'a> Delivery<'a> {
         Ok(retried)
     }
 
-    fn try_runs(&mut self, runs: &[&[Item]]) -> Result<(), (Option<usize>, Failure)> {
+    fn try_runs(&mut self, runs: &[&[Item]]) -> Result<(), FailedRuns> {
         self.try_calls(runs, None)
     }
 
@@ -533,7 +546,7 @@ impl<'a> Delivery<'a> {
         &mut self,
         runs: &[&[Item]],
         parked_attempts: Option<i64>,
-    ) -> Result<(), (Option<usize>, Failure)> {
+    ) -> Result<(), FailedRuns> {
         let (definition, member, source) = (self.definition, self.member, self.source);
         let snapshot = &self.snapshot;
         let (calls, watch) = (&mut self.calls, &mut self.watch);
@@ -566,12 +579,12 @@ impl<'a> Delivery<'a> {
             })?;
             guarded.end()
         });
-        tried.map_err(|failure| (at.get(), failure))?;
+        tried.map_err(|failure| FailedRuns::at(at.get(), failure))?;
         for run in runs {
             for item in *run {
                 if self.parked.is_first_time(item.position) {
                     Parked::take(self.definition, item.position)
-                        .map_err(|error| (None, Failure::from(error)))?;
+                        .map_err(|error| FailedRuns::at(None, Failure::from(error)))?;
                 }
             }
         }
