@@ -56,6 +56,8 @@ COMMENT ON COLUMN message_store.subscriptions.start_position IS
   'The global position after which it began, and a rebuild begins.';
 COMMENT ON COLUMN message_store.subscriptions.replay_mark IS
   'Messages up to this global position were handled before: handlers are told that it is a replay, and write no messages.';
+COMMENT ON COLUMN message_store.subscriptions.replay_layers IS
+  'How far each member had come when a group whose members were not alike was set back: what lies beyond replay_mark was handled before as far as these say.';
 COMMENT ON COLUMN message_store.subscriptions.copy_of IS
   'The subscription whose read model this one fills anew, beside the live one.';
 COMMENT ON COLUMN message_store.subscriptions.copy_schema IS
