@@ -160,7 +160,8 @@ pub fn go_to(
     position: i64,
     which: Which,
 ) -> Result<(), Error> {
-    let mut replayed = definition.replayed.clone();
+    // As it is now that the members are held: another may have set it back just before.
+    let mut replayed = Definition::load(&definition.subscriber_id)?.replayed;
     for layer in layers(members) {
         replayed.add(layer);
     }

@@ -19,7 +19,8 @@ use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::spi::Statement;
 use crate::pg::text::Text;
 use crate::pg::{constraints, transaction};
-use pgrx::pg_sys::BuiltinOid::VARCHAROID;
+use pgrx::pg_sys;
+use pgrx::pg_sys::BuiltinOid::{INT8OID, VARCHAROID};
 
 sql_functions! {
     rebuild => rebuild,
@@ -32,12 +33,13 @@ pub const COPY_SUFFIX: &str = "#rebuild";
 /// Messages that a copy may be behind when it is promoted: they are handled in that transaction.
 const CATCH_UP_LIMIT: i64 = 10_000;
 
-/// What the live subscription had parked the copy has handled, or parked itself.
+/// What the live subscription had parked the copy has handled, or parked itself, as far as it came.
 static FORGET_PARKED: Statement = Statement::new(
     c"DELETE FROM message_store.parked \
        WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
+         AND global_position OPERATOR(pg_catalog.<=) $2 \
          AND status OPERATOR(pg_catalog.<>) 'discarded'",
-    &[VARCHAROID],
+    &[VARCHAROID, INT8OID],
 );
 /// What the copy has parked and the live one has handled: it was repaired since.
 static RETRY_HANDLED: Statement = Statement::new(
@@ -162,7 +164,7 @@ fn promote(call: &Call<'_>) -> Result<Reply, Error> {
     {
         let _owner = as_owner_of_subscriptions()?;
         let text = |id: &str| Some(Text::copied(id.as_bytes()).datum());
-        FORGET_PARKED.run(&[text(&id)], |_| {});
+        FORGET_PARKED.run(&[text(&id), Some(pg_sys::Datum::from(target))], |_| {});
         ADOPT_PARKED.run(&[text(&copy.subscriber_id), text(&id)], |_| {});
     }
     drop_copy(&definition)?;

@@ -151,7 +151,14 @@ async fn with_slow_subscription(cluster: &Cluster) -> (Database<'_>, Session) {
         .await
         .unwrap();
     let no_retries = "{\"retries\": 0}";
-    create_with(&session, "slow", "a", "{\"A\": \"public.slow\"}", no_retries).await;
+    create_with(
+        &session,
+        "slow",
+        "a",
+        "{\"A\": \"public.slow\"}",
+        no_retries,
+    )
+    .await;
     write(&session, "a-1", "A").await;
     (database, session)
 }

@@ -1,0 +1,148 @@
+//! Messages that are put aside, and those whose turn comes again.
+
+use super::attempts::Said;
+use super::{Delivery, Fault};
+use crate::error::Error;
+use crate::message::{self, column};
+use crate::pg::slot::RowFetch;
+use crate::subscription::calls::Item;
+use crate::subscription::parked::{self, Cause, Parked};
+
+impl Delivery<'_> {
+    pub(super) fn park(&mut self, item: Item, said: Said, attempts: i64) -> Result<(), Error> {
+        let (stream_name, message_type) = {
+            let mut rows = RowFetch::begin(&self.source.table, &self.snapshot);
+            rows.row(item.address).map_or_else(Default::default, |row| {
+                let bytes = |number| row.text(number).bytes().to_vec();
+                (bytes(column::STREAM_NAME), bytes(column::TYPE))
+            })
+        };
+        let message = parked::Message {
+            position: item.position,
+            stream_name: &stream_name,
+            message_type: &message_type,
+            is_replay: item.is_replay,
+        };
+        self.put_aside(&message, said, attempts)
+    }
+
+    pub(super) fn put_aside(
+        &mut self,
+        message: &parked::Message<'_>,
+        said: Said,
+        attempts: i64,
+    ) -> Result<(), Error> {
+        let (sqlstate, error) = (said.sqlstate, said.error);
+        let id = &self.definition.subscriber_id;
+        self.member.note_error(id, (&sqlstate, &error))?;
+        let cause = Cause {
+            sqlstate: &sqlstate,
+            error: &error,
+            attempts,
+        };
+        self.parked.put_failed(self.definition, message, &cause)?;
+        self.put_aside += 1;
+        self.put_aside_for = Some(Fault {
+            position: message.position,
+            attempts,
+            sqlstate,
+            error,
+        });
+        Ok(())
+    }
+
+    /// The messages whose streams do not wait behind a parked one; the others will be put aside.
+    pub(super) fn without_held(&mut self, items: &[Item]) -> Result<Vec<Item>, Error> {
+        if self.parked.is_empty() || !self.definition.options.policy.holds_stream {
+            return Ok(items.to_vec());
+        }
+        let mut left = Vec::with_capacity(items.len());
+        let mut rows = RowFetch::begin(&self.source.table, &self.snapshot);
+        for item in items {
+            let Some(row) = rows.row(item.address) else {
+                continue;
+            };
+            if self.parked.holds(row.text(column::STREAM_NAME).bytes()) {
+                self.behind.push(*item);
+            } else {
+                left.push(*item);
+            }
+        }
+        Ok(left)
+    }
+
+    /// Puts aside what waits behind parked messages, as far as the delivery has come: what lies
+    /// beyond is read again.
+    pub(super) fn put_behind(&mut self, position: i64) -> Result<(), Error> {
+        let mut rows = RowFetch::begin(&self.source.table, &self.snapshot);
+        for item in self.behind.iter().filter(|item| item.position <= position) {
+            let Some(row) = rows.row(item.address) else {
+                continue;
+            };
+            let message = parked::Message {
+                position: item.position,
+                stream_name: row.text(column::STREAM_NAME).bytes(),
+                message_type: row.text(column::TYPE).bytes(),
+                is_replay: item.is_replay,
+            };
+            self.parked.put_behind(self.definition, &message)?;
+            self.put_aside += 1;
+        }
+        Ok(())
+    }
+
+    /// Handles parked messages whose turn has come, each alone; returns how many.
+    pub(super) fn retry_parked(&mut self, limit: i64) -> Result<i64, Error> {
+        let due = Parked::due(self.definition, self.member)?;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut stuck: Vec<Vec<u8>> = Vec::new();
+        let mut retried = 0;
+        for due in due.into_iter().take(limit) {
+            if stuck.contains(&due.stream_name) {
+                continue;
+            }
+            retried += 1;
+            let found = message::find(&self.source.table, &self.snapshot, due.position)?;
+            let Some((address, message_type)) = found else {
+                Parked::take(self.definition, due.position)?;
+                continue;
+            };
+            let fault = match self.calls.handler_of(&message_type) {
+                Ok(None) => None,
+                Ok(Some(handler)) => {
+                    let item = Item {
+                        position: due.position,
+                        address,
+                        handler,
+                        is_replay: due.is_replay,
+                    };
+                    match self.try_calls(&[&[item]], Some(due.attempts)) {
+                        Ok(()) => None,
+                        Err(failed) => Some(Said::of(*failed.failure)?),
+                    }
+                }
+                Err(error) => {
+                    let (sqlstate, error) = error.sqlstate_and_message();
+                    Some(Said { sqlstate, error })
+                }
+            };
+            match fault {
+                None => {
+                    Parked::take(self.definition, due.position)?;
+                    self.count(1);
+                }
+                Some(fault) => {
+                    let failed = parked::Message {
+                        position: due.position,
+                        stream_name: &due.stream_name,
+                        message_type: &message_type,
+                        is_replay: due.is_replay,
+                    };
+                    self.put_aside(&failed, fault, due.attempts + 1)?;
+                    stuck.push(due.stream_name);
+                }
+            }
+        }
+        Ok(retried)
+    }
+}
