@@ -18,9 +18,13 @@ pub struct Tag {
 
 impl Tag {
     fn locktag(self) -> pg_sys::LOCKTAG {
+        // SAFETY: a plain global that is set once, when the backend enters its database.
+        self.locktag_in(unsafe { pg_sys::MyDatabaseId })
+    }
+
+    fn locktag_in(self, database: pg_sys::Oid) -> pg_sys::LOCKTAG {
         pg_sys::LOCKTAG {
-            // SAFETY: a plain global that is set once, when the backend enters its database.
-            locktag_field1: unsafe { pg_sys::MyDatabaseId }.to_u32(),
+            locktag_field1: database.to_u32(),
             locktag_field2: self.high,
             locktag_field3: self.low,
             locktag_field4: self.class,
@@ -49,37 +53,32 @@ impl Tag {
     pub fn try_exclusive(self) -> Option<Exclusive> {
         let dont_wait = true;
         // Lazily: an `Exclusive` that is made and dropped gives back a lock that is not ours.
-        self.acquire_exclusive(dont_wait).then(|| Exclusive(self))
+        acquire_exclusive(&self.locktag(), dont_wait).then(|| Exclusive(self))
     }
 
-    /// Takes the tag exclusively until the end of the transaction, where nobody else has it.
-    pub fn try_until_end(self) -> bool {
+    /// Takes the tag exclusively until the end of the transaction, where nobody else has it, in
+    /// whatever database of the cluster.
+    pub fn try_in_cluster_until_end(self) -> bool {
         let dont_wait = true;
-        self.acquire_exclusive(dont_wait)
+        acquire_exclusive(&self.locktag_in(pg_sys::InvalidOid), dont_wait)
     }
 
     /// Takes the tag exclusively, waiting in line for it.
     pub fn exclusive(self) -> Exclusive {
         let dont_wait = false;
         // A wait either ends with the lock or raises an error.
-        self.acquire_exclusive(dont_wait);
+        acquire_exclusive(&self.locktag(), dont_wait);
         Exclusive(self)
     }
+}
 
-    /// Whether the lock is ours now.
-    fn acquire_exclusive(self, dont_wait: bool) -> bool {
-        let session_lock = false;
-        // SAFETY: as in `share_until_end`.
-        let result = unsafe {
-            pg_sys::LockAcquire(
-                &self.locktag(),
-                pg_sys::ExclusiveLock as i32,
-                session_lock,
-                dont_wait,
-            )
-        };
-        result != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
-    }
+/// Whether the lock is ours now.
+fn acquire_exclusive(tag: &pg_sys::LOCKTAG, dont_wait: bool) -> bool {
+    let session_lock = false;
+    // SAFETY: a valid tag and mode; an error unwinds as a panic with nothing held.
+    let result =
+        unsafe { pg_sys::LockAcquire(tag, pg_sys::ExclusiveLock as i32, session_lock, dont_wait) };
+    result != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
 }
 
 /// An exclusive lock that is given back when dropped, long before the transaction ends.

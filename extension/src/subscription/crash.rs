@@ -7,7 +7,7 @@
 //! loses power had no fault of a handler's.
 //!
 //! The crash of one process ends all others of the server, so the first time a note is found says
-//! little. But suspects are then called one by one, and one at a time in the whole database: who is
+//! little. But suspects are then called one by one, and one at a time in the whole cluster: who is
 //! noted again is the culprit. A server that was stopped meanwhile had its own reasons, a few times.
 
 use crate::consumer_group::hash_64;
@@ -169,7 +169,7 @@ impl Watch {
 
     /// Whether this tick may go on: suspects are called one at a time, until the transaction ends.
     pub fn may_call(&self) -> bool {
-        self.suspects.is_none() || SUSPECTS.try_until_end()
+        self.suspects.is_none() || SUSPECTS.try_in_cluster_until_end()
     }
 
     /// Notes that a handler is about to be called with these messages.
