@@ -18,8 +18,17 @@ impl<'a> Text<'a> {
     /// # Safety
     /// `datum` must be a non-null text or varchar that lives for `'a`.
     pub unsafe fn from_datum(datum: pg_sys::Datum) -> Self {
-        // SAFETY: the caller vouches for the datum's type.
-        let varlena = unsafe { pg_sys::pg_detoast_datum_packed(datum.cast_mut_ptr()) };
+        let given = datum.cast_mut_ptr::<pg_sys::varlena>();
+        // SAFETY: the caller vouches for the datum's type. What is flat already needs no call.
+        let varlena = unsafe {
+            let is_flat = pgrx::varlena::varatt_is_4b_u(given)
+                || (pgrx::varlena::varatt_is_1b(given) && !pgrx::varlena::varatt_is_1b_e(given));
+            if is_flat {
+                given
+            } else {
+                pg_sys::pg_detoast_datum_packed(given)
+            }
+        };
         Self {
             varlena,
             lifetime: PhantomData,

@@ -58,6 +58,7 @@ impl Batch {
                         address: walk.address(),
                         handler,
                         is_replay: is_replay(definition, parked, position, &walk)?,
+                        message: None,
                     })
                 };
                 match calls.handler_of(walk.text(column::TYPE).bytes()) {
@@ -72,7 +73,9 @@ impl Batch {
                                 continue;
                             }
                         }
-                        batch.items.push(item(handler)?);
+                        let mut item = item(handler)?;
+                        item.message = calls.build(handler, &walk);
+                        batch.items.push(item);
                     }
                     Err(error) => {
                         batch.no_handler = Some((position, error));

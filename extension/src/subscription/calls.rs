@@ -10,7 +10,7 @@ use crate::pg::error_context::ErrorContext;
 use crate::pg::memory::Scratch;
 use crate::pg::routine::{self, PreparedRoutine};
 use crate::pg::rows::{RowType, composite_size};
-use crate::pg::slot::{RowAddress, RowFetch};
+use crate::pg::slot::{RowAddress, RowFetch, Slot};
 use pgrx::pg_sys;
 use std::collections::HashMap;
 
@@ -29,6 +29,8 @@ pub struct Item {
     pub handler: u16,
     /// Whether it was handled before.
     pub is_replay: bool,
+    /// The whole of it, where it was built when it was read.
+    pub message: Option<pg_sys::Datum>,
 }
 
 /// The handlers of one tick, each looked up when its first message comes.
@@ -38,6 +40,10 @@ pub struct Calls {
     last_type: (Vec<u8>, Option<u16>),
     prepared: Vec<Prepared>,
     message_type: pg_sys::Oid,
+    row_type: RowType,
+    /// Messages that were built when they were read, until the tick ends.
+    built: Scratch,
+    built_bytes: usize,
     scratch: Scratch,
     scope: Scope,
     error_context: ErrorContext,
@@ -52,12 +58,16 @@ impl Calls {
     /// For a tick of `definition`; `handlers` as they are stored, and what they are told at first.
     pub fn new(definition: &Definition, handlers: &str, told: HandlerCall) -> Result<Self, Error> {
         let subscriber_id = &definition.subscriber_id;
+        let message_type = routine::row_type(SCHEMA, "message").ok_or(Error::NoStore("message"))?;
         Ok(Self {
             handlers: Handlers::stored(handlers, definition.owner),
             by_type: HashMap::new(),
             last_type: (Vec::new(), None),
             prepared: Vec::new(),
-            message_type: routine::row_type(SCHEMA, "message").ok_or(Error::NoStore("message"))?,
+            message_type,
+            row_type: RowType::of(message_type),
+            built: Scratch::new("message_store batch"),
+            built_bytes: 0,
             scratch: Scratch::new("message_store handler"),
             scope: Scope::enter(subscriber_id, told),
             error_context: ErrorContext::push(format!("subscription \"{subscriber_id}\"")),
@@ -109,6 +119,19 @@ impl Calls {
         )
     }
 
+    /// The message that `row` is, for a handler that asks for messages, as long as they are not too
+    /// many: what is built while its row is at hand need not be fetched.
+    pub fn build(&mut self, handler: u16, row: &Slot) -> Option<pg_sys::Datum> {
+        let shape = self.prepared[usize::from(handler)].handler.shape;
+        if !matches!(shape, Shape::Message | Shape::Messages) || self.built_bytes > RUN_BYTES {
+            return None;
+        }
+        let row_type = &self.row_type;
+        let message = self.built.within(|| row_type.value(message::values(row)));
+        self.built_bytes += composite_size(message);
+        Some(message)
+    }
+
     /// Whether a handler of this tick has written messages.
     pub fn have_written(&self) -> bool {
         self.scope.has_written()
@@ -141,14 +164,17 @@ impl Calls {
                 call.call(&[array::of_bigints(&positions)]);
             }),
             Shape::Message | Shape::Messages => {
-                let row_type = RowType::of(message_type);
+                let row_type = &self.row_type;
                 let (mut messages, mut bytes) = (Vec::with_capacity(run.len()), 0);
                 for item in run {
                     pgrx::check_for_interrupts!();
-                    let Some(row) = rows.row(item.address) else {
-                        continue;
+                    let message = match item.message {
+                        Some(message) => message,
+                        None => match rows.row(item.address) {
+                            Some(row) => scratch.within(|| row_type.value(message::values(row))),
+                            None => continue,
+                        },
                     };
-                    let message = scratch.within(|| row_type.value(message::values(row)));
                     if shape == Shape::Message {
                         scratch.within(|| call.call(&[message]));
                         break;

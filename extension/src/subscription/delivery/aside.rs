@@ -115,6 +115,7 @@ impl Delivery<'_> {
                         address,
                         handler,
                         is_replay: due.is_replay,
+                        message: None,
                     };
                     match self.try_calls(&[&[item]], Some(due.attempts)) {
                         Ok(()) => None,
