@@ -147,6 +147,11 @@ unsafe fn form<const COLUMNS: usize>(
     // SAFETY: the caller's; the tuple is a fresh copy.
     unsafe {
         let tuple = pg_sys::heap_form_tuple(descriptor, datums.as_mut_ptr(), nulls.as_mut_ptr());
-        pg_sys::HeapTupleHeaderGetDatum((*tuple).t_data)
+        let header = (*tuple).t_data;
+        if u32::from((*header).t_infomask) & pg_sys::HEAP_HASEXTERNAL == 0 {
+            // Nothing to fetch from elsewhere: the header is the datum.
+            return pg_sys::Datum::from(header);
+        }
+        pg_sys::HeapTupleHeaderGetDatum(header)
     }
 }

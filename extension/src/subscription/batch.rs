@@ -46,6 +46,8 @@ impl Batch {
         let mut walk = source.walk(snapshot, member.position);
         while batch.scanned < limit && walk.advance() {
             pgrx::check_for_interrupts!();
+            // The type first: what lies before it is then at hand too.
+            let message_type = walk.text(column::TYPE);
             let position = walk.bigint(column::GLOBAL_POSITION);
             let is_wanted = source.wants(&walk)
                 && (member.group_size == 1
@@ -61,7 +63,7 @@ impl Batch {
                         message: None,
                     })
                 };
-                match calls.handler_of(walk.text(column::TYPE).bytes()) {
+                match calls.handler_of(message_type.bytes()) {
                     Ok(None) => {}
                     Ok(Some(handler)) => {
                         if !parked.is_empty() {
