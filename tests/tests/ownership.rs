@@ -143,7 +143,7 @@ async fn an_admin_steers_without_becoming_the_handlers_role() {
     assert_eq!(admin.error(alter).await.sqlstate, "42501");
     assert_eq!(tick(&admin, "s", 10).await.handled, 1);
     let roles = "SELECT DISTINCT by_role FROM public.seen";
-    assert_eq!(texts(&session, roles).await, [owner.clone()]);
+    assert_eq!(texts(&session, roles).await, std::slice::from_ref(&owner));
     // Creating again is for the owner alone: a definition must not be taken over.
     let sql = format!("SELECT message_store.create_subscription('s', 'a', '{ANY}')");
     for role in ["admin_", "colleague_", "other_"] {

@@ -284,7 +284,7 @@ impl Parked {
     /// The messages whose turn has come, for this member, in order.
     pub fn due(definition: &Definition, member: &Member) -> Result<Vec<Due>, Error> {
         let mut due = Vec::new();
-        if !definition.has_parked {
+        if !definition.has_parked || definition.is_verification() {
             return Ok(due);
         }
         {

@@ -98,7 +98,11 @@ impl Ledger {
     /// One or the other, by turns.
     pub fn coin<T>(&mut self, first: T, second: T) -> T {
         self.turn += 1;
-        if self.turn % 3 == 0 { second } else { first }
+        if self.turn.is_multiple_of(3) {
+            second
+        } else {
+            first
+        }
     }
 
     /// These messages are committed.

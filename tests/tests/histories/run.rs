@@ -182,10 +182,10 @@ impl World<'_> {
                 return Err(format!("{position} never came as a new message"));
             }
         }
-        if !self.ledger.had_copy {
-            if let Some((position, times)) = new.iter().find(|(_, times)| **times > 1) {
-                return Err(format!("{position} came as a new message {times} times"));
-            }
+        if !self.ledger.had_copy
+            && let Some((position, times)) = new.iter().find(|(_, times)| **times > 1)
+        {
+            return Err(format!("{position} came as a new message {times} times"));
         }
         let is_one_line = !self.ledger.parks && !self.ledger.had_group && definition.keeps_order();
         if is_one_line && descents > self.ledger.replays {

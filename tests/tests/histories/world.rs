@@ -166,7 +166,7 @@ impl<'c> World<'c> {
             return Err(format!("drop_subscription left something: {row:?}"));
         }
         self.histories += 1;
-        if self.histories % VACUUM_EVERY == 0 {
+        if self.histories.is_multiple_of(VACUUM_EVERY) {
             self.watch
                 .run(&format!("VACUUM {}", VACUUM.join(", ")))
                 .await
