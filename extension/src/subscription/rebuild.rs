@@ -140,6 +140,8 @@ fn promote(call: &Call<'_>) -> Result<Reply, Error> {
     let id = subscriber_id(call, 0)?;
     transaction::require_writable(c"promote()");
     let definition = Definition::load_own(&id)?;
+    // From here on the live one stands still, and nobody else promotes.
+    let live = Member::lock_all(&id)?;
     let copy = find_copy(&definition)?.ok_or_else(|| {
         Error::SubscriptionState(
             id.clone(),
@@ -147,8 +149,6 @@ fn promote(call: &Call<'_>) -> Result<Reply, Error> {
             "rebuild(subscriber_id, side_by_side => true) makes one.",
         )
     })?;
-    // From here on the live one stands still.
-    let live = Member::lock_all(&id)?;
     let target = live.iter().map(|member| member.position).max().unwrap_or(0);
     constraints::fire_deferred();
     for member in &live {

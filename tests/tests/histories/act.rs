@@ -3,7 +3,7 @@
 use super::definition::Definition;
 use super::model::Seen;
 use super::step::{Blow, Call, Ending, Step, Subject};
-use super::world::{Open, Outcome, World};
+use super::world::{Open, Outcome, World, let_go};
 use promises::{Rows, SqlError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -476,6 +476,7 @@ impl World<'_> {
             _ => {}
         }
         let has_succeeded = tick.await.unwrap();
+        let_go(&self.other).await;
         let release = "SELECT pg_advisory_unlock_all(); DELETE FROM rm.poison WHERE position = 0";
         self.watch.run(release).await.unwrap();
         if is_struck == has_succeeded && !matches!(blow, Blow::Crash) {

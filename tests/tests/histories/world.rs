@@ -184,7 +184,12 @@ impl<'c> World<'c> {
         loop {
             tokio::select! {
                 biased;
-                answer = &mut query => return answer,
+                answer = &mut query => {
+                    if answer.is_err() {
+                        let_go(session).await;
+                    }
+                    return answer;
+                }
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
             if self.held.is_some() && self.is_blocked(session.pid).await {
@@ -369,4 +374,10 @@ impl<'c> World<'c> {
         self.ledger.drawn = self.watch.bigint(drawn).await;
         self.ledger.count("crash");
     }
+}
+
+/// An error is told before the locks of its transaction are given back; whoever has answered the
+/// next statement has given them back. A session that was ended has none.
+pub async fn let_go(session: &Session) {
+    let _ = session.simple_query("").await;
 }
