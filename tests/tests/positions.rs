@@ -265,3 +265,31 @@ async fn goes_on_where_eventide_has_stopped() {
     assert_eq!(session.error(odd).await.sqlstate, "22023");
     assert_eq!(session.bigint(POSITION).await, 3);
 }
+
+#[tokio::test]
+async fn a_handler_does_not_move_the_subscription_that_calls_it() {
+    let (_database, session) = with_recorders(Cluster::shared()).await;
+    write(&session, "a-1", "A").await;
+    write(&session, "a-2", "A").await;
+    let moves = [
+        "reset('s', 0, 'again')",
+        "skip('s', 2, 'on')",
+        "resize_group('s', 2)",
+        "rebuild('s')",
+    ];
+    for call in moves {
+        session
+            .run(&format!(
+                "CREATE OR REPLACE FUNCTION public.moving(bigint) RETURNS void LANGUAGE plpgsql AS $$
+                 BEGIN PERFORM message_store.{call}; END $$;
+                 SELECT message_store.drop_subscription('s')"
+            ))
+            .await
+            .unwrap();
+        let handlers = "{\"$any\": \"public.moving\"}";
+        create_with(&session, "s", "a", handlers, "{\"retries\": 0}").await;
+        let refused = tick(&session, "s", 10).await;
+        assert_eq!(refused.failed(), ("stopped", "55000"), "{call}");
+        assert_eq!(refused.position, 0, "{call}");
+    }
+}

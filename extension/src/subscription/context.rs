@@ -71,6 +71,18 @@ pub fn is_ticking(subscriber_id: &str) -> bool {
     RUNNING.with_borrow(|running| running.iter().any(|tick| tick.ticking == subscriber_id))
 }
 
+/// 55000 inside a handler of this subscriber: what is asked for would change under the tick.
+pub fn require_outside(subscriber_id: &str) -> Result<(), Error> {
+    if is_ticking(subscriber_id) {
+        return Err(Error::SubscriptionState(
+            subscriber_id.to_owned(),
+            "is being ticked by this very session",
+            "Call it outside its handlers.",
+        ));
+    }
+    Ok(())
+}
+
 /// The handler that is running in this session, the innermost one.
 pub fn current() -> Option<HandlerCall> {
     RUNNING.with_borrow(|running| running.last().map(|tick| tick.call.clone()))

@@ -5,6 +5,7 @@
 //! size begin, all at that position. No entity's messages are handled twice, left out, or out of
 //! order; messages behind the furthest member are few, unless a member fails.
 
+use super::context;
 use super::definition::{Definition, as_owner_of_subscriptions, subscriber_id};
 use super::history;
 use super::member::Member;
@@ -52,6 +53,7 @@ fn resize_group(call: &Call<'_>) -> Result<Reply, Error> {
     })?;
     transaction::require_writable(c"resize_group()");
     let definition = Definition::load_own(&id)?;
+    context::require_outside(&id)?;
     let members = Member::lock_all(&id)?;
     if members.iter().any(|member| member.drains_until.is_some()) {
         return Err(Error::SubscriptionState(

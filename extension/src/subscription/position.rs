@@ -1,5 +1,6 @@
 //! `reset`, `skip`, `continue_from`: where a subscription goes on.
 
+use super::context;
 use super::definition::{Definition, as_owner_of_subscriptions, subscriber_id};
 use super::history;
 use super::member::Member;
@@ -100,6 +101,7 @@ fn move_by_hand(
     transaction::require_writable(c"reset() or skip()");
     let definition = Definition::load_own(&id)?;
     rebuild::require_no_copy(&definition)?;
+    context::require_outside(&id)?;
     let members = Member::lock_all(&id)?;
     if members.iter().any(|member| member.drains_until.is_some()) {
         return Err(Error::SubscriptionState(
@@ -248,6 +250,7 @@ fn continue_from(call: &Call<'_>) -> Result<Reply, Error> {
     transaction::require_writable(c"continue_from()");
     let definition = Definition::load_own(&id)?;
     rebuild::require_no_copy(&definition)?;
+    context::require_outside(&id)?;
     let saved = saved_position(saved_in)?.ok_or_else(|| {
         Error::argument(
             "position_stream",

@@ -4,6 +4,7 @@
 //! subscription fills copies of the tables, always behind the live one, and `promote` lets the
 //! copies' rows take the place of the live ones in one transaction.
 
+use super::context;
 use super::create;
 use super::definition::{Definition, as_owner_of_subscriptions, subscriber_id};
 use super::delivery::{Delivery, End};
@@ -72,6 +73,7 @@ fn rebuild(call: &Call<'_>) -> Result<Reply, Error> {
     let side_by_side = call.boolean(1).unwrap_or(false);
     transaction::require_writable(c"rebuild()");
     let definition = Definition::load_own(&id)?;
+    context::require_outside(&id)?;
     if definition.copy_of.is_some() {
         return Err(Error::SubscriptionState(
             id,
@@ -140,6 +142,8 @@ fn promote(call: &Call<'_>) -> Result<Reply, Error> {
     let id = subscriber_id(call, 0)?;
     transaction::require_writable(c"promote()");
     let definition = Definition::load_own(&id)?;
+    context::require_outside(&id)?;
+    context::require_outside(&copy_id(&id))?;
     // From here on the live one stands still, and nobody else promotes.
     let live = Member::lock_all(&id)?;
     let copy = find_copy(&definition)?.ok_or_else(|| {

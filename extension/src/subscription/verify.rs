@@ -67,7 +67,7 @@ fn verify(call: &Call<'_>) -> Result<Reply, Error> {
     let mut rows = Rows::begin(call)?;
     let mut definition = Definition::load_own(&id)?;
     read_model::require(&definition)?;
-    require_not_ticking(&id)?;
+    context::require_outside(&id)?;
     constraints::fire_deferred();
     looked_at(|| {
         let schema = scratch_schema();
@@ -142,7 +142,7 @@ fn dry_run(call: &Call<'_>) -> Result<Reply, Error> {
     let mut rows = Rows::begin(call)?;
     let mut definition = Definition::load_own(&id)?;
     read_model::require(&definition)?;
-    require_not_ticking(&id)?;
+    context::require_outside(&id)?;
     if let Some(given) = call.jsonb(1) {
         let given = given.to_text().to_str().into_owned();
         definition.handlers = handlers::normalized(&given, definition.owner)?;
@@ -171,17 +171,6 @@ fn dry_run(call: &Call<'_>) -> Result<Reply, Error> {
         read_model::compare(&definition, &schema, &mut |row| push(&mut rows, row, true))
     })?;
     Ok(rows.finish())
-}
-
-fn require_not_ticking(id: &str) -> Result<(), Error> {
-    if context::is_ticking(id) {
-        return Err(Error::SubscriptionState(
-            id.to_owned(),
-            "is being ticked by this very session",
-            "Call it outside its handlers.",
-        ));
-    }
-    Ok(())
 }
 
 /// A row of a comparison; `of_change` where the copy is how it was before.
