@@ -14,6 +14,7 @@ CREATE TABLE message_store.parked (
   reason text,
   lease bigint,
   is_replay boolean NOT NULL DEFAULT false,
+  retry_at timestamptz,
   PRIMARY KEY (subscriber_id, global_position)
 );
 
@@ -39,5 +40,7 @@ COMMENT ON COLUMN message_store.parked.last_failed_at IS 'When its handler last 
 COMMENT ON COLUMN message_store.parked.reason IS 'Why it was discarded.';
 COMMENT ON COLUMN message_store.parked.lease IS
   'The lease under which an application handles it again.';
+COMMENT ON COLUMN message_store.parked.retry_at IS
+  'When its handler is called again, for one with the status retry that has attempts left.';
 COMMENT ON COLUMN message_store.parked.is_replay IS
   'Whether it had been handled before, when a replay came to it.';

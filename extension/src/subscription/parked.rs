@@ -6,8 +6,9 @@ use crate::error::Error;
 use crate::pg::spi::Statement;
 use crate::pg::text::Text;
 use pgrx::pg_sys;
-use pgrx::pg_sys::BuiltinOid::{BOOLOID, INT8OID, TEXTOID, VARCHAROID};
+use pgrx::pg_sys::BuiltinOid::{BOOLOID, FLOAT8OID, INT8OID, TEXTOID, VARCHAROID};
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// What a tick must know of parked messages.
 #[derive(Default)]
@@ -54,10 +55,16 @@ static AHEAD: Statement = Statement::new(
     &[VARCHAROID, BOOLOID, INT8OID],
 );
 static DUE: Statement = Statement::new(
-    c"SELECT global_position, stream_name, attempts, is_replay FROM message_store.parked \
-       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
-         AND status OPERATOR(pg_catalog.=) 'retry' \
-       ORDER BY global_position",
+    c"SELECT p.global_position, p.stream_name, p.attempts, p.is_replay FROM message_store.parked p \
+       WHERE p.subscriber_id OPERATOR(pg_catalog.=) $1 \
+         AND p.status OPERATOR(pg_catalog.=) 'retry' AND NOT EXISTS ( \
+               SELECT FROM message_store.parked h \
+                WHERE h.subscriber_id OPERATOR(pg_catalog.=) $1 \
+                  AND h.stream_name OPERATOR(pg_catalog.=) p.stream_name \
+                  AND h.global_position OPERATOR(pg_catalog.<=) p.global_position \
+                  AND h.status OPERATOR(pg_catalog.=) 'retry' \
+                  AND h.retry_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()) \
+       ORDER BY p.global_position",
     &[VARCHAROID],
 );
 /// Messages behind a failed one wait with it again.
@@ -82,17 +89,19 @@ static RELEASE: Statement = Statement::new(
 static PUT: Statement = Statement::new(
     c"INSERT INTO message_store.parked AS p \
         (subscriber_id, global_position, stream_name, type, status, holds_stream, attempts, \
-         sqlstate, error, is_replay, last_failed_at) \
+         sqlstate, error, is_replay, retry_at, last_failed_at) \
       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, \
+              pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $11), \
               CASE WHEN $8 IS NOT NULL THEN pg_catalog.clock_timestamp() END) \
       ON CONFLICT (subscriber_id, global_position) DO UPDATE \
          SET status = excluded.status, holds_stream = excluded.holds_stream, \
              attempts = excluded.attempts, sqlstate = excluded.sqlstate, \
              error = excluded.error, is_replay = excluded.is_replay, \
+             retry_at = excluded.retry_at, \
              last_failed_at = excluded.last_failed_at",
     &[
         VARCHAROID, INT8OID, TEXTOID, TEXTOID, VARCHAROID, BOOLOID, INT8OID, VARCHAROID, TEXTOID,
-        BOOLOID,
+        BOOLOID, FLOAT8OID,
     ],
 );
 static TAKE: Statement = Statement::new(
@@ -162,6 +171,7 @@ fn put(
     status: &str,
     holds_stream: bool,
     cause: Option<&Cause<'_>>,
+    retry_after: Option<Duration>,
 ) -> Result<(), Error> {
     let _owner = as_owner_of_subscriptions()?;
     PUT.run(
@@ -176,6 +186,7 @@ fn put(
             cause.and_then(|cause| text(cause.sqlstate.as_bytes())),
             cause.and_then(|cause| text(cause.error.as_bytes())),
             Some(pg_sys::Datum::from(message.is_replay)),
+            retry_after.map(|pause| pg_sys::Datum::from(pause.as_secs_f64().to_bits() as usize)),
         ],
         |_| {},
     );
@@ -259,7 +270,7 @@ impl Parked {
             self.held.insert(message.stream_name.to_vec(), true);
         }
         let id = &definition.subscriber_id;
-        put(id, message, "failed", holds_stream, Some(cause))?;
+        put(id, message, "failed", holds_stream, Some(cause), None)?;
         if holds_stream && definition.has_parked {
             let _owner = as_owner_of_subscriptions()?;
             HOLD_BACK.run(&[text(id.as_bytes()), text(message.stream_name)], |_| {});
@@ -267,11 +278,23 @@ impl Parked {
         Ok(())
     }
 
+    /// Lets a message that failed when its turn came be handled again after a pause.
+    pub fn put_again(
+        definition: &Definition,
+        message: &Message<'_>,
+        cause: &Cause<'_>,
+        after: Duration,
+    ) -> Result<(), Error> {
+        let holds_stream = definition.options.policy.holds_stream;
+        let id = &definition.subscriber_id;
+        put(id, message, "retry", holds_stream, Some(cause), Some(after))
+    }
+
     /// Puts a message aside behind another of its stream.
     pub fn put_behind(&self, definition: &Definition, message: &Message<'_>) -> Result<(), Error> {
         let behind_failed = self.held.get(message.stream_name).copied().unwrap_or(true);
         let status = if behind_failed { "waiting" } else { "retry" };
-        put(&definition.subscriber_id, message, status, true, None)
+        put(&definition.subscriber_id, message, status, true, None, None)
     }
 
     /// Makes messages due that wait behind no failed one any more.

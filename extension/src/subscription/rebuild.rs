@@ -45,7 +45,8 @@ static FORGET_PARKED: Statement = Statement::new(
 /// What the copy has parked and the live one has handled: it was repaired since.
 static RETRY_HANDLED: Statement = Statement::new(
     c"UPDATE message_store.parked c SET status = 'retry' \
-       WHERE c.subscriber_id OPERATOR(pg_catalog.=) $1 AND NOT EXISTS ( \
+       WHERE c.subscriber_id OPERATOR(pg_catalog.=) $1 \
+         AND c.status OPERATOR(pg_catalog.<>) 'discarded' AND NOT EXISTS ( \
                SELECT FROM message_store.parked l \
                 WHERE l.subscriber_id OPERATOR(pg_catalog.=) $2 \
                   AND l.global_position OPERATOR(pg_catalog.=) c.global_position)",

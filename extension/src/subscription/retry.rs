@@ -18,7 +18,7 @@ sql_functions! {
 }
 
 static RETRY: Statement = Statement::new(
-    c"UPDATE message_store.parked SET status = 'retry' \
+    c"UPDATE message_store.parked SET status = 'retry', retry_at = NULL \
        WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
          AND status OPERATOR(pg_catalog.=) 'failed' \
          AND ($2 IS NULL OR global_position OPERATOR(pg_catalog.=) $2) \

@@ -272,7 +272,8 @@ impl Seen {
             if has_failed && !at_fault {
                 return Err(format!("{position} is parked ({status}) without fault"));
             }
-            if has_failed && parked.attempts <= ledger.retries {
+            // One that is due and has failed has attempts left.
+            if status == "failed" && parked.attempts <= ledger.retries {
                 return Err(format!(
                     "{position} was parked after {} attempts",
                     parked.attempts

@@ -5,8 +5,10 @@ use super::{Delivery, Fault};
 use crate::error::Error;
 use crate::message::{self, column};
 use crate::pg::slot::RowFetch;
+use crate::pg::transaction;
 use crate::subscription::calls::Item;
 use crate::subscription::parked::{self, Cause, Parked};
+use crate::subscription::policy::Decision;
 
 impl Delivery<'_> {
     pub(super) fn park(&mut self, item: Item, said: Said, attempts: i64) -> Result<(), Error> {
@@ -139,11 +141,34 @@ impl Delivery<'_> {
                         message_type: &message_type,
                         is_replay: due.is_replay,
                     };
-                    self.put_aside(&failed, fault, due.attempts + 1)?;
+                    self.fail_again(&failed, fault, due.attempts)?;
                     stuck.push(due.stream_name);
                 }
             }
         }
         Ok(retried)
+    }
+
+    /// A parked message failed when its turn came. One that only waited for its turn has attempts
+    /// left; whatever the error is, they count, since nothing behind it in other streams waits.
+    fn fail_again(
+        &mut self,
+        message: &parked::Message<'_>,
+        said: Said,
+        attempts: i64,
+    ) -> Result<(), Error> {
+        let policy = &self.definition.options.policy;
+        let (failing_for, jitter) = (policy.transient_limit, transaction::random());
+        match policy.decide(&said.sqlstate, attempts, failing_for, jitter) {
+            Decision::GiveUp => self.put_aside(message, said, attempts + 1),
+            Decision::Retry { after, .. } => {
+                let cause = Cause {
+                    sqlstate: &said.sqlstate,
+                    error: &said.error,
+                    attempts: attempts + 1,
+                };
+                Parked::put_again(self.definition, message, &cause, after)
+            }
+        }
     }
 }
