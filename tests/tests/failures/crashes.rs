@@ -201,8 +201,8 @@ async fn require_slow_one_unpunished(cluster: &Cluster, slow: &str, deadly: &str
             break;
         }
         // Taken along, or waiting for its turn among suspects.
-        let slow = working.await.unwrap();
-        assert!(matches!(slow.as_deref(), None | Some("busy")), "{slow:?}");
+        let taken = working.await.unwrap();
+        assert!(matches!(taken.as_deref(), None | Some("busy")), "{taken:?}");
         crashes += 1;
         assert!(crashes < 6, "an endless crash loop");
         session = reconnect(cluster, slow).await;
