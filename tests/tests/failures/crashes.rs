@@ -24,15 +24,18 @@ const DEADLY: &str = "
       FOREACH m IN ARRAY messages LOOP PERFORM public.deadly(m); END LOOP;
     END $$";
 
-/// A session, once the server has recovered.
-async fn reconnect(cluster: &Cluster, name: &str) -> Session {
-    loop {
-        // The server says to whoever asks that it is not ready.
-        let mut ask = cluster.client_command("psql");
-        let answer = ask.args(["-XAtc", "SELECT 1", name]).output().unwrap();
-        if answer.status.success() {
-            return cluster.connect(name, "postgres").await;
-        }
+/// How often the server has ended all its processes because one was killed.
+fn crashes_of(cluster: &Cluster) -> usize {
+    cluster.log().matches("; reinitializing").count()
+}
+
+/// Waits until the server has noticed one more crash, and recovered: a client sees that its process
+/// is gone before the server does.
+async fn recover(cluster: &Cluster, crashes_before: usize) {
+    let ready = "database system is ready to accept connections";
+    while crashes_of(cluster) <= crashes_before
+        || cluster.log().matches(ready).count() <= crashes_before + 1
+    {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
@@ -53,10 +56,12 @@ async fn tick_or_crash(session: &Session, subscriber: &str) -> Option<String> {
 /// Ticks until the server survives it; returns how often it did not, and the last outcome.
 async fn tick_through_crashes(cluster: &Cluster, name: &str, subscriber: &str) -> (usize, String) {
     for crashes in 0..12 {
-        let session = reconnect(cluster, name).await;
+        let before = crashes_of(cluster);
+        let session = cluster.connect(name, "postgres").await;
         if let Some(outcome) = tick_or_crash(&session, subscriber).await {
             return (crashes, outcome);
         }
+        recover(cluster, before).await;
     }
     panic!("an endless crash loop");
 }
@@ -171,9 +176,10 @@ async fn add_deadly_subscription(session: &Session) {
 
 /// Crashes the server, as long as it can be, while the handler of `slow` is running.
 async fn require_slow_one_unpunished(cluster: &Cluster, slow: &str, deadly: &str) {
-    let mut session = reconnect(cluster, slow).await;
+    let mut session = cluster.connect(slow, "postgres").await;
     let mut crashes = 0;
     loop {
+        let before = crashes_of(cluster);
         let ticker = cluster.connect(slow, "postgres").await;
         let pid = ticker.pid;
         let working = tokio::spawn(async move { tick_or_crash(&ticker, "slow").await });
@@ -196,8 +202,13 @@ async fn require_slow_one_unpunished(cluster: &Cluster, slow: &str, deadly: &str
                 .run(&format!("SELECT pg_cancel_backend({pid})"))
                 .await
                 .unwrap();
-            // Its cancel is an error of the tick's, not a crash.
-            assert!(working.await.is_err());
+            // Its cancel is an error of the tick's, not a crash; or it waited for its turn.
+            assert!(!matches!(working.await, Ok(None)), "it was taken along");
+            session
+                .wait_until(&format!(
+                    "SELECT NOT EXISTS (SELECT FROM pg_locks WHERE pid = {pid})"
+                ))
+                .await;
             break;
         }
         // Taken along, or waiting for its turn among suspects.
@@ -205,7 +216,8 @@ async fn require_slow_one_unpunished(cluster: &Cluster, slow: &str, deadly: &str
         assert!(matches!(taken.as_deref(), None | Some("busy")), "{taken:?}");
         crashes += 1;
         assert!(crashes < 6, "an endless crash loop");
-        session = reconnect(cluster, slow).await;
+        recover(cluster, before).await;
+        session = cluster.connect(slow, "postgres").await;
     }
     session
         .run("UPDATE public.pace SET is_slow = false")
