@@ -16,10 +16,11 @@
 
 use crate::error::Error;
 use crate::message::{self, SCHEMA};
+use crate::pg::catalog::{self, Generation};
 use crate::pg::lock::{self, Holding, Tag};
 use crate::pg::sequence::Sequence;
 use crate::pg::transaction;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// The protocol of the tags below, in the upper byte of the lock class. Writers and readers of
 /// one database must agree on it; a change of meaning needs a new number, and readers refuse to
@@ -45,6 +46,8 @@ struct Held {
 thread_local! {
     static HELD: RefCell<Held> =
         const { RefCell::new(Held { transaction: 0, categories: Vec::new(), every_category: None }) };
+    /// The catalogs in which the sequence was last found to be as it must be.
+    static CHECKED: Cell<Option<Generation>> = const { Cell::new(None) };
 }
 
 /// The sequence of global positions.
@@ -96,7 +99,13 @@ impl Draw {
     }
 }
 
+/// An error where the sequence could hand out positions in another order than we rely on. Nothing
+/// is looked up again while no sequence changes.
 fn check_settings(sequence: Sequence) -> Result<(), Error> {
+    let generation = catalog::generation();
+    if CHECKED.get() == Some(generation) {
+        return Ok(());
+    }
     let Some(settings) = sequence.settings() else {
         return Err(Error::NoStore("messages_global_position_seq"));
     };
@@ -115,6 +124,7 @@ fn check_settings(sequence: Sequence) -> Result<(), Error> {
     if settings.cycles {
         return Err(Error::SequenceChanged("has CYCLE".to_owned()));
     }
+    CHECKED.set(Some(generation));
     Ok(())
 }
 
@@ -162,7 +172,7 @@ pub fn has_announced() -> bool {
 /// Samples the sequence and makes sure that it was not set back behind messages that readers may
 /// have passed already.
 fn checked_sample(sequence: Sequence) -> Result<i64, Error> {
-    let state = sequence.state();
+    let state = sequence.state_before_drawing();
     if !state.may_have_been_set {
         return Ok(state.last_value);
     }

@@ -2,6 +2,7 @@
 //! other.
 
 use crate::error::Error;
+use crate::pg::catalog::{self, Generation};
 use crate::pg::jsonb::Jsonb;
 use crate::pg::relation::{Index, Table};
 use crate::pg::scan::{Condition, IndexScan, Order};
@@ -9,6 +10,7 @@ use crate::pg::slot::{RowAddress, Slot};
 use crate::pg::snapshot::Fresh;
 use crate::pg::text::Text;
 use pgrx::pg_sys;
+use std::cell::Cell;
 use std::ffi::CStr;
 
 /// The schema of everything here.
@@ -65,8 +67,17 @@ pub fn open_to_deliver() -> Result<Table, Error> {
     checked(Table::open_to_read(SCHEMA, c"messages"))
 }
 
+thread_local! {
+    /// The catalogs in which `messages` was last found to be as it must be.
+    static CHECKED: Cell<Option<Generation>> = const { Cell::new(None) };
+}
+
 fn checked(table: Option<Table>) -> Result<Table, Error> {
     let table = table.ok_or(Error::NoStore("messages"))?;
+    let generation = catalog::generation();
+    if CHECKED.get() == Some(generation) {
+        return Ok(table);
+    }
     if table.has_row_security() {
         return Err(Error::RowSecurity);
     }
@@ -84,12 +95,22 @@ fn checked(table: Option<Table>) -> Result<Table, Error> {
                 .to_owned(),
         ));
     }
+    CHECKED.set(Some(generation));
     Ok(table)
 }
 
 /// Opens one of the indexes that `create_store()` makes.
 pub fn open_index(name: &'static CStr) -> Result<Index, Error> {
-    Index::open(SCHEMA, name).ok_or_else(|| {
+    usable(name, Index::open(SCHEMA, name))
+}
+
+/// The same, by one who writes to it too.
+pub fn open_index_to_write(name: &'static CStr) -> Result<Index, Error> {
+    usable(name, Index::open_to_write(SCHEMA, name))
+}
+
+fn usable(name: &'static CStr, index: Option<Index>) -> Result<Index, Error> {
+    index.ok_or_else(|| {
         let name = name.to_string_lossy();
         Error::StoreChanged(
             format!("index message_store.{name} is missing or invalid"),

@@ -133,6 +133,6 @@ fn require_extension_of_library() -> Result<(), Error> {
 /// asks is the privilege. 55000 where the table is missing.
 pub fn as_owner_of(table: &'static str) -> Result<ActingAs, Error> {
     let name = CString::new(table).unwrap_or_default();
-    let opened = Table::open_to_read(SCHEMA, &name).ok_or(Error::NoStore(table))?;
+    let opened = Table::find_to_read(SCHEMA, &name).ok_or(Error::NoStore(table))?;
     Ok(ActingAs::role(opened.owner()))
 }

@@ -14,6 +14,7 @@ use crate::pg::relation::{Index, Table};
 use crate::pg::scan::{Condition, Order, Probe, Writer};
 use crate::pg::text::Text;
 use crate::pg::transaction;
+use std::ffi::CStr;
 
 /// Lock class of stream names; see [`crate::horizon`] for the classes of positions.
 const STREAM_LOCK: u16 = 0x4C53;
@@ -118,7 +119,14 @@ impl End {
     }
 }
 
+const INDEX: &CStr = c"messages_stream";
+
 /// Opens the index of streams.
 pub fn open_index() -> Result<Index, Error> {
-    message::open_index(c"messages_stream")
+    message::open_index(INDEX)
+}
+
+/// Opens the index of streams by one who adds messages to them.
+pub fn open_index_to_write() -> Result<Index, Error> {
+    message::open_index_to_write(INDEX)
 }

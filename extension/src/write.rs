@@ -184,7 +184,7 @@ fn write(
     expected_version: Option<i64>,
 ) -> Result<i64, Error> {
     let table = message::open_to_write()?;
-    let index = stream::open_index()?;
+    let index = stream::open_index_to_write()?;
     let tail = message
         .stream_name
         .map(|name| Ends::new(&table, &index).tail(name));

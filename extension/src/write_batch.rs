@@ -73,7 +73,7 @@ pub fn write(entries: &[Entry<'_>], version_before: Option<i64>) -> Result<Vec<P
         return Ok(Vec::new());
     }
     let table = message::open_to_write()?;
-    let stream_index = stream::open_index()?;
+    let stream_index = stream::open_index_to_write()?;
     let id_index = message::open_index(c"messages_id")?;
     let order = by_stream(entries);
     let mut batch = Batch {

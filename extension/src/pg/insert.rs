@@ -7,20 +7,16 @@
 use super::bindings;
 use super::relation::Table;
 use pgrx::pg_sys;
+use plan::Plan;
 use std::marker::PhantomData;
+
+mod plan;
 
 /// One INSERT statement's worth of rows into one table.
 pub struct Insert<'a> {
-    estate: *mut pg_sys::EState,
-    target: *mut pg_sys::ResultRelInfo,
-    slot: *mut pg_sys::TupleTableSlot,
+    plan: Plan,
     transition: *mut pg_sys::TransitionCaptureState,
     given: usize,
-    defaults: Vec<(usize, *mut pg_sys::ExprState)>,
-    /// Whether something that runs for one row could look for those before it.
-    one_by_one: bool,
-    /// Rows on their way into the table together.
-    slots: Vec<*mut pg_sys::TupleTableSlot>,
     lifetime: PhantomData<&'a Table>,
 }
 
@@ -44,44 +40,19 @@ impl<'a> Insert<'a> {
     /// Begins the statement; rows give values for the first `given` columns, the rest get their
     /// defaults.
     pub fn begin(table: &'a Table, given: usize) -> Self {
-        // SAFETY: the executor state and all it points to live in its own memory context until
-        // `finish`; the table stays open for 'a. An error unwinds and the abort frees the rest.
+        let mut insert = Self {
+            plan: Plan::opened(table, given),
+            transition: std::ptr::null_mut(),
+            given,
+            lifetime: PhantomData,
+        };
+        // SAFETY: the table stays open for 'a; what triggers capture lives as long as the plan.
         unsafe {
-            let estate = pg_sys::CreateExecutorState();
-            let previous = pg_sys::MemoryContextSwitchTo((*estate).es_query_cxt);
-            let size = std::mem::size_of::<pg_sys::ResultRelInfo>();
-            let target = pg_sys::palloc0(size).cast::<pg_sys::ResultRelInfo>();
-            (*target).type_ = pg_sys::NodeTag::T_ResultRelInfo;
-            let no_range_table_entry = 0;
-            let no_instrumentation = 0;
-            pg_sys::InitResultRelInfo(
-                target,
-                table.relation,
-                no_range_table_entry,
-                std::ptr::null_mut(),
-                no_instrumentation,
-            );
-            // Listed, so that AFTER triggers find the table open rather than open it again.
-            (*estate).es_opened_result_relations =
-                pg_sys::lappend((*estate).es_opened_result_relations, target.cast());
-            let speculative = false;
-            pg_sys::ExecOpenIndices(target, speculative);
-            let slot = pg_sys::table_slot_create(table.relation, &mut (*estate).es_tupleTable);
-            let mut insert = Self {
-                estate,
-                target,
-                slot,
-                transition: std::ptr::null_mut(),
-                given,
-                defaults: Vec::new(),
-                one_by_one: false,
-                slots: Vec::new(),
-                lifetime: PhantomData,
-            };
-            insert.prepare_defaults(table);
             let triggers = (*table.relation).trigdesc;
             if !triggers.is_null() {
-                insert.one_by_one |= (*triggers).trig_insert_before_row;
+                let Plan { estate, target, .. } = insert.plan;
+                let previous = pg_sys::MemoryContextSwitchTo((*estate).es_query_cxt);
+                insert.plan.one_by_one |= (*triggers).trig_insert_before_row;
                 // The query comes first: the captured rows belong to it.
                 pg_sys::AfterTriggerBeginQuery();
                 insert.transition = pg_sys::MakeTransitionCaptureState(
@@ -90,30 +61,10 @@ impl<'a> Insert<'a> {
                     pg_sys::CmdType::CMD_INSERT,
                 );
                 pg_sys::ExecBSInsertTriggers(estate, target);
-            }
-            pg_sys::MemoryContextSwitchTo(previous);
-            insert
-        }
-    }
-
-    /// # Safety
-    /// The executor's memory context must be the current one.
-    unsafe fn prepare_defaults(&mut self, table: &Table) {
-        for number in self.given..table.column_count() {
-            let attribute = table.attribute(number);
-            // SAFETY: `number` is a column of the table; expressions live as long as the state.
-            unsafe {
-                if (*attribute).attisdropped || (*attribute).attgenerated != 0 {
-                    continue;
-                }
-                let expression = pg_sys::build_column_default(table.relation, number as i32 + 1);
-                if !expression.is_null() {
-                    self.one_by_one |= pg_sys::contain_volatile_functions_not_nextval(expression);
-                    let state = pg_sys::ExecPrepareExpr(expression.cast(), self.estate);
-                    self.defaults.push((number, state));
-                }
+                pg_sys::MemoryContextSwitchTo(previous);
             }
         }
+        insert
     }
 
     /// Inserts a row. `values` are the given columns; a BEFORE trigger may change any of them
@@ -122,19 +73,20 @@ impl<'a> Insert<'a> {
         // SAFETY: the slot belongs to the open table and is filled column by column before it is
         // stored; every pointer passed on lives until `finish`.
         unsafe {
-            self.fill(self.slot, values);
-            let triggers = (*self.target).ri_TrigDesc;
+            let slot = self.plan.slot(0);
+            self.fill(slot, values);
+            let triggers = (*self.plan.target).ri_TrigDesc;
             if !triggers.is_null() && (*triggers).trig_insert_before_row {
-                if !pg_sys::ExecBRInsertTriggers(self.estate, self.target, self.slot) {
+                if !pg_sys::ExecBRInsertTriggers(self.plan.estate, self.plan.target, slot) {
                     return Outcome::Suppressed;
                 }
-                if let Some(column) = self.first_changed(values, fixed) {
+                if let Some(column) = first_changed(slot, values, fixed) {
                     return Outcome::Changed(column);
                 }
             }
-            self.check(self.slot);
-            pg_sys::simple_table_tuple_insert((*self.target).ri_RelationDesc, self.slot);
-            self.follow_up(self.slot);
+            self.check(slot);
+            pg_sys::simple_table_tuple_insert((*self.plan.target).ri_RelationDesc, slot);
+            self.follow_up(slot);
         }
         Outcome::Inserted
     }
@@ -151,7 +103,7 @@ impl<'a> Insert<'a> {
         fixed: &[usize],
         at: impl Fn(usize),
     ) -> Result<(), (usize, Outcome)> {
-        if self.one_by_one {
+        if self.plan.one_by_one {
             for number in 0..count {
                 at(number);
                 let outcome = self.row(&row(number), fixed);
@@ -166,7 +118,7 @@ impl<'a> Insert<'a> {
         while first < count {
             let (mut next, mut bytes) = (first, 0);
             while next < count && next - first < ROWS_TOGETHER && bytes < BYTES_TOGETHER {
-                let slot = self.slot_number(next - first);
+                let slot = self.plan.slot(next - first);
                 // SAFETY: a slot of this table; the values live until the rows are copied below.
                 unsafe {
                     self.fill(slot, &row(next));
@@ -180,8 +132,9 @@ impl<'a> Insert<'a> {
             unsafe { self.insert_together(next - first) };
             for number in first..next {
                 at(number);
+                let slot = self.plan.slot(number - first);
                 // SAFETY: this slot's row was just stored.
-                unsafe { self.follow_up(self.slots[number - first]) };
+                unsafe { self.follow_up(slot) };
                 self.forget_expressions();
             }
             first = next;
@@ -189,39 +142,18 @@ impl<'a> Insert<'a> {
         Ok(())
     }
 
-    /// Slot `number` of those for rows that go together.
-    fn slot_number(&mut self, number: usize) -> *mut pg_sys::TupleTableSlot {
-        while self.slots.len() <= number {
-            // SAFETY: the slot is made where the executor state lives, which frees it.
-            unsafe {
-                let previous = pg_sys::MemoryContextSwitchTo((*self.estate).es_query_cxt);
-                let relation = (*self.target).ri_RelationDesc;
-                let slot = pg_sys::table_slot_create(relation, &mut (*self.estate).es_tupleTable);
-                pg_sys::MemoryContextSwitchTo(previous);
-                self.slots.push(slot);
-            }
-        }
-        self.slots[number]
-    }
-
     /// # Safety
     /// The first `count` slots must hold complete rows.
     unsafe fn insert_together(&mut self, count: usize) {
         // SAFETY: the caller's; the table's access method stores the rows and notes where.
         unsafe {
-            let relation = (*self.target).ri_RelationDesc;
+            let relation = (*self.plan.target).ri_RelationDesc;
             let (used, no_options, no_state) = (true, 0, std::ptr::null_mut());
             let command = pg_sys::GetCurrentCommandId(used);
+            let slots = self.plan.slots();
             if let Some(multi_insert) = (*(*relation).rd_tableam).multi_insert {
                 pg_sys::ffi::pg_guard_ffi_boundary(|| {
-                    multi_insert(
-                        relation,
-                        self.slots.as_mut_ptr(),
-                        count as i32,
-                        command,
-                        no_options,
-                        no_state,
-                    );
+                    multi_insert(relation, slots, count as i32, command, no_options, no_state);
                 });
             }
         }
@@ -254,17 +186,17 @@ impl<'a> Insert<'a> {
     unsafe fn check(&self, slot: *mut pg_sys::TupleTableSlot) {
         // SAFETY: the caller's; all belong to one executor state.
         unsafe {
-            let constraints = (*(*(*self.target).ri_RelationDesc).rd_att).constr;
+            let constraints = (*(*(*self.plan.target).ri_RelationDesc).rd_att).constr;
             if !constraints.is_null() {
                 if (*constraints).has_generated_stored {
                     bindings::ExecComputeStoredGenerated(
-                        self.target,
-                        self.estate,
+                        self.plan.target,
+                        self.plan.estate,
                         slot,
                         pg_sys::CmdType::CMD_INSERT,
                     );
                 }
-                pg_sys::ExecConstraints(self.target, slot, self.estate);
+                pg_sys::ExecConstraints(self.plan.target, slot, self.plan.estate);
             }
         }
     }
@@ -277,7 +209,13 @@ impl<'a> Insert<'a> {
         // SAFETY: the caller's.
         unsafe {
             let recheck = self.insert_index_entries(slot);
-            pg_sys::ExecARInsertTriggers(self.estate, self.target, slot, recheck, self.transition);
+            pg_sys::ExecARInsertTriggers(
+                self.plan.estate,
+                self.plan.target,
+                slot,
+                recheck,
+                self.transition,
+            );
         }
     }
 
@@ -285,7 +223,7 @@ impl<'a> Insert<'a> {
     fn forget_expressions(&self) {
         // SAFETY: the context belongs to the executor state; rows are copied out of it by now.
         unsafe {
-            let context = (*self.estate).es_per_tuple_exprcontext;
+            let context = (*self.plan.estate).es_per_tuple_exprcontext;
             if !context.is_null() {
                 pg_sys::MemoryContextReset((*context).ecxt_per_tuple_memory);
             }
@@ -300,9 +238,9 @@ impl<'a> Insert<'a> {
         // SAFETY: the caller's; no arbiter indexes, no speculative insertion.
         unsafe {
             pg_sys::ExecInsertIndexTuples(
-                self.target,
+                self.plan.target,
                 slot,
-                self.estate,
+                self.plan.estate,
                 update,
                 no_duplicate_error,
                 std::ptr::null_mut(),
@@ -316,7 +254,7 @@ impl<'a> Insert<'a> {
     /// # Safety
     /// The slot must be cleared and its arrays filled for the given columns.
     unsafe fn fill_defaults(&self, slot: *mut pg_sys::TupleTableSlot) {
-        for (number, state) in &self.defaults {
+        for (number, state) in &self.plan.defaults {
             // SAFETY: the expression was prepared in this executor state.
             unsafe {
                 let context = self.expression_context();
@@ -337,44 +275,11 @@ impl<'a> Insert<'a> {
     unsafe fn expression_context(&self) -> *mut pg_sys::ExprContext {
         // SAFETY: MakePerTupleExprContext makes the one the executor's own macro would.
         unsafe {
-            if (*self.estate).es_per_tuple_exprcontext.is_null() {
-                pg_sys::MakePerTupleExprContext(self.estate)
+            if (*self.plan.estate).es_per_tuple_exprcontext.is_null() {
+                pg_sys::MakePerTupleExprContext(self.plan.estate)
             } else {
-                (*self.estate).es_per_tuple_exprcontext
+                (*self.plan.estate).es_per_tuple_exprcontext
             }
-        }
-    }
-
-    /// # Safety
-    /// The slot must hold the row as the BEFORE triggers left it.
-    unsafe fn first_changed(
-        &self,
-        values: &[Option<pg_sys::Datum>],
-        fixed: &[usize],
-    ) -> Option<usize> {
-        // SAFETY: columns are deformed before they are read; datumIsEqual compares by the
-        // column's own length and passing mode.
-        unsafe {
-            let columns = (*(*self.slot).tts_tupleDescriptor).natts;
-            // Where no trigger fired, the slot is as it was filled, with nothing to deform.
-            if i32::from((*self.slot).tts_nvalid) < columns {
-                pg_sys::slot_getsomeattrs_int(self.slot, columns);
-            }
-            fixed.iter().copied().find(|&number| {
-                let is_null = *(*self.slot).tts_isnull.add(number);
-                let Some(wanted) = values[number] else {
-                    return !is_null;
-                };
-                let now = *(*self.slot).tts_values.add(number);
-                let attribute = bindings::TupleDescAttr((*self.slot).tts_tupleDescriptor, number);
-                is_null
-                    || !bindings::datum_image_eq(
-                        wanted,
-                        now,
-                        (*attribute).attbyval,
-                        (*attribute).attlen,
-                    )
-            })
         }
     }
 
@@ -382,15 +287,47 @@ impl<'a> Insert<'a> {
     pub fn finish(self) {
         // SAFETY: undoes `begin` in the executor's order.
         unsafe {
-            if !(*self.target).ri_TrigDesc.is_null() {
-                pg_sys::ExecASInsertTriggers(self.estate, self.target, self.transition);
-                pg_sys::AfterTriggerEndQuery(self.estate);
+            if !(*self.plan.target).ri_TrigDesc.is_null() {
+                pg_sys::ExecASInsertTriggers(self.plan.estate, self.plan.target, self.transition);
+                pg_sys::AfterTriggerEndQuery(self.plan.estate);
             }
-            pg_sys::ExecCloseIndices(self.target);
-            let should_free = false;
-            pg_sys::ExecResetTupleTable((*self.estate).es_tupleTable, should_free);
-            pg_sys::FreeExecutorState(self.estate);
         }
+        self.plan.end();
+    }
+}
+
+/// The first of the `fixed` columns whose value a BEFORE trigger has changed.
+///
+/// # Safety
+/// The slot must hold the row as the BEFORE triggers left it.
+unsafe fn first_changed(
+    slot: *mut pg_sys::TupleTableSlot,
+    values: &[Option<pg_sys::Datum>],
+    fixed: &[usize],
+) -> Option<usize> {
+    // SAFETY: columns are deformed before they are read; datumIsEqual compares by the
+    // column's own length and passing mode.
+    unsafe {
+        let columns = (*(*slot).tts_tupleDescriptor).natts;
+        // Where no trigger fired, the slot is as it was filled, with nothing to deform.
+        if i32::from((*slot).tts_nvalid) < columns {
+            pg_sys::slot_getsomeattrs_int(slot, columns);
+        }
+        fixed.iter().copied().find(|&number| {
+            let is_null = *(*slot).tts_isnull.add(number);
+            let Some(wanted) = values[number] else {
+                return !is_null;
+            };
+            let now = *(*slot).tts_values.add(number);
+            let attribute = bindings::TupleDescAttr((*slot).tts_tupleDescriptor, number);
+            is_null
+                || !bindings::datum_image_eq(
+                    wanted,
+                    now,
+                    (*attribute).attbyval,
+                    (*attribute).attlen,
+                )
+        })
     }
 }
 

@@ -9,6 +9,7 @@ pub mod array;
 pub mod backtrace;
 mod bindings;
 pub mod call;
+pub mod catalog;
 pub mod composite;
 pub mod confinement;
 pub mod constraints;

@@ -1,7 +1,9 @@
 //! Tables and indexes, opened by name and closed when dropped.
 
 use super::bindings;
+use super::catalog::{self, Generation};
 use pgrx::pg_sys;
+use std::cell::RefCell;
 use std::ffi::CStr;
 
 /// The oid of a relation by schema and name, where it exists.
@@ -16,6 +18,41 @@ pub fn oid(schema: &CStr, name: &CStr) -> Option<pg_sys::Oid> {
         let relation = pg_sys::get_relname_relid(name.as_ptr(), namespace);
         (relation != pg_sys::InvalidOid).then_some(relation)
     }
+}
+
+/// Oids by schema and name.
+struct Known {
+    generation: Option<Generation>,
+    oids: Vec<(&'static CStr, &'static CStr, pg_sys::Oid)>,
+}
+
+thread_local! {
+    static KNOWN: RefCell<Known> = const { RefCell::new(Known { generation: None, oids: Vec::new() }) };
+}
+
+/// The same as [`oid`], remembered for as long as no name changes.
+pub fn known_oid(schema: &'static CStr, name: &'static CStr) -> Option<pg_sys::Oid> {
+    let generation = catalog::generation();
+    let known = KNOWN.with_borrow_mut(|known| {
+        if known.generation != Some(generation) {
+            known.generation = Some(generation);
+            known.oids.clear();
+        }
+        known
+            .oids
+            .iter()
+            .find(|(its_schema, its_name, _)| *its_name == name && *its_schema == schema)
+            .map(|(_, _, oid)| *oid)
+    });
+    if known.is_some() {
+        return known;
+    }
+    let oid = oid(schema, name)?;
+    // The look-up may have heard of a change.
+    if catalog::generation() == generation {
+        KNOWN.with_borrow_mut(|known| known.oids.push((schema, name, oid)));
+    }
+    Some(oid)
 }
 
 /// Whether a relation exists and has a column of this name.
@@ -44,20 +81,38 @@ pub struct Column<'a> {
 
 impl Table {
     /// Opens a table to write rows (RowExclusiveLock).
-    pub fn open_to_write(schema: &CStr, name: &CStr) -> Option<Self> {
-        Self::open(schema, name, pg_sys::RowExclusiveLock as i32)
+    pub fn open_to_write(schema: &'static CStr, name: &'static CStr) -> Option<Self> {
+        Self::open_known(schema, name, pg_sys::RowExclusiveLock as i32)
     }
 
     /// Opens a table to read rows (AccessShareLock).
-    pub fn open_to_read(schema: &CStr, name: &CStr) -> Option<Self> {
-        Self::open(schema, name, pg_sys::AccessShareLock as i32)
+    pub fn open_to_read(schema: &'static CStr, name: &'static CStr) -> Option<Self> {
+        Self::open_known(schema, name, pg_sys::AccessShareLock as i32)
     }
 
-    fn open(schema: &CStr, name: &CStr, mode: pg_sys::LOCKMODE) -> Option<Self> {
-        let oid = oid(schema, name)?;
-        // SAFETY: table_open raises an error where the oid no longer names a table.
+    /// Opens a table whose name is known only now to read rows (AccessShareLock).
+    pub fn find_to_read(schema: &CStr, name: &CStr) -> Option<Self> {
+        oid(schema, name).map(|oid| Self::open(oid, pg_sys::AccessShareLock as i32))
+    }
+
+    fn open_known(
+        schema: &'static CStr,
+        name: &'static CStr,
+        mode: pg_sys::LOCKMODE,
+    ) -> Option<Self> {
+        let oid = known_oid(schema, name)?;
+        let table = Self::open(oid, mode);
+        // Taking the lock is when changes are heard of: the name may mean another table now.
+        match known_oid(schema, name) {
+            Some(now) if now != oid => Some(Self::open(now, mode)),
+            _ => Some(table),
+        }
+    }
+
+    fn open(oid: pg_sys::Oid, mode: pg_sys::LOCKMODE) -> Self {
+        // SAFETY: table_open raises an error where the oid does not name a table.
         let relation = unsafe { pg_sys::table_open(oid, mode) };
-        Some(Self { relation })
+        Self { relation }
     }
 
     fn form(&self) -> &pg_sys::FormData_pg_class {
@@ -141,11 +196,25 @@ pub struct Index {
 }
 
 impl Index {
-    /// Opens an index by name; `None` where it is missing or still being built.
-    pub fn open(schema: &CStr, name: &CStr) -> Option<Self> {
-        let oid = oid(schema, name)?;
+    /// Opens an index by name, to scan it (AccessShareLock); `None` where it is missing or still
+    /// being built.
+    pub fn open(schema: &'static CStr, name: &'static CStr) -> Option<Self> {
+        Self::open_known(schema, name, pg_sys::AccessShareLock as i32)
+    }
+
+    /// The same, by one who will write to it too (RowExclusiveLock).
+    pub fn open_to_write(schema: &'static CStr, name: &'static CStr) -> Option<Self> {
+        Self::open_known(schema, name, pg_sys::RowExclusiveLock as i32)
+    }
+
+    fn open_known(
+        schema: &'static CStr,
+        name: &'static CStr,
+        mode: pg_sys::LOCKMODE,
+    ) -> Option<Self> {
+        let oid = known_oid(schema, name)?;
         // SAFETY: index_open raises an error where the oid does not name an index.
-        let relation = unsafe { pg_sys::index_open(oid, pg_sys::AccessShareLock as i32) };
+        let relation = unsafe { pg_sys::index_open(oid, mode) };
         let index = Self { relation };
         // SAFETY: an open index has its pg_index row.
         let usable = unsafe { (*(*index.relation).rd_index).indisvalid };

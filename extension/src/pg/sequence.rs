@@ -34,8 +34,8 @@ pub struct State {
 
 impl Sequence {
     /// Finds a sequence by schema and name.
-    pub fn find(schema: &CStr, name: &CStr) -> Option<Self> {
-        relation::oid(schema, name).map(|oid| Self { oid })
+    pub fn find(schema: &'static CStr, name: &'static CStr) -> Option<Self> {
+        relation::known_oid(schema, name).map(|oid| Self { oid })
     }
 
     /// The sequence's settings as they are now.
@@ -63,14 +63,25 @@ impl Sequence {
         self.state().last_value
     }
 
-    /// Where the sequence is, read under the page's lock: nextval writes a value up to 32 ahead
-    /// into the page for a moment, which an unlocked read could return.
+    /// Where the sequence is. The lock on it is given back at once, so a session that waits after
+    /// this holds nothing.
     pub fn state(self) -> State {
+        self.read(pg_sys::AccessShareLock, pg_sys::AccessShareLock)
+    }
+
+    /// The same for one who draws a value next, under the lock that drawing takes, to the end of
+    /// the transaction.
+    pub fn state_before_drawing(self) -> State {
+        self.read(pg_sys::RowExclusiveLock, pg_sys::NoLock)
+    }
+
+    /// Reads under the page's lock: nextval writes a value up to 32 ahead into the page for a
+    /// moment, which an unlocked read could return.
+    fn read(self, lock: u32, unlock: u32) -> State {
         // SAFETY: the relation stays open, and its one page pinned and share-locked, while the
-        // single tuple on it is read; the page of a sequence always holds item 1. The lock on the
-        // relation is given back at once, so a session that waits here holds nothing.
+        // single tuple on it is read; the page of a sequence always holds item 1.
         unsafe {
-            let relation = pg_sys::relation_open(self.oid, pg_sys::AccessShareLock as i32);
+            let relation = pg_sys::relation_open(self.oid, lock as i32);
             let buffer = pg_sys::ReadBuffer(relation, 0);
             pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
             let page = pg_sys::BufferGetPage(buffer);
@@ -82,7 +93,7 @@ impl Sequence {
             let (last_value, is_called) = ((*form).last_value, (*form).is_called);
             let may_have_been_set = (*form).log_cnt == 0;
             pg_sys::UnlockReleaseBuffer(buffer);
-            pg_sys::relation_close(relation, pg_sys::AccessShareLock as i32);
+            pg_sys::relation_close(relation, unlock as i32);
             let last_value = if is_called {
                 last_value
             } else {
