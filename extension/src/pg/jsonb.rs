@@ -1,8 +1,12 @@
 //! A jsonb value, passed through untouched wherever nobody needs to look inside.
 
 use super::text::Text;
+
 use pgrx::pg_sys;
+use std::cell::RefCell;
 use std::marker::PhantomData;
+
+mod printed;
 
 /// A non-null jsonb datum, possibly still toasted.
 #[derive(Clone, Copy)]
@@ -143,24 +147,24 @@ impl<'a> Jsonb<'a> {
 
     /// The JSON text, in the database's encoding, as `::varchar` prints it.
     pub fn to_text(self) -> Text<'static> {
-        let flat = self.flat();
-        // SAFETY: JsonbToCString reads the whole flat value and appends to the buffer, which begins
-        // with room for the header of a text.
-        unsafe {
-            let size = pgrx::varlena::varsize_any_exhdr(flat.cast());
-            let root = &raw mut (*flat).root;
-            // The text is rarely longer than the value it is of.
-            let room = size + 2 * pg_sys::VARHDRSZ;
-            let mut buffer = pg_sys::StringInfoData {
-                data: pg_sys::palloc(room).cast(),
-                len: pg_sys::VARHDRSZ as i32,
-                maxlen: room as i32,
-                cursor: 0,
-            };
-            pg_sys::JsonbToCString(&mut buffer, root, size as i32);
-            Text::of_buffer(&buffer)
-        }
+        // SAFETY: what is flat, with whichever header, is its bytes; the detoasted copy lives for
+        // the call.
+        let json = unsafe { Text::from_datum(self.datum) };
+        PRINTED.with_borrow_mut(|text| {
+            text.clear();
+            printed::append(json.bytes(), text);
+            let copy = Text::copied(text);
+            text.shrink_to(PRINTED_KEPT);
+            copy
+        })
     }
+}
+
+/// Bytes of the room for texts that a session keeps.
+const PRINTED_KEPT: usize = 1 << 16;
+
+thread_local! {
+    static PRINTED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A value to make an object of.

@@ -47,20 +47,6 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// A text built in a buffer whose first bytes were left for its header.
-    ///
-    /// # Safety
-    /// `buffer.data` must be palloc'd and its first `VARHDRSZ` bytes unused.
-    pub(super) unsafe fn of_buffer(buffer: &pg_sys::StringInfoData) -> Self {
-        let varlena = buffer.data.cast::<pg_sys::varlena>();
-        // SAFETY: the caller's; the buffer's length counts the header.
-        unsafe { pgrx::varlena::set_varsize_4b(varlena, buffer.len) };
-        Self {
-            varlena,
-            lifetime: PhantomData,
-        }
-    }
-
     /// The bytes, in the database's encoding. Every encoding a database may have keeps ASCII
     /// bytes to themselves, so looking for `-`, `:` or `+` in them is exact.
     pub fn bytes(&self) -> &'a [u8] {
