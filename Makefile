@@ -48,8 +48,8 @@ install: extension ## install the extension into the PostgreSQL of PG_CONFIG
 	@$(CHOOSE_POSTGRESQL); scripts/install $(CARGO_TARGET_DIR)/message_store
 
 .PHONY: bench
-bench: setup-test install-with-sudo orchestrator ## measure beside Message DB and a bare INSERT
-	@$(CHOOSE_POSTGRESQL); scripts/bench
+bench: setup-test install-with-sudo orchestrator ## measure beside Message DB and others (ARGS='write --rounds 7')
+	@$(CHOOSE_POSTGRESQL); scripts/bench $(ARGS)
 
 .PHONY: deny
 deny: ## licences, bans and sources of all dependencies (installs cargo-deny if missing)

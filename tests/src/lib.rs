@@ -10,7 +10,6 @@
 mod cluster;
 mod database;
 mod home_page;
-mod measure;
 mod message_db;
 mod orchestrator;
 mod property;
@@ -19,7 +18,6 @@ mod session;
 
 pub use cluster::{Cluster, GuardedFolder, StopMode, find_pg_config};
 pub use database::Database;
-pub use measure::{Spread, write_report};
 pub use message_db::MessageDb;
 pub use orchestrator::{
     DEMO, Deployment, Ended, HOME_PAGE, Running, orchestrator, orchestrator_at,

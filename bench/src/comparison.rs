@@ -1,0 +1,206 @@
+//! What a work finds out: contests of contestants, and how a cost grows along an axis.
+
+use serde::{Deserialize, Serialize};
+
+use crate::goal::{Goal, Verdict};
+use crate::series::Series;
+use crate::spread::Spread;
+
+/// One finding of a work.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Comparison {
+    /// A line-up under one setting.
+    Contest(Contest),
+    /// A line-up along an axis of sizes.
+    Series(Series),
+}
+
+impl From<Contest> for Comparison {
+    fn from(contest: Contest) -> Self {
+        Self::Contest(contest)
+    }
+}
+
+impl From<Series> for Comparison {
+    fn from(series: Series) -> Self {
+        Self::Series(series)
+    }
+}
+
+/// What runs are measured in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unit {
+    /// In words: `messages a second`.
+    pub name: String,
+    /// Whether more or less of it is better.
+    pub better: Better,
+}
+
+/// Which way is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Better {
+    /// Of a rate.
+    Higher,
+    /// Of a cost or a time.
+    Lower,
+}
+
+impl Unit {
+    /// So many of these in a time; more is better.
+    pub fn rate(name: &str) -> Self {
+        let name = name.to_owned();
+        let better = Better::Higher;
+        Self { name, better }
+    }
+
+    /// A time, or anything else that is used up; less is better.
+    pub fn cost(name: &str) -> Self {
+        let name = name.to_owned();
+        let better = Better::Lower;
+        Self { name, better }
+    }
+
+    /// How many times better this is than that: above 1 where it is better.
+    pub fn times_better(&self, this: f64, that: f64) -> f64 {
+        match self.better {
+            Better::Higher => this / that,
+            Better::Lower => that / this,
+        }
+    }
+}
+
+/// Who runs in a contest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// As it is called.
+    pub name: String,
+    /// Of what was measured, where it has one of its own.
+    pub version: Option<String>,
+    /// In a phrase, because contestants do not all promise the same.
+    pub guarantees: String,
+}
+
+impl Identity {
+    /// Somebody without a version of its own: it is a part of PostgreSQL, or ours.
+    pub fn new(name: &str, guarantees: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            version: None,
+            guarantees: guarantees.to_owned(),
+        }
+    }
+
+    /// Says which version was measured.
+    pub fn version(mut self, version: &str) -> Self {
+        self.version = Some(version.to_owned());
+        self
+    }
+}
+
+/// Somebody with what was measured of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Contestant {
+    /// Who it is.
+    #[serde(flatten)]
+    pub identity: Identity,
+    /// How many times better than this one ours is to be.
+    pub goal: Option<f64>,
+    /// A value per round, in the order of the rounds.
+    pub runs: Vec<f64>,
+}
+
+/// One line-up under one setting, run in interleaved rounds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Contest {
+    /// The setting: `1 client, native fsync`.
+    pub label: String,
+    /// Of all runs.
+    pub unit: Unit,
+    /// Ours.
+    pub ours: Contestant,
+    /// Whom it is compared with.
+    pub others: Vec<Contestant>,
+}
+
+/// How many times better ours is than another.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ratio {
+    /// The name of ours.
+    pub ours: String,
+    /// The name of the other.
+    pub other: String,
+    /// Round by round.
+    pub rounds: Vec<f64>,
+    /// Of the rounds.
+    pub spread: Spread,
+    /// Where there is a goal.
+    pub verdict: Option<Verdict>,
+}
+
+impl Contest {
+    /// Ours first, then the others.
+    pub fn contestants(&self) -> impl Iterator<Item = &Contestant> {
+        std::iter::once(&self.ours).chain(&self.others)
+    }
+
+    /// Ours to each of the others, round by round, so that what slowed a round slowed both.
+    pub fn ratios(&self) -> impl Iterator<Item = Ratio> {
+        self.others.iter().map(|other| self.ratio_to(other))
+    }
+
+    /// Ours to one of the others.
+    pub fn ratio_to(&self, other: &Contestant) -> Ratio {
+        let rounds: Vec<f64> = std::iter::zip(&self.ours.runs, &other.runs)
+            .map(|(ours, theirs)| self.unit.times_better(*ours, *theirs))
+            .collect();
+        let spread = Spread::of(&rounds);
+        let goal = other.goal.map(Goal::AtLeast);
+        Ratio {
+            ours: self.ours.identity.name.clone(),
+            other: other.identity.name.clone(),
+            rounds,
+            spread,
+            verdict: goal.map(|goal| goal.judge(spread.median)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn above_one_ours_is_better_whether_more_or_less_of_the_unit_is() {
+        let (ours, theirs) = (sample::OURS, [5.0, 10.0, 30.0]);
+        let rate = sample::contest(Unit::rate("messages a second"), theirs, None);
+        let ratio = rate.ratios().next().unwrap();
+        assert_eq!(ours, [10.0, 20.0, 30.0]);
+        assert_eq!(ratio.rounds, [2.0, 2.0, 1.0]);
+        let cost = sample::contest(Unit::cost("ms"), theirs, None);
+        assert_eq!(cost.ratios().next().unwrap().rounds, [0.5, 0.5, 1.0]);
+    }
+
+    #[test]
+    fn ratios_are_taken_round_by_round_and_not_of_medians() {
+        // The medians are 20 and 20.
+        let contest = sample::contest(Unit::rate("messages a second"), [20.0, 10.0, 60.0], None);
+        assert_eq!(contest.ratios().next().unwrap().spread.median, 0.5);
+    }
+
+    #[test]
+    fn a_goal_is_held_against_the_median_ratio() {
+        let unit = Unit::rate("messages a second");
+        for (goal, reached) in [(2.0, true), (2.1, false)] {
+            let contest = sample::contest(unit.clone(), [5.0, 10.0, 30.0], Some(goal));
+            let verdict = contest.ratios().next().unwrap().verdict.unwrap();
+            assert_eq!(
+                (verdict.found, verdict.reached),
+                (2.0, reached),
+                "goal {goal}"
+            );
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The message that works write: a viewing, of the size a message of the demo has.
+
+/// Its type.
+pub const TYPE: &str = "VideoViewed";
+
+/// Its data.
+pub const DATA: &str =
+    r#"{"userId": "1b0a3d5c-1c7a-4a8b-9a55-2f8f4c1d2e3f", "videoId": "streams"}"#;
+
+/// Its metadata.
+pub const METADATA: &str = r#"{"traceId": "2b0a3d5c-1c7a-4a8b-9a55-2f8f4c1d2e3f"}"#;

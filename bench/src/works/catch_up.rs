@@ -1,0 +1,202 @@
+//! How fast a subscription catches up with a log that is there: the home page's native
+//! `(bigint[])` handler, the chapter's loop of one UPDATE a message, a count over the same
+//! messages; and a PL/pgSQL `(message[])` handler beside a set-based INSERT ... SELECT of the same
+//! rows.
+//!
+//! Ticks commit as an orchestrator's do, without waiting for the disk.
+//!
+//! The chapter's loop reads a batch of messages and sends one UPDATE for each, as its handler does,
+//! each a transaction of its own; here prepared, on one connection, with the commit not waited for,
+//! which is kinder to it than its own program is.
+
+use std::time::Instant;
+
+use promises::Session;
+
+use crate::bench::Bench;
+use crate::comparison::{Comparison, Identity, Unit};
+use crate::line_up::{LineUp, interleave};
+
+/// Messages a tick reads for the native handler.
+const BATCH: i64 = 10_000;
+/// Messages a tick reads where nobody says: what the PL/pgSQL handler gets at a time.
+const DEFAULT_BATCH: i64 = 1_000;
+
+const SUBSCRIPTIONS: &str = "
+    CREATE TABLE viewed (global_position bigint, stream_name varchar, data varchar);
+    CREATE FUNCTION collect(messages message_store.message[]) RETURNS void LANGUAGE plpgsql AS $$
+    BEGIN
+      INSERT INTO viewed SELECT m.global_position, m.stream_name, m.data FROM unnest(messages) m;
+    END $$;
+    CREATE PROCEDURE catch_up(id varchar, batch bigint) LANGUAGE plpgsql AS $$
+    DECLARE outcome varchar;
+    BEGIN
+      LOOP
+        SELECT t.outcome INTO outcome FROM message_store.tick(id, batch) t;
+        COMMIT;
+        EXIT WHEN outcome <> 'progressed';
+      END LOOP;
+    END $$;
+    SELECT message_store.create_subscription('home', 'viewings',
+      '{\"VideoViewed\": \"message_store.increment_videos_watched(bigint[])\"}',
+      '{\"init\": \"message_store.ensure_home_page\"}');
+    SELECT message_store.start('home');
+    SELECT message_store.create_subscription('collect', 'viewings', '{\"VideoViewed\": \"collect\"}');
+    INSERT INTO message_store.read_model_pages
+      VALUES ('loop', '{\"lastViewProcessed\": 0, \"videosWatched\": 0}');";
+
+const COUNT: &str = "SELECT count(*) FROM message_store.messages
+    WHERE message_store.category(stream_name) = 'viewings' AND type = 'VideoViewed'
+      AND global_position > 0";
+const INSERT_SELECT: &str = "INSERT INTO viewed SELECT m.global_position, m.stream_name, m.data
+    FROM message_store.messages m
+    WHERE message_store.category(m.stream_name) = 'viewings' AND m.type = 'VideoViewed'
+    ORDER BY m.global_position";
+/// The chapter's incrementVideosWatched.
+const INCREMENT: &str = "UPDATE message_store.read_model_pages
+    SET page_data = jsonb_set(jsonb_set(page_data,
+          '{videosWatched}', ((page_data ->> 'videosWatched')::bigint + 1)::text::jsonb),
+          '{lastViewProcessed}', $1::bigint::text::jsonb)
+    WHERE page_name = 'loop' AND (page_data ->> 'lastViewProcessed')::bigint < $1";
+
+/// Measures it.
+pub fn run(bench: &Bench) -> Vec<Comparison> {
+    let cluster = bench.start_server(&[]);
+    let messages = bench.sized(1_000_000, 2_000);
+    bench.say("catch_up: filling the log");
+    let session = bench.block_on(async {
+        let session = cluster.create_store().await.connect().await;
+        fill(&session, messages).await;
+        session
+    });
+    let log = Log {
+        session: &session,
+        messages,
+        loop_messages: bench.sized(20_000, 200),
+    };
+    let unit = || Unit::rate("messages a second");
+    let native = Identity::new(
+        "native (bigint[]) handler",
+        "exactly once, settled messages only",
+    );
+    let chapters_loop = Identity::new(
+        "the chapter's loop",
+        "one UPDATE a message, which counts none twice",
+    );
+    let count = Identity::new("a count", "reads the same messages and keeps nothing");
+    let plpgsql = Identity::new(
+        "PL/pgSQL (message[]) handler",
+        "exactly once, settled messages only",
+    );
+    let insert_select = Identity::new("INSERT ... SELECT", "one statement over the whole log");
+
+    let home_page = LineUp::new("the home page's count", unit(), native, || {
+        bench.block_on(log.through_native_handler())
+    })
+    .against(chapters_loop, || {
+        bench.block_on(log.through_chapters_loop())
+    })
+    .against(count, || bench.block_on(log.rate(COUNT)));
+    let copy = LineUp::new("a row a message", unit(), plpgsql, || {
+        bench.block_on(log.through_plpgsql_handler())
+    })
+    .against(insert_select, || {
+        bench.block_on(log.through_insert_select())
+    });
+    let contests = interleave(bench, vec![home_page, copy]);
+    contests.into_iter().map(Comparison::from).collect()
+}
+
+/// A log with viewings, and who reads them from the first to the last.
+struct Log<'a> {
+    session: &'a Session,
+    messages: i64,
+    /// Messages that the chapter's loop handles in a run; its rate does not depend on them.
+    loop_messages: i64,
+}
+
+impl Log<'_> {
+    async fn through_native_handler(&self) -> f64 {
+        self.go_back("home").await;
+        let rate = self.rate(&format!("CALL catch_up('home', {BATCH})")).await;
+        let watched = self.session.videos_watched().await;
+        assert_eq!(
+            watched, self.messages,
+            "the home page counts every message once"
+        );
+        rate
+    }
+
+    async fn through_plpgsql_handler(&self) -> f64 {
+        self.go_back("collect").await;
+        let rate = self
+            .rate(&format!("CALL catch_up('collect', {DEFAULT_BATCH})"))
+            .await;
+        self.require_collected().await;
+        rate
+    }
+
+    async fn through_insert_select(&self) -> f64 {
+        self.session.run("TRUNCATE viewed").await.unwrap();
+        let rate = self.rate(INSERT_SELECT).await;
+        self.require_collected().await;
+        rate
+    }
+
+    async fn through_chapters_loop(&self) -> f64 {
+        self.empty_read_models().await;
+        let update = self.session.prepare(INCREMENT).await.unwrap();
+        let begun = Instant::now();
+        for position in 1..=self.loop_messages {
+            self.session.execute(&update, &[&position]).await.unwrap();
+        }
+        self.loop_messages as f64 / begun.elapsed().as_secs_f64()
+    }
+
+    /// Messages a second of SQL that reads all of them.
+    async fn rate(&self, sql: &str) -> f64 {
+        let begun = Instant::now();
+        self.session.run(sql).await.unwrap();
+        self.messages as f64 / begun.elapsed().as_secs_f64()
+    }
+
+    /// Back to the first message, with nothing counted or collected yet.
+    async fn go_back(&self, subscriber_id: &str) {
+        self.empty_read_models().await;
+        let reset = format!("SELECT message_store.reset('{subscriber_id}', 0, 'the next round')");
+        self.session.run(&reset).await.unwrap();
+    }
+
+    async fn empty_read_models(&self) {
+        let sql = "TRUNCATE viewed;
+             UPDATE message_store.read_model_pages
+                SET page_data = '{\"lastViewProcessed\": 0, \"videosWatched\": 0}'";
+        self.session.run(sql).await.unwrap();
+    }
+
+    async fn require_collected(&self) {
+        let collected = self.session.bigint("SELECT count(*) FROM viewed").await;
+        assert_eq!(collected, self.messages, "every message is collected once");
+    }
+}
+
+/// Puts viewings into the log, 5000 streams in turn, and makes what reads them.
+async fn fill(session: &Session, messages: i64) {
+    let viewings = format!(
+        "INSERT INTO message_store.messages (global_position, position, stream_name, type, data, id)
+           SELECT i, (i - 1) / 5000, 'viewings-' || (i % 5000), 'VideoViewed',
+                  jsonb_build_object('userId', NULL, 'videoId', 'video-' || (i % 5000)),
+                  gen_random_uuid()
+           FROM generate_series(1, {messages}) i;
+         SELECT setval('message_store.messages_global_position_seq', {messages})"
+    );
+    for sql in [
+        &viewings,
+        SUBSCRIPTIONS,
+        "VACUUM ANALYZE message_store.messages",
+        "SET synchronous_commit = off",
+        COUNT,
+    ] {
+        session.run(sql).await.unwrap();
+    }
+}
