@@ -5,8 +5,9 @@ use crate::error::Error;
 use crate::message::{self, column};
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::jsonb::{Jsonb, Scalar};
+use crate::pg::probe::Probe;
 use crate::pg::relation::Table;
-use crate::pg::scan::{Condition, IndexScan, Order};
+use crate::pg::scan::{Condition, Order};
 use crate::pg::text::Text;
 
 sql_functions! {
@@ -58,17 +59,16 @@ pub fn of_message_at(table: &Table, global_position: i64) -> Result<Option<Jsonb
         (0, Condition::AtLeast(global_position)),
         (0, Condition::AtMost(global_position)),
     ];
-    let mut scan = IndexScan::begin_dirty(table, &index, &keys, Order::Ascending);
-    if !scan.advance() {
-        return Ok(None);
-    }
-    let cause = Cause {
-        stream_name: Some(scan.text(column::STREAM_NAME)),
-        position: Some(scan.bigint(column::POSITION)),
-        global_position: Some(global_position),
-        metadata: scan.jsonb(column::METADATA),
-    };
-    Ok(Some(cause.told()))
+    let mut probe = Probe::new(table, &index, Order::Ascending);
+    Ok(probe.first(&keys, |row| {
+        let cause = Cause {
+            stream_name: Some(row.text(column::STREAM_NAME)),
+            position: Some(row.bigint(column::POSITION)),
+            global_position: Some(global_position),
+            metadata: row.jsonb(column::METADATA),
+        };
+        cause.told()
+    }))
 }
 
 /// `metadata` with what it does not yet have of `causation`. Metadata that is no object stays as

@@ -4,11 +4,12 @@
 use crate::error::Error;
 use crate::pg::catalog::{self, Generation};
 use crate::pg::jsonb::Jsonb;
+use crate::pg::probe::Probe;
 use crate::pg::relation::{Index, Table};
 use crate::pg::scan::{Condition, IndexScan, Order};
 use crate::pg::slot::{RowAddress, Slot};
 use crate::pg::snapshot::Fresh;
-use crate::pg::text::Text;
+use crate::pg::text::TextBuffer;
 use pgrx::pg_sys;
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -90,7 +91,7 @@ fn checked(table: Option<Table>) -> Result<Table, Error> {
     if !as_expected {
         return Err(Error::StoreChanged(
             "message_store.messages does not have Message DB's columns".to_owned(),
-            "It is an ordinary table that begins with global_position, position, time, \
+            "It is an ordinary heap table that begins with global_position, position, time, \
              stream_name, type, data, metadata, id; further columns come after those."
                 .to_owned(),
         ));
@@ -125,12 +126,9 @@ fn usable(name: &'static CStr, index: Option<Index>) -> Result<Index, Error> {
 pub fn highest_global_position() -> Result<i64, Error> {
     let table = open_to_deliver()?;
     let index = open_index(c"messages_pkey")?;
-    let mut scan = IndexScan::begin_dirty(&table, &index, &[], Order::Descending);
-    Ok(if scan.advance() {
-        scan.bigint(column::GLOBAL_POSITION)
-    } else {
-        0
-    })
+    let mut last = Probe::new(&table, &index, Order::Descending);
+    let position = last.first(&[], |row| row.bigint(column::GLOBAL_POSITION));
+    Ok(position.unwrap_or(0))
 }
 
 /// Where a message lies, and its type; `None` where the snapshot has no message at this position.
@@ -150,23 +148,45 @@ pub fn find(
         .then(|| (scan.address(), scan.text(column::TYPE).bytes().to_vec())))
 }
 
-/// The row a scan stands on as a value of type `message`, column by column.
-pub fn values(row: &Slot) -> [Option<pg_sys::Datum>; COLUMNS] {
-    let json = |number| {
-        row.jsonb(number)
-            .map(|json: Jsonb<'_>| json.to_text().datum())
-    };
-    [
-        row.uuid(column::ID)
-            .map(|id| Text::copied(&printed_uuid(id)).datum()),
-        row.datum(column::STREAM_NAME),
-        row.datum(column::TYPE),
-        row.datum(column::POSITION),
-        row.datum(column::GLOBAL_POSITION),
-        json(column::DATA),
-        json(column::METADATA),
-        row.datum(column::TIME),
-    ]
+/// Room for what a value of type `message` has as text and its row has not, used row after row.
+pub struct Printed {
+    id: TextBuffer,
+    data: TextBuffer,
+    metadata: TextBuffer,
+}
+
+impl Printed {
+    /// Empty.
+    pub const fn new() -> Self {
+        Self {
+            id: TextBuffer::new(),
+            data: TextBuffer::new(),
+            metadata: TextBuffer::new(),
+        }
+    }
+
+    /// The row a scan stands on as a value of type `message`, column by column; good until the
+    /// next one.
+    pub fn values(&mut self, row: &Slot) -> [Option<pg_sys::Datum>; COLUMNS] {
+        let print = |number, buffer: &mut TextBuffer| {
+            row.jsonb(number)
+                .map(|json: Jsonb<'_>| buffer.write(|text| json.print(text)))
+        };
+        let id = row.uuid(column::ID).map(|id| {
+            self.id
+                .write(|text| text.extend_from_slice(&printed_uuid(id)))
+        });
+        [
+            id,
+            row.datum(column::STREAM_NAME),
+            row.datum(column::TYPE),
+            row.datum(column::POSITION),
+            row.datum(column::GLOBAL_POSITION),
+            print(column::DATA, &mut self.data),
+            print(column::METADATA, &mut self.metadata),
+            row.datum(column::TIME),
+        ]
+    }
 }
 
 fn printed_uuid(bytes: [u8; 16]) -> [u8; 36] {

@@ -291,16 +291,18 @@ fn stream_version(call: &Call<'_>) -> Result<Reply, Error> {
 /// Returns the rows of `scan` that `wanted` keeps, until the batch is full.
 fn return_rows(
     call: &Call<'_>,
-    mut scan: IndexScan<'_>,
+    scan: IndexScan<'_>,
     batch_size: BatchSize,
     wanted: impl Fn(&IndexScan<'_>) -> Result<bool, Error>,
 ) -> Result<Reply, Error> {
+    let mut scan = scan.taking(message::COLUMNS);
     let mut rows = Rows::begin(call)?;
+    let mut printed = message::Printed::new();
     let mut returned = 0;
     while batch_size.allows_another(returned) && scan.advance() {
         pgrx::check_for_interrupts!();
         if wanted(&scan)? {
-            rows.push(|| message::values(&scan));
+            rows.push(|| printed.values(&scan));
             returned += 1;
         }
     }

@@ -6,10 +6,38 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use std::ffi::{CStr, c_char, c_int};
 
-mod raw {
+/// Unguarded: for many calls under one guard. An error leaves by longjmp, so nothing between the
+/// guard and here may have anything left to drop.
+pub(super) mod raw {
     use super::{c_char, c_int, pg_sys};
 
     unsafe extern "C-unwind" {
+        pub fn index_getnext_tid(
+            scan: pg_sys::IndexScanDesc,
+            direction: pg_sys::ScanDirection::Type,
+        ) -> pg_sys::ItemPointer;
+        pub fn ReleaseAndReadBuffer(
+            buffer: pg_sys::Buffer,
+            relation: pg_sys::Relation,
+            block: pg_sys::BlockNumber,
+        ) -> pg_sys::Buffer;
+        pub fn LockBuffer(buffer: pg_sys::Buffer, mode: c_int);
+        pub fn heap_page_prune_opt(relation: pg_sys::Relation, buffer: pg_sys::Buffer);
+        pub fn heap_hot_search_buffer(
+            address: pg_sys::ItemPointer,
+            relation: pg_sys::Relation,
+            buffer: pg_sys::Buffer,
+            snapshot: pg_sys::Snapshot,
+            row: pg_sys::HeapTuple,
+            all_dead: *mut bool,
+            first_call: bool,
+        ) -> bool;
+        pub fn ExecStoreBufferHeapTuple(
+            row: pg_sys::HeapTuple,
+            slot: *mut pg_sys::TupleTableSlot,
+            buffer: pg_sys::Buffer,
+        ) -> *mut pg_sys::TupleTableSlot;
+        pub fn slot_getsomeattrs_int(slot: *mut pg_sys::TupleTableSlot, number: c_int);
         pub fn nextval_internal(relid: pg_sys::Oid, check_permissions: bool) -> i64;
         pub fn ExecComputeStoredGenerated(
             relation: *mut pg_sys::ResultRelInfo,

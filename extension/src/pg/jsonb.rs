@@ -3,7 +3,6 @@
 use super::text::Text;
 
 use pgrx::pg_sys;
-use std::cell::RefCell;
 use std::marker::PhantomData;
 
 mod printed;
@@ -147,24 +146,18 @@ impl<'a> Jsonb<'a> {
 
     /// The JSON text, in the database's encoding, as `::varchar` prints it.
     pub fn to_text(self) -> Text<'static> {
-        // SAFETY: what is flat, with whichever header, is its bytes; the detoasted copy lives for
+        let mut text = Vec::new();
+        self.print(&mut text);
+        Text::copied(&text)
+    }
+
+    /// Appends the JSON text.
+    pub fn print(self, text: &mut Vec<u8>) {
+        // SAFETY: what is flat, with whichever header, is its bytes; a detoasted copy lives for
         // the call.
         let json = unsafe { Text::from_datum(self.datum) };
-        PRINTED.with_borrow_mut(|text| {
-            text.clear();
-            printed::append(json.bytes(), text);
-            let copy = Text::copied(text);
-            text.shrink_to(PRINTED_KEPT);
-            copy
-        })
+        printed::append(json.bytes(), text);
     }
-}
-
-/// Bytes of the room for texts that a session keeps.
-const PRINTED_KEPT: usize = 1 << 16;
-
-thread_local! {
-    static PRINTED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A value to make an object of.

@@ -22,6 +22,7 @@ pub mod insert;
 pub mod jsonb;
 pub mod lock;
 pub mod memory;
+pub mod probe;
 pub mod relation;
 pub mod routine;
 pub mod rows;

@@ -131,9 +131,11 @@ impl Table {
         self.form().relowner
     }
 
-    /// Whether it is an ordinary table, not a view, partitioned or foreign one.
+    /// Whether it is an ordinary table of PostgreSQL's own kind (heap), not a view, partitioned or
+    /// foreign one.
     pub fn is_ordinary(&self) -> bool {
         self.form().relkind as u8 == pg_sys::RELKIND_RELATION
+            && self.form().relam == pg_sys::HEAP_TABLE_AM_OID
     }
 
     /// Whether row-level security is switched on, for whomever.

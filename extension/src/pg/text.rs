@@ -69,6 +69,39 @@ impl<'a> Text<'a> {
     }
 }
 
+/// Room for one text after another, which nobody has to free.
+pub struct TextBuffer(Vec<u8>);
+
+/// PostgreSQL's `MaxAllocSize`: the most bytes of a value.
+const MAX_ALLOC_SIZE: usize = 0x3FFF_FFFF;
+/// A buffer that grew beyond this shrinks again.
+const BUFFER_KEPT: usize = 1 << 20;
+
+impl TextBuffer {
+    /// Empty.
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// The text whose bytes `write` appends; good until the next one.
+    pub fn write(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> pg_sys::Datum {
+        self.0.clear();
+        self.0.shrink_to(BUFFER_KEPT);
+        self.0.extend_from_slice(&[0; pg_sys::VARHDRSZ]);
+        write(&mut self.0);
+        let length = self.0.len();
+        if length > MAX_ALLOC_SIZE {
+            // Raises what PostgreSQL raises for a text that is too long.
+            return Text::copied(&self.0).datum();
+        }
+        let varlena = self.0.as_mut_ptr().cast::<pg_sys::varlena>();
+        debug_assert!(varlena.cast::<u32>().is_aligned());
+        // SAFETY: the first bytes are the header's; the allocator aligns blocks to 8 bytes or more.
+        unsafe { pgrx::varlena::set_varsize_4b(varlena, length as i32) };
+        pg_sys::Datum::from(varlena)
+    }
+}
+
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.to_str())

@@ -46,7 +46,6 @@ impl Batch {
         let mut walk = source.walk(snapshot, member.position);
         while batch.scanned < limit && walk.advance() {
             pgrx::check_for_interrupts!();
-            // The type first: what lies before it is then at hand too.
             let message_type = walk.text(column::TYPE);
             let position = walk.bigint(column::GLOBAL_POSITION);
             let is_wanted = source.wants(&walk)

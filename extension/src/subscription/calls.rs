@@ -4,7 +4,7 @@ use super::context::{HandlerCall, Scope};
 use super::definition::Definition;
 use super::handlers::{Handler, Handlers, Shape};
 use crate::error::Error;
-use crate::message::{self, SCHEMA};
+use crate::message::{Printed, SCHEMA};
 use crate::pg::array;
 use crate::pg::error_context::ErrorContext;
 use crate::pg::memory::Scratch;
@@ -41,6 +41,7 @@ pub struct Calls {
     prepared: Vec<Prepared>,
     message_type: pg_sys::Oid,
     row_type: RowType,
+    printed: Printed,
     /// Messages that were built when they were read, until the tick ends.
     built: Scratch,
     built_bytes: usize,
@@ -66,6 +67,7 @@ impl Calls {
             prepared: Vec::new(),
             message_type,
             row_type: RowType::of(message_type),
+            printed: Printed::new(),
             built: Scratch::new("message_store batch"),
             built_bytes: 0,
             scratch: Scratch::new("message_store handler"),
@@ -126,8 +128,8 @@ impl Calls {
         if !matches!(shape, Shape::Message | Shape::Messages) || self.built_bytes > RUN_BYTES {
             return None;
         }
-        let row_type = &self.row_type;
-        let message = self.built.within(|| row_type.value(message::values(row)));
+        let (row_type, printed) = (&self.row_type, &mut self.printed);
+        let message = self.built.within(|| row_type.value(printed.values(row)));
         self.built_bytes += composite_size(message);
         Some(message)
     }
@@ -164,14 +166,14 @@ impl Calls {
                 call.call(&[array::of_bigints(&positions)]);
             }),
             Shape::Message | Shape::Messages => {
-                let row_type = &self.row_type;
+                let (row_type, printed) = (&self.row_type, &mut self.printed);
                 let (mut messages, mut bytes) = (Vec::with_capacity(run.len()), 0);
                 for item in run {
                     pgrx::check_for_interrupts!();
                     let message = match item.message {
                         Some(message) => message,
                         None => match rows.row(item.address) {
-                            Some(row) => scratch.within(|| row_type.value(message::values(row))),
+                            Some(row) => scratch.within(|| row_type.value(printed.values(row))),
                             None => continue,
                         },
                     };

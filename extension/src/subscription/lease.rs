@@ -9,7 +9,7 @@ use super::member::Member;
 use super::parked::{self, Cause, Parked};
 use super::source::Source;
 use crate::error::Error;
-use crate::message::{self, column};
+use crate::message::{self, Printed, column};
 use crate::pg::array;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::rows::Rows;
@@ -91,13 +91,14 @@ fn require_fetched(definition: &Definition) -> Result<(), Error> {
 /// What a fetch hands out.
 struct Handed {
     rows: Rows,
+    printed: Printed,
     lease: i64,
     left: i64,
 }
 
 impl Handed {
     fn push(&mut self, row: &Slot, attempt: i64) {
-        let lease = self.lease;
+        let (lease, printed) = (self.lease, &mut self.printed);
         self.rows.push(|| {
             let [
                 id,
@@ -108,7 +109,7 @@ impl Handed {
                 data,
                 metadata,
                 time,
-            ] = message::values(row);
+            ] = printed.values(row);
             [
                 id,
                 stream,
@@ -150,6 +151,7 @@ fn fetch(call: &Call<'_>) -> Result<Reply, Error> {
         return Ok(rows.finish());
     }
     let mut handed = Handed {
+        printed: Printed::new(),
         rows,
         lease: transaction::random_id(),
         left: wanted,

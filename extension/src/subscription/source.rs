@@ -99,8 +99,10 @@ impl Source {
                 (1, Condition::AtLeast(self.first_in_stream(snapshot, low))),
             ],
         };
+        let scan = IndexScan::begin(&self.table, &self.index, snapshot, &keys, Order::Ascending);
+        // What every message is asked for: its position, and its type for its handler.
         Walk {
-            scan: IndexScan::begin(&self.table, &self.index, snapshot, &keys, Order::Ascending),
+            scan: scan.taking(column::TYPE + 1),
             high,
         }
     }
