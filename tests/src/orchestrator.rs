@@ -66,10 +66,12 @@ pub fn orchestrator_program() -> &'static Path {
     })
 }
 
-/// Builds beside ourselves: this test is `<target>/<profile>/deps/<name>`.
+/// Builds beside ourselves: a test is `<target>/<profile>/deps/<name>`, a program stands above it.
 fn build() -> PathBuf {
     let ourselves = std::env::current_exe().unwrap();
-    let target = ourselves.ancestors().nth(3).unwrap();
+    let mut folders = ourselves.ancestors().skip(1);
+    let profile = folders.find(|folder| !folder.ends_with("deps")).unwrap();
+    let target = profile.parent().unwrap();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
         .args(["build", "--release", "--locked", "-p", "orchestrator"])

@@ -212,16 +212,38 @@ pub unsafe fn TupleDescAttr(
     }
 }
 
-/// storage/bufpage.h: the tuple of line pointer `number` (from 1); `PageGetItemId` and
-/// `PageGetItem` in one.
+/// storage/bufmgr.h: the page of a buffer.
+///
+/// # Safety
+/// The buffer must be pinned, and of the server's own (not of a temporary table).
+pub unsafe fn page_of(buffer: pg_sys::Buffer) -> pg_sys::Page {
+    // SAFETY: buffers are numbered from 1 and lie one after another.
+    unsafe {
+        let offset = (buffer as usize - 1) * pg_sys::BLCKSZ as usize;
+        pg_sys::BufferBlocks.add(offset).cast()
+    }
+}
+
+/// storage/bufpage.h: line pointer `number` (from 1), `PageGetItemId`.
 ///
 /// # Safety
 /// The page must be pinned and locked, and have that line pointer.
-pub unsafe fn page_tuple(page: pg_sys::Page, number: usize) -> pg_sys::HeapTupleHeader {
-    // SAFETY: line pointers follow the page's header; the offset lies within the page.
+pub unsafe fn page_item<'a>(page: pg_sys::Page, number: usize) -> &'a pg_sys::ItemIdData {
+    // SAFETY: line pointers follow the page's header.
     unsafe {
         let header = page.cast::<pg_sys::PageHeaderData>();
-        let item = (*header).pd_linp.as_mut_ptr().add(number - 1);
-        page.cast::<u8>().add((*item).lp_off() as usize).cast()
+        &*(*header).pd_linp.as_mut_ptr().add(number - 1)
+    }
+}
+
+/// storage/bufpage.h: the tuple of line pointer `number` (from 1), `PageGetItem`.
+///
+/// # Safety
+/// As for [`page_item`]; the line pointer must lead to a tuple.
+pub unsafe fn page_tuple(page: pg_sys::Page, number: usize) -> pg_sys::HeapTupleHeader {
+    // SAFETY: the caller's; the offset lies within the page.
+    unsafe {
+        let offset = page_item(page, number).lp_off();
+        page.cast::<u8>().add(offset as usize).cast()
     }
 }

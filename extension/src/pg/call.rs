@@ -97,11 +97,13 @@ impl<'a> Call<'a> {
             .map(|datum| unsafe { Jsonb::from_datum(datum) })
     }
 
-    /// Argument `number` (from 0) of a `bigint[]` parameter, NULL elements as `None`.
-    pub fn bigints(&self, number: usize) -> Option<Vec<Option<i64>>> {
-        // SAFETY: the SQL declaration gives this parameter type bigint[].
+    /// Argument `number` (from 0) of a `bigint[]` parameter; `None` for SQL NULL, and where an
+    /// element is NULL.
+    pub fn bigints(&self, number: usize) -> Option<&'a [i64]> {
+        // SAFETY: the SQL declaration gives this parameter type bigint[]; the array, or its flat
+        // copy, lives at least as long as the call.
         self.argument(number)
-            .map(|datum| unsafe { array::bigints(datum) })
+            .and_then(|datum| unsafe { array::bigints(datum) })
     }
 
     /// Argument `number` (from 0) of a parameter of a composite type.

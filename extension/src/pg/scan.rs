@@ -50,6 +50,8 @@ pub struct IndexScan<'a> {
     slot: Slot,
     page: Page,
     columns: i32,
+    /// The buffer that the slot has pinned.
+    stored_of: pg_sys::Buffer,
     lifetime: PhantomData<&'a ()>,
 }
 
@@ -69,6 +71,7 @@ impl<'a> IndexScan<'a> {
             slot: Slot::of(table),
             page: Page::of(scan, order.direction()),
             columns: 0,
+            stored_of: pg_sys::InvalidBuffer as pg_sys::Buffer,
             lifetime: PhantomData,
         }
     }
@@ -79,21 +82,36 @@ impl<'a> IndexScan<'a> {
         self
     }
 
+    /// Ends before the first row whose first column is above `last`: a bigint, never NULL, by which
+    /// the index orders the rows that satisfy the scan's conditions, upwards.
+    pub fn ending_above(mut self, last: i64) -> Self {
+        self.page.end_above(last);
+        self
+    }
+
     /// Goes to the next row; `false` at the end.
     pub fn advance(&mut self) -> bool {
         let Some((row, buffer)) = self.page.next() else {
             return false;
         };
         let (slot, columns) = (self.slot.0, self.columns);
-        // SAFETY: the row lies on the pinned page until the next look at one; the slot takes a pin
-        // of its own.
-        unsafe {
-            pg_guard_ffi_boundary(|| {
+        let store = || {
+            // SAFETY: the row lies on the pinned page until the next look at one; the slot has a
+            // pin of its own.
+            unsafe {
                 raw::ExecStoreBufferHeapTuple(row, slot, buffer);
                 if columns > 0 {
                     raw::slot_getsomeattrs_int(slot, columns);
                 }
-            });
+            }
+        };
+        if self.stored_of == buffer {
+            // The pin is there, and nothing else of this can fail.
+            store();
+        } else {
+            // SAFETY: plain calls into PostgreSQL, with nothing to be dropped.
+            unsafe { pg_guard_ffi_boundary(store) };
+            self.stored_of = buffer;
         }
         true
     }

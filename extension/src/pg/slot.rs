@@ -28,15 +28,23 @@ impl Slot {
     }
 
     /// Column `number` (from 0) of the current row; `None` for NULL.
+    #[inline]
     pub fn datum(&self, number: usize) -> Option<pg_sys::Datum> {
         // SAFETY: after `advance` returned true the slot holds a row; columns up to `number` are
         // deformed before they are read.
         unsafe {
             if (*self.0).tts_nvalid as usize <= number {
-                pg_sys::slot_getsomeattrs_int(self.0, number as i32 + 1);
+                self.take_out(number);
             }
             (!*(*self.0).tts_isnull.add(number)).then(|| *(*self.0).tts_values.add(number))
         }
+    }
+
+    /// Deforms the columns up to `number`.
+    #[cold]
+    fn take_out(&self, number: usize) {
+        // SAFETY: as in `datum`; callers name a column of the table.
+        unsafe { pg_sys::slot_getsomeattrs_int(self.0, number as i32 + 1) }
     }
 
     /// A `bigint` column of the current row that is never NULL.

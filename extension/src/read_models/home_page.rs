@@ -12,6 +12,7 @@ use crate::read_models::target;
 use crate::subscription::context;
 use pgrx::pg_sys;
 use pgrx::pg_sys::BuiltinOid::{INT8ARRAYOID, INT8OID};
+use std::borrow::Cow;
 
 sql_functions! {
     ensure_home_page => ensure_home_page,
@@ -70,10 +71,7 @@ fn increment_videos_watched(call: &Call<'_>) -> Result<Reply, Error> {
 
 /// Counts a run of viewings in one UPDATE, as if each were counted after the one before it.
 fn increment_videos_watched_by(call: &Call<'_>) -> Result<Reply, Error> {
-    let positions = call
-        .bigints(0)
-        .and_then(|given| given.into_iter().collect());
-    let positions: Vec<i64> = positions.ok_or_else(missing_positions)?;
+    let positions = call.bigints(0).ok_or_else(missing_positions)?;
     Ok(Reply::boolean(count(&rising(positions))?))
 }
 
@@ -95,14 +93,17 @@ fn missing_position() -> Error {
 
 /// The positions that are higher than all before them: whatever was counted last, no other can
 /// count.
-fn rising(positions: Vec<i64>) -> Vec<i64> {
+fn rising(positions: &[i64]) -> Cow<'_, [i64]> {
+    if positions.is_sorted_by(|before, after| before < after) {
+        return Cow::Borrowed(positions);
+    }
     let mut rising: Vec<i64> = Vec::with_capacity(positions.len());
     for position in positions {
-        if rising.last().is_none_or(|last| *last < position) {
-            rising.push(position);
+        if rising.last().is_none_or(|last| last < position) {
+            rising.push(*position);
         }
     }
-    rising
+    Cow::Owned(rising)
 }
 
 fn count(rising: &[i64]) -> Result<bool, Error> {
@@ -112,9 +113,7 @@ fn count(rising: &[i64]) -> Result<bool, Error> {
     };
     let last = Some(pg_sys::Datum::from(*last));
     let counted = if guards_itself() {
-        let positions: Vec<pg_sys::Datum> =
-            rising.iter().copied().map(pg_sys::Datum::from).collect();
-        let positions = Some(array::of_bigints(&positions));
+        let positions = Some(array::of_bigints(rising.iter().copied()));
         target::run(&INCREMENT, PAGES, &[positions, last], |_| {})?
     } else {
         let count = i64::try_from(rising.len()).map_err(|_| Error::OutOfRange("bigint"))?;

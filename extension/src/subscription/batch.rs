@@ -10,6 +10,16 @@ use crate::error::Error;
 use crate::message::column;
 use crate::pg::slot::Slot;
 use crate::pg::snapshot::Fresh;
+use std::cell::RefCell;
+
+/// Items that a session keeps room for between batches.
+const ROOM_KEPT: usize = 1 << 14;
+
+thread_local! {
+    /// The room of the last batch: memory of this size comes from the kernel, page by page, each
+    /// time it is asked for.
+    static ROOM: RefCell<Vec<Item>> = const { RefCell::new(Vec::new()) };
+}
 
 /// What was read of a source.
 pub struct Batch {
@@ -37,7 +47,7 @@ impl Batch {
         limit: i64,
     ) -> Result<Self, Error> {
         let mut batch = Self {
-            items: Vec::new(),
+            items: ROOM.take(),
             scanned: 0,
             position: member.position,
             behind: Vec::new(),
@@ -88,6 +98,15 @@ impl Batch {
             batch.position = position;
         }
         Ok(batch)
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        let mut room = std::mem::take(&mut self.items);
+        room.clear();
+        room.shrink_to(ROOM_KEPT);
+        ROOM.replace(room);
     }
 }
 

@@ -159,11 +159,8 @@ impl Calls {
         match shape {
             Shape::Position => scratch.run(|| call.call(&[pg_sys::Datum::from(first.position)])),
             Shape::Positions => scratch.run(|| {
-                let positions: Vec<pg_sys::Datum> = run
-                    .iter()
-                    .map(|item| pg_sys::Datum::from(item.position))
-                    .collect();
-                call.call(&[array::of_bigints(&positions)]);
+                let positions = run.iter().map(|item| item.position);
+                call.call(&[array::of_bigints(positions)]);
             }),
             Shape::Message | Shape::Messages => {
                 let (row_type, printed) = (&self.row_type, &mut self.printed);

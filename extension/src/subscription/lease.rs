@@ -221,8 +221,7 @@ fn own_leases(id: &str) -> Vec<i64> {
 }
 
 fn array(leases: &[i64]) -> Option<pg_sys::Datum> {
-    let leases: Vec<pg_sys::Datum> = leases.iter().copied().map(pg_sys::Datum::from).collect();
-    Some(array::of_bigints(&leases))
+    Some(array::of_bigints(leases.iter().copied()))
 }
 
 fn is_free(id: &str, member: &Member, own: &[i64]) -> Result<bool, Error> {

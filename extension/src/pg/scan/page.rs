@@ -3,7 +3,7 @@
 //! The executor locks a row's page to see whether the row is visible, row by row. Messages that
 //! follow each other in an index mostly lie on one page: that page is locked once for all of them.
 
-use crate::pg::bindings::raw;
+use crate::pg::bindings::{self, raw};
 use pgrx::pg_sys;
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 
@@ -24,6 +24,8 @@ pub(super) struct Page {
     /// How many are asked of the index the next time: few at first, since many scans want one row.
     most: usize,
     is_at_end: bool,
+    /// Where the scan ends, as [`Page::end_above`] was told.
+    last: i64,
     rows: Vec<pg_sys::HeapTupleData>,
     next: usize,
 }
@@ -40,9 +42,17 @@ impl Page {
             here: 0,
             most: 1,
             is_at_end: false,
+            last: i64::MAX,
             rows: Vec::new(),
             next: 0,
         }
+    }
+
+    /// Ends the scan before the first row, visible or not, whose first column is above `last`. That
+    /// column must be a bigint that is never NULL, and the one that the index orders the scanned
+    /// rows by, upwards. Costs less than a condition, which the index tests on every entry.
+    pub fn end_above(&mut self, last: i64) {
+        self.last = last;
     }
 
     /// The next row, and the buffer whose pin keeps it in place until the next call.
@@ -103,6 +113,7 @@ impl Page {
             &mut self.rows,
             &mut self.buffer,
         );
+        let (last, is_at_end) = (self.last, &mut self.is_at_end);
         // SAFETY: the table and the snapshot live as long as the scan; as in `gather`, an error
         // finds nothing to drop. The lock is PostgreSQL's, and released by the abort.
         unsafe {
@@ -113,30 +124,33 @@ impl Page {
                     raw::heap_page_prune_opt(table, *buffer);
                 }
                 raw::LockBuffer(*buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
+                let page = bindings::page_of(*buffer);
+                let all_are_visible = is_seen_by_all(page, snapshot);
                 for address in addresses {
-                    let mut address = *address;
-                    let mut row = pg_sys::HeapTupleData {
-                        t_len: 0,
-                        t_self: address,
-                        t_tableOid: (*table).rd_id,
-                        t_data: std::ptr::null_mut(),
+                    let row = if all_are_visible {
+                        row_at(table, page, *address)
+                    } else {
+                        None
                     };
-                    let (all_dead, first_call) = (std::ptr::null_mut(), true);
-                    if raw::heap_hot_search_buffer(
-                        &mut address,
-                        table,
-                        *buffer,
-                        snapshot,
-                        &mut row,
-                        all_dead,
-                        first_call,
-                    ) {
-                        row.t_self = address;
+                    let row = row.or_else(|| seen(table, snapshot, *buffer, *address));
+                    if last < i64::MAX
+                        && row
+                            .or_else(|| row_at(table, page, *address))
+                            .is_some_and(|row| first_column(&row) > last)
+                    {
+                        *is_at_end = true;
+                        break;
+                    }
+                    if let Some(row) = row {
                         rows.push(row);
                     }
                 }
                 raw::LockBuffer(*buffer, pg_sys::BUFFER_LOCK_UNLOCK as i32);
             });
+        }
+        if *is_at_end {
+            // What was gathered beyond the last row is not looked at.
+            self.addresses.truncate(self.here);
         }
         self.block = block;
     }
@@ -148,6 +162,86 @@ impl Page {
             unsafe { pg_sys::ReleaseBuffer(self.buffer) };
             self.buffer = pg_sys::InvalidBuffer as pg_sys::Buffer;
         }
+    }
+}
+
+/// Whether every row version on the page is visible to every snapshot, and nobody has to note that
+/// it was read (SERIALIZABLE). The executor's sequential scans ask the same.
+///
+/// # Safety
+/// The page must be pinned and locked, the snapshot live.
+unsafe fn is_seen_by_all(page: pg_sys::Page, snapshot: pg_sys::Snapshot) -> bool {
+    // SAFETY: the caller's; the isolation level is a plain global.
+    unsafe {
+        let flags = (*page.cast::<pg_sys::PageHeaderData>()).pd_flags;
+        u32::from(flags) & pg_sys::PD_ALL_VISIBLE != 0
+            && !(*snapshot).takenDuringRecovery
+            && pg_sys::XactIsoLevel < pg_sys::XACT_SERIALIZABLE as i32
+    }
+}
+
+/// The row version at this very address, whoever sees it; `None` where the address leads on to
+/// another one, or nowhere.
+///
+/// # Safety
+/// The page must be the one of the address, pinned and locked.
+unsafe fn row_at(
+    table: pg_sys::Relation,
+    page: pg_sys::Page,
+    address: pg_sys::ItemPointerData,
+) -> Option<pg_sys::HeapTupleData> {
+    // SAFETY: an address from an index names a line pointer of its page.
+    unsafe {
+        let item = bindings::page_item(page, usize::from(address.ip_posid));
+        (item.lp_flags() == pg_sys::LP_NORMAL).then(|| pg_sys::HeapTupleData {
+            t_len: item.lp_len(),
+            t_self: address,
+            t_tableOid: (*table).rd_id,
+            t_data: bindings::page_tuple(page, usize::from(address.ip_posid)),
+        })
+    }
+}
+
+/// The row version that the snapshot sees of the row at this address.
+///
+/// # Safety
+/// Under a guard, with the page of the address pinned and locked.
+unsafe fn seen(
+    table: pg_sys::Relation,
+    snapshot: pg_sys::Snapshot,
+    buffer: pg_sys::Buffer,
+    mut address: pg_sys::ItemPointerData,
+) -> Option<pg_sys::HeapTupleData> {
+    // SAFETY: the caller's; PostgreSQL fills in the row where it returns true.
+    unsafe {
+        let mut row = pg_sys::HeapTupleData {
+            t_len: 0,
+            t_self: address,
+            t_tableOid: (*table).rd_id,
+            t_data: std::ptr::null_mut(),
+        };
+        let (all_dead, first_call) = (std::ptr::null_mut(), true);
+        let is_seen = raw::heap_hot_search_buffer(
+            &mut address,
+            table,
+            buffer,
+            snapshot,
+            &mut row,
+            all_dead,
+            first_call,
+        );
+        row.t_self = address;
+        is_seen.then_some(row)
+    }
+}
+
+/// # Safety
+/// The row's first column must be a bigint that is not NULL, its page pinned.
+unsafe fn first_column(row: &pg_sys::HeapTupleData) -> i64 {
+    // SAFETY: data begins where the header says, aligned for any type.
+    unsafe {
+        let offset = usize::from((*row.t_data).t_hoff);
+        *row.t_data.cast::<u8>().add(offset).cast::<i64>()
     }
 }
 
