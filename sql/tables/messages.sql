@@ -1,9 +1,11 @@
+-- Names and types are compared by their bytes ("C"): equal is equal in every collation, the order
+-- among different ones means nothing here, and no library's change of order corrupts an index.
 CREATE TABLE message_store.messages (
   global_position bigserial NOT NULL,
   position bigint NOT NULL,
   time timestamp without time zone NOT NULL DEFAULT (now() AT TIME ZONE 'utc'),
-  stream_name text NOT NULL,
-  type text NOT NULL,
+  stream_name text COLLATE "C" NOT NULL,
+  type text COLLATE "C" NOT NULL,
   data jsonb,
   metadata jsonb,
   id uuid NOT NULL DEFAULT gen_random_uuid(),

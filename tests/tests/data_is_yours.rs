@@ -692,3 +692,40 @@ fn assert_same_text(before: &str, after: &str) {
         .find(|(before, after)| before != after);
     assert!(before == after, "{different:?}");
 }
+
+#[tokio::test]
+async fn names_are_compared_by_bytes_whatever_the_language_of_the_database() {
+    let cluster = Cluster::shared();
+    let admin = cluster.connect("postgres", "postgres").await;
+    admin
+        .run(
+            "CREATE DATABASE with_a_language TEMPLATE template0
+               LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'",
+        )
+        .await
+        .unwrap();
+    let session = cluster.connect("with_a_language", "postgres").await;
+    session
+        .run(
+            "CREATE EXTENSION message_store;
+             SELECT message_store.create_store();
+             CREATE TABLE public.streams (name text);
+             INSERT INTO public.streams VALUES ('viewings-ä'), ('viewings-b');
+             SELECT message_store.write_message(gen_random_uuid()::varchar, name, 'A', '{}')
+             FROM public.streams",
+        )
+        .await
+        .unwrap();
+    let collations = "SELECT string_agg(DISTINCT attcollation::regcollation::text, ' ')
+        FROM pg_attribute WHERE attname IN ('stream_name', 'type')
+        AND attrelid IN ('message_store.messages'::regclass,
+                         'message_store.messages_stream'::regclass)";
+    assert_eq!(session.value(collations).await.as_deref(), Some("\"C\""));
+    let joined = "SELECT count(*) FROM message_store.messages JOIN public.streams
+        ON stream_name = name AND stream_name >= name";
+    assert_eq!(session.bigint(joined).await, 2);
+    let read = "SELECT count(*) FROM message_store.get_category_messages('viewings')";
+    assert_eq!(session.bigint(read).await, 2);
+    let last = "SELECT type FROM message_store.get_last_stream_message('viewings-ä')";
+    assert_eq!(session.value(last).await.as_deref(), Some("A"));
+}
