@@ -48,7 +48,7 @@ install: extension ## install the extension into the PostgreSQL of PG_CONFIG
 	@$(CHOOSE_POSTGRESQL); scripts/install $(CARGO_TARGET_DIR)/message_store
 
 .PHONY: bench
-bench: setup-test install-with-sudo orchestrator ## measure beside Message DB and others (ARGS='write --rounds 7')
+bench: setup-bench install-with-sudo orchestrator ## measure beside Message DB and others (ARGS='write --rounds 7')
 	@$(CHOOSE_POSTGRESQL); scripts/bench $(ARGS)
 
 .PHONY: deny
@@ -62,11 +62,12 @@ deny: ## licences, bans and sources of all dependencies (installs cargo-deny if 
 clean: ## remove what was built; the data in .message_store stays
 	cargo clean
 	rm -rf tests/peers/node_modules examples/node/node_modules examples/python/.venv
+	rm -rf bench/peers/node/node_modules bench/peers/python/.venv
 
 # The steps that the targets above are made of.
 
-.PHONY: setup-run setup-test
-setup-run setup-test: setup-%:
+.PHONY: setup-run setup-test setup-bench
+setup-run setup-test setup-bench: setup-%:
 	@PG_CONFIG='$(PG_CONFIG)' scripts/setup $*
 
 .PHONY: extension

@@ -122,6 +122,9 @@ pub struct Contest {
     pub ours: Contestant,
     /// Whom it is compared with.
     pub others: Vec<Contestant>,
+    /// What ours is held to by itself, in the unit: to stay under it, or to come to it where more
+    /// is better.
+    pub under: Option<f64>,
 }
 
 /// How many times better ours is than another.
@@ -143,6 +146,48 @@ impl Contest {
     /// Ours first, then the others.
     pub fn contestants(&self) -> impl Iterator<Item = &Contestant> {
         std::iter::once(&self.ours).chain(&self.others)
+    }
+
+    /// Another figure that the same runs found: for each contestant, in the order of the rounds.
+    /// Goals do not come along.
+    pub fn also(&self, label: &str, unit: Unit, runs: impl IntoIterator<Item = Vec<f64>>) -> Self {
+        let mut contestants =
+            std::iter::zip(self.contestants(), runs).map(|(contestant, runs)| Contestant {
+                identity: contestant.identity.clone(),
+                goal: None,
+                runs,
+            });
+        Self {
+            label: label.to_owned(),
+            unit,
+            ours: contestants.next().expect("ours found the figure too"),
+            others: contestants.collect(),
+            under: None,
+        }
+    }
+
+    /// Holds ours by itself to a cost.
+    pub fn under(mut self, figure: f64) -> Self {
+        assert_eq!(self.unit.better, Better::Lower, "{}", self.label);
+        self.under = Some(figure);
+        self
+    }
+
+    /// Holds ours by itself to a rate.
+    pub fn reaching(mut self, figure: f64) -> Self {
+        assert_eq!(self.unit.better, Better::Higher, "{}", self.label);
+        self.under = Some(figure);
+        self
+    }
+
+    /// Of ours by itself, where there is a goal.
+    pub fn verdict(&self) -> Option<Verdict> {
+        let unit = self.unit.name.clone();
+        let goal = self.under.map(|figure| match self.unit.better {
+            Better::Lower => Goal::Under { figure, unit },
+            Better::Higher => Goal::Reach { figure, unit },
+        });
+        goal.map(|goal| goal.judge(Spread::of(&self.ours.runs).median))
     }
 
     /// Ours to each of the others, round by round, so that what slowed a round slowed both.
@@ -188,6 +233,35 @@ mod tests {
         // The medians are 20 and 20.
         let contest = sample::contest(Unit::rate("messages a second"), [20.0, 10.0, 60.0], None);
         assert_eq!(contest.ratios().next().unwrap().spread.median, 0.5);
+    }
+
+    #[test]
+    fn another_figure_of_the_same_runs_has_the_same_contestants_and_a_goal_of_its_own() {
+        let contest = sample::contest(Unit::rate("messages a second"), sample::OURS, Some(2.0));
+        let runs = [vec![1.0, 2.0, 3.0], vec![2.0, 2.0, 2.0]];
+        let also = contest.also("delay", Unit::cost("ms"), runs).under(2.0);
+        assert_eq!(also.others[0].identity, contest.others[0].identity);
+        assert_eq!(also.ratios().next().unwrap().rounds, [2.0, 1.0, 2.0 / 3.0]);
+        assert!(also.ratios().next().unwrap().verdict.is_none());
+        assert!(!also.verdict().unwrap().reached);
+        assert!(contest.verdict().is_none());
+    }
+
+    #[test]
+    fn ours_by_itself_stays_under_a_cost_and_comes_to_a_rate() {
+        for (unit, figure, reached) in [
+            (Unit::cost("ms"), 20.0, false),
+            (Unit::cost("ms"), 20.1, true),
+            (Unit::rate("runs"), 20.0, true),
+            (Unit::rate("runs"), 20.1, false),
+        ] {
+            let contest = sample::contest(unit, sample::OURS, None);
+            let contest = match contest.unit.better {
+                Better::Lower => contest.under(figure),
+                Better::Higher => contest.reaching(figure),
+            };
+            assert_eq!(contest.verdict().unwrap().reached, reached, "{figure}");
+        }
     }
 
     #[test]

@@ -1,15 +1,25 @@
 //! Who is in more than one line-up, with what each promises.
 
-use promises::{Cluster, MessageDb};
-use serde_json::Value;
+mod driver;
+mod emmett;
+mod eventsourcing;
+mod manifest;
+mod message_db;
+mod pgmq;
+mod pgq;
+mod scripted;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use promises::Cluster;
 
 use crate::comparison::Identity;
-
-/// The name of Message DB's package, whose version is pinned for the tests and for us.
-const PACKAGE: &str = "@eventide/message-db";
-
-/// The database that [`install_message_db`] makes.
-pub const MESSAGE_DB: &str = "message_db_peer";
+pub use driver::{Client, Driven, Language, Latency};
+pub use emmett::emmett;
+pub use message_db::{MESSAGE_DB, install_message_db, message_db};
+pub use scripted::{Scripted, Task, line_up};
 
 /// Ours, of the version that the report names.
 pub fn message_store() -> Identity {
@@ -17,18 +27,6 @@ pub fn message_store() -> Identity {
         "message_store",
         "checks versions; no reader skips a message; writers of a category do not wait",
     )
-}
-
-/// Message DB as its package has it.
-pub fn message_db() -> Identity {
-    let package: Value =
-        serde_json::from_str(include_str!("../../tests/peers/package.json")).unwrap();
-    let version = package["dependencies"][PACKAGE].as_str().unwrap();
-    Identity::new(
-        "Message DB",
-        "checks versions; one writer of a category commits at a time",
-    )
-    .version(version)
 }
 
 /// The limit of PostgreSQL itself.
@@ -39,9 +37,29 @@ pub fn bare_insert() -> Identity {
     )
 }
 
-/// Installs Message DB into a database of its own.
-pub fn install_message_db(cluster: &Cluster) {
-    MessageDb::install(cluster, MESSAGE_DB);
+/// The stores with a client of their own that are installed.
+pub fn driven() -> Vec<Driven> {
+    let all = [emmett::emmett(), eventsourcing::eventsourcing()];
+    all.into_iter().flatten().collect()
+}
+
+/// The queues that are installed.
+pub fn queues(cluster: &Cluster) -> Vec<Scripted> {
+    let all = [pgmq::pgmq(), pgq::pgq(cluster)];
+    all.into_iter().flatten().collect()
+}
+
+/// Where the drivers and scripts of the peers are.
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers")
+}
+
+/// Says, once, that a peer does not run.
+fn leave_out(name: &'static str) {
+    static SAID: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
+    if SAID.lock().unwrap().insert(name) {
+        eprintln!("{name} is left out: it is not installed here");
+    }
 }
 
 #[cfg(test)]
@@ -49,11 +67,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_version_of_message_db_is_one() {
-        let version = message_db().version.unwrap();
-        assert!(
-            version.starts_with(|first: char| first.is_ascii_digit()),
-            "{version}"
-        );
+    fn the_version_of_a_peer_is_one() {
+        for peer in [message_db(), emmett::identity(), eventsourcing::identity()] {
+            let version = peer.version.unwrap();
+            let is_one = version.starts_with(|first: char| first.is_ascii_digit());
+            assert!(is_one, "{}: {version}", peer.name);
+        }
     }
 }

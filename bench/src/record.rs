@@ -41,8 +41,17 @@ pub struct Record {
 struct Saved<'a> {
     #[serde(flatten)]
     record: &'a Record,
+    figures: Vec<FigureAt>,
     ratios: Vec<RatioAt>,
     growths: Vec<Growth>,
+}
+
+/// What ours is held to by itself, with the setting it was measured under.
+#[derive(Serialize)]
+struct FigureAt {
+    setting: String,
+    contestant: String,
+    verdict: Verdict,
 }
 
 /// A ratio with the setting it was measured under.
@@ -141,6 +150,13 @@ impl Record {
 impl<'a> Saved<'a> {
     fn of(record: &'a Record) -> Self {
         let contests = record.contests();
+        let figures = contests.iter().filter_map(|(setting, contest)| {
+            Some(FigureAt {
+                setting: setting.clone(),
+                contestant: contest.ours.identity.name.clone(),
+                verdict: contest.verdict()?,
+            })
+        });
         let ratios = contests.iter().flat_map(|(setting, contest)| {
             contest.ratios().map(|ratio| RatioAt {
                 setting: setting.clone(),
@@ -156,6 +172,7 @@ impl<'a> Saved<'a> {
             });
         Self {
             record,
+            figures: figures.collect(),
             ratios: ratios.collect(),
             growths: growths.collect(),
         }

@@ -2,6 +2,7 @@
 
 use crate::comparison::{Comparison, Contest, Contestant, Unit};
 use crate::figure::{figure, times, times_with_range};
+use crate::goal::Verdict;
 use crate::record::Record;
 use crate::series::{Line, Series};
 use crate::spread::Spread;
@@ -45,7 +46,7 @@ fn rows_of(setting: &str, contest: &Contest) -> Vec<Row> {
         name(&contest.ours),
         median(&contest.ours.runs, &contest.unit),
         String::new(),
-        String::new(),
+        told(contest.verdict()),
     ];
     let others = contest.others.iter().map(|other| {
         let ratio = contest.ratio_to(other);
@@ -54,10 +55,7 @@ fn rows_of(setting: &str, contest: &Contest) -> Vec<Row> {
             name(other),
             median(&other.runs, &contest.unit),
             times_with_range(&ratio.spread),
-            ratio
-                .verdict
-                .map(|verdict| verdict.to_string())
-                .unwrap_or_default(),
+            told(ratio.verdict),
         ]
     });
     std::iter::once(ours).chain(others).collect()
@@ -73,7 +71,7 @@ fn rows_along(series: &Series) -> Vec<Row> {
         .into_iter()
         .enumerate()
         .map(|(number, line)| {
-            let setting = format!("{}, largest by smallest", series.label);
+            let setting = format!("{}, worst by the smallest size's", series.label);
             growth(if number == 0 { setting } else { String::new() }, &line)
         });
     points.chain(growths).collect()
@@ -85,10 +83,14 @@ fn growth(setting: String, line: &Line<'_>) -> Row {
         line.identity.name.clone(),
         times(line.growth),
         String::new(),
-        line.verdict
-            .map(|verdict| verdict.to_string())
-            .unwrap_or_default(),
+        told(line.verdict.clone()),
     ]
+}
+
+fn told(verdict: Option<Verdict>) -> String {
+    verdict
+        .map(|verdict| verdict.to_string())
+        .unwrap_or_default()
 }
 
 fn median(runs: &[f64], unit: &Unit) -> String {
@@ -120,6 +122,14 @@ mod tests {
     }
 
     #[test]
+    fn a_figure_of_ours_by_itself_stands_beside_its_goal() {
+        let contest = sample::contest(Unit::cost("ms"), [5.0, 10.0, 30.0], None);
+        let rows = rows_of("1 client", &contest.under(40.0));
+        assert_eq!(rows[0][4], "under 40.0 ms: reached, 50% below");
+        assert_eq!(rows[1][4], "");
+    }
+
+    #[test]
     fn goals_have_a_column_only_where_there_is_one() {
         let mut record = sample::record();
         assert_eq!(table(&record).0.last(), Some(&"Goal"));
@@ -138,7 +148,7 @@ mod tests {
         assert_eq!(
             rows[8],
             [
-                "a tick, largest by smallest",
+                "a tick, worst by the smallest size's",
                 "ours",
                 "3.00x",
                 "",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use promises::{Cluster, Session};
+use promises::{Cluster, Database, Session};
 use serde::{Deserialize, Serialize};
 
 use crate::bench::Bench;
@@ -24,8 +24,8 @@ const BARE_TABLE: &str = "
       global_position bigserial PRIMARY KEY,
       position bigint NOT NULL,
       time timestamp NOT NULL DEFAULT (now() AT TIME ZONE 'utc'),
-      stream_name text NOT NULL,
-      type text NOT NULL,
+      stream_name text COLLATE \"C\" NOT NULL,
+      type text COLLATE \"C\" NOT NULL,
       data jsonb,
       metadata jsonb,
       id uuid NOT NULL DEFAULT gen_random_uuid()
@@ -92,6 +92,13 @@ impl Bench {
         }
         cluster
     }
+}
+
+/// Drops a database with the sessions that are still in it: a run leaves nothing to the next one.
+pub async fn drop_database(database: Database<'_>) {
+    let session = database.cluster.connect("postgres", "postgres").await;
+    let sql = format!("DROP DATABASE {} WITH (FORCE)", database.name);
+    session.run(&sql).await.unwrap();
 }
 
 /// Makes `bare.messages` in a database with the extension: whoever writes into it pays for the

@@ -2,7 +2,10 @@
 
 use crate::bench::Bench;
 use crate::comparison::Comparison;
-use crate::works::{catch_up, write, write_batch};
+use crate::works::{
+    catch_up, cost, growth, latency, mixed, one_stream, read_category, read_group, read_stream,
+    subscriptions, write, write_batch,
+};
 
 /// Something to measure.
 pub struct Work {
@@ -27,9 +30,54 @@ pub const WORKS: &[Work] = &[
         run: write_batch::run,
     },
     Work {
+        name: "one_stream",
+        title: "Writes to one stream by all who expect its version",
+        run: one_stream::run,
+    },
+    Work {
+        name: "read_stream",
+        title: "Reads of one message of a stream",
+        run: read_stream::run,
+    },
+    Work {
+        name: "read_category",
+        title: "Reads of a category",
+        run: read_category::run,
+    },
+    Work {
+        name: "read_group",
+        title: "Reads by a member of a consumer group, and of correlated messages",
+        run: read_group::run,
+    },
+    Work {
         name: "catch_up",
         title: "A subscription that catches up with the log",
         run: catch_up::run,
+    },
+    Work {
+        name: "latency",
+        title: "From a commit to the read model",
+        run: latency::run,
+    },
+    Work {
+        name: "subscriptions",
+        title: "Writers beside subscriptions",
+        run: subscriptions::run,
+    },
+    Work {
+        name: "mixed",
+        title: "Writers and subscriptions together, with some room",
+        run: mixed::run,
+    },
+    Work {
+        name: "growth",
+        title: "What a call costs as the log grows",
+        run: growth::run,
+    },
+    Work {
+        name: "cost",
+        title: "What one message costs, whatever the machine",
+        run: cost::run,
     },
 ];
 

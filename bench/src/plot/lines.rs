@@ -190,7 +190,7 @@ fn apart(ends: &[i32]) -> Vec<i32> {
 /// From the smallest to the largest median.
 fn growth(line: &Line<'_>) -> String {
     let growth = format!("varies {}", times(line.growth));
-    match line.verdict {
+    match &line.verdict {
         None => growth,
         Some(verdict) if verdict.reached => format!("{growth}, goal reached"),
         Some(verdict) => format!("{growth}, goal {} missed", times(verdict.goal.wanted())),

@@ -86,7 +86,7 @@ impl Layout {
         let mut values = vec![1.0];
         for ratio in ratios() {
             values.extend([ratio.spread.lowest, ratio.spread.highest]);
-            values.extend(ratio.verdict.map(|verdict| verdict.goal.wanted()));
+            values.extend(ratio.verdict.as_ref().map(|verdict| verdict.goal.wanted()));
         }
         let names = ratios().map(|ratio| width_of(&name(ratio), PEN));
         let figures = ratios().map(|ratio| width_of(&figures(ratio), PEN));
@@ -200,7 +200,7 @@ impl Layout {
         for end in [from, to] {
             canvas.line(vec![(end, middle - 4), (end, middle + 4)], colour, 2);
         }
-        if let Some(verdict) = ratio.verdict {
+        if let Some(verdict) = &ratio.verdict {
             goal_mark(canvas, (self.x(verdict.goal.wanted()), middle));
         }
         canvas.dot((self.x(spread.median), middle), colour);
@@ -226,7 +226,7 @@ fn name(ratio: &Ratio) -> String {
 
 fn figures(ratio: &Ratio) -> String {
     let figures = times_with_range(&ratio.spread);
-    match ratio.verdict {
+    match &ratio.verdict {
         None => figures,
         Some(verdict) if verdict.reached => format!("{figures}, goal reached"),
         Some(_) => format!("{figures}, goal missed"),

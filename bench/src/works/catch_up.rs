@@ -1,7 +1,8 @@
 //! How fast a subscription catches up with a log that is there: the home page's native
 //! `(bigint[])` handler, the chapter's loop of one UPDATE a message, a count over the same
 //! messages; and a PL/pgSQL `(message[])` handler beside a set-based INSERT ... SELECT of the same
-//! rows.
+//! rows. Then other event stores, each beside ours through the same client, and queues: all keep
+//! how often each video was viewed.
 //!
 //! Ticks commit as an orchestrator's do, without waiting for the disk.
 //!
@@ -11,11 +12,13 @@
 
 use std::time::Instant;
 
-use promises::Session;
+use indicatif::HumanCount;
+use promises::{Cluster, Session};
 
 use crate::bench::Bench;
-use crate::comparison::{Comparison, Identity, Unit};
+use crate::comparison::{Comparison, Contest, Identity, Unit};
 use crate::line_up::{LineUp, interleave};
+use crate::peers::{self, Driven, Language, Scripted, Task};
 
 /// Messages a tick reads for the native handler.
 const BATCH: i64 = 10_000;
@@ -59,9 +62,65 @@ const INCREMENT: &str = "UPDATE message_store.read_model_pages
           '{lastViewProcessed}', $1::bigint::text::jsonb)
     WHERE page_name = 'loop' AND (page_data ->> 'lastViewProcessed')::bigint < $1";
 
+/// What the native handler is to reach: messages a second, and how many times better than others.
+const RATE: f64 = 1e6;
+const TO_LOOP: f64 = 200.0;
+const TO_COUNT: f64 = 0.8;
+
 /// Measures it.
 pub fn run(bench: &Bench) -> Vec<Comparison> {
     let cluster = bench.start_server(&[]);
+    let mut contests = in_the_database(bench, &cluster);
+    contests.extend(by_other_clients(bench, &cluster));
+    contests.extend(beside_queues(bench, &cluster));
+    contests.into_iter().map(Comparison::from).collect()
+}
+
+/// Emmett's consumer takes a transaction for a batch, but statements for each message: a run of it
+/// is long with a log that is short for others.
+fn by_other_clients(bench: &Bench, cluster: &Cluster) -> Vec<Contest> {
+    let fetch = Identity::new(
+        "fetch and ack",
+        "exactly once, settled messages only; counts in the program",
+    );
+    let contest = |peer: &Driven| {
+        let messages = match peer.client.language {
+            Language::Node => bench.sized(20_000, 1_000),
+            Language::Python => bench.sized(100_000, 1_000),
+        };
+        let label = log_of(messages);
+        let options = [
+            format!("--messages={messages}"),
+            "--handle-in=application".to_owned(),
+        ];
+        let ours = (label.as_str(), fetch.clone());
+        let line_up = peer.line_up(bench, cluster, ours, "catch-up", &options);
+        line_up.interleave(bench)
+    };
+    peers::driven().iter().map(contest).collect()
+}
+
+fn beside_queues(bench: &Bench, cluster: &Cluster) -> Option<Contest> {
+    let queues = peers::queues(cluster);
+    if queues.is_empty() {
+        return None;
+    }
+    let ours = Scripted::ours(Identity::new(
+        "SQL (message[]) handler",
+        "exactly once, settled messages only",
+    ));
+    let messages = bench.sized(100_000, 2_000);
+    let label = format!("{}, queues", log_of(messages));
+    let task = Task::CatchUp { messages };
+    let line_up = peers::line_up(bench, cluster, &label, (&ours, &queues), task);
+    Some(line_up.interleave(bench))
+}
+
+fn log_of(messages: u32) -> String {
+    format!("a log of {} messages", HumanCount(messages.into()))
+}
+
+fn in_the_database(bench: &Bench, cluster: &Cluster) -> Vec<Contest> {
     let messages = bench.sized(1_000_000, 2_000);
     bench.say("catch_up: filling the log");
     let session = bench.block_on(async {
@@ -83,7 +142,14 @@ pub fn run(bench: &Bench) -> Vec<Comparison> {
         "the chapter's loop",
         "one UPDATE a message, which counts none twice",
     );
-    let count = Identity::new("a count", "reads the same messages and keeps nothing");
+    let one_process = Identity::new(
+        "a count, one process",
+        "reads the same messages and keeps nothing",
+    );
+    let three_processes = Identity::new(
+        "a count, three processes",
+        "the same with two workers, which is PostgreSQL's default plan",
+    );
     let plpgsql = Identity::new(
         "PL/pgSQL (message[]) handler",
         "exactly once, settled messages only",
@@ -96,15 +162,20 @@ pub fn run(bench: &Bench) -> Vec<Comparison> {
     .against(chapters_loop, || {
         bench.block_on(log.through_chapters_loop())
     })
-    .against(count, || bench.block_on(log.rate(COUNT)));
+    .at_least(TO_LOOP)
+    .against(one_process, || bench.block_on(log.through_count(0)))
+    .at_least(TO_COUNT)
+    .against(three_processes, || bench.block_on(log.through_count(2)))
+    .at_least(TO_COUNT);
     let copy = LineUp::new("a row a message", unit(), plpgsql, || {
         bench.block_on(log.through_plpgsql_handler())
     })
     .against(insert_select, || {
         bench.block_on(log.through_insert_select())
     });
-    let contests = interleave(bench, vec![home_page, copy]);
-    contests.into_iter().map(Comparison::from).collect()
+    let mut contests = interleave(bench, vec![home_page, copy]).into_iter();
+    let home_page = contests.next().map(|contest| contest.reaching(RATE));
+    home_page.into_iter().chain(contests).collect()
 }
 
 /// A log with viewings, and who reads them from the first to the last.
@@ -140,6 +211,16 @@ impl Log<'_> {
         self.session.run("TRUNCATE viewed").await.unwrap();
         let rate = self.rate(INSERT_SELECT).await;
         self.require_collected().await;
+        rate
+    }
+
+    /// By this session and at most so many workers.
+    async fn through_count(&self, workers: u32) -> f64 {
+        let set = format!("SET max_parallel_workers_per_gather = {workers}");
+        self.session.run(&set).await.unwrap();
+        let rate = self.rate(COUNT).await;
+        let reset = "RESET max_parallel_workers_per_gather";
+        self.session.run(reset).await.unwrap();
         rate
     }
 

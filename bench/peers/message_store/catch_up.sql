@@ -1,0 +1,1 @@
+SELECT handled FROM message_store.tick('counter', 1000);

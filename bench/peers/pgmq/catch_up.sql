@@ -1,0 +1,1 @@
+SELECT bench.count_viewings(1000);

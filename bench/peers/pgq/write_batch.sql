@@ -1,0 +1,5 @@
+SELECT count(pgq.insert_event(
+  'viewings', 'VideoViewed', '{"userId": "' || gen_random_uuid() || '", "videoId": "streams"}',
+  stream, NULL, NULL, NULL
+))
+FROM (SELECT 'viewings-' || gen_random_uuid() AS stream OFFSET 0) AS new, generate_series(1, 1000);
