@@ -128,7 +128,12 @@ impl Scheduler {
             Ok(tick) => {
                 let retry_in = tick.trouble.as_ref().and_then(|trouble| trouble.retry_in);
                 state.journal.ticked(&job.subscriber_id, &tick, now);
-                state.schedule.finish(&job, tick.outcome, retry_in, now);
+                let result = schedule::Ticked {
+                    outcome: tick.outcome,
+                    scanned: tick.scanned,
+                    retry_in,
+                };
+                state.schedule.finish(&job, result, now);
                 // Idle too: another orchestrator may have done the work.
                 if matches!(tick.outcome, Outcome::Progressed | Outcome::Idle) {
                     self.progress

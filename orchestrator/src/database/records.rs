@@ -115,6 +115,8 @@ pub struct Started {
     pub source: String,
     /// How many of its ticks may run at a time.
     pub group_size: i64,
+    /// How many messages a tick reads at most.
+    pub batch_size: i64,
     /// The whole row: what changes in it is news.
     pub row: String,
 }
@@ -195,7 +197,8 @@ impl Started {
             subscriber_id: row.try_get(0)?,
             source: row.try_get(1)?,
             group_size: row.try_get(2)?,
-            row: row.try_get(3)?,
+            batch_size: row.try_get(3)?,
+            row: row.try_get(4)?,
         })
     }
 }

@@ -12,7 +12,8 @@ impl Database {
     /// [`Error::Database`].
     pub async fn started_subscriptions(&self) -> Result<Vec<Started>> {
         // The whole row as text: whatever changes in it asks for a tick.
-        const LIST: &str = "SELECT s.subscriber_id, s.source, s.group_size, s::text \
+        const LIST: &str = "SELECT s.subscriber_id, s.source, s.group_size, s.batch_size, \
+                                   s::text \
                             FROM message_store.started_subscriptions() s";
         let action = || "list the started subscriptions".to_owned();
         let client = self.client().await?;

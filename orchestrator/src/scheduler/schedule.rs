@@ -17,7 +17,9 @@ use entry::{Entry, Pause};
 
 /// So many subscriptions are all ticked at every wake-up.
 const FEW: u32 = 10;
-/// Of more than a few, those that find nothing share 1,000 ticks a second.
+/// Those that take all there is share 1,000 ticks a second; of more than a few, those that find
+/// nothing share as many. A tick costs much the same for one message and for a hundred, and what
+/// ticks take from the processor, writers do not have.
 const TURN: Duration = Duration::from_millis(1);
 
 /// Every started subscription and what it waits for.
@@ -35,6 +37,17 @@ pub struct Job {
     /// Whom to tick.
     pub subscriber_id: Arc<str>,
     wakes: u64,
+}
+
+/// What a tick came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Ticked {
+    /// In a word.
+    pub outcome: Outcome,
+    /// Messages that it read.
+    pub scanned: i64,
+    /// When a failing handler is called again.
+    pub retry_in: Option<Duration>,
 }
 
 /// What a list brought.
@@ -161,18 +174,12 @@ impl Schedule {
 
     /// What follows a tick. Idle is the proof that everything drawn before it
     /// is processed, so only then may a subscription rely on the next wake-up.
-    pub fn finish(
-        &mut self,
-        job: &Job,
-        outcome: Outcome,
-        retry_in: Option<Duration>,
-        now: Instant,
-    ) {
+    pub fn finish(&mut self, job: &Job, ticked: Ticked, now: Instant) {
         let woken = self.wakes > job.wakes;
-        let turn = self.turn();
+        let (turn, rest) = (self.turn(), self.rest(now));
         let Some(entry) = self.end(job) else { return };
-        let is_due = entry.finish(outcome, retry_in, woken, now);
-        if is_due && !(outcome == Outcome::Idle && entry.wait_for_turn(turn, now)) {
+        let is_due = entry.finish(ticked, rest, woken, now);
+        if is_due && !(ticked.outcome == Outcome::Idle && entry.wait_for_turn(turn, now)) {
             self.make_due(&job.subscriber_id);
         }
     }
@@ -203,6 +210,15 @@ impl Schedule {
             Ok(count) if count > FEW => TURN * count,
             _ => Duration::ZERO,
         }
+    }
+
+    /// How long a subscription rests that took all there was, so that the next tick finds more.
+    fn rest(&self, now: Instant) -> Duration {
+        let busy = self
+            .entries
+            .values()
+            .filter(|entry| entry.found_lately(now));
+        TURN * u32::try_from(busy.count().max(1)).unwrap_or(u32::MAX)
     }
 
     fn make_all_due(&mut self, mut which: impl FnMut(&mut Entry) -> bool) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Failure;
+use super::{Failure, Ticked};
 use crate::database::{Outcome, Started};
 
 /// The first pause after a tick that writers in flight held back.
@@ -85,21 +85,28 @@ impl Entry {
     /// subscription rely on the next wake-up.
     pub(super) fn finish(
         &mut self,
-        outcome: Outcome,
-        retry_in: Option<Duration>,
+        ticked: Ticked,
+        rest: Duration,
         was_woken: bool,
         now: Instant,
     ) -> bool {
+        let Ticked {
+            outcome,
+            scanned,
+            retry_in,
+        } = ticked;
         let held_back = std::mem::replace(&mut self.held_back, HELD_BACK_MIN);
         let wanted = std::mem::replace(&mut self.wanted, 1);
         if matches!(outcome, Outcome::Progressed | Outcome::HeldBack) {
             self.found_at = Some(now);
         }
         match outcome {
-            Outcome::Progressed => {
+            // There is more, or another member of its group may find some.
+            Outcome::Progressed if scanned >= self.row.batch_size || self.most > 1 => {
                 self.wanted = (wanted + 1).min(self.most);
                 return true;
             }
+            Outcome::Progressed => self.pause = Pause::Until(now + rest),
             Outcome::Idle if was_woken => return true,
             // A retry that another member's tick has asked for stays.
             Outcome::Idle if matches!(self.pause, Pause::WakeOrUntil(_)) => {}
@@ -134,8 +141,7 @@ impl Entry {
     /// Where it found nothing lately and had its turn a moment ago, it waits for
     /// the next one; true then.
     pub(super) fn wait_for_turn(&mut self, turn: Duration, now: Instant) -> bool {
-        let found = self.found_at.is_some_and(|at| now - at < LATELY);
-        if found || self.running > 0 || self.is_due {
+        if self.found_lately(now) || self.running > 0 || self.is_due {
             return false;
         }
         let next = self.ticked_at.map(|at| at + turn);
@@ -144,6 +150,11 @@ impl Entry {
             None => return false,
         }
         true
+    }
+
+    /// Whether a tick found a message a moment ago.
+    pub(super) fn found_lately(&self, now: Instant) -> bool {
+        self.found_at.is_some_and(|at| now - at < LATELY)
     }
 
     /// A tick has begun: if it lasts, another member's may run beside it.

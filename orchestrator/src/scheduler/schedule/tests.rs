@@ -7,6 +7,7 @@ fn row(id: &str, group_size: i64) -> Started {
         subscriber_id: id.to_owned(),
         source: "viewings".to_owned(),
         group_size,
+        batch_size: 1000,
         row: format!("({id},viewings,{group_size},1000)"),
     }
 }
@@ -20,7 +21,24 @@ fn with_one(group_size: i64) -> (Schedule, Instant) {
 
 fn finish(schedule: &mut Schedule, outcome: Outcome, now: Instant) {
     let job = schedule.take(now).expect("nothing is due");
-    schedule.finish(&job, outcome, None, now);
+    schedule.finish(&job, ticked(outcome), now);
+}
+
+/// A tick that read as much as it may.
+fn ticked(outcome: Outcome) -> Ticked {
+    Ticked {
+        outcome,
+        scanned: 1000,
+        retry_in: None,
+    }
+}
+
+/// A tick that read all there was.
+fn took_all() -> Ticked {
+    Ticked {
+        scanned: 999,
+        ..ticked(Outcome::Progressed)
+    }
 }
 
 /// How long until something is due by itself.
@@ -42,11 +60,55 @@ fn progress_ticks_again_at_once_and_idle_waits_for_a_wake_up() {
 }
 
 #[test]
+fn one_that_took_all_there_was_rests_and_then_looks_whatever_woke_meanwhile() {
+    let (mut schedule, now) = with_one(1);
+    let job = schedule.take(now).unwrap();
+    schedule.finish(&job, took_all(), now);
+    schedule.wake(now);
+    assert!(schedule.take(now).is_none());
+    assert_eq!(pause(&schedule, now), Some(1));
+    schedule.expire(now + Duration::from_millis(1));
+    assert!(schedule.take(now).is_some());
+}
+
+#[test]
+fn those_that_take_all_there_is_share_a_thousand_ticks_a_second() {
+    for count in [1, 10, 100] {
+        let mut schedule = Schedule::new(4);
+        schedule.list((0..count).map(|n| row(&n.to_string(), 1)).collect());
+        let start = Instant::now();
+        let mut ticks = 0;
+        // In tenths of a millisecond; the first second finds the pace.
+        for tenth in 0..20_000 {
+            let now = start + Duration::from_micros(100 * tenth);
+            schedule.expire(now);
+            schedule.wake(now);
+            while let Some(job) = schedule.take(now) {
+                ticks += u32::from(tenth >= 10_000);
+                schedule.finish(&job, took_all(), now);
+            }
+        }
+        assert!(
+            (950..=1050).contains(&ticks),
+            "{count} subscriptions: {ticks}"
+        );
+    }
+}
+
+#[test]
+fn a_group_does_not_rest_while_other_members_may_find_messages() {
+    let (mut schedule, now) = with_one(2);
+    let job = schedule.take(now).unwrap();
+    schedule.finish(&job, took_all(), now);
+    assert!(schedule.take(now).is_some());
+}
+
+#[test]
 fn a_wake_up_during_a_tick_leads_to_another() {
     let (mut schedule, now) = with_one(1);
     let job = schedule.take(now).unwrap();
     schedule.wake(now);
-    schedule.finish(&job, Outcome::Idle, None, now);
+    schedule.finish(&job, ticked(Outcome::Idle), now);
     finish(&mut schedule, Outcome::Idle, now);
     assert!(schedule.take(now).is_none());
 }
@@ -87,7 +149,14 @@ fn a_retry_waits_for_its_moment_whatever_is_written() {
     let (mut schedule, now) = with_one(1);
     let job = schedule.take(now).unwrap();
     let retry_in = Some(Duration::from_millis(700));
-    schedule.finish(&job, Outcome::Retrying, retry_in, now);
+    schedule.finish(
+        &job,
+        Ticked {
+            retry_in,
+            ..ticked(Outcome::Retrying)
+        },
+        now,
+    );
     schedule.wake(now);
     schedule.expire(now + Duration::from_millis(699));
     assert!(schedule.take(now).is_none());
@@ -125,10 +194,10 @@ fn one_that_was_dropped_during_its_tick_may_come_back() {
     let job = schedule.take(now).unwrap();
     schedule.list(Vec::new());
     schedule.list(vec![row("a", 1)]);
-    schedule.finish(&job, Outcome::Progressed, None, now);
+    schedule.finish(&job, ticked(Outcome::Progressed), now);
     let job = schedule.take(now).unwrap();
     schedule.list(Vec::new());
-    schedule.finish(&job, Outcome::Progressed, None, now);
+    schedule.finish(&job, ticked(Outcome::Progressed), now);
     assert!(schedule.take(now).is_none());
     assert!(schedule.entries.is_empty());
 }
@@ -147,18 +216,18 @@ fn a_group_gets_more_ticks_at_a_time_while_they_progress() {
     let (mut schedule, now) = with_one(8);
     let first = schedule.take(now).unwrap();
     assert!(schedule.take(now).is_none());
-    schedule.finish(&first, Outcome::Progressed, None, now);
+    schedule.finish(&first, ticked(Outcome::Progressed), now);
     let mut running = vec![schedule.take(now).unwrap(), schedule.take(now).unwrap()];
     assert!(schedule.take(now).is_none());
     for _ in 0..10 {
-        schedule.finish(&running.remove(0), Outcome::Progressed, None, now);
+        schedule.finish(&running.remove(0), ticked(Outcome::Progressed), now);
         while let Some(job) = schedule.take(now) {
             running.push(job);
         }
     }
     assert_eq!(running.len(), 4, "no more than there are connections");
     for job in &running {
-        schedule.finish(job, Outcome::Idle, None, now);
+        schedule.finish(job, ticked(Outcome::Idle), now);
     }
     schedule.wake(now);
     assert!(schedule.take(now).is_some());
@@ -176,7 +245,7 @@ fn a_long_tick_of_a_group_gets_others_beside_it() {
     schedule.wake(now);
     finish(&mut schedule, Outcome::Progressed, now);
     finish(&mut schedule, Outcome::Idle, now);
-    schedule.finish(&long, Outcome::Idle, None, now);
+    schedule.finish(&long, ticked(Outcome::Idle), now);
     assert_eq!(schedule.entries["a"].running, 0);
 }
 
@@ -186,8 +255,15 @@ fn a_failing_member_holds_up_no_other() {
     finish(&mut schedule, Outcome::Progressed, now);
     let (failing, well) = (schedule.take(now).unwrap(), schedule.take(now).unwrap());
     let retry_in = Some(Duration::from_secs(30));
-    schedule.finish(&failing, Outcome::Retrying, retry_in, now);
-    schedule.finish(&well, Outcome::Idle, None, now);
+    schedule.finish(
+        &failing,
+        Ticked {
+            retry_in,
+            ..ticked(Outcome::Retrying)
+        },
+        now,
+    );
+    schedule.finish(&well, ticked(Outcome::Idle), now);
     assert_eq!(pause(&schedule, now), Some(30_000));
     schedule.wake(now);
     assert!(schedule.take(now).is_some());
@@ -201,7 +277,7 @@ fn turns_are_taken() {
     for _ in 0..6 {
         let job = schedule.take(now).unwrap();
         turns.push_str(&job.subscriber_id);
-        schedule.finish(&job, Outcome::Progressed, None, now);
+        schedule.finish(&job, ticked(Outcome::Progressed), now);
     }
     assert_eq!(turns, "ababab");
 }
@@ -219,7 +295,14 @@ fn probes_go_to_those_that_rested_longest_and_end_long_pauses() {
             "b" => Outcome::Retrying,
             _ => Outcome::Idle,
         };
-        schedule.finish(&job, outcome, retry_in, now);
+        schedule.finish(
+            &job,
+            Ticked {
+                retry_in,
+                ..ticked(outcome)
+            },
+            now,
+        );
     }
     schedule.probe(2, now);
     let probed = [schedule.take(now), schedule.take(now)].map(|job| job.unwrap().subscriber_id);
@@ -258,7 +341,7 @@ fn of_many_those_that_find_nothing_take_turns_and_the_others_do_not_wait_for_the
             } else {
                 Outcome::Idle
             };
-            schedule.finish(&job, outcome, None, now);
+            schedule.finish(&job, ticked(outcome), now);
         }
     }
     assert_eq!(ticks.len(), count);
