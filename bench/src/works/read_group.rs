@@ -2,9 +2,9 @@
 //! members, and reads of the messages that are correlated with another category: ours and Message
 //! DB's.
 //!
-//! What a member's read costs beyond its own messages is the scan of the others'. That must not
-//! depend on how many members there are: the series takes a member's read, less the read of as many
-//! messages by a group of one, by the messages stepped over.
+//! What a member's read costs beyond its share is the scan of the others' messages. That must not
+//! depend on how many members there are: in the series members of larger groups go through as many
+//! messages of the category, and return fewer.
 
 use std::time::{Duration, Instant};
 
@@ -21,10 +21,12 @@ use crate::series::Series;
 use crate::spread::Spread;
 
 /// Members of a group.
-const SIZES: [i64; 3] = [2, 8, 32];
+const GROUPS: [i64; 3] = [2, 8, 32];
+/// The same along the axis, from where there is no other member on.
+const SIZES: [i64; 4] = [1, 2, 8, 32];
 /// How many times better than Message DB.
 const GOAL: f64 = 2.0;
-/// How much more a message stepped over may cost in a larger group.
+/// How much more a message may cost in a larger group.
 const GROWTH: f64 = 1.2;
 /// Messages of the category that a read of the series goes through, about.
 const SCANNED: i64 = 4_000;
@@ -35,12 +37,12 @@ const ATTEMPTS: usize = 3;
 pub fn run(bench: &Bench) -> Vec<Comparison> {
     let log = Log::fill(bench);
     let batch = bench.sized(1_000, 50);
-    let mut comparisons: Vec<Comparison> = SIZES
+    let mut comparisons: Vec<Comparison> = GROUPS
         .iter()
         .map(|size| read_as_member(bench, &log, batch, *size).into())
         .collect();
     comparisons.push(read_correlated(bench, &log, batch).into());
-    comparisons.push(step_over(bench, &log).into());
+    comparisons.push(scan(bench, &log).into());
     comparisons
 }
 
@@ -79,7 +81,7 @@ fn read_correlated(bench: &Bench, log: &Log, batch: i64) -> Contest {
     line_up.interleave(bench)
 }
 
-fn step_over(bench: &Bench, log: &Log) -> Series {
+fn scan(bench: &Bench, log: &Log) -> Series {
     let reads = bench.sized(20, 5);
     let reader = |database| Reader {
         session: bench.block_on(log.connect(database)),
@@ -88,19 +90,20 @@ fn step_over(bench: &Bench, log: &Log) -> Series {
     };
     let (ours, theirs) = (reader(log.store.as_str()), reader(peers::MESSAGE_DB));
     let line_ups = SIZES.iter().map(|size| {
-        let label = format!("{size} members");
-        let unit = Unit::cost("ms per 1,000 messages stepped over");
+        let label = match size {
+            1 => "1 member".to_owned(),
+            _ => format!("{size} members"),
+        };
+        let unit = Unit::cost("ms per 1,000 messages of the category");
         LineUp::new(&label, unit, peers::message_store(), || {
-            bench.block_on(ours.step_over(*size))
+            bench.block_on(ours.scan(*size))
         })
-        .against(peers::message_db(), || {
-            bench.block_on(theirs.step_over(*size))
-        })
+        .against(peers::message_db(), || bench.block_on(theirs.scan(*size)))
         .warmed_up()
     });
     let contests = interleave(bench, line_ups.collect());
     let sizes = SIZES.iter().map(|size| *size as f64);
-    let label = "what a member's read costs beyond its own messages";
+    let label = "a member that goes through as many messages";
     Series::new(label, "members in the group", sizes.zip(contests)).growth_within(GROWTH)
 }
 
@@ -113,50 +116,35 @@ struct Reader {
 }
 
 impl Reader {
-    /// Milliseconds per 1,000 messages stepped over: the median of reads all over the log.
-    async fn step_over(&self, size: i64) -> f64 {
+    /// Milliseconds per 1,000 messages of the category that a member goes through, its own and
+    /// others': the median of reads all over the log. It returns its share of them.
+    async fn scan(&self, size: i64) -> f64 {
         let mut costs = Vec::new();
         for number in 0..self.reads {
             let position = 1 + self.latest * number / self.reads;
-            let batch = SCANNED / size;
-            let as_member = self.read(position, batch, number % size, size).await;
-            let alone = self.read(position, batch, 0, 1).await;
-            assert_eq!((as_member.returned, alone.returned), (batch, batch));
-            assert_eq!(alone.scanned, batch, "a group of one steps over nothing");
-            let stepped_over = as_member.scanned - batch;
-            let beyond = as_member.time.as_secs_f64() - alone.time.as_secs_f64();
-            costs.push(beyond * 1_000.0 / (stepped_over as f64 / 1_000.0));
+            costs.push(self.read(position, number % size, size).await);
         }
         Spread::of(&costs).median
     }
 
-    async fn read(&self, position: i64, batch: i64, member: i64, size: i64) -> Read {
+    async fn read(&self, position: i64, member: i64, size: i64) -> f64 {
+        let batch = SCANNED / size;
         let sql = format!(
             "SELECT count(*), max(global_position) FROM
              get_category_messages('viewings', {position}, {batch}, NULL, {member}, {size})"
         );
-        let mut read = Read {
-            time: Duration::MAX,
-            returned: 0,
-            scanned: 0,
-        };
+        let mut fastest = Duration::MAX;
+        let mut scanned = 0;
         for _ in 0..ATTEMPTS {
             let begun = Instant::now();
             let rows = self.session.run(&sql).await.unwrap();
-            read.time = read.time.min(begun.elapsed());
+            fastest = fastest.min(begun.elapsed());
             let number = |column: usize| rows[0][column].as_ref().unwrap().parse::<i64>().unwrap();
-            read.returned = number(0);
-            read.scanned = number(1) - position + 1;
+            assert_eq!(number(0), batch);
+            scanned = number(1) - position + 1;
         }
-        read
+        fastest.as_secs_f64() * 1_000.0 / (scanned as f64 / 1_000.0)
     }
-}
-
-/// What a read took, and over how many messages it went.
-struct Read {
-    time: Duration,
-    returned: i64,
-    scanned: i64,
 }
 
 fn counted(messages: i64) -> HumanCount {
