@@ -28,6 +28,7 @@ struct BatchSize(Option<u64>);
 impl BatchSize {
     const DEFAULT: i64 = 1000;
     const UNLIMITED: i64 = -1;
+    const FEW: u64 = 32;
 
     /// NULL is the default, -1 is no limit, anything below is refused as LIMIT refuses it.
     fn from_argument(batch_size: Option<i64>) -> Result<Self, Error> {
@@ -41,6 +42,14 @@ impl BatchSize {
 
     fn allows_another(self, returned: u64) -> bool {
         self.0.is_none_or(|limit| returned < limit)
+    }
+
+    /// For a batch of a few messages: where it ends in a stream without holes. An index looks at
+    /// every entry of a page that satisfies the conditions before it returns the first, so it is
+    /// asked for no more.
+    fn few_from(self, position: i64) -> Option<i64> {
+        let size = self.0.filter(|size| (1..=Self::FEW).contains(size))?;
+        position.checked_add(size as i64 - 1)
     }
 }
 
@@ -122,12 +131,22 @@ fn get_stream_messages(call: &Call<'_>) -> Result<Reply, Error> {
     let table = message::open_to_read()?;
     let index = stream::open_index()?;
     let snapshot = Fresh::of_transaction();
-    let keys = [
-        (0, Condition::Equals(name)),
-        (1, Condition::AtLeast(position)),
-    ];
-    let scan = IndexScan::begin(&table, &index, &snapshot, &keys, Order::Ascending);
-    return_rows(call, scan, batch_size, |_| Ok(true))
+    let scan = |first, last: Option<i64>| {
+        let mut keys = vec![(0, Condition::Equals(name)), (1, Condition::AtLeast(first))];
+        keys.extend(last.map(|last| (1, Condition::AtMost(last))));
+        IndexScan::begin(&table, &index, &snapshot, &keys, Order::Ascending)
+    };
+    let mut batch = Batch::begin(call, batch_size)?;
+    let mut rest = Some(position);
+    if let Some(last) = batch_size.few_from(position) {
+        batch.fill(scan(position, Some(last)), |_| Ok(true))?;
+        rest = last.checked_add(1);
+    }
+    // The stream ends before that, or its owner has deleted messages.
+    if let Some(first) = rest.filter(|_| !batch.is_full()) {
+        batch.fill(scan(first, None), |_| Ok(true))?;
+    }
+    Ok(batch.rows.finish())
 }
 
 fn get_category_messages(call: &Call<'_>) -> Result<Reply, Error> {
@@ -293,18 +312,49 @@ fn return_rows(
     batch_size: BatchSize,
     wanted: impl Fn(&IndexScan<'_>) -> Result<bool, Error>,
 ) -> Result<Reply, Error> {
-    let mut scan = scan.taking(message::COLUMNS);
-    let mut rows = Rows::begin(call)?;
-    let mut printed = message::Printed::new();
-    let mut returned = 0;
-    while batch_size.allows_another(returned) && scan.advance() {
-        pgrx::check_for_interrupts!();
-        if wanted(&scan)? {
-            rows.push(|| printed.values(&scan));
-            returned += 1;
-        }
+    let mut batch = Batch::begin(call, batch_size)?;
+    batch.fill(scan, wanted)?;
+    Ok(batch.rows.finish())
+}
+
+/// The messages that one call returns.
+struct Batch {
+    rows: Rows,
+    printed: message::Printed,
+    size: BatchSize,
+    returned: u64,
+}
+
+impl Batch {
+    fn begin(call: &Call<'_>, size: BatchSize) -> Result<Self, Error> {
+        Ok(Self {
+            rows: Rows::begin(call)?,
+            printed: message::Printed::new(),
+            size,
+            returned: 0,
+        })
     }
-    Ok(rows.finish())
+
+    fn is_full(&self) -> bool {
+        !self.size.allows_another(self.returned)
+    }
+
+    /// Adds the rows of `scan` that `wanted` keeps, until it is full.
+    fn fill(
+        &mut self,
+        scan: IndexScan<'_>,
+        wanted: impl Fn(&IndexScan<'_>) -> Result<bool, Error>,
+    ) -> Result<(), Error> {
+        let mut scan = scan.taking(message::COLUMNS);
+        while !self.is_full() && scan.advance() {
+            pgrx::check_for_interrupts!();
+            if wanted(&scan)? {
+                self.rows.push(|| self.printed.values(&scan));
+                self.returned += 1;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The batch size as a LIMIT clause takes it, which checks it itself: NULL for no limit.

@@ -10,7 +10,7 @@ use crate::consumer_group::hash_64;
 use crate::error::Error;
 use crate::message::{self, column};
 use crate::pg::lock::{Exclusive, Tag};
-use crate::pg::probe::{Probe, Writer};
+use crate::pg::probe::{Look, Probe, Writer};
 use crate::pg::relation::{Index, Table};
 use crate::pg::scan::{Condition, Order};
 use crate::pg::text::Text;
@@ -41,19 +41,30 @@ struct End {
 }
 
 /// Looks where streams end, one after another.
-pub struct Ends<'a>(Probe<'a>);
+pub struct Ends<'a> {
+    /// The last message of a whole stream.
+    last: Probe<'a>,
+    /// The last message from a position on.
+    last_from: Probe<'a>,
+}
 
 impl<'a> Ends<'a> {
-    /// `index` is the index of streams of `table`, see [`open_index`].
+    /// `index` is the index of streams of `table`, see [`open_index_to_write`].
     pub fn new(table: &'a Table, index: &'a Index) -> Self {
-        Self(Probe::new(table, index, Order::Descending))
+        let probe = || Probe::new(table, index, Order::Descending);
+        Self {
+            last: probe(),
+            last_from: probe(),
+        }
     }
 
-    /// Waits until no other transaction is adding to the stream, and finds its end.
+    /// Waits until no other transaction is adding to the stream, and finds its end. `expected` is
+    /// where it may be: the index looks at every entry of a page that satisfies the conditions
+    /// before it returns the first, and of a long stream there are many.
     ///
     /// Waiting is in line and honours `lock_timeout`; two transactions that write the same two
     /// streams in opposite order are a deadlock, which PostgreSQL detects (40P01).
-    pub fn tail(&mut self, name: Text<'_>) -> Tail {
+    pub fn tail(&mut self, name: Text<'_>, expected: Option<i64>) -> Tail {
         let hash = hash_64(name.bytes()) as u64;
         let tag = Tag {
             high: (hash >> 32) as u32,
@@ -64,7 +75,7 @@ impl<'a> Ends<'a> {
         // in line behind whoever waits for us to end would be a deadlock.
         let lock = match tag.try_exclusive() {
             Some(lock) => lock,
-            None => match self.end(name) {
+            None => match self.end(name, expected) {
                 end @ End {
                     writer: Writer::Ourselves,
                     ..
@@ -76,7 +87,7 @@ impl<'a> Ends<'a> {
             },
         };
         loop {
-            match self.end(name) {
+            match self.end(name, expected) {
                 End {
                     writer: Writer::Running(transaction),
                     ..
@@ -92,15 +103,19 @@ impl<'a> Ends<'a> {
     /// Lets go of the pages that were looked at last; to be called before anything else that may
     /// take long.
     pub fn rest(&mut self) {
-        self.0.rest();
+        self.last.rest();
+        self.last_from.rest();
     }
 
-    fn end(&mut self, name: Text<'_>) -> End {
-        let keys = [(0, Condition::Equals(name))];
-        let last = self.0.first(&keys, |row| End {
-            version: row.bigint(column::POSITION),
-            global_position: row.bigint(column::GLOBAL_POSITION),
-            writer: row.writer(),
+    fn end(&mut self, name: Text<'_>, expected: Option<i64>) -> End {
+        let from = expected.filter(|expected| *expected > NO_STREAM);
+        let there = from.and_then(|from| {
+            let keys = [(0, Condition::Equals(name)), (1, Condition::AtLeast(from))];
+            self.last_from.first(&keys, End::of)
+        });
+        let last = there.or_else(|| {
+            let keys = [(0, Condition::Equals(name))];
+            self.last.first(&keys, End::of)
         });
         last.unwrap_or(End {
             version: NO_STREAM,
@@ -111,6 +126,14 @@ impl<'a> Ends<'a> {
 }
 
 impl End {
+    fn of(row: &Look) -> Self {
+        Self {
+            version: row.bigint(column::POSITION),
+            global_position: row.bigint(column::GLOBAL_POSITION),
+            writer: row.writer(),
+        }
+    }
+
     fn tail(self, lock: Option<Exclusive>) -> Tail {
         Tail {
             version: self.version,

@@ -183,7 +183,7 @@ impl<'a> Batch<'a> {
     fn write_group(&mut self, group: &[Range<usize>], ends: &mut Ends<'_>) -> Result<(), Error> {
         let tails: Vec<Tail> = group
             .iter()
-            .map(|stream| ends.tail(self.name(stream)))
+            .map(|stream| ends.tail(self.name(stream), self.expected(stream)))
             .collect();
         ends.rest();
         // A message of this id in the same stream is settled now: its writer has passed the
@@ -213,6 +213,12 @@ impl<'a> Batch<'a> {
             .message
             .stream_name
             .unwrap_or_else(|| Text::copied(b""))
+    }
+
+    /// The version that the stream is expected to have, where its writer says so.
+    fn expected(&self, stream: &Range<usize>) -> Option<i64> {
+        let first = self.order[stream.start];
+        self.version_before.or(self.entries[first].expected_version)
     }
 
     fn is_written(&self, number: usize) -> bool {
