@@ -249,10 +249,10 @@ fn get_category_messages(call: &Call<'_>) -> Result<Reply, Error> {
     let mut keys = vec![
         (0, Condition::Equals(category)),
         (1, Condition::AtLeast(position)),
+        (1, Condition::AtMost(horizon)),
     ];
     keys.extend(correlation.map(|name| (2, Condition::Equals(name))));
     let scan = IndexScan::begin(&table, &index, &snapshot, &keys, Order::Ascending);
-    let scan = scan.ending_above(horizon);
     return_rows(call, scan, batch_size, |row| match group {
         Some(group) => group.reads(row.text(column::STREAM_NAME).bytes()),
         None => Ok(true),
@@ -266,9 +266,11 @@ fn get_all_messages(call: &Call<'_>) -> Result<Reply, Error> {
     let table = message::open_to_read()?;
     let index = message::open_index(c"messages_pkey")?;
     let snapshot = Fresh::take();
-    let keys = [(0, Condition::AtLeast(position))];
+    let keys = [
+        (0, Condition::AtLeast(position)),
+        (0, Condition::AtMost(horizon)),
+    ];
     let scan = IndexScan::begin(&table, &index, &snapshot, &keys, Order::Ascending);
-    let scan = scan.ending_above(horizon);
     return_rows(call, scan, batch_size, |_| Ok(true))
 }
 

@@ -118,3 +118,20 @@ fn large_toasted_and_deeply_nested_values_are_read_as_postgresql_prints_them() {
         assert_eq!(count, 5);
     });
 }
+
+#[test]
+fn a_text_longer_than_any_value_is_an_error_and_the_session_goes_on() {
+    Runtime::new().unwrap().block_on(async {
+        let session = session().await;
+        session
+            .run("SELECT write(('[' || repeat('1e131071,', 9000) || '1]')::jsonb)")
+            .await
+            .unwrap();
+        let read = "SELECT count(*) FROM message_store.get_stream_messages('json-1')";
+        let error = session.error(read).await;
+        assert_eq!(error.sqlstate, "54000", "{error:?}");
+        session.run("SELECT write('{}')").await.unwrap();
+        let rest = "SELECT count(*) FROM message_store.get_stream_messages('json-1', 1)";
+        assert_eq!(session.bigint(rest).await, 1);
+    });
+}

@@ -224,6 +224,19 @@ pub unsafe fn page_of(buffer: pg_sys::Buffer) -> pg_sys::Page {
     }
 }
 
+/// storage/bufpage.h: how many line pointers a page has, `PageGetMaxOffsetNumber`.
+///
+/// # Safety
+/// The page must be pinned and locked.
+pub unsafe fn page_items(page: pg_sys::Page) -> usize {
+    // SAFETY: line pointers follow the page's header, up to where it says.
+    unsafe {
+        let end = usize::from((*page.cast::<pg_sys::PageHeaderData>()).pd_lower);
+        let begin = std::mem::offset_of!(pg_sys::PageHeaderData, pd_linp);
+        end.saturating_sub(begin) / size_of::<pg_sys::ItemIdData>()
+    }
+}
+
 /// storage/bufpage.h: line pointer `number` (from 1), `PageGetItemId`.
 ///
 /// # Safety

@@ -16,11 +16,13 @@ thread_local! {
 }
 
 /// Catalogs whose changes do not reach a relation's own entry in the cache: names of relations and
-/// schemas, functions (of expressions), settings of sequences.
-const WATCHED: [pg_sys::SysCacheIdentifier::Type; 4] = [
+/// schemas, functions and domains (of expressions), settings of sequences.
+const WATCHED: [pg_sys::SysCacheIdentifier::Type; 6] = [
     pg_sys::SysCacheIdentifier::RELNAMENSP,
     pg_sys::SysCacheIdentifier::NAMESPACENAME,
     pg_sys::SysCacheIdentifier::PROCOID,
+    pg_sys::SysCacheIdentifier::TYPEOID,
+    pg_sys::SysCacheIdentifier::CONSTROID,
     pg_sys::SysCacheIdentifier::SEQRELID,
 ];
 

@@ -292,6 +292,8 @@ impl<'a> Insert<'a> {
                 pg_sys::AfterTriggerEndQuery(self.plan.estate);
             }
         }
+        // The plan may stay, what its expressions have left must not.
+        self.forget_expressions();
         self.plan.end();
     }
 }

@@ -3,6 +3,8 @@
 use super::text::Text;
 
 use pgrx::pg_sys;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{PgLogLevel, PgSqlErrorCode};
 use std::marker::PhantomData;
 
 mod printed;
@@ -151,12 +153,20 @@ impl<'a> Jsonb<'a> {
         Text::copied(&text)
     }
 
-    /// Appends the JSON text.
+    /// Appends the JSON text. Error 54000 where it is longer than 1 GB.
     pub fn print(self, text: &mut Vec<u8>) {
         // SAFETY: what is flat, with whichever header, is its bytes; a detoasted copy lives for
         // the call.
         let json = unsafe { Text::from_datum(self.datum) };
-        printed::append(json.bytes(), text);
+        if printed::append(json.bytes(), text).is_err() {
+            ErrorReport::new(
+                PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                "the JSON text of a value is longer than 1 GB",
+                "print",
+            )
+            .set_hint("Select parts of it as jsonb from message_store.messages.")
+            .report(PgLogLevel::ERROR);
+        }
     }
 }
 

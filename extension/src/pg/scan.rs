@@ -82,13 +82,6 @@ impl<'a> IndexScan<'a> {
         self
     }
 
-    /// Ends before the first row whose first column is above `last`: a bigint, never NULL, by which
-    /// the index orders the rows that satisfy the scan's conditions, upwards.
-    pub fn ending_above(mut self, last: i64) -> Self {
-        self.page.end_above(last);
-        self
-    }
-
     /// Goes to the next row; `false` at the end.
     pub fn advance(&mut self) -> bool {
         let Some((row, buffer)) = self.page.next() else {

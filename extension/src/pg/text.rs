@@ -37,10 +37,10 @@ impl<'a> Text<'a> {
 
     /// A new text of these bytes in the current memory context.
     pub fn copied(bytes: &[u8]) -> Self {
+        let length = i32::try_from(bytes.len()).unwrap_or(i32::MAX);
         // SAFETY: the bytes are copied before the call returns; a length over 1 GB is refused by
         // PostgreSQL's allocator with an error.
-        let varlena =
-            unsafe { pg_sys::cstring_to_text_with_len(bytes.as_ptr().cast(), bytes.len() as i32) };
+        let varlena = unsafe { pg_sys::cstring_to_text_with_len(bytes.as_ptr().cast(), length) };
         Self {
             varlena: varlena.cast(),
             lifetime: PhantomData,
@@ -89,9 +89,9 @@ impl TextBuffer {
         self.0.shrink_to(BUFFER_KEPT);
         self.0.extend_from_slice(&[0; pg_sys::VARHDRSZ]);
         write(&mut self.0);
+        // Whoever writes keeps to what a value may have; beyond it, this is refused.
         let length = self.0.len();
         if length > MAX_ALLOC_SIZE {
-            // Raises what PostgreSQL raises for a text that is too long.
             return Text::copied(&self.0).datum();
         }
         let varlena = self.0.as_mut_ptr().cast::<pg_sys::varlena>();

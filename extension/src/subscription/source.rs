@@ -91,8 +91,9 @@ impl Source {
             Kind::Category => vec![
                 (0, Condition::Equals(self.name)),
                 (1, Condition::AtLeast(low)),
+                (1, Condition::AtMost(high)),
             ],
-            Kind::All => vec![(0, Condition::AtLeast(low))],
+            Kind::All => vec![(0, Condition::AtLeast(low)), (0, Condition::AtMost(high))],
             Kind::Stream => vec![
                 (0, Condition::Equals(self.name)),
                 (1, Condition::AtLeast(self.first_in_stream(snapshot, low))),
@@ -100,13 +101,8 @@ impl Source {
         };
         let scan = IndexScan::begin(&self.table, &self.index, snapshot, &keys, Order::Ascending);
         // What every message is asked for: its position, and its type for its handler.
-        let scan = scan.taking(column::TYPE + 1);
         Walk {
-            scan: match self.kind {
-                Kind::Category | Kind::All => scan.ending_above(high),
-                // Its index does not order by global position.
-                Kind::Stream => scan,
-            },
+            scan: scan.taking(column::TYPE + 1),
             high,
         }
     }

@@ -24,6 +24,8 @@ thread_local! {
 pub(super) struct Plan {
     generation: Generation,
     table: pg_sys::Oid,
+    /// Who may execute the functions of its expressions.
+    role: pg_sys::Oid,
     given: usize,
     indexes: Vec<pg_sys::Oid>,
     /// Whether nothing in it belongs to one statement only: no triggers, and indexes that keep no
@@ -44,7 +46,10 @@ impl Plan {
     pub fn opened(table: &Table, given: usize) -> Self {
         free_abandoned();
         if let Some(plan) = KEPT.take() {
+            // SAFETY: a plain global.
+            let role = unsafe { pg_sys::GetUserId() };
             let serves = plan.table == table.oid()
+                && plan.role == role
                 && plan.given == given
                 && plan.generation == catalog::generation();
             if serves {
@@ -73,6 +78,7 @@ impl Plan {
             let mut plan = Self {
                 generation,
                 table: table.oid(),
+                role: pg_sys::GetUserId(),
                 given,
                 indexes: Vec::new(),
                 is_lasting: (*table.relation).trigdesc.is_null(),
@@ -206,13 +212,15 @@ impl Plan {
             pg_sys::ExecResetTupleTable((*self.estate).es_tupleTable, should_free);
             pg_sys::FreeExecutorState(self.estate);
         }
+        self.estate = std::ptr::null_mut();
     }
 }
 
 impl Drop for Plan {
+    /// A plan that was neither kept nor freed belongs to a statement that ends in an error.
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            // SAFETY: the state is live: only `free` gives it back, which does not panic after.
+        if !self.estate.is_null() {
+            // SAFETY: the state is live: `free` sets it to null.
             ABANDONED.with_borrow_mut(|abandoned| {
                 abandoned.push(unsafe { (*self.estate).es_query_cxt })
             });

@@ -48,12 +48,19 @@ struct Level {
     value: usize,
 }
 
+/// The text is longer than any value of PostgreSQL, or than memory has room for. A number of a few
+/// bytes may have a hundred thousand digits.
+#[derive(Debug)]
+pub struct TooLong;
+
+/// PostgreSQL's `MaxAllocSize`: the most bytes of a value.
+const LIMIT: usize = 0x3FFF_FFFF;
+
 /// Appends the text of a value, given the bytes after its varlena header.
-pub fn append(json: &[u8], text: &mut Vec<u8>) {
+pub fn append(json: &[u8], text: &mut Vec<u8>) -> Result<(), TooLong> {
     if word(json, 0) & header::SCALAR != 0 {
         let (kind, bytes) = Level::at(json, 0).next(json);
-        append_scalar(json, kind, bytes, text);
-        return;
+        return append_scalar(json, kind, bytes, text);
     }
     // A stack of our own: values may be nested deeper than the program's stack is deep.
     let mut outer = Vec::new();
@@ -63,7 +70,7 @@ pub fn append(json: &[u8], text: &mut Vec<u8>) {
             text.push(if level.is_object { b'}' } else { b']' });
             match outer.pop() {
                 Some(next) => level = next,
-                None => return,
+                None => return Ok(()),
             }
             continue;
         }
@@ -71,7 +78,7 @@ pub fn append(json: &[u8], text: &mut Vec<u8>) {
             text.extend_from_slice(b", ");
         }
         if level.is_object {
-            append_string(&json[level.next_key(json)], text);
+            append_string(&json[level.next_key(json)], text)?;
             text.extend_from_slice(b": ");
         }
         let (kind, bytes) = level.next(json);
@@ -79,7 +86,7 @@ pub fn append(json: &[u8], text: &mut Vec<u8>) {
             let inner = Level::opened(json, aligned(bytes.start), text);
             outer.push(std::mem::replace(&mut level, inner));
         } else {
-            append_scalar(json, kind, bytes, text);
+            append_scalar(json, kind, bytes, text)?;
         }
     }
 }
@@ -138,19 +145,39 @@ impl Level {
     }
 }
 
-fn append_scalar(json: &[u8], kind: u32, bytes: Range<usize>, text: &mut Vec<u8>) {
+/// Sees to it that so many more bytes, and a few between two values, have room.
+fn make_room(text: &mut Vec<u8>, bytes: usize) -> Result<(), TooLong> {
+    const BETWEEN: usize = 16;
+    let more = bytes.saturating_add(BETWEEN);
+    if text.len().saturating_add(more) > LIMIT {
+        return Err(TooLong);
+    }
+    text.try_reserve(more).map_err(|_| TooLong)
+}
+
+fn append_scalar(
+    json: &[u8],
+    kind: u32,
+    bytes: Range<usize>,
+    text: &mut Vec<u8>,
+) -> Result<(), TooLong> {
     match kind {
-        entry::STRING => append_string(&json[bytes], text),
-        entry::NUMBER => number::append(&json[aligned(bytes.start)..bytes.end], text),
+        entry::STRING => return append_string(&json[bytes], text),
+        entry::NUMBER => return number::append(&json[aligned(bytes.start)..bytes.end], text),
+        _ => make_room(text, 0)?,
+    }
+    match kind {
         entry::FALSE => text.extend_from_slice(b"false"),
         entry::TRUE => text.extend_from_slice(b"true"),
         _ => text.extend_from_slice(b"null"),
     }
+    Ok(())
 }
 
-fn append_string(string: &[u8], text: &mut Vec<u8>) {
-    text.push(b'"');
+fn append_string(string: &[u8], text: &mut Vec<u8>) -> Result<(), TooLong> {
     let mut rest = string;
+    make_room(text, rest.len())?;
+    text.push(b'"');
     loop {
         let plain = plain_length(rest);
         text.extend_from_slice(&rest[..plain]);
@@ -159,8 +186,10 @@ fn append_string(string: &[u8], text: &mut Vec<u8>) {
         };
         append_escaped(*special, text);
         rest = &rest[plain + 1..];
+        make_room(text, rest.len())?;
     }
     text.push(b'"');
+    Ok(())
 }
 
 fn append_escaped(byte: u8, text: &mut Vec<u8>) {
@@ -242,7 +271,7 @@ mod tests {
 
     fn string(string: &[u8]) -> Vec<u8> {
         let mut text = Vec::new();
-        append_string(string, &mut text);
+        append_string(string, &mut text).unwrap();
         text
     }
 
@@ -250,6 +279,14 @@ mod tests {
     fn control_characters_quotes_and_backslashes_are_escaped() {
         assert_eq!(string(b"a\"b\\c\n\r\t\x08\x0c"), br#""a\"b\\c\n\r\t\b\f""#);
         assert_eq!(string(b"\x01\x1f\x7f"), b"\"\\u0001\\u001f\x7f\"");
+    }
+
+    #[test]
+    fn a_text_beyond_the_limit_is_refused_before_it_is_made() {
+        let mut text = vec![b' '; 64];
+        assert!(make_room(&mut text, LIMIT - 128).is_ok());
+        assert!(make_room(&mut text, LIMIT - 64).is_err());
+        assert!(make_room(&mut text, usize::MAX).is_err());
     }
 
     proptest! {

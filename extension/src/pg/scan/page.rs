@@ -24,8 +24,6 @@ pub(super) struct Page {
     /// How many are asked of the index the next time: few at first, since many scans want one row.
     most: usize,
     is_at_end: bool,
-    /// Where the scan ends, as [`Page::end_above`] was told.
-    last: i64,
     rows: Vec<pg_sys::HeapTupleData>,
     next: usize,
 }
@@ -42,17 +40,9 @@ impl Page {
             here: 0,
             most: 1,
             is_at_end: false,
-            last: i64::MAX,
             rows: Vec::new(),
             next: 0,
         }
-    }
-
-    /// Ends the scan before the first row, visible or not, whose first column is above `last`. That
-    /// column must be a bigint that is never NULL, and the one that the index orders the scanned
-    /// rows by, upwards. Costs less than a condition, which the index tests on every entry.
-    pub fn end_above(&mut self, last: i64) {
-        self.last = last;
     }
 
     /// The next row, and the buffer whose pin keeps it in place until the next call.
@@ -113,7 +103,6 @@ impl Page {
             &mut self.rows,
             &mut self.buffer,
         );
-        let (last, is_at_end) = (self.last, &mut self.is_at_end);
         // SAFETY: the table and the snapshot live as long as the scan; as in `gather`, an error
         // finds nothing to drop. The lock is PostgreSQL's, and released by the abort.
         unsafe {
@@ -133,24 +122,12 @@ impl Page {
                         None
                     };
                     let row = row.or_else(|| seen(table, snapshot, *buffer, *address));
-                    if last < i64::MAX
-                        && row
-                            .or_else(|| row_at(table, page, *address))
-                            .is_some_and(|row| first_column(&row) > last)
-                    {
-                        *is_at_end = true;
-                        break;
-                    }
                     if let Some(row) = row {
                         rows.push(row);
                     }
                 }
                 raw::LockBuffer(*buffer, pg_sys::BUFFER_LOCK_UNLOCK as i32);
             });
-        }
-        if *is_at_end {
-            // What was gathered beyond the last row is not looked at.
-            self.addresses.truncate(self.here);
         }
         self.block = block;
     }
@@ -181,7 +158,7 @@ unsafe fn is_seen_by_all(page: pg_sys::Page, snapshot: pg_sys::Snapshot) -> bool
 }
 
 /// The row version at this very address, whoever sees it; `None` where the address leads on to
-/// another one, or nowhere.
+/// another one, or, since VACUUM has cleaned up behind the index, nowhere.
 ///
 /// # Safety
 /// The page must be the one of the address, pinned and locked.
@@ -190,8 +167,11 @@ unsafe fn row_at(
     page: pg_sys::Page,
     address: pg_sys::ItemPointerData,
 ) -> Option<pg_sys::HeapTupleData> {
-    // SAFETY: an address from an index names a line pointer of its page.
+    // SAFETY: the page has as many line pointers as its header says.
     unsafe {
+        if usize::from(address.ip_posid) > bindings::page_items(page) {
+            return None;
+        }
         let item = bindings::page_item(page, usize::from(address.ip_posid));
         (item.lp_flags() == pg_sys::LP_NORMAL).then(|| pg_sys::HeapTupleData {
             t_len: item.lp_len(),
@@ -232,16 +212,6 @@ unsafe fn seen(
         );
         row.t_self = address;
         is_seen.then_some(row)
-    }
-}
-
-/// # Safety
-/// The row's first column must be a bigint that is not NULL, its page pinned.
-unsafe fn first_column(row: &pg_sys::HeapTupleData) -> i64 {
-    // SAFETY: data begins where the header says, aligned for any type.
-    unsafe {
-        let offset = usize::from((*row.t_data).t_hoff);
-        *row.t_data.cast::<u8>().add(offset).cast::<i64>()
     }
 }
 

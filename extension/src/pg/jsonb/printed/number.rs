@@ -1,5 +1,7 @@
 //! The text of a number in a jsonb value: PostgreSQL's `numeric`, digits to the base 10,000.
 
+use super::{TooLong, make_room};
+
 /// Marks of the first two bytes after the length; a short number has its sign, scale and weight in
 /// them, a long one its sign and scale, and its weight after.
 mod mark {
@@ -33,11 +35,19 @@ struct Number<'a> {
 }
 
 /// Appends the text of a number, given the bytes it is stored in.
-pub fn append(stored: &[u8], text: &mut Vec<u8>) {
+pub fn append(stored: &[u8], text: &mut Vec<u8>) -> Result<(), TooLong> {
     match Number::read(&stored[LENGTH..]) {
-        Ok(number) => number.append(text),
-        Err(special) => text.extend_from_slice(special),
+        Ok(number) => {
+            let powers = usize::try_from(number.weight + 1).unwrap_or(0);
+            make_room(text, DECIMALS * (powers + 1) + number.scale)?;
+            number.append(text);
+        }
+        Err(special) => {
+            make_room(text, special.len())?;
+            text.extend_from_slice(special);
+        }
     }
+    Ok(())
 }
 
 impl<'a> Number<'a> {
@@ -128,7 +138,7 @@ mod tests {
         let mut stored = vec![0; LENGTH];
         stored.extend(shorts.iter().flat_map(|short| short.to_ne_bytes()));
         let mut text = Vec::new();
-        append(&stored, &mut text);
+        append(&stored, &mut text).unwrap();
         String::from_utf8(text).unwrap()
     }
 

@@ -1,0 +1,124 @@
+//! Promise: what a session keeps between statements costs it no more memory the longer it writes,
+//! and is never older than the catalogs.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on must fail loudly"
+)]
+
+use promises::{Cluster, Session};
+
+/// Bytes of memory that the session has for what lasts longer than a statement.
+const MEMORY: &str = "SELECT sum(total_bytes)::bigint FROM pg_backend_memory_contexts
+    WHERE name IN ('ExecutorState', 'ExprContext', 'TopMemoryContext')";
+/// What may come and go without being a leak.
+const SLACK: i64 = 512 << 10;
+
+async fn session() -> Session {
+    Cluster::shared().create_store().await.connect().await
+}
+
+/// Runs SQL once to warm up and often after that; returns by how many bytes memory has grown.
+async fn growth(session: &Session, sql: &str) -> i64 {
+    session.run(sql).await.unwrap();
+    let before = session.bigint(MEMORY).await;
+    for _ in 0..10 {
+        session.run(sql).await.unwrap();
+    }
+    session.bigint(MEMORY).await - before
+}
+
+#[tokio::test]
+async fn writing_for_long_takes_no_more_memory() {
+    let session = session().await;
+    let write = "DO $$ BEGIN FOR n IN 1..2000 LOOP
+        PERFORM message_store.write_message(gen_random_uuid()::varchar, 'a-' || n, 'A', '{}',
+          '{\"correlationStreamName\": \"b-1\", \"padding\": \"some more bytes of metadata\"}');
+      END LOOP; END $$";
+    let grown = growth(&session, write).await;
+    assert!(grown < SLACK, "{grown} bytes");
+}
+
+#[tokio::test]
+async fn failing_for_long_takes_no_more_memory() {
+    let session = session().await;
+    session
+        .run(
+            "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS
+               $$ BEGIN RETURN NULL; END $$;
+             CREATE TRIGGER swallow BEFORE INSERT ON message_store.messages FOR EACH ROW
+               WHEN (NEW.type = 'Swallowed') EXECUTE FUNCTION swallow()",
+        )
+        .await
+        .unwrap();
+    let swallowed = "DO $$ BEGIN FOR n IN 1..100 LOOP BEGIN
+        PERFORM message_store.write_message(
+          gen_random_uuid()::varchar, 'a-1', 'Swallowed', '{}');
+        RAISE 'written';
+      EXCEPTION WHEN sqlstate '39P01' THEN NULL; END; END LOOP; END $$";
+    let grown = growth(&session, swallowed).await;
+    assert!(grown < SLACK, "{grown} bytes");
+
+    session
+        .run("DROP TRIGGER swallow ON message_store.messages")
+        .await
+        .unwrap();
+    let unexpected = "DO $$ BEGIN FOR n IN 1..20 LOOP BEGIN
+        PERFORM message_store.write_messages(ARRAY(
+          SELECT ROW('b-' || lpad(s::text, 3, '0'), 'A', '{}', NULL, NULL,
+                     CASE WHEN s = 100 THEN 7 END)::message_store.new_message
+          FROM generate_series(1, 100) s));
+        RAISE 'written';
+      EXCEPTION WHEN raise_exception THEN
+        IF SQLERRM NOT LIKE 'Wrong expected version%' THEN RAISE; END IF;
+      END; END LOOP; END $$";
+    let grown = growth(&session, unexpected).await;
+    assert!(grown < SLACK, "{grown} bytes");
+}
+
+#[tokio::test]
+async fn changes_by_others_count_at_the_next_write() {
+    let database = Cluster::shared().create_store().await;
+    let (writer, owner) = (database.connect().await, database.connect().await);
+    let write = "SELECT message_store.write_message(gen_random_uuid()::varchar, 'a-1', 'A', '{}')";
+    owner
+        .run(
+            "CREATE DOMAIN public.region AS text;
+             ALTER TABLE message_store.messages ADD COLUMN region public.region DEFAULT 'x'",
+        )
+        .await
+        .unwrap();
+    writer.run(write).await.unwrap();
+    let change = async |sql: &str| owner.run(sql).await.unwrap();
+
+    change("ALTER DOMAIN public.region ADD CONSTRAINT known CHECK (VALUE <> 'x') NOT VALID").await;
+    assert_eq!(writer.error(write).await.sqlstate, "23514", "a domain");
+    change("ALTER DOMAIN public.region DROP CONSTRAINT known").await;
+    writer.run(write).await.unwrap();
+
+    change("ALTER TABLE message_store.messages ALTER region SET DEFAULT 'y'").await;
+    writer.run(write).await.unwrap();
+    let last = "SELECT region FROM message_store.messages ORDER BY global_position DESC LIMIT 1";
+    assert_eq!(writer.value(last).await.as_deref(), Some("y"), "a default");
+
+    change("CREATE UNIQUE INDEX once ON message_store.messages (region) WHERE region = 'z'").await;
+    change("ALTER TABLE message_store.messages ALTER region SET DEFAULT 'z'").await;
+    writer.run(write).await.unwrap();
+    assert_eq!(writer.error(write).await.sqlstate, "23505", "an index");
+    change("DROP INDEX message_store.once").await;
+    writer.run(write).await.unwrap();
+
+    change("ALTER SEQUENCE message_store.messages_global_position_seq CACHE 20").await;
+    assert_eq!(writer.error(write).await.sqlstate, "55000", "a sequence");
+    change("ALTER SEQUENCE message_store.messages_global_position_seq CACHE 1").await;
+    writer.run(write).await.unwrap();
+
+    change("ALTER TABLE message_store.messages ENABLE ROW LEVEL SECURITY").await;
+    assert_eq!(writer.error(write).await.sqlstate, "0A000", "row security");
+    change("ALTER TABLE message_store.messages DISABLE ROW LEVEL SECURITY").await;
+    writer.run(write).await.unwrap();
+
+    change("ALTER TABLE message_store.messages RENAME TO put_away").await;
+    assert_eq!(writer.error(write).await.sqlstate, "55000", "a name");
+    change("ALTER TABLE message_store.put_away RENAME TO messages").await;
+    writer.run(write).await.unwrap();
+}
