@@ -221,9 +221,8 @@ impl Drop for Plan {
     fn drop(&mut self) {
         if !self.estate.is_null() {
             // SAFETY: the state is live: `free` sets it to null.
-            ABANDONED.with_borrow_mut(|abandoned| {
-                abandoned.push(unsafe { (*self.estate).es_query_cxt })
-            });
+            let context = unsafe { (*self.estate).es_query_cxt };
+            ABANDONED.with_borrow_mut(|abandoned| abandoned.push(context));
         }
     }
 }

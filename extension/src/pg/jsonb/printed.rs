@@ -271,7 +271,7 @@ mod tests {
 
     fn string(string: &[u8]) -> Vec<u8> {
         let mut text = Vec::new();
-        append_string(string, &mut text).unwrap();
+        append_string(string, &mut text).expect("short enough");
         text
     }
 
@@ -298,7 +298,7 @@ mod tests {
 
         #[test]
         fn a_string_is_printed_as_json_has_it(given in "\\PC{0,40}[\"\\\\\n]?\\PC{0,9}") {
-            let read: String = serde_json::from_slice(&string(given.as_bytes())).unwrap();
+            let read: String = serde_json::from_slice(&string(given.as_bytes())).expect("JSON");
             prop_assert_eq!(read, given);
         }
     }

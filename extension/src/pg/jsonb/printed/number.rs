@@ -138,8 +138,8 @@ mod tests {
         let mut stored = vec![0; LENGTH];
         stored.extend(shorts.iter().flat_map(|short| short.to_ne_bytes()));
         let mut text = Vec::new();
-        append(&stored, &mut text).unwrap();
-        String::from_utf8(text).unwrap()
+        append(&stored, &mut text).expect("short enough");
+        String::from_utf8(text).expect("digits")
     }
 
     #[test]
