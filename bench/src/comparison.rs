@@ -124,7 +124,7 @@ pub struct Contest {
     pub others: Vec<Contestant>,
     /// What ours is held to by itself, in the unit: to stay under it, or to come to it where more
     /// is better.
-    pub under: Option<f64>,
+    pub held_to: Option<f64>,
 }
 
 /// How many times better ours is than another.
@@ -162,28 +162,28 @@ impl Contest {
             unit,
             ours: contestants.next().expect("ours found the figure too"),
             others: contestants.collect(),
-            under: None,
+            held_to: None,
         }
     }
 
     /// Holds ours by itself to a cost.
     pub fn under(mut self, figure: f64) -> Self {
         assert_eq!(self.unit.better, Better::Lower, "{}", self.label);
-        self.under = Some(figure);
+        self.held_to = Some(figure);
         self
     }
 
     /// Holds ours by itself to a rate.
     pub fn reaching(mut self, figure: f64) -> Self {
         assert_eq!(self.unit.better, Better::Higher, "{}", self.label);
-        self.under = Some(figure);
+        self.held_to = Some(figure);
         self
     }
 
     /// Of ours by itself, where there is a goal.
     pub fn verdict(&self) -> Option<Verdict> {
         let unit = self.unit.name.clone();
-        let goal = self.under.map(|figure| match self.unit.better {
+        let goal = self.held_to.map(|figure| match self.unit.better {
             Better::Lower => Goal::Under { figure, unit },
             Better::Higher => Goal::Reach { figure, unit },
         });

@@ -69,7 +69,7 @@ impl<'a> LineUp<'a> {
             unit: self.unit,
             ours: contestants.next().expect("a line-up begins with ours"),
             others: contestants.collect(),
-            under: None,
+            held_to: None,
         }
     }
 }

@@ -27,7 +27,7 @@ pub(crate) fn contest(unit: Unit, theirs: [f64; 3], goal: Option<f64>) -> Contes
         unit,
         ours: contestant("ours", &OURS),
         others: vec![other],
-        under: None,
+        held_to: None,
     }
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn series() -> Series {
             unit: Unit::cost("ms"),
             ours: contestant("ours", &[ours]),
             others: vec![contestant("a full scan", &[theirs])],
-            under: None,
+            held_to: None,
         };
         (x, contest)
     };

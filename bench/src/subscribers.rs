@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use promises::{Cluster, Database, Running, Session};
 
+use crate::comparison::Identity;
 use crate::processor::Meter;
 use crate::server::drop_database;
 use crate::viewing;
@@ -21,6 +22,11 @@ pub const POSITIONS: &str =
     "SELECT position FROM message_store.subscription_progress ORDER BY subscriber_id";
 const LEAST_POSITION: &str = "SELECT min(position) FROM message_store.subscription_progress";
 const HEAD: &str = "SELECT max(global_position) FROM message_store.messages";
+
+/// Those who write beside none of them.
+pub fn alone() -> Identity {
+    Identity::new("writers alone", "no subscription and no orchestrator")
+}
 
 /// Them, their store and their orchestrator.
 pub struct Subscribers<'a> {

@@ -15,7 +15,7 @@ use crate::delays::{Delays, delay};
 use crate::line_up::LineUp;
 use crate::observer::{Observer, Sighting, open_end};
 use crate::pgbench::{Load, Script, Transaction};
-use crate::subscribers::{POSITIONS, Subscribers};
+use crate::subscribers::{POSITIONS, Subscribers, alone};
 use crate::viewing;
 
 const CLIENTS: u32 = 8;
@@ -161,10 +161,6 @@ fn beside() -> Identity {
         "writers beside 10 subscriptions",
         "one orchestrator ticks a handler that does nothing, exactly once, settled messages only",
     )
-}
-
-fn alone() -> Identity {
-    Identity::new("writers alone", "no subscription and no orchestrator")
 }
 
 fn until_handled() -> Identity {

@@ -11,7 +11,7 @@ use crate::comparison::{Comparison, Contest, Contestant, Identity, Unit};
 use crate::line_up::{LineUp, interleave};
 use crate::pgbench::{Load, Script};
 use crate::series::Series;
-use crate::subscribers::Subscribers;
+use crate::subscribers::{Subscribers, alone};
 use crate::viewing;
 
 /// How many subscriptions there are.
@@ -119,7 +119,7 @@ fn beside_one(contests: &[Contest]) -> Contest {
         unit: last.unit.clone(),
         ours: contestant(last, None),
         others: vec![contestant(first, Some(LEFT))],
-        under: None,
+        held_to: None,
     }
 }
 
@@ -150,10 +150,6 @@ fn ours() -> Identity {
         "writers beside subscriptions",
         "one orchestrator ticks a handler that does nothing, exactly once, settled messages only",
     )
-}
-
-fn alone() -> Identity {
-    Identity::new("writers alone", "no subscription and no orchestrator")
 }
 
 fn last_subscription() -> Identity {
