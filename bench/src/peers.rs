@@ -37,6 +37,22 @@ pub fn bare_insert() -> Identity {
     )
 }
 
+/// The same that answers, as `write_message` does.
+pub fn insert_returning() -> Identity {
+    Identity::new(
+        "bare INSERT ... RETURNING position",
+        "the bare INSERT, which answers with the position as write_message does",
+    )
+}
+
+/// What PostgreSQL's own work grows by.
+pub fn plain_sql() -> Identity {
+    Identity::new(
+        "plain SQL",
+        "SELECT and INSERT on the same table with the same indexes; checks no version",
+    )
+}
+
 /// The stores with a client of their own that are installed.
 pub fn driven() -> Vec<Driven> {
     let all = [emmett::emmett(), eventsourcing::eventsourcing()];

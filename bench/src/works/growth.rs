@@ -5,7 +5,8 @@
 //! no socket hides what grows; no commit waits for the disk. At each size the same few places are
 //! read and written again and again: what is measured is the work of a call, and not that a large
 //! log fits into no cache. But the index of ids is written where an id belongs: ids of random bits,
-//! as most clients make them, go to pages all over it, and ids in the order of time to its end.
+//! as most clients make them, go to pages all over it, and ids in the order of time to its end. Beside
+//! the calls that PostgreSQL itself can answer stands plain SQL on the same table and its indexes.
 
 use promises::{Cluster, Session};
 
@@ -44,6 +45,8 @@ struct Call {
     name: &'static str,
     /// A procedure of [`log`] that makes so many calls and tells how long they took.
     procedure: &'static str,
+    /// The same work in plain SQL, where there is such a thing: how far PostgreSQL's own cost grows.
+    plain: Option<&'static str>,
     /// In a run.
     times: i64,
 }
@@ -52,41 +55,49 @@ const CALLS: &[Call] = &[
     Call {
         name: "write_message, random ids",
         procedure: "write_with_random_ids",
+        plain: Some("insert_with_random_ids"),
         times: 2_000,
     },
     Call {
         name: "write_message, ids in the order of time",
         procedure: "write_with_rising_ids",
+        plain: Some("insert_with_rising_ids"),
         times: 2_000,
     },
     Call {
         name: "get_stream_messages, one message",
         procedure: "read_stream_messages",
+        plain: Some("select_stream_messages"),
         times: 20_000,
     },
     Call {
         name: "get_last_stream_message",
         procedure: "read_last_messages",
+        plain: Some("select_last_messages"),
         times: 20_000,
     },
     Call {
         name: "stream_version",
         procedure: "read_versions",
+        plain: Some("select_versions"),
         times: 20_000,
     },
     Call {
         name: "get_category_messages, 1,000 from anywhere",
         procedure: "read_category_anywhere",
+        plain: None,
         times: 200,
     },
     Call {
         name: "get_category_messages, the last 1,000",
         procedure: "read_category_at_the_end",
+        plain: None,
         times: 200,
     },
     Call {
         name: "tick, 1,000 messages",
         procedure: "tick_at_the_end",
+        plain: None,
         times: 100,
     },
 ];
@@ -137,20 +148,22 @@ fn contests(bench: &Bench, call: &Call, logs: &[Log<'_>]) -> Vec<Contest> {
     let times = bench.sized(call.times, (call.times / 100).max(10));
     let line_ups = logs.iter().map(|log| {
         let label = figure(log.messages as f64);
-        LineUp::new(
-            &label,
-            Unit::cost("µs"),
-            peers::message_store(),
-            move || bench.block_on(microseconds(log.session(), call, times)),
-        )
-        .warmed_up()
+        let of =
+            move |procedure| move || bench.block_on(microseconds(log.session(), procedure, times));
+        let ours = of(call.procedure);
+        let line_up = LineUp::new(&label, Unit::cost("µs"), peers::message_store(), ours);
+        let line_up = match call.plain {
+            Some(procedure) => line_up.against(peers::plain_sql(), of(procedure)),
+            None => line_up,
+        };
+        line_up.warmed_up()
     });
     interleave(bench, line_ups.collect())
 }
 
 /// Of one call.
-async fn microseconds(session: &Session, call: &Call, times: i64) -> f64 {
-    let sql = format!("CALL {}({times}, NULL)", call.procedure);
+async fn microseconds(session: &Session, procedure: &str, times: i64) -> f64 {
+    let sql = format!("CALL {procedure}({times}, NULL)");
     let took = session.value(&sql).await.unwrap();
     took.parse::<f64>().unwrap() / times as f64
 }

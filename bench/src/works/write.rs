@@ -96,10 +96,12 @@ fn beside_bare_insert(bench: &Bench, cluster: &Cluster) -> Vec<Contest> {
     });
     peers::install_message_db(cluster);
     let write_message = Script::new(&write_to(STREAM));
-    let insert = Script::new(&format!(
+    let values = format!(
         "INSERT INTO bare.messages (id, stream_name, position, type, data, metadata) \
-         VALUES (gen_random_uuid(), {STREAM}, 0, '{TYPE}', '{DATA}', '{METADATA}');"
-    ));
+         VALUES (gen_random_uuid(), {STREAM}, 0, '{TYPE}', '{DATA}', '{METADATA}')"
+    );
+    let insert = Script::new(&format!("{values};"));
+    let insert_returning = Script::new(&format!("{values} RETURNING position;"));
 
     let compare = |setting: &Setting| {
         let clients = setting.clients;
@@ -123,7 +125,11 @@ fn beside_bare_insert(bench: &Bench, cluster: &Cluster) -> Vec<Contest> {
         let line_up = line_up.against(peers::bare_insert(), || {
             insert.rate(cluster, &store.name, &load)
         });
-        held_to(line_up, setting.to_bare_insert).interleave(bench)
+        let line_up = held_to(line_up, setting.to_bare_insert);
+        let line_up = line_up.against(peers::insert_returning(), || {
+            insert_returning.rate(cluster, &store.name, &load)
+        });
+        line_up.interleave(bench)
     };
     SETTINGS.iter().map(compare).collect()
 }

@@ -92,6 +92,24 @@ impl<'a> Log<'a> {
         );
         let last = format!("PERFORM FROM message_store.get_last_stream_message({stream});");
         let version = format!("PERFORM message_store.stream_version({stream});");
+        // All at the end of one stream of the category: only the id's place differs.
+        let insert = format!(
+            "INSERT INTO message_store.messages (stream_name, position, type, data, metadata, id)
+               VALUES ('viewings-plain', inserted + i, '{TYPE}', '{DATA}', '{METADATA}', id::uuid);
+             COMMIT;"
+        );
+        let columns = "SELECT m.id::varchar, stream_name, type, position, global_position,
+               data::varchar, metadata::varchar, time INTO found FROM message_store.messages m";
+        let select = format!(
+            "{columns} WHERE stream_name = {stream} AND position >= i * 7919 % {length}
+               ORDER BY position LIMIT 1;"
+        );
+        let select_last =
+            format!("{columns} WHERE stream_name = {stream} ORDER BY position DESC LIMIT 1;");
+        let select_version = format!(
+            "SELECT max(position) INTO read FROM message_store.messages
+              WHERE stream_name = {stream};"
+        );
         let category = |position: &str| {
             format!(
                 "SELECT count(*) INTO read
@@ -126,6 +144,11 @@ impl<'a> Log<'a> {
             one("read_versions", &version),
             one("read_category_anywhere", &anywhere),
             one("read_category_at_the_end", &at_the_end),
+            procedure("insert_with_random_ids", random_id, &insert, ""),
+            procedure("insert_with_rising_ids", rising_id, &insert, ""),
+            one("select_stream_messages", &select),
+            one("select_last_messages", &select_last),
+            one("select_versions", &select_version),
             procedure("tick_at_the_end", behind, tick, counted),
         ]
         .concat()
@@ -169,7 +192,10 @@ fn procedure(name: &str, before: &str, call: &str, after: &str) -> String {
         "CREATE PROCEDURE {name}(times bigint, INOUT microseconds numeric) LANGUAGE plpgsql AS $$
          DECLARE
            head bigint := (SELECT max(global_position) FROM message_store.messages);
+           inserted bigint := 1 + coalesce((SELECT max(position) FROM message_store.messages
+                                            WHERE stream_name = 'viewings-plain'), -1);
            read bigint;
+           found record;
            id varchar;
            begun timestamptz;
          BEGIN
