@@ -116,4 +116,14 @@ impl Load {
             options: String::new(),
         }
     }
+
+    /// The same, whose SELECTs go by an index.
+    pub fn one_reader_by_index(bench: &Bench) -> Self {
+        let options = "-c enable_seqscan=off -c enable_bitmapscan=off \
+                       -c max_parallel_workers_per_gather=0";
+        Self {
+            options: options.to_owned(),
+            ..Self::one_reader(bench)
+        }
+    }
 }

@@ -28,10 +28,6 @@ const COPIES: &str = "
       FROM plain.messages ORDER BY global_position;
     CREATE INDEX ON plain_text.messages (message_store.category(stream_name), global_position);";
 
-/// The SELECTs are to go by the index.
-const BY_INDEX: &str =
-    "-c enable_seqscan=off -c enable_bitmapscan=off -c max_parallel_workers_per_gather=0";
-
 /// Measures them.
 pub fn run(bench: &Bench) -> Vec<Comparison> {
     let log = Log::fill(bench);
@@ -45,10 +41,7 @@ pub fn run(bench: &Bench) -> Vec<Comparison> {
             session.run(sql).await.unwrap();
         }
     });
-    let by_index = Load {
-        options: BY_INDEX.to_owned(),
-        ..Load::one_reader(bench)
-    };
+    let by_index = Load::one_reader_by_index(bench);
     let rate = |script: &Script| script.rate(&log.cluster, &log.store, &by_index);
     let compare = |messages: &i64| {
         let messages = *messages;

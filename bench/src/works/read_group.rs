@@ -16,7 +16,7 @@ use crate::comparison::{Comparison, Contest, Unit};
 use crate::line_up::{LineUp, interleave};
 use crate::log::Log;
 use crate::peers;
-use crate::pgbench::Script;
+use crate::pgbench::{Load, Script};
 use crate::series::Series;
 use crate::spread::Spread;
 
@@ -77,7 +77,19 @@ fn read_correlated(bench: &Bench, log: &Log, batch: i64) -> Contest {
         "a tenth that is correlated, {} messages a read",
         counted(batch)
     );
+    let plain = Script::new(&format!(
+        "\\set pos random(1, {latest})\n
+         SELECT id::varchar, stream_name, type, position, global_position, data::varchar, \
+                metadata::varchar, time \
+         FROM messages WHERE category(stream_name) = 'viewings' AND global_position >= :pos \
+           AND category(metadata->>'correlationStreamName') = 'orders' \
+         ORDER BY global_position LIMIT {batch};"
+    ));
+    let by_index = Load::one_reader_by_index(bench);
     let line_up = log.line_up(&label, &script).at_least(GOAL);
+    let line_up = line_up.against(peers::plain_sql(), || {
+        plain.rate(&log.cluster, &log.store, &by_index)
+    });
     line_up.interleave(bench)
 }
 
