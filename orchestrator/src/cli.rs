@@ -7,9 +7,12 @@ use uuid::Uuid;
 
 use crate::config::LogFormat;
 
+mod documents;
 mod parked;
 mod subscriptions;
+mod transfer;
 
+pub use documents::{CompletionsArgs, ManArgs};
 pub use parked::{
     ParkedArgs, ParkedDiscardArgs, ParkedListArgs, ParkedRetryArgs, ParkedVerb, WhichArgs,
 };
@@ -17,6 +20,7 @@ pub use subscriptions::{
     AlterArgs, CreateArgs, DryRunArgs, EndArgs, ListArgs, MoveArgs, OneArgs, RebuildArgs,
     ResizeArgs, ShowArgs, SubscriptionsArgs, SubscriptionsVerb, VerifyArgs,
 };
+pub use transfer::{ExportArgs, ImportArgs};
 
 const EXIT_CODES: &str = "Exit codes:
   0  done, or stopped cleanly by Ctrl-C or SIGTERM
@@ -52,6 +56,12 @@ pub enum Command {
     /// Print messages, one JSON object a line.
     #[command(after_help = EXIT_CODES)]
     Read(ReadArgs),
+    /// Write a file of messages, a JSON object a line.
+    #[command(after_help = EXIT_CODES)]
+    Import(ImportArgs),
+    /// Print the messages of a stream, a category or the whole store as `import` takes them.
+    #[command(after_help = EXIT_CODES)]
+    Export(ExportArgs),
     /// Print where each subscription is; short for `subscriptions list`.
     #[command(after_help = EXIT_CODES)]
     Status(ListArgs),
@@ -59,6 +69,10 @@ pub enum Command {
     Subscriptions(SubscriptionsArgs),
     /// See, retry and discard the messages that failures put aside.
     Parked(ParkedArgs),
+    /// Print a script that completes commands and options in a shell.
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write one for each command into a folder.
+    Man(ManArgs),
 }
 
 /// Arguments of `up`.
@@ -150,8 +164,7 @@ pub struct WriteArgs {
     )]
     pub expected_version: Option<i64>,
 
-    /// Load a file of lines {"stream","type","data"?,"metadata"?,"id"?}; - reads
-    /// standard input. 1000 lines are one transaction.
+    /// Load a file of lines, as `import` does.
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
 
@@ -175,6 +188,10 @@ pub struct ReadArgs {
     /// positions, from 1 [default: the first].
     #[arg(long, value_name = "N")]
     pub position: Option<i64>,
+
+    /// Only messages of these types; repeat it for more [default: all].
+    #[arg(long = "type", value_name = "TYPE")]
+    pub types: Vec<String>,
 
     /// Most messages to print [default: all].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]

@@ -10,8 +10,13 @@ use crate::{
     error::{Error, Result},
 };
 
+mod documents;
+mod export;
+mod import;
 mod parked;
+mod progress;
 mod read;
+mod reader;
 mod run;
 mod status;
 mod subscriptions;
@@ -36,6 +41,10 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Status(args) => status::status(args).await,
         Command::Subscriptions(args) => subscriptions::run(args.verb).await,
         Command::Parked(args) => parked::run(args.verb).await,
+        Command::Import(args) => import::import(args).await,
+        Command::Export(args) => export::export(args).await,
+        Command::Completions(args) => documents::completions(&args),
+        Command::Man(args) => documents::man(&args),
     }
 }
 

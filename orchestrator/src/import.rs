@@ -3,7 +3,7 @@
 
 use std::io::BufRead;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -19,19 +19,31 @@ pub const BATCH_LINES: usize = 1000;
 /// Batches read ahead of the writer.
 const BATCHES_AHEAD: usize = 4;
 
-/// A line as typed.
+/// A line as typed, or as `orchestrator export` prints it. Positions and time are the store's to
+/// give: those of another store are not kept.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
     stream: String,
     #[serde(rename = "type")]
     message_type: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "even_null")]
     data: Option<Box<RawValue>>,
     #[serde(default)]
     metadata: Option<Box<RawValue>>,
     #[serde(default)]
     id: Option<Uuid>,
+    #[serde(rename = "position", default)]
+    _position: Option<i64>,
+    #[serde(rename = "globalPosition", default)]
+    _global_position: Option<i64>,
+    #[serde(rename = "time", default)]
+    _time: Option<String>,
+}
+
+/// A `null` that was typed is not a key that is missing.
+fn even_null<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::<RawValue>::deserialize(value).map(Some)
 }
 
 /// Messages of one transaction, and the lines they come from.
@@ -45,8 +57,8 @@ pub struct Batch {
     pub last_line: u64,
     /// Bytes read from the file up to here.
     pub bytes: u64,
-    /// Why reading ended after this batch, where it was not the end of the file.
-    pub problem: Option<Problem>,
+    /// Lines that cannot be written. The reading ended at the first one, unless told to go on.
+    pub problems: Vec<Problem>,
 }
 
 /// A line that cannot be written.
@@ -63,11 +75,11 @@ pub struct Problem {
 /// # Errors
 /// What is wrong with the line.
 pub fn parse_line(line: &str) -> std::result::Result<NewMessage, String> {
-    let line: Line = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    let line: Line = serde_json::from_str(line).map_err(|error| within_line(&error))?;
     check_names(&line.stream, &line.message_type)?;
     let data = match line.data {
-        Some(data) => data,
-        None => parse_json("{}")?,
+        Some(data) => Some(data).filter(|data| data.get() != "null"),
+        None => Some(parse_json("{}")?),
     };
     Ok(NewMessage {
         id: line.id.unwrap_or_else(Uuid::new_v4).to_string(),
@@ -77,6 +89,15 @@ pub fn parse_line(line: &str) -> std::result::Result<NewMessage, String> {
         metadata: line.metadata.filter(|metadata| metadata.get() != "null"),
         expected_version: None,
     })
+}
+
+/// What is wrong, and at which column: the parser's own line is always the first one.
+fn within_line(error: &serde_json::Error) -> String {
+    let column = error.column();
+    let place = format!(" at line {} column {column}", error.line());
+    error
+        .to_string()
+        .replace(&place, &format!(" at column {column}"))
 }
 
 /// Refuses a stream or type that could only be a mistake, before anything is sent.
@@ -103,20 +124,29 @@ pub fn parse_json(text: &str) -> std::result::Result<Box<RawValue>, String> {
     serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
-/// Reads lines on a thread of its own and hands them over in batches. The
-/// first `skip_lines` lines are counted, not read. A line that cannot be used
-/// ends the reading; those before it are in the last batch.
-pub fn read_batches(input: Box<dyn BufRead + Send>, skip_lines: u64) -> mpsc::Receiver<Batch> {
+/// How a file is read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reading {
+    /// So many of the first lines are counted, not read.
+    pub skip_lines: u64,
+    /// Goes on behind a line that cannot be used. Otherwise it ends the reading; those before it
+    /// are in the last batch.
+    pub keep_going: bool,
+}
+
+/// Reads lines on a thread of its own and hands them over in batches.
+pub fn read_batches(input: Box<dyn BufRead + Send>, reading: Reading) -> mpsc::Receiver<Batch> {
     let (batches, receiver) = mpsc::channel(BATCHES_AHEAD);
     tokio::task::spawn_blocking(move || {
         let mut reader = Reader {
             input,
+            reading,
             line: 0,
             bytes: 0,
             buffer: Vec::new(),
         };
         loop {
-            let (batch, is_last) = reader.next_batch(skip_lines);
+            let (batch, is_last) = reader.next_batch();
             if batches.blocking_send(batch).is_err() || is_last {
                 return;
             }
@@ -127,20 +157,21 @@ pub fn read_batches(input: Box<dyn BufRead + Send>, skip_lines: u64) -> mpsc::Re
 
 struct Reader {
     input: Box<dyn BufRead + Send>,
+    reading: Reading,
     line: u64,
     bytes: u64,
     buffer: Vec<u8>,
 }
 
 impl Reader {
-    fn next_batch(&mut self, skip_lines: u64) -> (Batch, bool) {
+    fn next_batch(&mut self) -> (Batch, bool) {
         let mut batch = Batch {
             last_line: self.line,
             ..Batch::default()
         };
         let mut is_last = false;
         while batch.messages.len() < BATCH_LINES && !is_last {
-            match self.next_message(skip_lines) {
+            match self.next_message() {
                 Ok(None) => is_last = true,
                 Ok(Some(None)) => batch.last_line = self.line,
                 Ok(Some(Some(message))) => {
@@ -148,12 +179,13 @@ impl Reader {
                     batch.lines.push(self.line);
                     batch.last_line = self.line;
                 }
-                Err(text) => {
-                    batch.problem = Some(Problem {
-                        line: self.line,
-                        text,
-                    });
-                    is_last = true;
+                Err(Unusable { text, is_the_end }) => {
+                    let line = self.line;
+                    batch.problems.push(Problem { line, text });
+                    is_last = is_the_end || !self.reading.keep_going;
+                    if !is_last {
+                        batch.last_line = self.line;
+                    }
                 }
             }
         }
@@ -162,28 +194,44 @@ impl Reader {
     }
 
     /// `None` at the end; `Some(None)` for a line without a message.
-    fn next_message(
-        &mut self,
-        skip_lines: u64,
-    ) -> std::result::Result<Option<Option<NewMessage>>, String> {
+    fn next_message(&mut self) -> std::result::Result<Option<Option<NewMessage>>, Unusable> {
         self.buffer.clear();
         self.line += 1;
         let read = self.input.read_until(b'\n', &mut self.buffer);
-        let read = read.map_err(|error| format!("cannot be read: {error}"))?;
+        let read = read.map_err(|error| Unusable {
+            text: format!("cannot be read: {error}"),
+            is_the_end: true,
+        })?;
         if read == 0 {
             return Ok(None);
         }
         self.bytes += read as u64;
-        if self.line <= skip_lines {
+        if self.line <= self.reading.skip_lines {
             return Ok(Some(None));
         }
-        let text = std::str::from_utf8(&self.buffer).map_err(|_| "is not UTF-8".to_owned())?;
+        let text = std::str::from_utf8(&self.buffer)
+            .map_err(|_| Unusable::from("is not UTF-8".to_owned()))?;
         // Some editors put a mark before the first character.
         let text = text.trim_start_matches('\u{feff}').trim();
         if text.is_empty() {
             return Ok(Some(None));
         }
-        parse_line(text).map(|message| Some(Some(message)))
+        let message = parse_line(text).map_err(Unusable::from)?;
+        Ok(Some(Some(message)))
+    }
+}
+
+/// What is wrong with a line.
+struct Unusable {
+    text: String,
+    /// Nothing can be read behind it.
+    is_the_end: bool,
+}
+
+impl From<String> for Unusable {
+    fn from(text: String) -> Self {
+        let is_the_end = false;
+        Self { text, is_the_end }
     }
 }
 
@@ -231,16 +279,28 @@ mod tests {
     use super::*;
 
     fn batches(text: &str, skip_lines: u64) -> Vec<Batch> {
+        let keep_going = false;
+        read(
+            text,
+            Reading {
+                skip_lines,
+                keep_going,
+            },
+        )
+    }
+
+    fn read(text: &str, reading: Reading) -> Vec<Batch> {
         let input = Box::new(std::io::Cursor::new(text.as_bytes().to_vec()));
         let mut reader = Reader {
             input,
+            reading,
             line: 0,
             bytes: 0,
             buffer: Vec::new(),
         };
         let mut batches = Vec::new();
         loop {
-            let (batch, is_last) = reader.next_batch(skip_lines);
+            let (batch, is_last) = reader.next_batch();
             batches.push(batch);
             if is_last {
                 return batches;
@@ -258,7 +318,7 @@ mod tests {
         );
         let message = parse_line(&line).unwrap();
         assert_eq!((message.id.as_str(), message.stream.as_str()), (id, "s-1"));
-        assert_eq!(message.data.get(), r#"{"n": 1.10}"#);
+        assert_eq!(message.data.unwrap().get(), r#"{"n": 1.10}"#);
         assert_eq!(message.metadata.unwrap().get(), r#"{"a":1}"#);
     }
 
@@ -289,17 +349,52 @@ mod tests {
         assert_eq!(batches.len(), 1);
         assert_eq!(batches[0].lines, [1, 3]);
         assert_eq!(batches[0].last_line, 3);
-        assert_eq!(
-            batches[0].problem.as_ref().map(|problem| problem.line),
-            Some(4)
+        assert_eq!(problem_lines(&batches[0]), [4]);
+    }
+
+    fn problem_lines(batch: &Batch) -> Vec<u64> {
+        batch.problems.iter().map(|problem| problem.line).collect()
+    }
+
+    #[test]
+    fn told_to_go_on_it_hands_over_the_lines_behind_a_bad_one_too() {
+        let text = format!("{GOOD}\nnonsense\n{GOOD}\n{{}}\n{GOOD}\n");
+        let keep_going = true;
+        let batches = read(
+            &text,
+            Reading {
+                keep_going,
+                ..Reading::default()
+            },
         );
+        assert_eq!(batches.len(), 1);
+        assert_eq!(batches[0].lines, [1, 3, 5]);
+        assert_eq!(problem_lines(&batches[0]), [2, 4]);
+        assert_eq!(batches[0].last_line, 5);
+    }
+
+    #[test]
+    fn an_exported_line_is_taken_without_its_positions() {
+        let line = r#"{"id":"9b2ba0c4-93f3-4d3e-8f6f-0a1a5b3a7c11","stream":"s-1","type":"T","position":3,"globalPosition":9,"data":null,"metadata":null,"time":"2026-01-01T00:00:00.000000Z"}"#;
+        let message = parse_line(line).unwrap();
+        assert_eq!(
+            (message.stream.as_str(), message.expected_version),
+            ("s-1", None)
+        );
+        assert!(message.data.is_none() && message.metadata.is_none());
+    }
+
+    #[test]
+    fn data_that_is_missing_is_an_empty_object() {
+        let message = parse_line(r#"{"stream":"s-1","type":"T"}"#).unwrap();
+        assert_eq!(message.data.unwrap().get(), "{}");
     }
 
     #[test]
     fn skipped_lines_keep_their_numbers_and_are_not_even_parsed() {
         let batches = batches(&format!("nonsense\n{GOOD}\n{GOOD}"), 2);
         assert_eq!(batches[0].lines, [3]);
-        assert_eq!(batches[0].problem, None);
+        assert!(batches[0].problems.is_empty());
     }
 
     #[test]

@@ -4,53 +4,39 @@ use std::io::{ErrorKind, Write, stdout};
 
 use serde::Serialize;
 
-use super::target_of;
+use super::{
+    reader::{Reader, source_of},
+    target_of,
+};
 use crate::{
     cli::ReadArgs,
-    database::{Database, Source},
+    database::Database,
     error::{Error, Result},
 };
 
-/// Messages asked for at a time.
-const BATCH_SIZE: u64 = 1000;
-
 pub(super) async fn read(args: ReadArgs) -> Result<()> {
     let database = Database::open(&target_of(&args.database)?, 1)?;
-    let source = source_of(&args.name);
-    let first = if matches!(source, Source::Stream(_)) {
-        0
-    } else {
-        1
-    };
-    let mut position = args.position.unwrap_or(first);
+    let mut reader = Reader::new(database, source_of(&args.name), args.position);
     let mut left = args.limit.unwrap_or(u64::MAX);
     while left > 0 {
-        let batch_size = left.min(BATCH_SIZE).cast_signed();
-        let messages = database
-            .read_messages(&source, position, batch_size)
-            .await?;
+        // A filter may leave nothing of a batch that is cut to what is left.
+        let most = match args.types.is_empty() {
+            true => i64::try_from(left).unwrap_or(i64::MAX),
+            false => i64::MAX,
+        };
+        let messages = reader.next_batch_of(most).await?;
+        if messages.is_empty() {
+            break;
+        }
         for message in &messages {
-            if !print_line(message)? {
-                return Ok(());
+            let is_wanted = args.types.is_empty() || args.types.contains(&message.message_type);
+            if is_wanted && left > 0 {
+                if !print_line(message)? {
+                    return Ok(());
+                }
+                left -= 1;
             }
         }
-        let count = messages.len() as u64;
-        let Some(last) = messages
-            .last()
-            .filter(|_| count == batch_size.cast_unsigned())
-        else {
-            break;
-        };
-        let read_to = match source {
-            Source::Stream(_) => last.position,
-            Source::Category(_) | Source::All => last.global_position,
-        };
-        // Nothing can follow the last position there is.
-        let Some(next) = read_to.checked_add(1) else {
-            break;
-        };
-        position = next;
-        left -= count;
     }
     Ok(())
 }
@@ -65,35 +51,5 @@ pub(super) fn print_line(value: &impl Serialize) -> Result<bool> {
         written => written
             .map(|()| true)
             .map_err(Error::io("write to standard output")),
-    }
-}
-
-fn source_of(name: &str) -> Source {
-    match name {
-        "$all" => Source::All,
-        name if name.contains('-') => Source::Stream(name.to_owned()),
-        name => Source::Category(name.to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_with_a_dash_is_a_stream() {
-        assert_eq!(
-            source_of("viewings-1"),
-            Source::Stream("viewings-1".to_owned())
-        );
-        assert_eq!(
-            source_of("viewings"),
-            Source::Category("viewings".to_owned())
-        );
-        assert_eq!(
-            source_of("identity:command"),
-            Source::Category("identity:command".to_owned())
-        );
-        assert_eq!(source_of("$all"), Source::All);
     }
 }

@@ -15,8 +15,8 @@ pub struct NewMessage {
     pub stream: String,
     /// The message type.
     pub message_type: String,
-    /// The data, a JSON value kept as it was typed.
-    pub data: Box<RawValue>,
+    /// The data, a JSON value kept as it was typed; none is NULL.
+    pub data: Option<Box<RawValue>>,
     /// The metadata, where there is any.
     pub metadata: Option<Box<RawValue>>,
     /// The version the stream must have (-1: no messages), where that matters.

@@ -157,7 +157,7 @@ impl Session {
         let ids = column(messages, |message| message.id.as_str());
         let streams = column(messages, |message| message.stream.as_str());
         let types = column(messages, |message| message.message_type.as_str());
-        let data = column(messages, |message| Json(&message.data));
+        let data = column(messages, |message| message.data.as_ref().map(Json));
         let metadata = column(messages, |message| message.metadata.as_ref().map(Json));
         let versions = column(messages, |message| message.expected_version);
         self.client
@@ -273,7 +273,7 @@ pub(super) async fn write_with(
     write: &Statement,
     message: &NewMessage,
 ) -> std::result::Result<i64, tokio_postgres::Error> {
-    let data = Json(&message.data);
+    let data = message.data.as_ref().map(Json);
     let metadata = message.metadata.as_ref().map(Json);
     let row = client
         .query_one(

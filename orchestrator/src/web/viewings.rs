@@ -104,7 +104,7 @@ fn register_viewing(video_id: &str, user_id: Option<&str>) -> Result<NewMessage>
         id: Uuid::new_v4().to_string(),
         stream: format!("viewings:command-{video_id}"),
         message_type: "RegisterViewing".to_owned(),
-        data: to_raw_value(&data).map_err(unwritable)?,
+        data: Some(to_raw_value(&data).map_err(unwritable)?),
         metadata: Some(to_raw_value(&metadata).map_err(unwritable)?),
         expected_version: None,
     })
@@ -131,7 +131,8 @@ mod tests {
         let message = register_viewing("streams", None)?;
         assert_eq!(message.message_type, "RegisterViewing");
         assert_eq!(message.stream, "viewings:command-streams");
-        assert_eq!(message.data.get(), r#"{"userId":null,"videoId":"streams"}"#);
+        let data = message.data.as_ref().map(|data| data.get());
+        assert_eq!(data, Some(r#"{"userId":null,"videoId":"streams"}"#));
         Ok(())
     }
 

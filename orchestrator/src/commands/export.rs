@@ -1,0 +1,109 @@
+//! `orchestrator export`: messages as JSON lines, into a file or a pipe, as `import` takes them.
+
+use std::{
+    fs::File,
+    io::{BufWriter, ErrorKind, Write, stdout},
+    path::Path,
+    time::Duration,
+};
+
+use indicatif::HumanCount;
+
+use super::{
+    progress::{position_bar, progress_bar},
+    reader::{Reader, source_of},
+    target_of,
+};
+use crate::{
+    cli::ExportArgs,
+    database::{Database, Session, Source},
+    error::{Error, Result},
+};
+
+/// Where a reading of the last position answers at once.
+const NOT_WAITING: Duration = Duration::ZERO;
+
+pub(super) async fn export(args: ExportArgs) -> Result<()> {
+    let target = target_of(&args.database)?;
+    let source = source_of(&args.name);
+    // Every position is below the first one; so the answer is what the last one is.
+    let last = match source {
+        Source::Stream(_) => None,
+        Source::Category(_) | Source::All => {
+            let session = Session::connect(&target).await?;
+            let last = session.wait_for_messages(-1, NOT_WAITING).await?;
+            u64::try_from(last).ok()
+        }
+    };
+    let progress = last.map_or_else(|| progress_bar(None), position_bar);
+    let mut reader = Reader::new(Database::open(&target, 1)?, source, args.position);
+    let mut output = Output::open(args.output.as_deref())?;
+    let mut count = 0;
+    loop {
+        let messages = reader.next_batch().await?;
+        let Some(newest) = messages.last() else {
+            break;
+        };
+        if last.is_some() {
+            progress.set_position(newest.global_position.unsigned_abs());
+        }
+        for message in &messages {
+            if args.types.is_empty() || args.types.contains(&message.message_type) {
+                let mut line = serde_json::to_vec(message)
+                    .map_err(|error| Error::io("print a message")(error.into()))?;
+                line.push(b'\n');
+                if !output.write(&line)? {
+                    return Ok(());
+                }
+                count += 1;
+            }
+        }
+        progress.set_message(HumanCount(count).to_string());
+    }
+    output.finish()?;
+    progress.finish_and_clear();
+    eprintln!("{} messages exported", HumanCount(count));
+    Ok(())
+}
+
+/// What is written to.
+struct Output {
+    name: String,
+    writer: BufWriter<Box<dyn Write>>,
+}
+
+impl Output {
+    fn open(path: Option<&Path>) -> Result<Self> {
+        let (name, writer): (String, Box<dyn Write>) = match path {
+            None => ("standard output".to_owned(), Box::new(stdout())),
+            Some(path) => {
+                let name = path.display().to_string();
+                // A file that is there is somebody's.
+                let file = File::create_new(path).map_err(|error| Error::Input {
+                    origin: name.clone(),
+                    problem: format!("cannot be made: {error}"),
+                })?;
+                (name, Box::new(file))
+            }
+        };
+        let writer = BufWriter::with_capacity(1 << 20, writer);
+        Ok(Self { name, writer })
+    }
+
+    /// False where the reader of our output has gone, as `head` does.
+    fn write(&mut self, line: &[u8]) -> Result<bool> {
+        match self.writer.write_all(line) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+            written => written
+                .map(|()| true)
+                .map_err(Error::io(format!("write to {}", self.name))),
+        }
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        match self.writer.flush() {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            flushed => flushed.map_err(Error::io(format!("write to {}", self.name))),
+        }
+    }
+}

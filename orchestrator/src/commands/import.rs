@@ -1,0 +1,173 @@
+//! `orchestrator import`: a file of messages, a JSON object a line, in transactions of many.
+
+use std::{path::Path, time::Duration};
+
+use indicatif::{HumanCount, ProgressBar};
+use tokio_util::sync::CancellationToken;
+
+use super::{progress::progress_bar, target_of};
+use crate::{
+    cli::ImportArgs,
+    connection::Target,
+    database::{Refused, Session, WriteStatements},
+    error::{Error, Result},
+    import::{self, Batch, Reading},
+    shutdown,
+};
+
+pub(super) async fn import(args: ImportArgs) -> Result<()> {
+    let reading = Reading {
+        skip_lines: args.skip_lines,
+        keep_going: args.keep_going,
+    };
+    load(&target_of(&args.database)?, &args.file, reading).await
+}
+
+/// Loads a file. Every failure says up to which line it is written.
+pub(super) async fn load(target: &Target, file: &Path, reading: Reading) -> Result<()> {
+    let (input, length) = import::open(file)?;
+    let session = Session::connect(target).await?;
+    let statements = session.prepare_write().await?;
+    let token = shutdown::on_signals(|| {})?;
+    let mut batches = import::read_batches(input, reading);
+    let mut load = Load {
+        session,
+        statements,
+        keep_going: reading.keep_going,
+        progress: progress_bar(length),
+        origin: file.display().to_string(),
+        lines: reading.skip_lines,
+        count: 0,
+        left_out: 0,
+    };
+    while let Some(batch) = batches.recv().await {
+        if token.is_cancelled() {
+            break;
+        }
+        load.write(batch).await?;
+    }
+    load.progress.finish_and_clear();
+    load.finish(&token)
+}
+
+/// A load under way.
+struct Load {
+    session: Session,
+    statements: WriteStatements,
+    keep_going: bool,
+    progress: ProgressBar,
+    origin: String,
+    /// Everything up to this line is committed, or was left out and said so.
+    lines: u64,
+    /// Messages of this run that are committed.
+    count: u64,
+    /// Lines that could not be written.
+    left_out: u64,
+}
+
+impl Load {
+    /// Writes a batch: all of it, or where it may go on, all that can be written.
+    async fn write(&mut self, mut batch: Batch) -> Result<()> {
+        while !batch.messages.is_empty() {
+            let written = self
+                .session
+                .write_transaction(&self.statements, &batch.messages)
+                .await;
+            match written {
+                Ok(()) => break,
+                Err(refused) => self.leave_out(&mut batch, refused)?,
+            }
+        }
+        self.lines = self.lines.max(batch.last_line);
+        self.count += batch.messages.len() as u64;
+        self.progress.set_position(batch.bytes);
+        self.progress
+            .set_message(HumanCount(self.count).to_string());
+        for problem in batch.problems {
+            let origin = format!("{} line {}", self.origin, problem.line);
+            if !self.keep_going {
+                return Err(import::failure(&origin, &problem.text, self.lines));
+            }
+            self.say_left_out(&origin, &problem.text);
+        }
+        Ok(())
+    }
+
+    /// Takes the message that was refused out of the batch, where that one is known and the load
+    /// may go on without it.
+    fn leave_out(&mut self, batch: &mut Batch, refused: Refused) -> Result<()> {
+        let at = refused
+            .index
+            .filter(|index| *index < batch.lines.len() && self.keep_going)
+            .filter(|_| !refused.error.is_connection_loss());
+        let Some(index) = at else {
+            return Err(self.failure(batch, refused));
+        };
+        let line = batch.lines.remove(index);
+        batch.messages.remove(index);
+        let origin = format!("{} line {line}", self.origin);
+        self.say_left_out(&origin, &refused.error.to_string());
+        Ok(())
+    }
+
+    fn say_left_out(&mut self, origin: &str, problem: &str) {
+        self.left_out += 1;
+        self.progress
+            .suspend(|| eprintln!("{origin}: {problem}; left out"));
+    }
+
+    fn failure(&self, batch: &Batch, refused: Refused) -> Error {
+        let line = refused.index.and_then(|index| batch.lines.get(index));
+        let first = batch.lines.first().copied().unwrap_or(self.lines);
+        if refused.error.is_connection_loss() {
+            // The server may have committed and failed to say so.
+            let problem = format!(
+                "{}; lines {first} to {} may or may not be written: look for one of them with \
+                 `orchestrator read`",
+                refused.error, batch.last_line
+            );
+            return import::failure(&self.origin, &problem, self.lines);
+        }
+        let origin = match line {
+            Some(line) => format!("{} line {line}", self.origin),
+            None => format!("{} lines {first} to {}", self.origin, batch.last_line),
+        };
+        import::failure(&origin, &refused.error.to_string(), self.lines)
+    }
+
+    fn finish(&self, token: &CancellationToken) -> Result<()> {
+        if token.is_cancelled() {
+            return Err(Error::Interrupted {
+                state: format!(
+                    "{} up to line {} is written; go on with --skip-lines {}",
+                    self.origin, self.lines, self.lines
+                ),
+            });
+        }
+        let elapsed: Duration = self.progress.elapsed();
+        let per_second = self.count as f64 / elapsed.as_secs_f64().max(0.001);
+        eprintln!(
+            "{} messages written in {:.1} s ({}/s)",
+            HumanCount(self.count),
+            elapsed.as_secs_f64(),
+            HumanCount(per_second as u64)
+        );
+        match self.left_out {
+            0 => Ok(()),
+            left_out => Err(Error::Input {
+                origin: self.origin.clone(),
+                problem: format!(
+                    "{} left out, as said above; everything else is written",
+                    counted_lines(left_out)
+                ),
+            }),
+        }
+    }
+}
+
+fn counted_lines(lines: u64) -> String {
+    match lines {
+        1 => "1 line was".to_owned(),
+        lines => format!("{} lines were", HumanCount(lines)),
+    }
+}

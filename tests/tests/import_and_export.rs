@@ -1,0 +1,144 @@
+//! Promise: what is exported can be imported elsewhere, and a line that cannot be written takes no
+//! other line with it.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on must fail loudly"
+)]
+
+use std::path::Path;
+
+use promises::{Cluster, Database, Ended, orchestrator, run_to_end};
+use serde_json::Value;
+
+fn run(database: &Database<'_>, arguments: &[&str]) -> Ended {
+    let mut command = orchestrator();
+    command
+        .args(arguments)
+        .args(["--url", &database.url("message_store")]);
+    run_to_end(&mut command)
+}
+
+fn import(database: &Database<'_>, file: &Path, more: &[&str]) -> Ended {
+    run(
+        database,
+        &[&["import", file.to_str().unwrap()], more].concat(),
+    )
+}
+
+/// All of a message that does not belong to one store.
+const KEPT: &str = "SELECT string_agg(concat_ws('|', id, stream_name, type, position,
+         coalesce(data::text, 'NULL'), coalesce(metadata::text, 'NULL')), E'\\n'
+         ORDER BY global_position) FROM message_store.messages";
+
+#[tokio::test]
+async fn an_export_imported_elsewhere_has_the_same_messages_in_the_same_order() {
+    let (old, new) = (
+        Cluster::shared().create_store().await,
+        Cluster::shared().create_store().await,
+    );
+    let session = old.connect().await;
+    session
+        .run(
+            r#"SELECT message_store.write_message(gen_random_uuid()::varchar,
+                 'viewings-' || n % 7, 'Type' || n % 3,
+                 jsonb_build_object('n', 12345678901234567890123.10::numeric + n, 's', E'ä"\\\n'),
+                 CASE WHEN n % 2 = 0 THEN '{"correlationStreamName": "orders-1"}'::jsonb END)
+               FROM generate_series(1, 2500) n;
+               SELECT message_store.write_message(gen_random_uuid()::varchar, 'odd|name-é%', 'T',
+                 NULL)"#,
+        )
+        .await
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("all.jsonl");
+    let exported = run(
+        &old,
+        &["export", "$all", "--output", file.to_str().unwrap()],
+    );
+    assert_eq!(exported.code, Some(0), "{exported:?}");
+    assert!(exported.stderr.contains("2,501 messages"), "{exported:?}");
+    let again = run(
+        &old,
+        &["export", "$all", "--output", file.to_str().unwrap()],
+    );
+    assert_eq!(
+        again.code,
+        Some(5),
+        "a file that is there is kept: {again:?}"
+    );
+
+    let imported = import(&new, &file, &[]);
+    assert_eq!(imported.code, Some(0), "{imported:?}");
+    let (kept, wanted) = (
+        new.connect().await.value(KEPT).await.unwrap(),
+        session.value(KEPT).await.unwrap(),
+    );
+    assert!(kept == wanted, "the stores differ");
+}
+
+#[tokio::test]
+async fn an_export_of_a_category_has_the_types_that_were_asked_for() {
+    let database = Cluster::shared().create_store().await;
+    for (stream, message_type) in [("a-1", "X"), ("b-1", "X"), ("a-2", "Y"), ("a-3", "Z")] {
+        run(&database, &["write", stream, message_type]);
+    }
+    let exported = run(&database, &["export", "a", "--type", "Y", "--type", "Z"]);
+    let lines = exported.stdout.lines();
+    let streams: Vec<String> = lines
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["stream"].to_string())
+        .collect();
+    assert_eq!(streams, [r#""a-2""#, r#""a-3""#]);
+}
+
+#[tokio::test]
+async fn told_to_keep_going_it_leaves_out_bad_lines_and_names_each() {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("some-are-bad.jsonl");
+    let id = r#""id":"9b2ba0c4-93f3-4d3e-8f6f-0a1a5b3a7c11""#;
+    let mut lines: Vec<String> = (1..=2_100)
+        .map(|n| format!(r#"{{"stream":"viewings-{n}","type":"VideoViewed"}}"#))
+        .collect();
+    lines[9] = r#"{"stream":"viewings-10","type":"VideoViewed""#.to_owned();
+    lines[49] = format!(r#"{{"stream":"viewings-50","type":"VideoViewed",{id}}}"#);
+    // The database refuses these two: the id is there already, and text has no such character.
+    lines[1_999] = format!(r#"{{"stream":"viewings-2000","type":"VideoViewed",{id}}}"#);
+    lines[2_000] = r#"{"stream":"s-1","type":"T","data":{"s":"\u0000"}}"#.to_owned();
+    std::fs::write(&file, lines.join("\n")).unwrap();
+
+    let ended = import(&database, &file, &["--keep-going"]);
+    assert_eq!(ended.code, Some(5), "{ended:?}");
+    for line in [
+        "line 10:",
+        "line 2000:",
+        "line 2001:",
+        "3 lines were left out",
+    ] {
+        assert!(ended.stderr.contains(line), "{line}: {ended:?}");
+    }
+    let count = "SELECT count(*) FROM message_store.messages";
+    assert_eq!(session.bigint(count).await, 2_097);
+    let order = "SELECT count(*) FROM (SELECT substr(stream_name, 10)::int
+        > lag(substr(stream_name, 10)::int) OVER (ORDER BY global_position) AS rises
+        FROM message_store.messages) o WHERE NOT rises";
+    assert_eq!(session.bigint(order).await, 0, "the order of the file");
+}
+
+#[tokio::test]
+async fn a_bad_line_is_named_by_number_and_column() {
+    let database = Cluster::shared().create_store().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bad.jsonl");
+    std::fs::write(
+        &file,
+        "{\"stream\":\"s-1\",\"type\":\"T\"}\n{\"stream\": oops}\n",
+    )
+    .unwrap();
+    let ended = import(&database, &file, &[]);
+    assert_eq!(ended.code, Some(5), "{ended:?}");
+    for part in ["bad.jsonl line 2:", "at column 12", "--skip-lines 1"] {
+        assert!(ended.stderr.contains(part), "{part}: {ended:?}");
+    }
+    assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+}
