@@ -17,6 +17,7 @@ use crate::{
 mod records;
 mod reports;
 mod session;
+mod status;
 mod subscriptions;
 mod ticks;
 
@@ -25,6 +26,7 @@ pub use records::{
     WatchedVideo,
 };
 pub use session::{Refused, Session, WriteStatements};
+pub use status::{HorizonBlocker, Orchestrator, PRESENCE_CLASS, SubscriptionStatus};
 
 /// How long a caller waits for a free or new connection: 10 s.
 const POOL_PATIENCE: Duration = Duration::from_secs(10);

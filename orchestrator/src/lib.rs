@@ -18,6 +18,7 @@ pub mod error;
 pub mod import;
 pub mod logging;
 pub mod retry;
+pub mod samples;
 pub mod scheduler;
 pub mod shutdown;
 pub mod waiter;

@@ -52,6 +52,7 @@ impl Waiter {
             session = self.database.session() => session?,
             () = self.shutdown.cancelled() => return Ok(()),
         };
+        session.show_presence().await?;
         info!("connected to {}", self.database.label());
         // From zero after each connect: what was drawn meanwhile is reported at
         // once, and so is a store that was restored to lower positions.

@@ -7,7 +7,7 @@ use tokio_postgres::{CancelToken, Client, Statement, types::Json};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::debug;
 
-use super::{NewMessage, WRITE_MESSAGE};
+use super::{NewMessage, WRITE_MESSAGE, status::PRESENCE_CLASS};
 use crate::{
     connection::Target,
     error::{Error, Result},
@@ -90,6 +90,24 @@ impl Session {
             .map_err(Error::database(action))?;
         let last: Option<i64> = row.try_get(0).map_err(Error::database(action))?;
         Ok(last.unwrap_or(0))
+    }
+
+    /// Shows everybody, in `pg_locks`, that this process is alive, as long as the
+    /// session lasts: by a shared advisory lock of [`PRESENCE_CLASS`]. Never waits:
+    /// where somebody holds the lock for himself, this process is just not counted.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn show_presence(&self) -> Result<()> {
+        const SHOW: &str = "SELECT pg_catalog.pg_try_advisory_lock_shared($1, $2)";
+        let process = i32::try_from(std::process::id()).unwrap_or(0);
+        let shown = self
+            .client
+            .query_one(SHOW, &[&PRESENCE_CLASS, &process])
+            .await
+            .map_err(Error::database("show that we are alive"))?;
+        debug!(is_counted = shown.get::<_, bool>(0), "presence");
+        Ok(())
     }
 
     /// Ends a running statement in the server, so that it does not wait on for
