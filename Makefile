@@ -15,7 +15,10 @@ CHOOSE_POSTGRESQL = export PG_CONFIG=$$($(FIND_PG_CONFIG)); \
 
 # One selection of features for everything in the dev profile, so that clippy and the tests share
 # what they compile.
-WORKSPACE = --workspace --locked --no-default-features --features message_store/pg$$major
+WORKSPACE = --workspace --locked --no-default-features \
+	--features message_store/pg$$major,orchestrator/home-page
+# The build without the demo's home page.
+OPERATORS = -p orchestrator --locked --no-default-features
 
 .PHONY: help
 help: ## list what can be done
@@ -32,13 +35,15 @@ test: setup-test check install-with-sudo orchestrator ## everything CI runs: set
 	$(CHOOSE_POSTGRESQL); \
 	cargo test $(WORKSPACE) --doc --quiet; \
 	ORCHESTRATOR=$(CARGO_TARGET_DIR)/release/orchestrator \
-		cargo test $(WORKSPACE) --lib --bins --tests --no-fail-fast
+		cargo test $(WORKSPACE) --lib --bins --tests --no-fail-fast; \
+	cargo test $(OPERATORS) --lib
 
 .PHONY: check
 check: ## formatting, clippy with warnings denied, no unsafe outside extension/src/pg/
 	cargo fmt --all --check
 	scripts/check-unsafe
 	$(CHOOSE_POSTGRESQL); cargo clippy $(WORKSPACE) --all-targets -- -D warnings
+	cargo clippy $(OPERATORS) --all-targets -- -D warnings
 
 .PHONY: build
 build: extension orchestrator ## build the extension and the orchestrator, and install nothing

@@ -9,8 +9,12 @@ use crate::error::{Error, Result};
 mod file;
 mod on_failure;
 mod subscription;
+#[cfg(feature = "home-page")]
+mod video;
 
 pub use subscription::Subscription;
+#[cfg(feature = "home-page")]
+pub use video::Video;
 
 /// The address the home page has unless told otherwise.
 pub const DEFAULT_LISTEN: SocketAddr =
@@ -31,6 +35,7 @@ pub struct Config {
     /// True where the file or a flag chose `listen`.
     pub listen_is_chosen: bool,
     /// The videos on the home page: id and title.
+    #[cfg(feature = "home-page")]
     pub videos: Vec<Video>,
     /// How often, and how patiently, the subscriptions try.
     pub delivery: Delivery,
@@ -49,16 +54,6 @@ pub struct Delivery {
     pub retry_min: Duration,
     /// The longest pause after a failure. Default 5 s.
     pub retry_max: Duration,
-}
-
-/// A video of the demo home page.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields)]
-pub struct Video {
-    /// Its id in `POST /videos/<id>/viewings`.
-    pub id: String,
-    /// Its title on the page.
-    pub title: String,
 }
 
 /// How log lines look.
@@ -116,19 +111,6 @@ impl Default for Delivery {
             retry_max: Duration::from_secs(5),
         }
     }
-}
-
-fn demo_videos() -> Vec<Video> {
-    [
-        ("streams", "Streams: one story, told in order"),
-        ("projections", "Projecting data into useful shapes"),
-        ("idempotence", "Say it twice, count it once"),
-    ]
-    .map(|(id, title)| Video {
-        id: id.to_owned(),
-        title: title.to_owned(),
-    })
-    .to_vec()
 }
 
 #[cfg(test)]

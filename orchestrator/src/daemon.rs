@@ -51,22 +51,35 @@ pub async fn bind(config: &Config) -> Result<TcpListener> {
             TcpListener::bind(any_port).await.map_err(Error::io(action))
         }
         bound => bound.map_err(Error::io(format!(
-            "listen on {wanted} for the home page; choose another address with --listen"
+            "listen on {wanted} for {WEB_PAGE}; choose another address with --listen"
         ))),
     }
 }
 
-/// Says where the home page is: one line on standard output, for people and
-/// for programs that started us on any free port.
+/// What the web server is there for in this build.
+const WEB_PAGE: &str = if cfg!(feature = "home-page") {
+    "the home page"
+} else {
+    "health"
+};
+
+/// Says where the home page is (or health, in a build without the demo): one
+/// line on standard output, for people and for programs that started us on any
+/// free port.
 ///
 /// # Errors
 /// [`Error::Io`] where the system does not tell the address.
 pub fn announce(listener: &TcpListener) -> Result<()> {
     let address = listener
         .local_addr()
-        .map_err(Error::io("read the home page's address"))?;
+        .map_err(Error::io("read the web server's address"))?;
+    let announced = if cfg!(feature = "home-page") {
+        format!("Home page: http://{address}/")
+    } else {
+        format!("Health: http://{address}/healthz")
+    };
     // A closed standard output is no reason to end.
-    let _ = writeln!(std::io::stdout(), "Home page: http://{address}/");
+    let _ = writeln!(std::io::stdout(), "{announced}");
     Ok(())
 }
 
@@ -89,9 +102,8 @@ pub async fn run(
     let (progress, progressed) = watch::channel(0);
     let mut tasks = JoinSet::new();
 
-    let page = web::Site::new(web_database, config.videos.clone(), shutdown.clone());
-    tasks.spawn(page.clone().follow(progressed));
-    let mut server = tokio::spawn(web::serve(listener, page, shutdown.clone()));
+    let router = web::router(web_database, config, progressed, &shutdown, &mut tasks);
+    let mut server = tokio::spawn(web::serve(listener, router, shutdown.clone()));
 
     if config.subscriptions.is_empty() {
         info!("no [[aggregators]] and no [[services]]: delivering what the database has started");

@@ -1,7 +1,7 @@
 //! The only SQL of the daemon: one typed function per statement, on the
 //! extension's public functions and views.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use deadpool_postgres::{
     Client, Hook, HookError, Manager, ManagerConfig, Pool, PoolBuilder, PoolError, RecyclingMethod,
@@ -14,6 +14,8 @@ use crate::{
     error::{Error, Result},
 };
 
+#[cfg(feature = "home-page")]
+mod home_page;
 mod records;
 mod reports;
 mod session;
@@ -21,9 +23,10 @@ mod status;
 mod subscriptions;
 mod ticks;
 
+#[cfg(feature = "home-page")]
+pub use home_page::{HomePage, WatchedVideo};
 pub use records::{
-    HomePage, NewMessage, Outcome, ParkedFilter, Source, Started, StoredMessage, Tick, Trouble,
-    WatchedVideo,
+    NewMessage, Outcome, ParkedFilter, Source, Started, StoredMessage, Tick, Trouble,
 };
 pub use session::{Refused, Session, WriteStatements};
 pub use status::{HorizonBlocker, Orchestrator, PRESENCE_CLASS, SubscriptionStatus};
@@ -198,29 +201,6 @@ impl Database {
             .iter()
             .map(|row| StoredMessage::from_row(row).map_err(Error::database(action())))
             .collect()
-    }
-
-    /// Loads the home page's rows by their primary keys; zeros where one is missing.
-    ///
-    /// # Errors
-    /// [`Error::Connect`], [`Error::Database`].
-    pub async fn home_page(&self) -> Result<HomePage> {
-        const LOAD: &str = "SELECT page_name, page_data FROM message_store.read_model_pages \
-                            WHERE page_name = ANY ('{home,most-watched}')";
-        let client = self.client().await?;
-        let loaded = async {
-            let statement = client.prepare_cached(LOAD).await?;
-            let rows = client.query(&statement, &[]).await?;
-            let pages = rows
-                .iter()
-                .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
-            pages.collect::<Result<HashMap<String, Option<Value>>, tokio_postgres::Error>>()
-        };
-        let pages = loaded
-            .await
-            .map_err(Error::database("load the home page"))?;
-        let page = |name| pages.get(name).and_then(Option::as_ref);
-        Ok(HomePage::from_pages(page("home"), page("most-watched")))
     }
 
     /// Calls a function that answers nothing.

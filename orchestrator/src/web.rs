@@ -1,119 +1,54 @@
-//! The web server: the home page, viewings, events, health.
-
-use std::time::Duration;
+//! The web server: health, and the demo's home page where it is built in.
 
 use axum::{
     Router,
-    http::{HeaderName, HeaderValue, header},
-    routing::{get, post},
+    http::{HeaderValue, header},
 };
-use tokio::{net::TcpListener, sync::watch, time::sleep};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error};
+use tracing::error;
 
-use crate::{
-    config::Video,
-    database::{Database, HomePage},
-};
+use crate::{config::Config, database::Database};
 
-mod events;
-mod home;
-mod viewings;
-
-/// The least time between two looks at the home page's row for all watchers.
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+mod health;
+#[cfg(feature = "home-page")]
+mod home_page;
 
 /// The largest request body taken: 16 KiB.
 const LARGEST_BODY: usize = 16 * 1024;
 
-/// What the handlers share. Cheap to clone.
-#[derive(Clone)]
-pub struct Site {
+/// What the web server serves. What its pages do between requests becomes tasks
+/// of their own; they end at shutdown.
+pub fn router(
     database: Database,
-    videos: Vec<Video>,
-    home_page: watch::Sender<HomePage>,
-    shutdown: CancellationToken,
-}
-
-impl Site {
-    /// A site over a database; serves nothing yet.
-    pub fn new(database: Database, videos: Vec<Video>, shutdown: CancellationToken) -> Self {
-        Self {
-            database,
-            videos,
-            home_page: watch::Sender::new(HomePage::default()),
-            shutdown,
-        }
-    }
-
-    /// Looks at the home page's row when deliveries progress, for all watchers
-    /// at once, and only while there are any.
-    pub async fn follow(self, mut progressed: watch::Receiver<u64>) {
-        loop {
-            let changed = tokio::select! {
-                changed = progressed.changed() => changed,
-                () = self.shutdown.cancelled() => return,
-            };
-            if changed.is_err() {
-                return self.shutdown.cancelled().await;
-            }
-            if self.home_page.receiver_count() > 0 {
-                match self.database.home_page().await {
-                    Ok(page) => self.publish(page),
-                    Err(error) => debug!("{error}"),
-                }
-                sleep(LOOK_INTERVAL).await;
-            }
-        }
-    }
-
-    fn publish(&self, page: HomePage) {
-        self.home_page.send_if_modified(|known| {
-            let is_news = *known != page;
-            *known = page;
-            is_news
-        });
-    }
+    config: &Config,
+    progressed: watch::Receiver<u64>,
+    shutdown: &CancellationToken,
+    tasks: &mut JoinSet<()>,
+) -> Router {
+    let router = health::router(database.clone());
+    #[cfg(feature = "home-page")]
+    let router = {
+        let site = home_page::Site::new(database, config.videos.clone(), shutdown.clone());
+        tasks.spawn(site.clone().follow(progressed));
+        router.merge(home_page::router(site))
+    };
+    // An operator's build has no page that is live.
+    #[cfg(not(feature = "home-page"))]
+    let _ = (config, progressed, shutdown, tasks);
+    router
+        .layer(axum::extract::DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(axum::middleware::map_response(protect))
 }
 
 /// Serves until shutdown, then lets running requests end.
-pub async fn serve(listener: TcpListener, site: Site, shutdown: CancellationToken) {
-    let served = axum::serve(listener, router(site))
+pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
+    let served = axum::serve(listener, router)
         .with_graceful_shutdown(shutdown.cancelled_owned())
         .await;
     if let Err(error) = served {
         error!("web server: {error}");
     }
-}
-
-fn router(site: Site) -> Router {
-    Router::new()
-        .route("/", get(home::show))
-        .route("/videos/{id}/viewings", post(viewings::record))
-        .route("/events", get(events::stream))
-        .route("/healthz", get(home::health))
-        .route(
-            "/home.css",
-            get(|| asset("text/css", include_str!("web/home.css"))),
-        )
-        .route(
-            "/home.js",
-            get(|| asset("text/javascript", include_str!("web/home.js"))),
-        )
-        .layer(axum::extract::DefaultBodyLimit::max(LARGEST_BODY))
-        .with_state(site)
-        .layer(axum::middleware::map_response(protect))
-}
-
-async fn asset(
-    content_type: &'static str,
-    text: &'static str,
-) -> ([(HeaderName, &'static str); 2], &'static str) {
-    let headers = [
-        (header::CONTENT_TYPE, content_type),
-        (header::CACHE_CONTROL, "no-cache"),
-    ];
-    (headers, text)
 }
 
 /// Nothing from elsewhere runs in our pages, and nobody frames them.
@@ -132,4 +67,60 @@ async fn protect(mut response: axum::response::Response) -> axum::response::Resp
             .insert(name, HeaderValue::from_static(rule));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+    use crate::connection::Target;
+
+    /// The status of a GET, from a server whose database is not there.
+    async fn status_of(path: &str) -> String {
+        let url = "postgresql://nobody@localhost:1/nothing?connect_timeout=1";
+        let target = Target::parse(url, "the test").unwrap();
+        let config = Config::parse("").unwrap();
+        let shutdown = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        let (_progress, progressed) = watch::channel(0);
+        let database = Database::open(&target, 1).unwrap();
+        let router = router(database, &config, progressed, &shutdown, &mut tasks);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(serve(listener, router, shutdown.clone()));
+        let mut visitor = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.0\r\n\r\n");
+        visitor.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        visitor.read_to_string(&mut answer).await.unwrap();
+        shutdown.cancel();
+        server.await.unwrap();
+        tasks.join_all().await;
+        let line = answer.lines().next().unwrap_or_default();
+        line.split(' ').nth(1).unwrap_or_default().to_owned()
+    }
+
+    #[tokio::test]
+    async fn every_build_serves_health() {
+        assert_eq!(status_of("/healthz").await, "503");
+    }
+
+    #[cfg(feature = "home-page")]
+    #[tokio::test]
+    async fn the_demo_is_built_in() {
+        assert_eq!(status_of("/home.css").await, "200");
+        assert_eq!(status_of("/").await, "503");
+    }
+
+    #[cfg(not(feature = "home-page"))]
+    #[tokio::test]
+    async fn an_operators_build_leaves_the_demo_out() {
+        for path in ["/", "/home.css", "/home.js", "/events"] {
+            assert_eq!(status_of(path).await, "404", "{path}");
+        }
+        let videos = Config::parse("[web]\nvideos = []").err().unwrap();
+        assert!(videos.contains("videos"), "{videos}");
+    }
 }

@@ -4,10 +4,9 @@ use std::{collections::HashSet, net::SocketAddr, time::Duration};
 
 use serde::Deserialize;
 
-use super::{
-    Config, DEFAULT_LISTEN, Delivery, LogFormat, Video, demo_videos,
-    subscription::SubscriptionTable,
-};
+use super::{Config, DEFAULT_LISTEN, Delivery, LogFormat, subscription::SubscriptionTable};
+#[cfg(feature = "home-page")]
+use super::{Video, video};
 
 /// The most connections a configuration may ask for: a guard against a typing
 /// error, not a limit anybody needs.
@@ -36,6 +35,7 @@ struct DatabaseTable {
 #[serde(deny_unknown_fields, default)]
 struct WebTable {
     listen: Option<SocketAddr>,
+    #[cfg(feature = "home-page")]
     videos: Option<Vec<Video>>,
 }
 
@@ -80,7 +80,8 @@ impl File {
             pool_size,
             listen: self.web.listen.unwrap_or(DEFAULT_LISTEN),
             listen_is_chosen: self.web.listen.is_some(),
-            videos: self.web.videos.unwrap_or_else(demo_videos),
+            #[cfg(feature = "home-page")]
+            videos: self.web.videos.unwrap_or_else(video::demo),
             delivery: self.delivery.check()?,
             log_format: self.log.format,
             subscriptions,

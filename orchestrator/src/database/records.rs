@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, value::RawValue};
+use serde::Serialize;
+use serde_json::value::RawValue;
 use tokio_postgres::Row;
 
 /// A message to be written.
@@ -132,27 +132,6 @@ pub struct ParkedFilter {
     pub sqlstate: Option<String>,
 }
 
-/// What the home page shows: the rows `home` and `most-watched`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HomePage {
-    /// Videos watched.
-    pub videos_watched: i64,
-    /// Global position of the last view that was counted.
-    pub last_view_processed: i64,
-    /// The videos that were watched most, the first of them first.
-    pub most_watched: Vec<WatchedVideo>,
-}
-
-/// A video and how often it was watched.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct WatchedVideo {
-    /// Its id.
-    pub video_id: String,
-    /// How often.
-    pub views: i64,
-}
-
 impl Outcome {
     pub(super) fn from_word(word: &str) -> Option<Self> {
         match word {
@@ -164,19 +143,6 @@ impl Outcome {
             "stopped" => Some(Self::Stopped),
             "paused" => Some(Self::Paused),
             _ => None,
-        }
-    }
-}
-
-impl HomePage {
-    /// Zeros and no videos where a row or a field is missing.
-    pub(super) fn from_pages(home: Option<&Value>, most_watched: Option<&Value>) -> Self {
-        let number = |key| home?.get(key)?.as_i64();
-        let videos = || Vec::deserialize(most_watched?.get("videos")?).ok();
-        Self {
-            videos_watched: number("videosWatched").unwrap_or(0),
-            last_view_processed: number("lastViewProcessed").unwrap_or(0),
-            most_watched: videos().unwrap_or_default(),
         }
     }
 }
@@ -230,33 +196,6 @@ fn raw_json(text: Option<String>) -> Option<Box<RawValue>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn a_missing_or_empty_home_page_counts_zero() {
-        let empty = HomePage::default();
-        assert_eq!(HomePage::from_pages(None, None), empty);
-        let strange = [
-            json!({}),
-            json!([]),
-            json!({"videos": 7, "videosWatched": "x"}),
-        ];
-        for page in &strange {
-            assert_eq!(HomePage::from_pages(Some(page), Some(page)), empty);
-        }
-        let page = json!({"videosWatched": 3_000_000_000_i64, "lastViewProcessed": 7, "extra": 1});
-        let watched = HomePage::from_pages(Some(&page), None);
-        assert_eq!(watched.videos_watched, 3_000_000_000);
-        let page = json!({"videos": [{"videoId": "a", "views": 2, "extra": 1}]});
-        let watched = HomePage::from_pages(None, Some(&page));
-        assert_eq!(
-            (
-                &*watched.most_watched[0].video_id,
-                watched.most_watched[0].views
-            ),
-            ("a", 2)
-        );
-    }
 
     #[test]
     fn numbers_beyond_a_double_are_kept_to_the_digit() {

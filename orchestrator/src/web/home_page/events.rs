@@ -13,7 +13,7 @@ use futures_util::{StreamExt, stream};
 use serde_json::json;
 use tokio_stream::wrappers::WatchStream;
 
-use super::{Site, home};
+use super::{Site, page};
 use crate::database::HomePage;
 
 /// A comment line keeps proxies from closing a quiet connection: 15 s.
@@ -25,8 +25,8 @@ pub async fn stream(State(site): State<Site>) -> Response {
     // Watched before it is read, so that no change falls in between.
     let changes = WatchStream::from_changes(site.home_page.subscribe());
     let now = match site.database.home_page().await {
-        Ok(page) => page,
-        Err(error) => return home::unavailable(&error),
+        Ok(now) => now,
+        Err(error) => return page::unavailable(&error),
     };
     let pages = stream::once(async move { now }).chain(changes);
     let events = pages

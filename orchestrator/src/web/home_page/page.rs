@@ -23,21 +23,6 @@ pub async fn show(State(site): State<Site>) -> Response {
     }
 }
 
-/// Says whether the database answers: 200 or 503.
-pub async fn health(State(site): State<Site>) -> Response {
-    match site.database.ping().await {
-        Ok(()) => "ok\n".into_response(),
-        Err(error) => {
-            warn!("health: {error}");
-            (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the database does not answer\n",
-            )
-                .into_response()
-        }
-    }
-}
-
 /// The page for a visitor while the database is away. The cause goes to the
 /// log: it names hosts and statements a visitor has no business with.
 pub fn unavailable(error: &Error) -> Response {

@@ -14,7 +14,7 @@ use serde_json::{json, value::to_raw_value};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{Site, home};
+use super::{Site, page};
 use crate::{
     database::NewMessage,
     error::{Error, Result},
@@ -68,7 +68,7 @@ pub async fn record(
 
     let message = match register_viewing(&video_id, viewing.user_id.as_deref()) {
         Ok(message) => message,
-        Err(error) => return home::unavailable(&error),
+        Err(error) => return page::unavailable(&error),
     };
     let written = if header_is(&headers, header::ACCEPT.as_str(), "application/json") {
         site.database.write_message(&message).await.map(|position| {
@@ -79,7 +79,7 @@ pub async fn record(
         let counted = write_and_see_counted(&site, &message).await;
         counted.map(|()| Redirect::to("/").into_response())
     };
-    written.unwrap_or_else(|error| home::unavailable(&error))
+    written.unwrap_or_else(|error| page::unavailable(&error))
 }
 
 /// Returns when the count has risen, or after [`COUNT_PATIENCE`]: the browser
