@@ -56,6 +56,9 @@ pub enum Command {
     /// Print messages, one JSON object a line.
     #[command(after_help = EXIT_CODES)]
     Read(ReadArgs),
+    /// Print the last messages, and with --follow each one that comes.
+    #[command(after_help = EXIT_CODES)]
+    Tail(TailArgs),
     /// Write a file of messages, a JSON object a line.
     #[command(after_help = EXIT_CODES)]
     Import(ImportArgs),
@@ -196,6 +199,31 @@ pub struct ReadArgs {
     /// Most messages to print [default: all].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
+
+    /// Which database.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+}
+
+/// Arguments of `tail`.
+#[derive(Debug, Args)]
+pub struct TailArgs {
+    /// A stream (a name with a '-'), a category, or $all.
+    #[arg(value_name = "STREAM_OR_CATEGORY")]
+    pub name: String,
+
+    /// Go on with each message that comes, in order and without a gap, until Ctrl-C.
+    #[arg(long, short)]
+    pub follow: bool,
+
+    /// How many of the last messages to begin with; of the types that are asked for, among the
+    /// last 10,000.
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 10)]
+    pub count: u64,
+
+    /// Only messages of these types; repeat it for more [default: all].
+    #[arg(long = "type", value_name = "TYPE")]
+    pub types: Vec<String>,
 
     /// Which database.
     #[command(flatten)]

@@ -21,6 +21,7 @@ mod run;
 mod status;
 mod subscriptions;
 mod table;
+mod tail;
 mod up;
 mod write;
 
@@ -38,6 +39,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Run(args) => run::run(args).await,
         Command::Write(args) => write::write(args).await,
         Command::Read(args) => read::read(args).await,
+        Command::Tail(args) => tail::tail(args).await,
         Command::Status(args) => status::status(args).await,
         Command::Subscriptions(args) => subscriptions::run(args.verb).await,
         Command::Parked(args) => parked::run(args.verb).await,

@@ -21,6 +21,7 @@ mod reports;
 mod session;
 mod status;
 mod subscriptions;
+mod tail;
 mod ticks;
 
 #[cfg(feature = "home-page")]

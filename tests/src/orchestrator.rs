@@ -275,6 +275,16 @@ impl Running {
         self.logged.so_far()
     }
 
+    /// What it has printed so far.
+    pub fn printed(&self) -> String {
+        self.printed.so_far()
+    }
+
+    /// Blocks until a line that it printed holds `text`.
+    pub fn wait_for_print(&self, text: &str) -> String {
+        self.printed.wait_for(text, 1).unwrap()
+    }
+
     /// Blocks until a line of its log holds `text`.
     pub fn wait_for_log(&self, text: &str) -> String {
         self.wait_for_logs(text, 1)
