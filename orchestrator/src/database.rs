@@ -25,7 +25,7 @@ mod tail;
 mod ticks;
 
 #[cfg(feature = "home-page")]
-pub use home_page::{HomePage, WatchedVideo};
+pub use home_page::{HomePage, Viewing, WatchedVideo};
 pub use records::{
     NewMessage, Outcome, ParkedFilter, Source, Started, StoredMessage, Tick, Trouble,
 };

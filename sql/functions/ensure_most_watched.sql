@@ -8,7 +8,7 @@ BEGIN
   EXECUTE format(
     $sql$
       INSERT INTO %I.read_model_pages (page_name, page_data)
-      VALUES ('most-watched', '{"videos": []}')
+      VALUES ('most-watched', '{"videos": [], "recent": []}')
       ON CONFLICT DO NOTHING
     $sql$,
     read_model);
@@ -16,4 +16,4 @@ END
 $$;
 
 COMMENT ON FUNCTION message_store.ensure_most_watched() IS
-  'Makes the page most-watched where it is missing: {"videos": []}.';
+  'Makes the page most-watched where it is missing: {"videos": [], "recent": []}.';

@@ -107,6 +107,8 @@ COMMENT ON FUNCTION message_store.continue_from(varchar, varchar) IS
 
 -- Counts first, then shows the most watched: the page is one row, the counts are a table of their
 -- own. The table's order by views is an index, so that ten of a million videos are ten rows.
+-- The last viewings are those of the highest positions, in whatever order messages come: members of
+-- a group and parked messages that are handled late make the same page.
 CREATE FUNCTION message_store.count_views_per_video(messages message_store.message[]) RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog
@@ -129,26 +131,52 @@ BEGIN
   USING messages;
   EXECUTE format(
     $sql$
-      UPDATE %1$I.read_model_pages
-      SET page_data = (
-        SELECT jsonb_build_object('videos', coalesce(
-          jsonb_agg(jsonb_build_object('videoId', most.video_id, 'views', most.views)
-            ORDER BY most.views DESC, most.video_id), '[]'))
-        FROM (
-          SELECT v.video_id, v.views
-          FROM %1$I.video_views v
-          ORDER BY v.views DESC, v.video_id
-          LIMIT 10
-        ) most
-      )
+      UPDATE %1$I.read_model_pages page
+      SET page_data = jsonb_build_object(
+        'videos', (
+          SELECT coalesce(
+            jsonb_agg(jsonb_build_object('videoId', most.video_id, 'views', most.views)
+              ORDER BY most.views DESC, most.video_id), '[]')
+          FROM (
+            SELECT v.video_id, v.views
+            FROM %1$I.video_views v
+            ORDER BY v.views DESC, v.video_id
+            LIMIT 10
+          ) most
+        ),
+        'recent', (
+          SELECT coalesce(
+            jsonb_agg(last.viewing ORDER BY last.viewing -> 'globalPosition' DESC), '[]')
+          FROM (
+            SELECT viewing
+            FROM (
+              SELECT viewing
+              FROM jsonb_path_query(page.page_data,
+                '$.recent[*] ? (@.globalPosition.type() == "number")') viewing
+              UNION ALL (
+                SELECT jsonb_build_object(
+                  'videoId',
+                  coalesce(m.data::jsonb ->> 'videoId', message_store.id(m.stream_name), m.stream_name),
+                  'globalPosition', m.global_position,
+                  'time', to_char(m.time, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+                FROM unnest($1) m
+                ORDER BY m.global_position DESC
+                LIMIT 10
+              )
+            ) known
+            ORDER BY viewing -> 'globalPosition' DESC
+            LIMIT 10
+          ) last
+        ))
       WHERE page_name = 'most-watched'
     $sql$,
-    read_model);
+    read_model)
+  USING messages;
 END
 $$;
 
 COMMENT ON FUNCTION message_store.count_views_per_video(message_store.message[]) IS
-  'A handler: counts the viewings of each video (data.videoId, else the stream''s id) in video_views and shows the ten most watched on the page most-watched: {"videos": [{"videoId", "views"}]}.';
+  'A handler: counts the viewings of each video (data.videoId, else the stream''s id) in video_views and shows the ten most watched and the ten last viewings on the page most-watched: {"videos": [{"videoId", "views"}], "recent": [{"videoId", "globalPosition", "time"}]}.';
 
 CREATE FUNCTION message_store.create_subscription(
   subscriber_id varchar,
@@ -204,7 +232,7 @@ BEGIN
   EXECUTE format(
     $sql$
       INSERT INTO %I.read_model_pages (page_name, page_data)
-      VALUES ('most-watched', '{"videos": []}')
+      VALUES ('most-watched', '{"videos": [], "recent": []}')
       ON CONFLICT DO NOTHING
     $sql$,
     read_model);
@@ -212,7 +240,7 @@ END
 $$;
 
 COMMENT ON FUNCTION message_store.ensure_most_watched() IS
-  'Makes the page most-watched where it is missing: {"videos": []}.';
+  'Makes the page most-watched where it is missing: {"videos": [], "recent": []}.';
 
 CREATE FUNCTION message_store.fetch(
   subscriber_id varchar,

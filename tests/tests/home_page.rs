@@ -206,3 +206,87 @@ async fn making_the_page_again_changes_nothing() {
         "not even rewritten"
     );
 }
+
+/// Gives the handler a run of viewings by their positions.
+fn show_viewings(positions: &[i64]) -> String {
+    let messages: Vec<String> = positions
+        .iter()
+        .map(|position| {
+            format!(
+                "(gen_random_uuid(), 'viewings-{}', 'VideoViewed', 0, {position}, '{{}}', NULL, \
+                 '2026-01-01'::timestamp + {position} * '1 s'::interval)::message_store.message",
+                position % 3
+            )
+        })
+        .collect();
+    format!(
+        "SELECT message_store.count_views_per_video(ARRAY[{}])",
+        messages.join(", ")
+    )
+}
+
+/// The positions of the last viewings, as the page has them.
+async fn recent(session: &Session) -> Vec<i64> {
+    let page = "SELECT page_data -> 'recent' FROM message_store.read_model_pages \
+                WHERE page_name = 'most-watched'";
+    let recent: serde_json::Value =
+        serde_json::from_str(&session.value(page).await.unwrap()).unwrap();
+    let viewings = recent.as_array().unwrap();
+    let position = |viewing: &serde_json::Value| viewing["globalPosition"].as_i64().unwrap();
+    viewings.iter().map(position).collect()
+}
+
+#[tokio::test]
+async fn the_last_viewings_are_the_same_in_whatever_runs_they_come() {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    session
+        .run("SELECT message_store.ensure_most_watched()")
+        .await
+        .unwrap();
+    assert_eq!(recent(&session).await, [0; 0]);
+    // A parked message comes late, and members of a group in no common order.
+    for (run, expected) in [
+        (vec![5, 6], vec![6, 5]),
+        (vec![2], vec![6, 5, 2]),
+        ((10..30).collect(), (20..30).rev().collect()),
+        (vec![7, 25_000_000_000], {
+            let mut expected: Vec<i64> = (21..30).rev().collect();
+            expected.insert(0, 25_000_000_000);
+            expected
+        }),
+    ] {
+        session.run(&show_viewings(&run)).await.unwrap();
+        assert_eq!(recent(&session).await, expected, "after {run:?}");
+    }
+    let newest = "SELECT page_data -> 'recent' -> 1 FROM message_store.read_model_pages \
+                  WHERE page_name = 'most-watched'";
+    let newest: serde_json::Value =
+        serde_json::from_str(&session.value(newest).await.unwrap()).unwrap();
+    let expected = serde_json::json!({
+        "videoId": "2", "globalPosition": 29, "time": "2026-01-01T00:00:29.000000Z"
+    });
+    assert_eq!(newest, expected);
+}
+
+#[tokio::test]
+async fn a_page_that_somebody_broke_is_made_whole_by_the_next_viewing() {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    for broken in [
+        "NULL",
+        "'{}'",
+        "'[]'",
+        "'7'",
+        "'{\"videos\": [], \"recent\": 7}'",
+        "'{\"recent\": [null, 7, [], {}, {\"globalPosition\": \"x\"}]}'",
+    ] {
+        let page = format!(
+            "INSERT INTO message_store.read_model_pages VALUES ('most-watched', {broken}) \
+             ON CONFLICT (page_name) DO UPDATE SET page_data = excluded.page_data"
+        );
+        session.run(&page).await.unwrap();
+        session.run(&show_viewings(&[3, 4])).await.unwrap();
+        assert_eq!(recent(&session).await, [4, 3], "after {broken}");
+    }
+}

@@ -35,8 +35,8 @@ fn answer(mut response: Response<Body>) -> (u16, String) {
 /// The count as the page shows it.
 fn count_on(page: &str) -> i64 {
     let after = page.split("id=\"videos-watched\"").nth(1).unwrap();
-    let number = after.split(['>', '<']).nth(1).unwrap();
-    number.parse().unwrap()
+    let number = after.split("value=\"").nth(1).unwrap();
+    number.split('"').next().unwrap().parse().unwrap()
 }
 
 /// True for the statements that run whether there are visitors or not.
@@ -60,33 +60,45 @@ async fn serve(database: &Database<'_>) -> (Running, String, Session) {
 
 #[tokio::test]
 async fn the_page_is_one_primary_key_query() {
+    const VISITS: usize = 5;
     let cluster = Cluster::start(&[("log_statement", "all"), ("log_line_prefix", "%a|")]);
     let database = cluster.create_store().await;
     let (running, home_page, session) = serve(&database).await;
+    // Among as many pages as a site may have, the planner is left its choice.
+    session
+        .run(
+            "INSERT INTO message_store.read_model_pages
+               SELECT 'other-' || n, '{}' FROM generate_series(1, 2000) n;
+             ANALYZE message_store.read_model_pages",
+        )
+        .await
+        .unwrap();
     // The first visit connects.
     assert_eq!(get(&home_page).0, 200);
-    session.run("SELECT 'visit begins'").await.unwrap();
-    let (status, page) = get(&home_page);
-    session.run("SELECT 'visit ends'").await.unwrap();
-    assert_eq!((status, count_on(&page)), (200, 1));
+    session.run("SELECT 'visits begin'").await.unwrap();
+    for _ in 0..VISITS {
+        let (status, page) = get(&home_page);
+        assert_eq!((status, count_on(&page)), (200, 1));
+    }
+    session.run("SELECT 'visits end'").await.unwrap();
 
     let log = cluster.log();
-    let visit = log.split("SELECT 'visit begins'").nth(1).unwrap();
-    let visit = visit.split("SELECT 'visit ends'").next().unwrap();
-    let queries: Vec<&str> = visit
+    let visits = log.split("SELECT 'visits begin'").nth(1).unwrap();
+    let visits = visits.split("SELECT 'visits end'").next().unwrap();
+    let queries: Vec<&str> = visits
         .lines()
         .filter(|line| line.starts_with("orchestrator|") && !is_delivery(line))
         .collect();
-    assert_eq!(queries.len(), 1, "{queries:#?}");
+    assert_eq!(queries.len(), VISITS, "{queries:#?}");
     let query = &queries[0][queries[0].find("SELECT").unwrap()..];
-    let only_by_index = "SET enable_seqscan = off; SET enable_bitmapscan = off";
-    session.run(only_by_index).await.unwrap();
+    assert!(queries.iter().all(|other| other.ends_with(query)));
     let plan = session.run(&format!("EXPLAIN {query}")).await.unwrap();
-    let first_line = plan[0][0].clone().unwrap();
-    assert!(
-        first_line.starts_with("Index Scan using read_model_pages_pkey"),
-        "{first_line}"
-    );
+    let plan: Vec<String> = plan.into_iter().flatten().flatten().collect();
+    let plan = plan.join("\n");
+    // Two rows by the key: PostgreSQL may sort their places first (a bitmap).
+    assert!(plan.contains("read_model_pages_pkey"), "{plan}");
+    assert!(plan.contains("Index Cond"), "{plan}");
+    assert!(!plan.contains("Seq Scan"), "{plan}");
     running.stop();
 }
 
@@ -139,10 +151,12 @@ async fn a_viewing_raises_the_count_within_a_blink() {
         )
         .await;
     let page = get(&home_page).1;
-    assert!(
-        page.contains("<li><span>a video</span> <strong>2</strong></li>"),
-        "{page}"
-    );
+    for line in [
+        "<li><span>a video</span> <strong>2</strong>",
+        "<li><span>a video</span> <time datetime=\"20",
+    ] {
+        assert!(page.contains(line), "{line} in {page}");
+    }
     running.stop();
 }
 
@@ -216,13 +230,20 @@ async fn a_missing_or_empty_row_is_a_page_too() {
     for change in [
         "UPDATE message_store.read_model_pages SET page_data = '{}'",
         "UPDATE message_store.read_model_pages SET page_data = '[]'",
+        "UPDATE message_store.read_model_pages SET page_data = 'null'",
         "UPDATE message_store.read_model_pages SET page_data = NULL",
+        "UPDATE message_store.read_model_pages SET page_data = '{\"videosWatched\": \"many\", \
+           \"lastViewProcessed\": [], \"videos\": {\"a\": 1}, \"recent\": 7}'",
+        "UPDATE message_store.read_model_pages SET page_data = '{\"videosWatched\": 1.5, \
+           \"videos\": [null, 7, {\"videoId\": 1}], \"recent\": [[], {\"time\": {}}]}'",
+        "DELETE FROM message_store.read_model_pages WHERE page_name = 'most-watched'",
         "DELETE FROM message_store.read_model_pages",
     ] {
         session.run(change).await.unwrap();
         let (status, page) = get(&home_page);
         assert_eq!((status, count_on(&page)), (200, 0), "{change}");
         assert!(page.contains("<form method=\"post\""), "{page}");
+        assert!(page.contains("Nobody has watched a video yet."), "{page}");
     }
     running.stop();
 }

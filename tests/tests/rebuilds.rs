@@ -44,12 +44,23 @@ const FOLD: &str = "
              coalesce(max(global_position), 0))
     FROM message_store.messages WHERE stream_name LIKE 'viewings-%'
     UNION ALL
-    SELECT jsonb_build_object('videos', jsonb_agg(jsonb_build_object(
-             'videoId', video, 'views', views) ORDER BY views DESC, video))
-    FROM (
-      SELECT message_store.id(stream_name::varchar) AS video, count(*) AS views
-      FROM message_store.messages WHERE stream_name LIKE 'viewings-%'
-      GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 10) m";
+    SELECT jsonb_build_object(
+      'videos', (
+        SELECT jsonb_agg(jsonb_build_object(
+                 'videoId', video, 'views', views) ORDER BY views DESC, video)
+        FROM (
+          SELECT message_store.id(stream_name::varchar) AS video, count(*) AS views
+          FROM message_store.messages WHERE stream_name LIKE 'viewings-%'
+          GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 10) m),
+      'recent', (
+        SELECT jsonb_agg(jsonb_build_object(
+                 'videoId', message_store.id(stream_name::varchar),
+                 'globalPosition', global_position,
+                 'time', to_char(time, 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'))
+                 ORDER BY global_position DESC)
+        FROM (
+          SELECT * FROM message_store.messages WHERE stream_name LIKE 'viewings-%'
+          ORDER BY global_position DESC LIMIT 10) m))";
 const PAGES: &str = "SELECT page_data FROM message_store.read_model_pages \
     WHERE page_name IN ('home', 'most-watched') ORDER BY page_name";
 
@@ -87,7 +98,7 @@ async fn in_place_everything_is_emptied_and_comes_again() {
         texts(&session, emptied).await,
         [
             "{\"videosWatched\": 0, \"lastViewProcessed\": 0}",
-            "{\"videos\": []}",
+            "{\"recent\": [], \"videos\": []}",
             "{\"mine\": 1}"
         ],
         "init has run, and nobody else's rows are gone"

@@ -8,6 +8,9 @@ use serde_json::Value;
 use super::Database;
 use crate::error::{Error, Result};
 
+/// The most entries of a list that a page shows.
+const MOST_ENTRIES: usize = 10;
+
 /// What the home page shows: the rows `home` and `most-watched`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HomePage {
@@ -17,6 +20,8 @@ pub struct HomePage {
     pub last_view_processed: i64,
     /// The videos that were watched most, the first of them first.
     pub most_watched: Vec<WatchedVideo>,
+    /// The last viewings, the newest first.
+    pub recent: Vec<Viewing>,
 }
 
 /// A video and how often it was watched.
@@ -29,21 +34,43 @@ pub struct WatchedVideo {
     pub views: i64,
 }
 
+/// A viewing of a video.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Viewing {
+    /// The video.
+    pub video_id: String,
+    /// When its message was written: UTC, ISO 8601.
+    pub time: String,
+}
+
 impl HomePage {
-    /// Zeros and no videos where a row or a field is missing.
+    /// Zeros and no videos where a row or a field is missing or of another kind:
+    /// a page is shown in any case.
     fn from_pages(home: Option<&Value>, most_watched: Option<&Value>) -> Self {
         let number = |key| home?.get(key)?.as_i64();
-        let videos = || Vec::deserialize(most_watched?.get("videos")?).ok();
         Self {
             videos_watched: number("videosWatched").unwrap_or(0),
             last_view_processed: number("lastViewProcessed").unwrap_or(0),
-            most_watched: videos().unwrap_or_default(),
+            most_watched: entries(most_watched, "videos"),
+            recent: entries(most_watched, "recent"),
         }
     }
 }
 
+/// The entries of a list that are what they must be.
+fn entries<'a, T: Deserialize<'a>>(page: Option<&'a Value>, key: &str) -> Vec<T> {
+    let list = page.and_then(|page| page.get(key)?.as_array());
+    let entries = list.into_iter().flatten().take(MOST_ENTRIES);
+    entries
+        .filter_map(|entry| T::deserialize(entry).ok())
+        .collect()
+}
+
 impl Database {
-    /// Loads the home page's rows by their primary keys; zeros where one is missing.
+    /// Loads the home page's rows by their primary keys in one query; zeros where
+    /// one is missing. Two rows, because two aggregators fill them, each at its own
+    /// pace and each rebuilt by itself.
     ///
     /// # Errors
     /// [`Error::Connect`], [`Error::Database`].
@@ -79,7 +106,11 @@ mod tests {
         let strange = [
             json!({}),
             json!([]),
-            json!({"videos": 7, "videosWatched": "x"}),
+            json!("text"),
+            json!(null),
+            json!({"videos": 7, "videosWatched": "x", "recent": {"videoId": "a"}}),
+            json!({"videos": [7, {}, {"videoId": 1, "views": "x"}], "videosWatched": 1.5,
+                   "recent": [null, [], {"videoId": "a", "time": 7}]}),
         ];
         for page in &strange {
             assert_eq!(HomePage::from_pages(Some(page), Some(page)), empty);
@@ -87,14 +118,14 @@ mod tests {
         let page = json!({"videosWatched": 3_000_000_000_i64, "lastViewProcessed": 7, "extra": 1});
         let watched = HomePage::from_pages(Some(&page), None);
         assert_eq!(watched.videos_watched, 3_000_000_000);
-        let page = json!({"videos": [{"videoId": "a", "views": 2, "extra": 1}]});
+        let page = json!({
+            "videos": ["strange", {"videoId": "a", "views": 2, "extra": 1}],
+            "recent": [{"videoId": "b", "globalPosition": 9, "time": "now"}],
+        });
         let watched = HomePage::from_pages(None, Some(&page));
-        assert_eq!(
-            (
-                &*watched.most_watched[0].video_id,
-                watched.most_watched[0].views
-            ),
-            ("a", 2)
-        );
+        let most = &watched.most_watched[0];
+        assert_eq!((&*most.video_id, most.views), ("a", 2));
+        let last = &watched.recent[0];
+        assert_eq!((&*last.video_id, &*last.time), ("b", "now"));
     }
 }

@@ -18,7 +18,9 @@ use crate::{
 };
 
 mod events;
+mod lists;
 mod page;
+mod poster;
 mod viewings;
 
 /// The least time between two looks at the home page's row for all watchers.

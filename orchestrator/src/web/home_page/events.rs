@@ -13,8 +13,8 @@ use futures_util::{StreamExt, stream};
 use serde_json::json;
 use tokio_stream::wrappers::WatchStream;
 
-use super::{Site, page};
-use crate::database::HomePage;
+use super::{Site, lists, page};
+use crate::{config::Video, database::HomePage};
 
 /// A comment line keeps proxies from closing a quiet connection: 15 s.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -28,19 +28,24 @@ pub async fn stream(State(site): State<Site>) -> Response {
         Ok(now) => now,
         Err(error) => return page::unavailable(&error),
     };
+    let shutdown = site.shutdown.clone().cancelled_owned();
     let pages = stream::once(async move { now }).chain(changes);
     let events = pages
-        .map(|page| Ok::<_, Infallible>(event(&page)))
-        .take_until(site.shutdown.cancelled_owned());
+        .map(move |page| Ok::<_, Infallible>(event(&page, &site.videos)))
+        .take_until(shutdown);
     Sse::new(events)
         .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
         .into_response()
 }
 
-fn event(page: &HomePage) -> Event {
+/// The numbers for programs; the lists as the page shows them too, so that
+/// they are drawn in one place.
+fn event(page: &HomePage, videos: &[Video]) -> Event {
     let data = json!({
         "videosWatched": page.videos_watched,
         "mostWatched": page.most_watched,
+        "recent": page.recent,
+        "html": lists::render(page, videos).into_string(),
     });
     Event::default().event("home").data(data.to_string())
 }

@@ -3,32 +3,48 @@
 "use strict";
 
 const count = document.getElementById("videos-watched");
-const most = document.getElementById("most-watched");
+const lists = document.getElementById("lists");
+const ago = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 
-function titleOf(videoId) {
-  for (const form of document.querySelectorAll("form")) {
-    if (form.dataset.video === videoId) return form.parentElement.querySelector("span").textContent;
+// How long a button says that it has been heard.
+const THANKS_MS = 1500;
+// How often "a minute ago" is looked at again.
+const AGO_MS = 10_000;
+
+function sayHowLongAgo() {
+  for (const time of document.querySelectorAll("time")) {
+    const seconds = Math.round((Date.parse(time.dateTime) - Date.now()) / 1000);
+    if (Number.isNaN(seconds)) continue;
+    const [unit, size] =
+      seconds > -5 ? ["second", Infinity]
+      : seconds > -60 ? ["second", 1]
+      : seconds > -3600 ? ["minute", 60]
+      : seconds > -86_400 ? ["hour", 3600]
+      : ["day", 86_400];
+    time.textContent = ago.format(Math.round(seconds / size) || 0, unit);
   }
-  return videoId;
 }
 
-function element(name, text) {
-  const made = document.createElement(name);
-  made.textContent = text;
-  return made;
+function thank(button) {
+  const verb = button.querySelector(".verb");
+  verb.textContent = "Watched";
+  button.classList.add("heard");
+  setTimeout(() => {
+    verb.textContent = "Watch";
+    button.classList.remove("heard");
+  }, THANKS_MS);
 }
 
-if (count && most) {
+if (count && lists) {
   new EventSource("/events").addEventListener("home", (event) => {
-    const { videosWatched, mostWatched } = JSON.parse(event.data);
-    count.textContent = videosWatched;
-    most.replaceChildren(
-      ...mostWatched.map(({ videoId, views }) => {
-        const item = document.createElement("li");
-        item.append(element("span", titleOf(videoId)), " ", element("strong", views));
-        return item;
-      }),
-    );
+    const { videosWatched, html } = JSON.parse(event.data);
+    if (count.value !== String(videosWatched)) {
+      count.value = videosWatched;
+      count.textContent = videosWatched.toLocaleString("en");
+    }
+    // Rendered by the server, which escapes what is not ours.
+    lists.innerHTML = html;
+    sayHowLongAgo();
   });
   for (const form of document.querySelectorAll("form")) {
     form.addEventListener("submit", async (event) => {
@@ -38,7 +54,10 @@ if (count && most) {
         headers: { Accept: "application/json" },
       }).catch(() => undefined);
       // Whatever went wrong, the plain form says it better.
-      if (!answer || !answer.ok) form.submit();
+      if (answer && answer.ok) thank(form.querySelector("button"));
+      else form.submit();
     });
   }
+  sayHowLongAgo();
+  setInterval(sayHowLongAgo, AGO_MS);
 }

@@ -8,10 +8,10 @@ use axum::{
 use maud::{DOCTYPE, Markup, html};
 use tracing::warn;
 
-use super::Site;
+use super::{Site, lists, poster};
 use crate::{config::Video, database::HomePage, error::Error};
 
-/// Shows the count, the most watched, and the videos.
+/// Shows the count, the videos, the most watched and the last viewings.
 pub async fn show(State(site): State<Site>) -> Response {
     match site.database.home_page().await {
         Ok(page) => (
@@ -28,7 +28,8 @@ pub async fn show(State(site): State<Site>) -> Response {
 pub fn unavailable(error: &Error) -> Response {
     warn!("web: {error}");
     let page = layout(html! {
-        p { "The videos are not available at the moment. Please try again shortly." }
+        h1 { "Videos" }
+        p.lede { "The videos are not available at the moment. Please try again shortly." }
         p { a href="/" { "Try again" } }
     });
     (
@@ -40,33 +41,40 @@ pub fn unavailable(error: &Error) -> Response {
 }
 
 fn render(page: &HomePage, videos: &[Video]) -> Markup {
-    // A video that is offered no more has no title but its id.
-    let title = |id: &str| {
-        let offered = videos.iter().find(|video| video.id == id);
-        offered.map_or_else(|| id.to_owned(), |video| video.title.clone())
-    };
     layout(html! {
-        p.count {
-            strong #videos-watched aria-live="polite" { (page.videos_watched) }
-            " videos watched"
+        header {
+            h1 { "Videos" }
+            p.count role="status" {
+                data #videos-watched value=(page.videos_watched) {
+                    (lists::grouped(page.videos_watched))
+                }
+                " " span { "videos watched" }
+            }
         }
-        ul.videos {
-            @for video in videos {
-                li {
-                    span { (video.title) }
-                    form method="post" data-video=(video.id) action=(viewings_path(&video.id)) {
-                        button type="submit" { "Watch" }
-                    }
+        section aria-labelledby="watch" {
+            h2 #watch { "Watch one" }
+            ul.videos {
+                @for video in videos {
+                    li { (card(video)) }
                 }
             }
         }
-        h2 { "Most watched" }
-        ol #most-watched aria-live="polite" {
-            @for video in &page.most_watched {
-                li { span { (title(&video.video_id)) } " " strong { (video.views) } }
+        div #lists { (lists::render(page, videos)) }
+    })
+}
+
+fn card(video: &Video) -> Markup {
+    html! {
+        (poster::draw(&video.id))
+        h3 { (video.title) }
+        form method="post" action=(viewings_path(&video.id)) {
+            button type="submit" {
+                span.verb { "Watch" }
+                // Three buttons of one name would be a riddle to who hears them.
+                span.unseen { ": " (video.title) }
             }
         }
-    })
+    }
 }
 
 fn layout(content: Markup) -> Markup {
@@ -76,16 +84,14 @@ fn layout(content: Markup) -> Markup {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
                 title { "Videos" }
                 link rel="stylesheet" href="/home.css";
                 link rel="icon" href="data:,";
                 script src="/home.js" defer {}
             }
             body {
-                main {
-                    h1 { "Videos" }
-                    (content)
-                }
+                main { (content) }
             }
         }
     }
@@ -109,12 +115,7 @@ fn viewings_path(video_id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::database::WatchedVideo;
-
-    fn watched(video_id: &str, views: i64) -> WatchedVideo {
-        let video_id = video_id.to_owned();
-        WatchedVideo { video_id, views }
-    }
+    use crate::database::{Viewing, WatchedVideo};
 
     #[test]
     fn titles_and_ids_cannot_break_out_of_the_page() {
@@ -122,18 +123,28 @@ mod tests {
             id: "a/\"b".to_owned(),
             title: "<script>".to_owned(),
         };
+        let watched = |video_id: &str, views| WatchedVideo {
+            video_id: video_id.to_owned(),
+            views,
+        };
         let page = render(
             &HomePage {
-                videos_watched: 42,
+                videos_watched: 4200,
                 last_view_processed: 7,
                 most_watched: vec![watched("a/\"b", 40), watched("<b>", 2)],
+                recent: vec![Viewing {
+                    video_id: "<i>".to_owned(),
+                    time: "\"><u>".to_owned(),
+                }],
             },
             &[video],
         );
         let page = page.into_string();
-        assert!(page.contains(">42</strong>"), "{page}");
-        assert_eq!(page.matches("&lt;script&gt;").count(), 2, "{page}");
-        assert!(page.contains("&lt;b&gt;"), "{page}");
+        assert!(page.contains("value=\"4200\">4,200</data>"), "{page}");
+        assert_eq!(page.matches("&lt;script&gt;").count(), 3, "{page}");
         assert!(page.contains("/videos/a%2F%22b/viewings"), "{page}");
+        for tag in ["<script>", "<b>", "<i>", "<u>"] {
+            assert!(!page.contains(tag), "{tag} in {page}");
+        }
     }
 }
