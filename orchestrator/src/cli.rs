@@ -7,11 +7,13 @@ use uuid::Uuid;
 
 use crate::config::LogFormat;
 
+mod doctor;
 mod documents;
 mod parked;
 mod subscriptions;
 mod transfer;
 
+pub use doctor::DoctorArgs;
 pub use documents::{CompletionsArgs, ManArgs};
 pub use parked::{
     ParkedArgs, ParkedDiscardArgs, ParkedListArgs, ParkedRetryArgs, ParkedVerb, WhichArgs,
@@ -29,6 +31,7 @@ const EXIT_CODES: &str = "Exit codes:
   3  configuration cannot be used
   4  cannot connect to PostgreSQL
   5  input data cannot be used
+  6  doctor found a problem
 130  a second signal: exited at once";
 
 /// Ticks the subscriptions of a message_store database and shows what they do.
@@ -72,6 +75,9 @@ pub enum Command {
     Subscriptions(SubscriptionsArgs),
     /// See, retry and discard the messages that failures put aside.
     Parked(ParkedArgs),
+    /// Look for what endangers the store, and say what to do.
+    #[command(after_help = EXIT_CODES)]
+    Doctor(DoctorArgs),
     /// Print a script that completes commands and options in a shell.
     Completions(CompletionsArgs),
     /// Print the manual page, or write one for each command into a folder.

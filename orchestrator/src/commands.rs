@@ -10,6 +10,7 @@ use crate::{
     error::{Error, Result},
 };
 
+mod doctor;
 mod documents;
 mod export;
 mod import;
@@ -45,6 +46,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Parked(args) => parked::run(args.verb).await,
         Command::Import(args) => import::import(args).await,
         Command::Export(args) => export::export(args).await,
+        Command::Doctor(args) => doctor::doctor(args).await,
         Command::Completions(args) => documents::completions(&args),
         Command::Man(args) => documents::man(&args),
     }

@@ -14,6 +14,7 @@ use crate::{
     error::{Error, Result},
 };
 
+mod facts;
 #[cfg(feature = "home-page")]
 mod home_page;
 mod records;
@@ -25,6 +26,9 @@ mod tail;
 mod ticks;
 
 #[cfg(feature = "home-page")]
+pub use facts::{
+    Blocker, Capacity, ChangedCollation, Installed, Override, PositionSequence, Rights,
+};
 pub use home_page::{HomePage, Viewing, WatchedVideo};
 pub use records::{
     NewMessage, Outcome, ParkedFilter, Source, Started, StoredMessage, Tick, Trouble,

@@ -94,6 +94,13 @@ pub enum Error {
         rows: usize,
     },
 
+    /// `doctor` found something that has to be repaired. Exit code 6.
+    #[error("{problems} to be repaired, see PROBLEM above")]
+    Unwell {
+        /// How many problems.
+        problems: usize,
+    },
+
     /// The user stopped a command half-way. Exit code 1.
     #[error("interrupted: {state}")]
     Interrupted {
@@ -104,12 +111,13 @@ pub enum Error {
 
 impl Error {
     /// The exit code of the program: 1 failure, 3 configuration, 4 cannot
-    /// connect, 5 input data. (0 is success, 2 is clap's for wrong usage.)
+    /// connect, 5 input data, 6 an unwell store. (0 is success, 2 is clap's for wrong usage.)
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config { .. } => 3,
             Self::Connect { .. } | Self::NoDatabase { .. } => 4,
             Self::Input { .. } => 5,
+            Self::Unwell { .. } => 6,
             Self::Database { .. } if self.is_connection_loss() => 4,
             Self::Database { .. }
             | Self::Cluster { .. }

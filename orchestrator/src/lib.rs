@@ -14,6 +14,7 @@ pub mod config;
 pub mod connection;
 pub mod daemon;
 pub mod database;
+pub mod doctor;
 pub mod error;
 pub mod import;
 pub mod logging;

@@ -1,0 +1,245 @@
+//! Promise: `doctor` finds what endangers a store, says what to do, and finds nothing where nothing
+//! is wrong.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on must fail loudly"
+)]
+
+use promises::{Cluster, Database, Ended, orchestrator, run_to_end};
+use serde_json::Value;
+
+fn doctor(database: &Database<'_>, role: &str, more: &[&str]) -> Ended {
+    let mut command = orchestrator();
+    command.args(["doctor", "--url", &database.url(role)]);
+    run_to_end(command.args(more))
+}
+
+/// What it found that is not as it should be, but for the durability that clusters of tests do
+/// without.
+fn found(database: &Database<'_>, role: &str) -> Vec<String> {
+    let mut found = all_found(database, role);
+    found.retain(|finding| !finding.starts_with("durability"));
+    found
+}
+
+/// `check, level: finding | repair`.
+fn all_found(database: &Database<'_>, role: &str) -> Vec<String> {
+    let ended = doctor(database, role, &["--json", "--blocked-for", "0"]);
+    let findings: Vec<Value> =
+        serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:?}"));
+    let problems = findings
+        .iter()
+        .filter(|finding| finding["level"] == "problem")
+        .count();
+    let code = if problems == 0 { 0 } else { 6 };
+    assert_eq!(ended.code, Some(code), "{ended:?}");
+    let text = |finding: &Value| {
+        let part = |name: &str| finding[name].as_str().unwrap().to_owned();
+        let [check, level] = ["check", "level"].map(part);
+        format!("{check}, {level}: {} | {}", part("finding"), part("repair"))
+    };
+    let unwell = findings.iter().filter(|finding| finding["level"] != "ok");
+    unwell.map(text).collect()
+}
+
+fn assert_found(found: &[String], parts: &[&str]) {
+    let is_it = |finding: &&String| parts.iter().all(|part| finding.contains(part));
+    assert!(found.iter().any(|one| is_it(&one)), "{parts:?}: {found:#?}");
+}
+
+#[tokio::test]
+async fn a_store_that_is_well_has_no_finding() {
+    let cluster = Cluster::start(&[
+        ("fsync", "on"),
+        ("full_page_writes", "on"),
+        ("autovacuum", "on"),
+    ]);
+    let database = cluster.create_store().await;
+    assert_eq!(all_found(&database, "message_store"), [""; 0]);
+    let people = doctor(&database, "message_store", &[]);
+    assert_eq!(people.code, Some(0), "{people:?}");
+    for check in ["versions", "durability", "clock", "sequence", "privileges"] {
+        assert!(people.stdout.contains(check), "{check}: {people:?}");
+    }
+}
+
+#[tokio::test]
+async fn settings_that_lose_data_are_problems() {
+    let cluster = Cluster::start(&[("fsync", "off"), ("full_page_writes", "off")]);
+    let database = cluster.create_store().await;
+    let session = database.connect().await;
+    session
+        .run("ALTER ROLE message_store SET synchronous_commit = off")
+        .await
+        .unwrap();
+    let found = all_found(&database, "message_store");
+    let fix = "ALTER SYSTEM SET fsync = on";
+    assert_found(&found, &["problem: fsync is off", fix]);
+    assert_found(&found, &["problem: full_page_writes is off"]);
+    assert_found(
+        &found,
+        &["role message_store", "synchronous_commit=off", "RESET"],
+    );
+}
+
+#[tokio::test]
+async fn an_extension_or_a_store_that_is_missing_is_a_problem() {
+    let database = Cluster::shared().create_database().await;
+    let session = database.connect().await;
+    let create = "CREATE EXTENSION message_store";
+    assert_found(&found(&database, "postgres"), &["problem", create]);
+    session.run(create).await.unwrap();
+    let repair = "SELECT message_store.create_store()";
+    assert_found(&found(&database, "postgres"), &["problem", repair]);
+}
+
+#[tokio::test]
+async fn an_extension_of_another_version_is_a_problem() {
+    let database = Cluster::shared().create_database().await;
+    let session = database.connect().await;
+    let older = "CREATE EXTENSION message_store VERSION '0.1.1'";
+    session.run(older).await.unwrap();
+    let found = found(&database, "postgres");
+    let repair = "ALTER EXTENSION message_store UPDATE TO";
+    assert_found(&found, &["problem", "SQL is 0.1.1", repair]);
+}
+
+#[tokio::test]
+async fn a_sequence_that_writers_refuse_is_a_problem() {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    let write = "SELECT message_store.write_message(gen_random_uuid()::varchar, 'a-1', 'T', '{}')";
+    for _ in 0..3 {
+        session.run(write).await.unwrap();
+    }
+    let sequence = "message_store.messages_global_position_seq";
+    let alter = format!("ALTER SEQUENCE {sequence} CACHE 10 CYCLE; SELECT setval('{sequence}', 1)");
+    session.run(&alter).await.unwrap();
+    let unwell = found(&database, "message_store");
+    assert_found(&unwell, &["problem", "CACHE 10", "ALTER SEQUENCE"]);
+    assert_found(&unwell, &["problem", "CYCLE", "NO CYCLE"]);
+    assert_found(&unwell, &["problem", "set back to 1", "setval"]);
+    // What it says to do is all there is to do.
+    for finding in &unwell {
+        let repair = finding.rsplit_once(" | ").unwrap().1;
+        session.run(repair).await.unwrap();
+    }
+    assert_eq!(found(&database, "message_store"), [""; 0]);
+    session.run(write).await.unwrap();
+}
+
+#[tokio::test]
+async fn too_few_and_too_many_rights_are_found() {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    let role = format!("reader_{}", database.name);
+    session
+        .run(&format!("CREATE ROLE {role} LOGIN"))
+        .await
+        .unwrap();
+    let none = found(&database, &role);
+    assert_found(&none, &["problem", "may not use the schema"]);
+    session
+        .run(&format!(
+            "GRANT USAGE ON SCHEMA message_store TO {role};
+             GRANT SELECT ON message_store.messages TO {role}"
+        ))
+        .await
+        .unwrap();
+    let few = found(&database, &role);
+    assert_found(
+        &few,
+        &["problem", "may not call", "tick(", "GRANT message_store"],
+    );
+    let grant =
+        format!("GRANT message_store TO {role}; GRANT INSERT ON message_store.messages TO {role}");
+    session.run(&grant).await.unwrap();
+    let many = found(&database, &role);
+    assert_found(&many, &["warning", "may INSERT into the log"]);
+    assert_found(
+        &found(&database, "postgres"),
+        &["warning", "is a superuser"],
+    );
+    session
+        .run(&format!("DROP OWNED BY {role}; DROP ROLE {role}"))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_transaction_that_holds_readers_back_is_named_with_its_session() {
+    let database = Cluster::shared().create_store().await;
+    let writer = database.connect().await;
+    writer.run("BEGIN").await.unwrap();
+    let write = "SELECT message_store.write_message(gen_random_uuid()::varchar, 'a-1', 'T', '{}')";
+    writer.run(write).await.unwrap();
+    let pid = writer.bigint("SELECT pg_backend_pid()").await;
+    let terminate = format!("pg_terminate_backend({pid})");
+    assert_found(
+        &found(&database, "postgres"),
+        &["problem", "keeps messages behind 0", &terminate],
+    );
+    // A role that may not see since when.
+    assert_found(
+        &found(&database, "message_store"),
+        &["warning", "more than a second", &terminate],
+    );
+    writer.run("COMMIT").await.unwrap();
+    assert_eq!(found(&database, "message_store"), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_prepared_transaction_that_holds_readers_back_is_named() {
+    let cluster = Cluster::start(&[("max_prepared_transactions", "2")]);
+    let database = cluster.create_store().await;
+    let session = database.connect().await;
+    session
+        .run(
+            "BEGIN; SELECT message_store.write_message(gen_random_uuid()::varchar, 'a-1', 'T',
+               '{}'); PREPARE TRANSACTION 'half way'",
+        )
+        .await
+        .unwrap();
+    let unwell = found(&database, "message_store");
+    assert_found(&unwell, &["problem", "COMMIT PREPARED 'half way'"]);
+}
+
+#[tokio::test]
+async fn an_index_whose_collation_has_changed_is_a_problem() {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    session
+        .run(
+            r#"CREATE INDEX by_type ON message_store.messages (type COLLATE "en-x-icu");
+               UPDATE pg_collation SET collversion = '1.0' WHERE collname = 'en-x-icu'"#,
+        )
+        .await
+        .unwrap();
+    let unwell = found(&database, "message_store");
+    assert_found(
+        &unwell,
+        &[
+            "problem",
+            "by_type",
+            "was 1.0",
+            "REINDEX INDEX",
+            "REFRESH VERSION",
+        ],
+    );
+}
+
+#[tokio::test]
+async fn tables_that_a_crash_empties_or_nobody_vacuums_are_found() {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    session
+        .run(
+            "ALTER TABLE message_store.read_model_pages SET UNLOGGED;
+             ALTER TABLE message_store.subscription_progress SET (autovacuum_enabled = off)",
+        )
+        .await
+        .unwrap();
+    let unwell = found(&database, "message_store");
+    assert_found(&unwell, &["problem", "read_model_pages is unlogged"]);
+    assert_found(&unwell, &["warning", "subscription_progress is left alone"]);
+}
