@@ -7,11 +7,13 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 
 mod file;
+mod metrics;
 mod on_failure;
 mod subscription;
 #[cfg(feature = "home-page")]
 mod video;
 
+pub use metrics::Metrics;
 pub use subscription::Subscription;
 #[cfg(feature = "home-page")]
 pub use video::Video;
@@ -41,6 +43,8 @@ pub struct Config {
     pub delivery: Delivery,
     /// How logs are written, where the file says so.
     pub log_format: Option<LogFormat>,
+    /// Where metrics are served, where anybody asked for them.
+    pub metrics: Option<Metrics>,
     /// What is started at boot: the aggregators, then the services.
     pub subscriptions: Vec<Subscription>,
 }

@@ -1,10 +1,9 @@
 //! What `run` and `up` have in common: boot, the scheduler, the waiter, the web
 //! server, and their orderly end.
 
-use std::{io::Write, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    net::TcpListener,
     sync::{Notify, watch},
     task::{JoinError, JoinSet},
 };
@@ -18,7 +17,11 @@ use crate::{
     connection::Target,
     database::Database,
     error::{Error, Result},
+    health::{self, Health},
+    listeners::Listeners,
+    metrics::{self, Metrics},
     retry::Retry,
+    samples::{Sampler, Samples},
     scheduler::Scheduler,
     waiter::Waiter,
     web,
@@ -35,54 +38,6 @@ const CONTROL_CONNECTIONS: usize = 2;
 /// How long open web connections may take to end: 3 s.
 const WEB_PATIENCE: Duration = Duration::from_secs(3);
 
-/// Binds the web server's address before anything is started, so that a clash
-/// is known at once.
-///
-/// # Errors
-/// [`Error::Io`] naming the address.
-pub async fn bind(config: &Config) -> Result<TcpListener> {
-    let wanted = config.listen;
-    match TcpListener::bind(wanted).await {
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && !config.listen_is_chosen => {
-            warn!("{wanted} is taken; using another port (choose one with --listen)");
-            let mut any_port = wanted;
-            any_port.set_port(0);
-            let action = format!("listen on {any_port}");
-            TcpListener::bind(any_port).await.map_err(Error::io(action))
-        }
-        bound => bound.map_err(Error::io(format!(
-            "listen on {wanted} for {WEB_PAGE}; choose another address with --listen"
-        ))),
-    }
-}
-
-/// What the web server is there for in this build.
-const WEB_PAGE: &str = if cfg!(feature = "home-page") {
-    "the home page"
-} else {
-    "health"
-};
-
-/// Says where the home page is (or health, in a build without the demo): one
-/// line on standard output, for people and for programs that started us on any
-/// free port.
-///
-/// # Errors
-/// [`Error::Io`] where the system does not tell the address.
-pub fn announce(listener: &TcpListener) -> Result<()> {
-    let address = listener
-        .local_addr()
-        .map_err(Error::io("read the web server's address"))?;
-    let announced = if cfg!(feature = "home-page") {
-        format!("Home page: http://{address}/")
-    } else {
-        format!("Health: http://{address}/healthz")
-    };
-    // A closed standard output is no reason to end.
-    let _ = writeln!(std::io::stdout(), "{announced}");
-    Ok(())
-}
-
 /// Delivers and serves until `shutdown`; then finishes the running ticks and
 /// returns. Waits for the database as long as it takes, at boot too.
 ///
@@ -92,7 +47,7 @@ pub fn announce(listener: &TcpListener) -> Result<()> {
 pub async fn run(
     config: &Config,
     target: &Target,
-    listener: TcpListener,
+    listeners: Listeners,
     shutdown: CancellationToken,
 ) -> Result<()> {
     let database = Database::open_for_ticks(target, config.pool_size)?;
@@ -102,8 +57,30 @@ pub async fn run(
     let (progress, progressed) = watch::channel(0);
     let mut tasks = JoinSet::new();
 
-    let router = web::router(web_database, config, progressed, &shutdown, &mut tasks);
-    let mut server = tokio::spawn(web::serve(listener, router, shutdown.clone()));
+    let health = Health::new(&config.subscriptions);
+    let samples = Samples::default();
+    let metrics = Metrics::new(&samples, &health);
+    let mut servers = JoinSet::new();
+    let pages = web::router(
+        web_database,
+        config,
+        health.clone(),
+        progressed,
+        &shutdown,
+        &mut tasks,
+    );
+    let pages = metrics::watch(pages, metrics.requests.clone());
+    servers.spawn(web::serve(listeners.web, pages, shutdown.clone()));
+    if let Some(listener) = listeners.metrics {
+        let router = metrics::router(metrics.clone()).merge(health::router(health.clone()));
+        servers.spawn(web::serve(listener, router, shutdown.clone()));
+        let sampler = Sampler {
+            database: control.clone(),
+            samples,
+            shutdown: shutdown.clone(),
+        };
+        tasks.spawn(sampler.run());
+    }
 
     if config.subscriptions.is_empty() {
         info!("no [[aggregators]] and no [[services]]: delivering what the database has started");
@@ -125,6 +102,8 @@ pub async fn run(
         wake: woken,
         declared,
         progress,
+        health: health.clone(),
+        metrics: metrics.ticks,
         shutdown: shutdown.clone(),
     };
     tasks.spawn(scheduler.run());
@@ -132,6 +111,7 @@ pub async fn run(
         database,
         pace: config.delivery,
         wake,
+        health,
         shutdown: shutdown.clone(),
     };
     tasks.spawn(waiter.run());
@@ -140,7 +120,7 @@ pub async fn run(
     let ended_early = tokio::select! {
         () = shutdown.cancelled() => None,
         Some(ended) = tasks.join_next() => Some(ended),
-        ended = &mut server => Some(ended),
+        Some(ended) = servers.join_next() => Some(ended),
     };
     // Near the end both can be true; then it is no bug.
     let ended_early = ended_early.filter(|_| !shutdown.is_cancelled());
@@ -148,13 +128,9 @@ pub async fn run(
     while let Some(ended) = tasks.join_next().await {
         report(ended);
     }
-    if !server.is_finished()
-        && tokio::time::timeout(WEB_PATIENCE, &mut server)
-            .await
-            .is_err()
-    {
-        server.abort();
-    }
+    let all_ended = async { while servers.join_next().await.is_some() {} };
+    // Those that are still open then end with us.
+    let _ = tokio::time::timeout(WEB_PATIENCE, all_ended).await;
     match ended_early {
         Some(ended) => {
             report(ended);

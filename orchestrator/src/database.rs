@@ -128,19 +128,6 @@ impl Database {
         })
     }
 
-    /// Proves that the database answers.
-    ///
-    /// # Errors
-    /// [`Error::Connect`], [`Error::Database`].
-    pub async fn ping(&self) -> Result<()> {
-        let client = self.client().await?;
-        client
-            .simple_query("SELECT 1")
-            .await
-            .map_err(Error::database("reach the database"))?;
-        Ok(())
-    }
-
     /// Makes the store's tables where they are missing.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //! shows what they do. It holds no state that matters; kill it anywhere.
 //!
 //! Dependencies point one way: `commands` -> `daemon` -> `boot`, `scheduler`,
-//! `waiter`, `web` -> `database`, which holds the only SQL.
+//! `waiter`, `web`, `metrics` -> `database`, which holds the only SQL.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -16,8 +16,11 @@ pub mod daemon;
 pub mod database;
 pub mod doctor;
 pub mod error;
+pub mod health;
 pub mod import;
+pub mod listeners;
 pub mod logging;
+pub mod metrics;
 pub mod retry;
 pub mod samples;
 pub mod scheduler;

@@ -19,6 +19,8 @@ use crate::{
     config::Delivery as Pace,
     database::{Database, Outcome, Started, Tick},
     error::Result,
+    health::Health,
+    metrics,
 };
 
 mod journal;
@@ -50,11 +52,15 @@ pub struct Scheduler {
     pub declared: Arc<Notify>,
     /// Told after every tick that may have changed a read model.
     pub progress: watch::Sender<u64>,
+    /// Told what is started.
+    pub health: Health,
+    /// Counts the ticks.
+    pub metrics: metrics::Ticks,
     /// Ends it after the running ticks.
     pub shutdown: CancellationToken,
 }
 
-type Ticked = (Job, Result<Tick>);
+type Ticked = (Job, Duration, Result<Tick>);
 type Ticks = FuturesUnordered<Pin<Box<dyn Future<Output = Ticked> + Send>>>;
 type Listing = Fuse<Pin<Box<dyn Future<Output = Result<Vec<Started>>> + Send>>>;
 
@@ -85,7 +91,7 @@ impl Scheduler {
                 () = self.shutdown.cancelled() => {}
                 Some(ticked) = state.ticks.next() => self.finish(&mut state, ticked),
                 Ok(()) = self.wake.changed() => state.schedule.wake(Instant::now()),
-                listed = &mut state.listing => state.take_list(listed),
+                listed = &mut state.listing => self.take_list(&mut state, listed),
                 () = self.declared.notified() => state.listing = self.list(),
                 () = sleep_until(moment.unwrap_or_else(Instant::now)), if moment.is_some() => {
                     state.schedule.expire(Instant::now());
@@ -98,7 +104,8 @@ impl Scheduler {
                 }
             }
         }
-        while let Some((job, _)) = state.ticks.next().await {
+        while let Some((job, took, ticked)) = state.ticks.next().await {
+            self.metrics.ended(&job.subscriber_id, took, &ticked);
             debug!(subscriber_id = &*job.subscriber_id, "stopped");
         }
     }
@@ -116,14 +123,16 @@ impl Scheduler {
         {
             let database = self.database.clone();
             state.ticks.push(Box::pin(async move {
+                let began = Instant::now();
                 let ticked = database.tick(&job.subscriber_id).await;
-                (job, ticked)
+                (job, began.elapsed(), ticked)
             }));
         }
     }
 
-    fn finish(&self, state: &mut State, (job, ticked): Ticked) {
+    fn finish(&self, state: &mut State, (job, took, ticked): Ticked) {
         let now = Instant::now();
+        self.metrics.ended(&job.subscriber_id, took, &ticked);
         match ticked {
             Ok(tick) => {
                 let retry_in = tick.trouble.as_ref().and_then(|trouble| trouble.retry_in);
@@ -151,16 +160,21 @@ impl Scheduler {
             }
         }
     }
-}
 
-impl State {
-    fn take_list(&mut self, listed: Result<Vec<Started>>) {
+    fn take_list(&self, state: &mut State, listed: Result<Vec<Started>>) {
         match listed {
             Ok(rows) => {
-                let changes = self.schedule.list(rows);
-                self.journal.listed(&changes);
+                self.health.listed(&rows);
+                let changes = state.schedule.list(rows);
+                state.journal.listed(&changes);
+                let added = changes.added.iter().map(|row| row.subscriber_id.as_str());
+                let removed = changes.removed.iter().map(|id| &**id);
+                self.metrics.listed(added, removed);
             }
-            Err(error) => self.journal.unlisted(&error),
+            Err(error) => {
+                self.health.unlisted();
+                state.journal.unlisted(&error);
+            }
         }
     }
 }

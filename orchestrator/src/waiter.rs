@@ -6,7 +6,9 @@ use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::{config::Delivery as Pace, database::Database, error::Result, retry::Retry};
+use crate::{
+    config::Delivery as Pace, database::Database, error::Result, health::Health, retry::Retry,
+};
 
 /// The least time between two wake-ups. A flood of writes wakes the loops
 /// 500 times a second, not once a message; a message waits no longer than this.
@@ -21,6 +23,8 @@ pub struct Waiter {
     /// Gets the last drawn position each time it rises, and after each
     /// reconnect, whatever it is.
     pub wake: watch::Sender<i64>,
+    /// Told when the connection comes and goes.
+    pub health: Health,
     /// Ends the waiting at once.
     pub shutdown: CancellationToken,
 }
@@ -31,6 +35,7 @@ impl Waiter {
         let mut retry = Retry::new(&self.pace);
         let mut said = String::new();
         while let Err(error) = self.wait_on_one_connection(&mut retry, &mut said).await {
+            self.health.disconnected();
             let pause = retry.next_pause();
             // Once for each cause: an outage of a night is a few lines.
             let cause = error.to_string();
@@ -53,6 +58,7 @@ impl Waiter {
             () = self.shutdown.cancelled() => return Ok(()),
         };
         session.show_presence().await?;
+        self.health.connected();
         info!("connected to {}", self.database.label());
         // From zero after each connect: what was drawn meanwhile is reported at
         // once, and so is a store that was restored to lower positions.

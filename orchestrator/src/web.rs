@@ -8,9 +8,12 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use crate::{config::Config, database::Database};
+use crate::{
+    config::Config,
+    database::Database,
+    health::{self, Health},
+};
 
-mod health;
 #[cfg(feature = "home-page")]
 mod home_page;
 
@@ -22,11 +25,12 @@ const LARGEST_BODY: usize = 16 * 1024;
 pub fn router(
     database: Database,
     config: &Config,
+    health: Health,
     progressed: watch::Receiver<u64>,
     shutdown: &CancellationToken,
     tasks: &mut JoinSet<()>,
 ) -> Router {
-    let router = health::router(database.clone());
+    let router = health::router(health);
     #[cfg(feature = "home-page")]
     let router = {
         let site = home_page::Site::new(database, config.videos.clone(), shutdown.clone());
@@ -35,7 +39,7 @@ pub fn router(
     };
     // An operator's build has no page that is live.
     #[cfg(not(feature = "home-page"))]
-    let _ = (config, progressed, shutdown, tasks);
+    let _ = (database, config, progressed, shutdown, tasks);
     router
         .layer(axum::extract::DefaultBodyLimit::max(LARGEST_BODY))
         .layer(axum::middleware::map_response(protect))
@@ -86,7 +90,8 @@ mod tests {
         let mut tasks = JoinSet::new();
         let (_progress, progressed) = watch::channel(0);
         let database = Database::open(&target, 1).unwrap();
-        let router = router(database, &config, progressed, &shutdown, &mut tasks);
+        let health = Health::default();
+        let router = router(database, &config, health, progressed, &shutdown, &mut tasks);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = tokio::spawn(serve(listener, router, shutdown.clone()));
@@ -104,7 +109,8 @@ mod tests {
 
     #[tokio::test]
     async fn every_build_serves_health() {
-        assert_eq!(status_of("/healthz").await, "503");
+        assert_eq!(status_of("/healthz").await, "200");
+        assert_eq!(status_of("/readyz").await, "503");
     }
 
     #[cfg(feature = "home-page")]

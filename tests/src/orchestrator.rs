@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// What `run` and `up` say when the home page can be asked for.
 const ANNOUNCEMENT: &str = "Home page: ";
+/// The same for metrics.
+const METRICS: &str = "Metrics: ";
 
 /// Any free port, and pauses short enough for a test; all else is the default.
 const PACE: &str = r#"
@@ -256,11 +258,19 @@ impl Running {
 
     /// The address of the home page, without a slash at its end, as soon as it is announced.
     pub fn home_page(&self) -> String {
-        match self.printed.wait_for(ANNOUNCEMENT, 1) {
-            Ok(line) => line
-                .trim_start_matches(ANNOUNCEMENT)
-                .trim_end_matches('/')
-                .to_owned(),
+        let address = self.announced(ANNOUNCEMENT);
+        address.trim_end_matches('/').to_owned()
+    }
+
+    /// The address of the metrics, without `/metrics`, as soon as it is announced.
+    pub fn metrics(&self) -> String {
+        let address = self.announced(METRICS);
+        address.trim_end_matches("/metrics").to_owned()
+    }
+
+    fn announced(&self, what: &str) -> String {
+        match self.printed.wait_for(what, 1) {
+            Ok(line) => line.trim_start_matches(what).to_owned(),
             Err(missing) => panic!("{missing}\nlog:\n{}", self.log()),
         }
     }

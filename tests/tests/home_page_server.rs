@@ -255,13 +255,15 @@ async fn without_its_database_the_server_says_so_and_no_more() {
     let (running, home_page, session) = serve(&database).await;
     let health = format!("{home_page}/healthz");
     let viewings = format!("{home_page}/videos/streams/viewings");
-    assert_eq!(get(&health).0, 200);
+    let ready = format!("{home_page}/readyz");
     drop(session);
     running.wait_for_log("connected to");
     cluster.stop(StopMode::Fast);
+    running.wait_for_log("will try again until it works");
+    assert_eq!(get(&health), (200, "ok\n".to_owned()));
     let answers = [
         get(&home_page),
-        get(&health),
+        get(&ready),
         get(&format!("{home_page}/events")),
         answer(visitor().post(&viewings).send_empty().unwrap()),
     ];

@@ -7,6 +7,7 @@ use crate::{
     connection::Target,
     daemon,
     error::Result,
+    listeners::Listeners,
     logging, shutdown,
 };
 
@@ -29,7 +30,7 @@ pub(super) async fn run(args: RunArgs) -> Result<()> {
         (None, None) => return Err(no_url(&args.config)),
     };
     let token = shutdown::on_signals(|| {})?;
-    let listener = daemon::bind(&config).await?;
-    daemon::announce(&listener)?;
-    daemon::run(&config, &target, listener, token).await
+    let listeners = Listeners::bind(&config).await?;
+    listeners.announce()?;
+    daemon::run(&config, &target, listeners, token).await
 }

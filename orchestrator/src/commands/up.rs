@@ -22,6 +22,7 @@ use crate::{
     daemon,
     database::Session,
     error::{Error, Result},
+    listeners::Listeners,
     logging, shutdown,
 };
 
@@ -57,7 +58,7 @@ pub(super) async fn up(args: UpArgs) -> Result<()> {
     })?;
 
     let _lock = lock(&args.data_dir)?;
-    let listener = daemon::bind(&config).await?;
+    let listeners = Listeners::bind(&config).await?;
     let start = Cluster::builder()
         .data_dir(&args.data_dir)
         .pg_config(args.pg_config)
@@ -69,7 +70,7 @@ pub(super) async fn up(args: UpArgs) -> Result<()> {
     // Set once, here.
     let _ = pgdata.set(cluster.pgdata().to_owned());
 
-    let served = serve(&args.data_dir, &cluster, &config, listener, token).await;
+    let served = serve(&args.data_dir, &cluster, &config, listeners, token).await;
     let stopped = cluster.stop(StopMode::Fast).await;
     // Left behind it would only send a client to a server that is not there.
     let _ = fs::remove_file(args.data_dir.join(ADDRESS_FILE));
@@ -80,7 +81,7 @@ async fn serve(
     data_dir: &Path,
     cluster: &Cluster,
     config: &Config,
-    listener: tokio::net::TcpListener,
+    listeners: Listeners,
     token: CancellationToken,
 ) -> Result<()> {
     let target = prepare(cluster).await?;
@@ -88,9 +89,9 @@ async fn serve(
     fs::write(&address_file, format!("{}\n", cluster.url(DATABASE)))
         .map_err(Error::io(format!("write {}", address_file.display())))?;
     info!("psql \"{}\"", cluster.url(DATABASE));
-    daemon::announce(&listener)?;
+    listeners.announce()?;
     tokio::select! {
-        ended = daemon::run(config, &target, listener, token.clone()) => ended,
+        ended = daemon::run(config, &target, listeners, token.clone()) => ended,
         never = keep_running(cluster, &token) => never,
     }
 }

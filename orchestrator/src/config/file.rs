@@ -4,7 +4,10 @@ use std::{collections::HashSet, net::SocketAddr, time::Duration};
 
 use serde::Deserialize;
 
-use super::{Config, DEFAULT_LISTEN, Delivery, LogFormat, subscription::SubscriptionTable};
+use super::{
+    Config, DEFAULT_LISTEN, Delivery, LogFormat, metrics::MetricsTable,
+    subscription::SubscriptionTable,
+};
 #[cfg(feature = "home-page")]
 use super::{Video, video};
 
@@ -20,6 +23,7 @@ pub(super) struct File {
     web: WebTable,
     delivery: DeliveryTable,
     log: LogTable,
+    metrics: MetricsTable,
     aggregators: Vec<SubscriptionTable>,
     services: Vec<SubscriptionTable>,
 }
@@ -84,6 +88,7 @@ impl File {
             videos: self.web.videos.unwrap_or_else(video::demo),
             delivery: self.delivery.check()?,
             log_format: self.log.format,
+            metrics: self.metrics.check(),
             subscriptions,
         })
     }

@@ -133,17 +133,32 @@ pub struct ParkedFilter {
 }
 
 impl Outcome {
-    pub(super) fn from_word(word: &str) -> Option<Self> {
-        match word {
-            "progressed" => Some(Self::Progressed),
-            "idle" => Some(Self::Idle),
-            "held_back" => Some(Self::HeldBack),
-            "busy" => Some(Self::Busy),
-            "retrying" => Some(Self::Retrying),
-            "stopped" => Some(Self::Stopped),
-            "paused" => Some(Self::Paused),
-            _ => None,
+    /// All there are.
+    pub const ALL: [Self; 7] = [
+        Self::Progressed,
+        Self::Idle,
+        Self::HeldBack,
+        Self::Busy,
+        Self::Retrying,
+        Self::Stopped,
+        Self::Paused,
+    ];
+
+    /// The database's word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Progressed => "progressed",
+            Self::Idle => "idle",
+            Self::HeldBack => "held_back",
+            Self::Busy => "busy",
+            Self::Retrying => "retrying",
+            Self::Stopped => "stopped",
+            Self::Paused => "paused",
         }
+    }
+
+    pub(super) fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.word() == word)
     }
 }
 
