@@ -66,7 +66,7 @@ deny: ## licences, bans and sources of all dependencies (installs cargo-deny if 
 .PHONY: clean
 clean: ## remove what was built; the data in .message_store stays
 	cargo clean
-	rm -rf tests/peers/node_modules examples/node/node_modules examples/python/.venv
+	rm -rf tests/peers/node_modules tests/browser/node_modules examples/node/node_modules examples/python/.venv
 	rm -rf bench/peers/node/node_modules bench/peers/python/.venv
 
 # The steps that the targets above are made of.

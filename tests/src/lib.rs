@@ -7,6 +7,7 @@
     reason = "a test that cannot be set up must fail loudly"
 )]
 
+mod browser;
 mod cluster;
 mod database;
 mod home_page;
@@ -16,6 +17,7 @@ mod property;
 mod random;
 mod session;
 
+pub use browser::Scenario;
 pub use cluster::{Cluster, GuardedFolder, StopMode, find_pg_config};
 pub use database::Database;
 pub use message_db::MessageDb;

@@ -71,7 +71,7 @@ fn card(video: &Video) -> Markup {
             button type="submit" {
                 span.verb { "Watch" }
                 // Three buttons of one name would be a riddle to who hears them.
-                span.unseen { ": " (video.title) }
+                span.unseen { " " (video.title) }
             }
         }
     }

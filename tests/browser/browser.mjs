@@ -1,0 +1,102 @@
+// Headless Chromium, as the scenarios use it: every page is watched for errors, checked by axe and
+// photographed. What a scenario needs to know comes by the environment:
+//   HOME_PAGE    the home page's address, without a slash at its end
+//   SCREENSHOTS  the folder for pictures
+//   CHROMIUM     the browser; the scenarios of tests/tests/browser.rs find one
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+
+export const home = process.env.HOME_PAGE;
+
+/** How long an awaited event may take before the scenario fails. */
+const PATIENCE_MS = 15_000;
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM,
+  // Chromium's own sandbox wants a user that is not root; there are only our own pages here.
+  args: process.getuid() === 0 ? ["--no-sandbox"] : [],
+});
+
+/** Every scenario ends with this; one that fails takes the browser with it. */
+export const finish = () => browser.close();
+
+/**
+ * Runs steps as a visitor of their own, with nothing known of the others. A console error, an
+ * error of the page, a failed request or an answer of 400 and above fails the scenario.
+ */
+export async function asVisitor(options, steps) {
+  const problems = [];
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  context.setDefaultTimeout(PATIENCE_MS);
+  context.on("page", (page) => watch(page, problems));
+  const answer = await steps(await context.newPage());
+  await context.close();
+  assert.deepEqual(problems, [], "the browser complained");
+  return answer;
+}
+
+function watch(page, problems) {
+  page.on("console", (message) => {
+    if (["error", "warning"].includes(message.type())) problems.push(`console: ${message.text()}`);
+  });
+  page.on("pageerror", (error) => problems.push(`page: ${error}`));
+  page.on("requestfailed", (request) => {
+    // A stream of events ends when its page is left.
+    const reason = request.failure()?.errorText;
+    const left = reason === "net::ERR_ABORTED" && request.resourceType() === "eventsource";
+    if (!left) problems.push(`${request.url()}: ${reason}`);
+  });
+  page.on("response", (response) => {
+    if (response.status() >= 400) problems.push(`${response.url()}: ${response.status()}`);
+  });
+}
+
+/** axe finds nothing, and nothing is wider than the window. Needs JavaScript in the page. */
+export async function requireAccessible(page, what) {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => globalThis.axe.run());
+  const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`);
+  assert.deepEqual(found, [], `axe on ${what}`);
+  const overflow = await page.evaluate(
+    () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  );
+  assert.ok(overflow <= 0, `${what} is ${overflow} px wider than the window`);
+}
+
+/** A picture of the whole page. */
+export async function photograph(page, name, options = {}) {
+  const path = join(process.env.SCREENSHOTS, `${name}.png`);
+  await page.screenshot({ path, fullPage: true, animations: "disabled", ...options });
+}
+
+/** Presses Tab until what is focused matches; a keyboard must reach everything. */
+export async function tabTo(page, selector) {
+  const MOST_TABS = 200;
+  for (let tabs = 0; tabs < MOST_TABS; tabs += 1) {
+    await page.keyboard.press("Tab");
+    const reached = page.locator(`:focus`).and(page.locator(selector));
+    if ((await reached.count()) > 0) {
+      assert.notEqual(
+        await reached.evaluate((element) => getComputedStyle(element).outlineStyle),
+        "none",
+        `the focus on ${selector} cannot be seen`,
+      );
+      return reached;
+    }
+  }
+  assert.fail(`Tab does not reach ${selector}`);
+}
+
+/** What the home page shows as its count. */
+export async function countOn(page) {
+  return Number(await page.locator("#videos-watched").getAttribute("value"));
+}
+
+/** Waits until the home page in the browser shows a count, without a reload. */
+export async function waitForCount(page, count) {
+  await page.locator(`#videos-watched[value="${count}"]`).waitFor();
+}

@@ -1,0 +1,71 @@
+// A visitor watches videos on the home page: with a mouse, with the keyboard alone, without
+// JavaScript, in the dark, on a narrow screen.
+import assert from "node:assert/strict";
+import {
+  asVisitor, countOn, finish, home, photograph, requireAccessible, tabTo, waitForCount,
+} from "./browser.mjs";
+
+/** What the schemes and widths are tried with. */
+const NARROW = { width: 360, height: 740 };
+
+const button = (page, title) => page.getByRole("button", { name: `Watch ${title}` });
+
+await asVisitor({}, async (page) => {
+  await page.goto(home);
+  const other = await page.context().newPage();
+  await other.goto(home);
+  const before = await countOn(page);
+  // A reload would take this away.
+  await page.evaluate(() => { globalThis.isThePageOfBefore = true; });
+
+  await button(page, "Streams").click();
+  await waitForCount(page, before + 1);
+  await waitForCount(other, before + 1);
+  await page.getByRole("region", { name: "Recently watched" })
+    .getByRole("listitem").first().getByText("Streams").waitFor();
+  await page.getByText("Watched", { exact: true }).waitFor();
+
+  const reached = await tabTo(page, "button:has-text('Projecting')");
+  await page.keyboard.press("Enter");
+  await waitForCount(page, before + 2);
+  await page.keyboard.press("Space");
+  await waitForCount(page, before + 3);
+  assert.equal(await reached.evaluate((element) => element === document.activeElement), true);
+  assert.equal(await page.evaluate(() => globalThis.isThePageOfBefore), true, "it was reloaded");
+  const most = page.getByRole("region", { name: "Most watched" }).getByRole("listitem");
+  await most.filter({ hasText: "Projecting" }).getByText("2", { exact: true }).waitFor();
+
+  await button(page, "Say it twice").waitFor();
+  await requireAccessible(page, "the home page");
+  await photograph(page, "home");
+});
+
+await asVisitor({ javaScriptEnabled: false }, async (page) => {
+  await page.goto(home);
+  const before = await countOn(page);
+  await button(page, "Say it twice").click();
+  await page.waitForURL(`${home}/`);
+  assert.equal(await countOn(page), before + 1);
+  await tabTo(page, "button:has-text('Streams')");
+  await page.keyboard.press("Enter");
+  await waitForCount(page, before + 2);
+  const newest = page.getByRole("region", { name: "Recently watched" }).getByRole("listitem").first();
+  assert.match(await newest.textContent(), /Streams.* \d{4}-\d\d-\d\d \d\d:\d\d UTC/);
+});
+
+for (const [name, options] of [
+  ["home-dark", { colorScheme: "dark" }],
+  ["home-narrow", { viewport: NARROW }],
+  ["home-narrow-dark", { viewport: NARROW, colorScheme: "dark", reducedMotion: "reduce" }],
+]) {
+  await asVisitor(options, async (page) => {
+    await page.goto(home);
+    await requireAccessible(page, name);
+    await photograph(page, name);
+    const moves = await page.locator(".play").first()
+      .evaluate((element) => getComputedStyle(element).transitionDuration !== "0s");
+    assert.equal(moves, options.reducedMotion !== "reduce", "motion where none is wanted");
+  });
+}
+
+await finish();
