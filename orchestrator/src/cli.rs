@@ -5,14 +5,16 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use uuid::Uuid;
 
-use crate::config::LogFormat;
+use crate::config::{LogFormat, Override};
 
+mod config;
 mod doctor;
 mod documents;
 mod parked;
 mod subscriptions;
 mod transfer;
 
+pub use config::{ConfigArgs, ConfigCheckArgs, ConfigVerb};
 pub use doctor::DoctorArgs;
 pub use documents::{CompletionsArgs, ManArgs};
 pub use parked::{
@@ -75,6 +77,8 @@ pub enum Command {
     Subscriptions(SubscriptionsArgs),
     /// See, retry and discard the messages that failures put aside.
     Parked(ParkedArgs),
+    /// Check a configuration file, or print its JSON Schema.
+    Config(ConfigArgs),
     /// Look for what endangers the store, and say what to do.
     #[command(after_help = EXIT_CODES)]
     Doctor(DoctorArgs),
@@ -105,6 +109,11 @@ pub struct UpArgs {
     #[arg(long, env = "PG_CONFIG", value_name = "PATH")]
     pub pg_config: Option<PathBuf>,
 
+    /// Put a value above a key of the file, such as delivery.retry_max_ms=1000; repeat it
+    /// for more.
+    #[arg(long, value_name = "TABLE.KEY=VALUE")]
+    pub set: Vec<Override>,
+
     /// Aggregators, services and pace from this file instead of the demo's; its
     /// `[database] url` is not used [default: the demo, orchestrator/example.toml].
     #[arg(long, value_name = "FILE")]
@@ -125,6 +134,11 @@ pub struct RunArgs {
     /// libpq address of the database, above the file's `[database] url`.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub url: Option<String>,
+
+    /// Put a value above a key of the file, such as delivery.retry_max_ms=1000; repeat it
+    /// for more. In the environment: ORCHESTRATOR__DELIVERY__RETRY_MAX_MS=1000.
+    #[arg(long, value_name = "TABLE.KEY=VALUE")]
+    pub set: Vec<Override>,
 
     /// Address of the home page, above the file's `[web] listen` [default: 127.0.0.1:8080].
     #[arg(long, env = "ORCHESTRATOR_LISTEN", value_name = "ADDRESS:PORT")]

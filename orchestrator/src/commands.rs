@@ -5,11 +5,12 @@ use std::path::Path;
 use crate::{
     cli::{Cli, Command, DatabaseArgs},
     cluster::Postmaster,
-    config::Config,
+    config::{Config, DatabaseAddress},
     connection::Target,
     error::{Error, Result},
 };
 
+mod config;
 mod doctor;
 mod documents;
 mod export;
@@ -30,6 +31,9 @@ mod write;
 /// database while it runs.
 pub const ADDRESS_FILE: &str = "url";
 
+/// Where an address that goes above the file's comes from.
+const ADDRESS_FLAG: &str = "--url or DATABASE_URL";
+
 /// Runs what was asked for.
 ///
 /// # Errors
@@ -47,6 +51,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Import(args) => import::import(args).await,
         Command::Export(args) => export::export(args).await,
         Command::Doctor(args) => doctor::doctor(args).await,
+        Command::Config(args) => config::run(args.verb),
         Command::Completions(args) => documents::completions(&args),
         Command::Man(args) => documents::man(&args),
     }
@@ -55,27 +60,33 @@ pub async fn run(cli: Cli) -> Result<()> {
 /// The database a client command talks to; see [`DatabaseArgs`].
 fn target_of(args: &DatabaseArgs) -> Result<Target> {
     if let Some(url) = &args.url {
-        return Target::parse(url, "--url or DATABASE_URL");
+        let above = Some((url.as_str(), ADDRESS_FLAG));
+        let target = DatabaseAddress::default().target(above, ADDRESS_FLAG)?;
+        return target.ok_or_else(|| no_database(args));
     }
     if let Some(file) = &args.config {
-        return match Config::read(file)?.url {
-            Some(url) => Target::parse(&url, &file.display().to_string()),
-            None => Err(no_url(file)),
-        };
+        let address = Config::read(file, &[])?.database;
+        let target = address.target(None, &file.display().to_string())?;
+        return target.ok_or_else(|| no_url(file));
     }
     let address_file = args.data_dir.join(ADDRESS_FILE);
     let runs = Postmaster::find(&args.data_dir.join(crate::cluster::PGDATA)).is_some();
     match std::fs::read_to_string(&address_file) {
         Ok(url) if runs => Target::parse(url.trim(), &address_file.display().to_string()),
-        _ => Err(Error::NoDatabase {
-            data_dir: args.data_dir.clone(),
-        }),
+        _ => Err(no_database(args)),
+    }
+}
+
+fn no_database(args: &DatabaseArgs) -> Error {
+    Error::NoDatabase {
+        data_dir: args.data_dir.clone(),
     }
 }
 
 fn no_url(file: &Path) -> Error {
     Error::Config {
         origin: file.display().to_string(),
-        problem: "[database] url is missing; add it, or give --url or DATABASE_URL".to_owned(),
+        problem: "[database] url is missing; add it or url_file, or give --url or DATABASE_URL"
+            .to_owned(),
     }
 }

@@ -2,18 +2,24 @@
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
 
+mod address;
 mod file;
 mod metrics;
+mod mistake;
 mod on_failure;
+mod overrides;
 mod subscription;
 #[cfg(feature = "home-page")]
 mod video;
 
+pub use address::DatabaseAddress;
 pub use metrics::Metrics;
+pub use overrides::Override;
 pub use subscription::Subscription;
 #[cfg(feature = "home-page")]
 pub use video::Video;
@@ -28,8 +34,8 @@ const EXAMPLE: &str = include_str!("../example.toml");
 /// A checked configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The libpq address of the database, where the file gives one.
-    pub url: Option<String>,
+    /// Where the file says how to find the database.
+    pub database: DatabaseAddress,
     /// Connections the subscriptions share. Default 4.
     pub pool_size: usize,
     /// Where the web server listens. Default 127.0.0.1:8080.
@@ -61,7 +67,7 @@ pub struct Delivery {
 }
 
 /// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
@@ -71,30 +77,55 @@ pub enum LogFormat {
 }
 
 impl Config {
-    /// The configuration of `up`: the chapter's system.
-    ///
-    /// # Errors
-    /// [`Error::Config`]; a test keeps it from happening.
-    pub fn demo() -> Result<Self> {
-        let mut demo = Self::parse(EXAMPLE).map_err(|problem| Error::Config {
-            origin: "of the demo".to_owned(),
-            problem,
-        })?;
-        demo.listen_is_chosen = false;
-        Ok(demo)
-    }
-
-    /// Reads and checks a file.
+    /// Reads and checks a file, with what the environment and `--set` put above it.
     ///
     /// # Errors
     /// [`Error::Config`] naming the file, the line or key, and the repair.
-    pub fn read(path: &Path) -> Result<Self> {
-        let fail = |problem: String| Error::Config {
-            origin: path.display().to_string(),
+    pub fn read(path: &Path, flags: &[Override]) -> Result<Self> {
+        let origin = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| Error::Config {
+            origin: origin.clone(),
+            problem: error.to_string(),
+        })?;
+        Self::with_overrides(&origin, &text, flags)
+    }
+
+    /// The same for the demo, where no file is named.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the variable or flag, and the repair.
+    pub fn demo_with(flags: &[Override]) -> Result<Self> {
+        let mut demo = Self::with_overrides("of the demo", EXAMPLE, flags)?;
+        demo.listen_is_chosen = overrides::of_environment()
+            .chain(flags.iter().cloned())
+            .any(|one| one.is_of("web", "listen"));
+        Ok(demo)
+    }
+
+    fn with_overrides(origin: &str, text: &str, flags: &[Override]) -> Result<Self> {
+        let problem_of = |origin: &str, problem: String| Error::Config {
+            origin: origin.to_owned(),
             problem,
         };
-        let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
-        Self::parse(&text).map_err(fail)
+        let written = Self::parse(text).map_err(|problem| problem_of(origin, problem))?;
+        let above: Vec<Override> = overrides::of_environment()
+            .chain(flags.iter().cloned())
+            .collect();
+        if above.is_empty() {
+            return Ok(written);
+        }
+        let mut table: toml::Table =
+            toml::from_str(text).map_err(|error| problem_of(origin, error.to_string()))?;
+        // One by one, so that a mistake is known by the name it came under.
+        let mut config = written;
+        for one in above {
+            one.put_into(&mut table)
+                .and_then(|()| file::File::deserialize(table.clone()).map_err(mistake::told))
+                .and_then(file::File::check)
+                .map(|overridden| config = overridden)
+                .map_err(|problem| problem_of(one.origin(), problem))?;
+        }
+        Ok(config)
     }
 
     /// Checks the text of a file.
@@ -102,8 +133,13 @@ impl Config {
     /// # Errors
     /// What is wrong with it, and the repair.
     pub fn parse(text: &str) -> std::result::Result<Self, String> {
-        let file: file::File = toml::from_str(text).map_err(|error| error.to_string())?;
+        let file: file::File = toml::from_str(text).map_err(mistake::told)?;
         file.check()
+    }
+
+    /// The JSON Schema of the file, for editors.
+    pub fn schema() -> serde_json::Value {
+        schemars::schema_for!(file::File).to_value()
     }
 }
 
@@ -123,13 +159,24 @@ mod tests {
 
     #[test]
     fn the_demo_gives_every_key_its_default() {
-        let demo = Config::demo().unwrap();
+        let demo = Config::demo_with(&[]).unwrap();
         let defaults = Config::parse("").unwrap();
         assert!(!demo.subscriptions.is_empty());
         assert_eq!(demo.listen, defaults.listen);
         assert_eq!(demo.listen_is_chosen, defaults.listen_is_chosen);
         assert_eq!(demo.pool_size, defaults.pool_size);
         assert_eq!(demo.delivery, defaults.delivery);
+    }
+
+    #[cfg(feature = "home-page")]
+    #[test]
+    fn the_schema_beside_the_example_is_the_one_of_this_program() {
+        let schema = serde_json::to_string_pretty(&Config::schema()).unwrap();
+        let kept = include_str!("../orchestrator.schema.json");
+        assert!(
+            kept.trim_end() == schema,
+            "orchestrator config schema > orchestrator/orchestrator.schema.json"
+        );
     }
 
     fn problem(text: &str) -> String {

@@ -1,10 +1,9 @@
 //! `orchestrator run`: the daemon, against any PostgreSQL.
 
-use super::no_url;
+use super::{ADDRESS_FLAG, no_url};
 use crate::{
     cli::RunArgs,
     config::{Config, LogFormat},
-    connection::Target,
     daemon,
     error::Result,
     listeners::Listeners,
@@ -12,7 +11,7 @@ use crate::{
 };
 
 pub(super) async fn run(args: RunArgs) -> Result<()> {
-    let mut config = Config::read(&args.config)?;
+    let mut config = Config::read(&args.config, &args.set)?;
     if let Some(listen) = args.listen {
         config.listen = listen;
         config.listen_is_chosen = true;
@@ -23,12 +22,10 @@ pub(super) async fn run(args: RunArgs) -> Result<()> {
             .or(config.log_format)
             .unwrap_or(LogFormat::Human),
     );
+    let above = args.url.as_deref().map(|url| (url, ADDRESS_FLAG));
     let origin = args.config.display().to_string();
-    let target = match (&args.url, &config.url) {
-        (Some(url), _) => Target::parse(url, "--url or DATABASE_URL")?,
-        (None, Some(url)) => Target::parse(url, &origin)?,
-        (None, None) => return Err(no_url(&args.config)),
-    };
+    let target = config.database.target(above, &origin)?;
+    let target = target.ok_or_else(|| no_url(&args.config))?;
     let token = shutdown::on_signals(|| {})?;
     let listeners = Listeners::bind(&config).await?;
     listeners.announce()?;

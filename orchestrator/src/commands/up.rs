@@ -34,8 +34,8 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 
 pub(super) async fn up(args: UpArgs) -> Result<()> {
     let mut config = match &args.config {
-        Some(file) => Config::read(file)?,
-        None => Config::demo()?,
+        Some(file) => Config::read(file, &args.set)?,
+        None => Config::demo_with(&args.set)?,
     };
     if let Some(listen) = args.listen {
         config.listen = listen;

@@ -1,11 +1,12 @@
 //! The file as typed, and the checks that turn it into a [`Config`].
 
-use std::{collections::HashSet, net::SocketAddr, time::Duration};
+use std::{collections::HashSet, net::SocketAddr, path::PathBuf, time::Duration};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    Config, DEFAULT_LISTEN, Delivery, LogFormat, metrics::MetricsTable,
+    Config, DEFAULT_LISTEN, DatabaseAddress, Delivery, LogFormat, metrics::MetricsTable,
     subscription::SubscriptionTable,
 };
 #[cfg(feature = "home-page")]
@@ -15,45 +16,70 @@ use super::{Video, video};
 /// error, not a limit anybody needs.
 const MOST_CONNECTIONS: usize = 1000;
 
-#[derive(Deserialize)]
+/// The configuration of `orchestrator run`. Every key has a default.
+#[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
-#[derive(Default)]
+#[schemars(title = "orchestrator")]
 pub(super) struct File {
+    /// Which database, and how many connections the ticks share.
     database: DatabaseTable,
+    /// The home page and the health checks.
     web: WebTable,
+    /// How long to wait for messages, and how patiently to try again.
     delivery: DeliveryTable,
+    /// How log lines look.
     log: LogTable,
+    /// Where Prometheus finds the numbers.
     metrics: MetricsTable,
+    /// Subscriptions that fill read models, created and started at boot.
     aggregators: Vec<SubscriptionTable>,
+    /// Subscriptions whose handlers write messages, created and started at boot.
     services: Vec<SubscriptionTable>,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 struct DatabaseTable {
+    /// The libpq address of the database; DATABASE_URL and --url go above it.
     url: Option<String>,
+    /// A file that holds the address, such as a mounted secret; instead of `url`.
+    url_file: Option<PathBuf>,
+    /// A file that holds the password, such as a mounted secret; PGPASSWORD goes above it.
+    password_file: Option<PathBuf>,
+    /// Connections the ticks share, and so the most ticks at a time. Default 4.
+    #[schemars(range(min = 1, max = 1000))]
     pool_size: Option<usize>,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 struct WebTable {
+    /// Address and port of the home page. Default 127.0.0.1:8080.
+    #[schemars(with = "Option<String>")]
     listen: Option<SocketAddr>,
+    /// The videos on the home page. Default: three of the demo's.
     #[cfg(feature = "home-page")]
     videos: Option<Vec<Video>>,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 struct DeliveryTable {
+    /// How long the server may let the waiting connection sleep. Default 20000.
+    #[schemars(range(min = 1, max = 86_400_000))]
     wait_timeout_ms: Option<u64>,
+    /// The first pause after a failure; pauses double. Default 100.
+    #[schemars(range(min = 1, max = 86_400_000))]
     retry_min_ms: Option<u64>,
+    /// The longest pause after a failure. Default 5000.
+    #[schemars(range(min = 1, max = 86_400_000))]
     retry_max_ms: Option<u64>,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 struct LogTable {
+    /// For people or for programs. Default human.
     format: Option<LogFormat>,
 }
 
@@ -79,8 +105,9 @@ impl File {
                 "[database] pool_size is {pool_size}; it must be 1 to {MOST_CONNECTIONS}"
             ));
         }
+        let database = self.database.check()?;
         Ok(Config {
-            url: self.database.url,
+            database,
             pool_size,
             listen: self.web.listen.unwrap_or(DEFAULT_LISTEN),
             listen_is_chosen: self.web.listen.is_some(),
@@ -90,6 +117,19 @@ impl File {
             log_format: self.log.format,
             metrics: self.metrics.check(),
             subscriptions,
+        })
+    }
+}
+
+impl DatabaseTable {
+    fn check(self) -> Checked<DatabaseAddress> {
+        if self.url.is_some() && self.url_file.is_some() {
+            return Err("[database] has both url and url_file; leave one of them out".to_owned());
+        }
+        Ok(DatabaseAddress {
+            url: self.url,
+            url_file: self.url_file,
+            password_file: self.password_file,
         })
     }
 }

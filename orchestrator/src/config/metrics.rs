@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Where `/metrics`, `/healthz` and `/readyz` are served.
@@ -11,9 +12,11 @@ pub struct Metrics {
     pub listen: SocketAddr,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct MetricsTable {
+    /// Address and port of /metrics, /healthz and /readyz. Default: none, no metrics.
+    #[schemars(with = "Option<String>")]
     listen: Option<SocketAddr>,
 }
 

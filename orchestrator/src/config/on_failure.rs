@@ -1,28 +1,35 @@
 //! What happens when a handler fails, as a configuration says it.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// The table `on_failure` as typed.
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OnFailure {
+    /// After the retries. Default stop.
     then: Option<Then>,
+    /// How often the handler is tried again. Default 10.
     retries: Option<u32>,
+    /// The first pause; pauses double. Default 100.
     retry_delay_ms: Option<u64>,
+    /// The longest pause. Default 30000.
     retry_max_delay_ms: Option<u64>,
+    /// Whether the rest of the message's stream waits too. Default stream.
     park: Option<Park>,
+    /// How long deadlocks and the like do not count. Default 600.
     transient_limit_s: Option<u64>,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Then {
     Stop,
     Park,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Park {
     Stream,

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -21,28 +22,45 @@ pub struct Subscription {
     pub options: Value,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SubscriptionTable {
+    /// The name its position is kept under (must be unique).
     pub(super) subscriber_id: String,
+    /// Messages of every stream of this category are read.
     category: Option<String>,
+    /// Messages of this stream are read.
     stream: Option<String>,
+    /// Every message is read.
     #[serde(default)]
     all: bool,
+    /// Message type -> SQL function; "$any" takes every type not named. {} leaves the messages to
+    /// an application that fetches them.
     handlers: BTreeMap<String, String>,
+    /// An SQL function that is run at every start; must be harmless when repeated.
     init: Option<String>,
+    /// The tables its handlers fill, or their part in them.
     read_model: Option<Vec<ReadModel>>,
+    /// The most messages one tick reads and commits. Default 1000.
+    #[schemars(range(min = 1))]
     batch_size: Option<i64>,
+    /// Members that share the work, by stream. Default 1.
+    #[schemars(range(min = 1))]
     group_size: Option<i64>,
+    /// Only these types are read. Default: all.
     types: Option<Vec<String>>,
+    /// Only messages that came about through this category are read.
     correlation: Option<String>,
+    /// "beginning", "now", a time in quotes, or a global position. Default "beginning".
     start_from: Option<StartFrom>,
+    /// "strict", or "per_handler" for longer runs for array handlers. Default "strict".
     order: Option<Order>,
+    /// What happens when a handler fails.
     #[serde(default)]
     on_failure: OnFailure,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(
     untagged,
     deny_unknown_fields,
@@ -53,7 +71,7 @@ enum ReadModel {
     Part { table: String, r#where: String },
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "start_from takes \"beginning\", \"now\", a time in quotes, or a global position"
@@ -63,7 +81,7 @@ enum StartFrom {
     Word(String),
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Order {
     Strict,

@@ -1,9 +1,10 @@
 //! `[web] videos`: what the demo's home page offers.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// A video of the demo home page.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Video {
     /// Its id in `POST /videos/<id>/viewings`.

@@ -1,0 +1,39 @@
+//! Arguments of `orchestrator config`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::EXIT_CODES;
+use crate::config::Override;
+
+/// Arguments of `config`.
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub struct ConfigArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: ConfigVerb,
+}
+
+/// What can be done with a configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigVerb {
+    /// Read a file as `run` would, and say what it comes to.
+    #[command(after_help = EXIT_CODES)]
+    Check(ConfigCheckArgs),
+    /// Print the JSON Schema of the file, for editors.
+    #[command(after_help = EXIT_CODES)]
+    Schema,
+}
+
+/// Arguments of `config check`.
+#[derive(Debug, Args)]
+pub struct ConfigCheckArgs {
+    /// Configuration file.
+    pub file: PathBuf,
+
+    /// Put a value above a key of the file; repeat it for more.
+    #[arg(long, value_name = "TABLE.KEY=VALUE")]
+    pub set: Vec<Override>,
+}

@@ -1,0 +1,48 @@
+//! `orchestrator config`: what a file comes to, and what it may hold.
+
+use std::fmt::Write;
+
+use super::table::print_text;
+use crate::{
+    cli::{ConfigCheckArgs, ConfigVerb},
+    config::Config,
+    error::{Error, Result},
+};
+
+pub(super) fn run(verb: ConfigVerb) -> Result<()> {
+    match verb {
+        ConfigVerb::Check(args) => check(&args),
+        ConfigVerb::Schema => {
+            let schema = serde_json::to_string_pretty(&Config::schema())
+                .map_err(|error| Error::io("print the schema")(error.into()))?;
+            print_text(&schema)
+        }
+    }
+}
+
+fn check(args: &ConfigCheckArgs) -> Result<()> {
+    let config = Config::read(&args.file, &args.set)?;
+    let origin = args.file.display().to_string();
+    let database = match config.database.target(None, &origin)? {
+        Some(target) => target.label,
+        None => "none; give --url or DATABASE_URL".to_owned(),
+    };
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{name:14} {value}");
+    };
+    line("database", &database);
+    line("connections", &config.pool_size.to_string());
+    line("web", &config.listen.to_string());
+    let metrics = config.metrics.map(|metrics| metrics.listen.to_string());
+    line("metrics", metrics.as_deref().unwrap_or("off"));
+    for subscription in &config.subscriptions {
+        let reads = format!(
+            "{} reads {}",
+            subscription.subscriber_id, subscription.source
+        );
+        line("subscription", &reads);
+    }
+    print_text(text.trim_end())
+}
