@@ -12,7 +12,9 @@ mod cluster;
 mod database;
 mod home_page;
 mod message_db;
+mod metrics;
 mod orchestrator;
+mod prometheus;
 mod property;
 mod random;
 mod session;
@@ -21,10 +23,12 @@ pub use browser::Scenario;
 pub use cluster::{Cluster, GuardedFolder, StopMode, find_pg_config};
 pub use database::Database;
 pub use message_db::MessageDb;
+pub use metrics::{Scrape, ask, get, wait_for};
 pub use orchestrator::{
     DEMO, Deployment, Ended, HOME_PAGE, Running, orchestrator, orchestrator_at,
     orchestrator_program, run_to_end,
 };
+pub use prometheus::Prometheus;
 pub use property::{check_property, seed};
 pub use random::Random;
 pub use session::{Notice, Rows, Session, SqlError, Text, literal};

@@ -5,12 +5,9 @@
     reason = "a test that cannot go on must fail loudly"
 )]
 
-mod watching;
-
 use std::process::Command;
 
-use promises::{Cluster, Database, Session, StopMode};
-use watching::{ask, get, scrape, scrape_until, start, wait_for};
+use promises::{Cluster, Database, Scrape, Session, StopMode, ask, get, wait_for};
 
 /// `public.record` takes all, `public.picky` fails at every fifth position of a stream.
 const HANDLERS: &str = "
@@ -56,12 +53,12 @@ async fn write_jobs(session: &Session, count: i64) {
 #[tokio::test]
 async fn every_number_is_true_and_named_by_the_conventions() {
     let (database, session) = store(Cluster::shared()).await;
-    let running = start(&database, &format!("{RECORD}{PICKY}"));
+    let running = database.start_watched(&format!("{RECORD}{PICKY}"));
     write_jobs(&session, 25).await;
     assert_eq!(get(&running.home_page()).0, 200);
     assert_eq!(get(&format!("{}/made-up", running.home_page())).0, 404);
 
-    let page = scrape_until(&running, |page| {
+    let page = running.scrape_until(|page| {
         page.of(
             "message_store_subscription_parked_messages",
             "services:picky",
@@ -122,13 +119,13 @@ async fn every_number_is_true_and_named_by_the_conventions() {
 #[tokio::test]
 async fn ticks_are_counted_by_what_they_came_to() {
     let (database, session) = store(Cluster::shared()).await;
-    let running = start(&database, RECORD);
+    let running = database.start_watched(RECORD);
     write_jobs(&session, 7).await;
     let outcome = |outcome: &str| {
         let labels = format!("{{subscriber_id=\"services:record\",outcome=\"{outcome}\"}}");
         format!("message_store_ticks_total{labels}")
     };
-    let page = scrape_until(&running, |page| {
+    let page = running.scrape_until(|page| {
         page.of("message_store_messages_scanned_total", "services:record") == Some(7.0)
             && page.value(&outcome("idle")) > Some(0.0)
     });
@@ -161,16 +158,16 @@ async fn ticks_are_counted_by_what_they_came_to() {
 async fn what_keeps_messages_back_is_told_with_its_age() {
     let cluster = Cluster::start(&[]);
     let (database, session) = store(&cluster).await;
-    let running = start(&database, RECORD);
+    let running = database.start_watched(RECORD);
     let writer = database.connect().await;
     writer.run("BEGIN").await.unwrap();
     write_jobs(&writer, 1).await;
     write_jobs_elsewhere(&session).await;
     let age = "message_store_horizon_oldest_blocker_age_seconds";
-    let page = scrape_until(&running, |page| page.value(age) > Some(0.0));
+    let page = running.scrape_until(|page| page.value(age) > Some(0.0));
     assert_eq!(page.value("message_store_horizon_blockers"), Some(1.0));
     writer.run("ROLLBACK").await.unwrap();
-    scrape_until(&running, |page| page.value(age) == Some(0.0));
+    running.scrape_until(|page| page.value(age) == Some(0.0));
     running.stop();
 }
 
@@ -183,26 +180,24 @@ async fn write_jobs_elsewhere(session: &Session) {
 #[tokio::test]
 async fn a_dropped_subscription_leaves_no_series() {
     let (database, session) = store(Cluster::shared()).await;
-    let running = start(&database, RECORD);
+    let running = database.start_watched(RECORD);
     let id = "services:record";
-    let has_it = |page: &watching::Scrape| page.0.contains(id);
-    scrape_until(&running, |page| {
-        page.of("message_store_subscription_position", id).is_some()
-    });
+    let has_it = |page: &Scrape| page.0.contains(id);
+    running.scrape_until(|page| page.of("message_store_subscription_position", id).is_some());
     session
         .run("SELECT message_store.pause('services:record')")
         .await
         .unwrap();
     let paused =
         "message_store_subscription_state{subscriber_id=\"services:record\",state=\"paused\"}";
-    let page = scrape_until(&running, |page| page.value(paused) == Some(1.0));
+    let page = running.scrape_until(|page| page.value(paused) == Some(1.0));
     let handled = page.of("message_store_messages_handled_total", id);
     assert_eq!(handled, Some(0.0), "paused it keeps its numbers");
     session
         .run("SELECT message_store.drop_subscription('services:record')")
         .await
         .unwrap();
-    scrape_until(&running, |page| !has_it(page));
+    running.scrape_until(|page| !has_it(page));
     running.stop();
 }
 
@@ -211,7 +206,7 @@ async fn ready_is_connected_with_every_subscription_started() {
     let cluster = Cluster::start(&[]);
     let (database, session) = store(&cluster).await;
     session.run("DROP FUNCTION public.picky").await.unwrap();
-    let running = start(&database, &format!("{RECORD}{PICKY}"));
+    let running = database.start_watched(&format!("{RECORD}{PICKY}"));
     let both = [running.home_page(), running.metrics()];
     let ask = |path: &str| {
         both.each_ref()
@@ -245,15 +240,13 @@ async fn ready_is_connected_with_every_subscription_started() {
         .await
         .unwrap();
     wait_until_ready_says(200, "ready\n");
-    scrape_until(&running, |page| page.0.contains("_lag_messages{"));
+    running.scrape_until(|page| page.0.contains("_lag_messages{"));
 
     drop(session);
     cluster.stop(StopMode::Fast);
     wait_until_ready_says(503, "not connected to the database\n");
     assert_eq!(ask("/healthz"), answer(200, "ok\n"));
-    let page = scrape_until(&running, |page| {
-        page.value("message_store_database_up") == Some(0.0)
-    });
+    let page = running.scrape_until(|page| page.value("message_store_database_up") == Some(0.0));
     assert_eq!(page.value("message_store_connected"), Some(0.0));
     assert!(
         !page.0.contains("_lag_messages{"),
@@ -263,7 +256,7 @@ async fn ready_is_connected_with_every_subscription_started() {
     cluster.start_again();
     wait_until_ready_says(200, "ready\n");
     assert_eq!(
-        scrape(&running).value("message_store_reconnects_total"),
+        running.scrape().value("message_store_reconnects_total"),
         Some(1.0)
     );
     running.stop();

@@ -4,15 +4,17 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use promises::{Database, Running};
 use ureq::Agent;
 
+use crate::database::Database;
+use crate::orchestrator::Running;
+
 /// Longer than two samples are apart.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Serves metrics on any free port.
-pub const METRICS: &str = "[metrics]\nlisten = \"127.0.0.1:0\"\n";
+const METRICS: &str = "[metrics]\nlisten = \"127.0.0.1:0\"\n";
 
 /// Status and text of a page.
 pub fn get(url: &str) -> (u16, String) {
@@ -39,6 +41,24 @@ pub fn wait_for<T: std::fmt::Debug>(ask: impl Fn() -> T, will_do: impl Fn(&T) ->
     }
 }
 
+/// What a program that ends by itself says to what it is given, and whether it found it good.
+pub fn ask(command: &mut Command, input: &str) -> (bool, String) {
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = piped
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| {
+            panic!("{command:?}: {error}; `scripts/setup test` installs it");
+        });
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    (output.status.success(), said)
+}
+
 /// A page of metrics.
 #[derive(Debug)]
 pub struct Scrape(pub String);
@@ -57,37 +77,23 @@ impl Scrape {
     }
 }
 
-/// What is on the page now.
-pub fn scrape(running: &Running) -> Scrape {
-    let (status, text) = get(&format!("{}/metrics", running.metrics()));
-    assert_eq!(status, 200, "{text}");
-    Scrape(text)
+impl Running {
+    /// What is on its page of metrics now.
+    pub fn scrape(&self) -> Scrape {
+        let (status, text) = get(&format!("{}/metrics", self.metrics()));
+        assert_eq!(status, 200, "{text}");
+        Scrape(text)
+    }
+
+    /// What is on the page as soon as it has what is wanted.
+    pub fn scrape_until(&self, is_wanted: impl Fn(&Scrape) -> bool) -> Scrape {
+        wait_for(|| self.scrape(), is_wanted)
+    }
 }
 
-/// What is on the page as soon as it has what is wanted.
-pub fn scrape_until(running: &Running, is_wanted: impl Fn(&Scrape) -> bool) -> Scrape {
-    wait_for(|| scrape(running), is_wanted)
-}
-
-/// An orchestrator that serves metrics beside these subscriptions.
-pub fn start(database: &Database<'_>, subscriptions: &str) -> Running {
-    database
-        .deploy(&format!("{METRICS}{subscriptions}"))
-        .start()
-}
-
-/// What a program says to what it is given, and whether it found it good.
-pub fn ask(command: &mut Command, input: &str) -> (bool, String) {
-    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = piped
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}; scripts/setup test installs it"));
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(input.as_bytes()).unwrap();
-    drop(stdin);
-    let output = child.wait_with_output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said).into_owned();
-    (output.status.success(), said)
+impl Database<'_> {
+    /// An orchestrator that serves metrics beside these subscriptions.
+    pub fn start_watched(&self, subscriptions: &str) -> Running {
+        self.deploy(&format!("{METRICS}{subscriptions}")).start()
+    }
 }
