@@ -1,29 +1,65 @@
 //! Log lines on standard error, for people or for programs.
 
-use std::io::{IsTerminal, stderr};
+use std::{
+    io::{IsTerminal, stderr},
+    panic,
+    sync::OnceLock,
+};
 
+use tracing::{Level, error, warn};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::LogFormat;
+use crate::{
+    config::LogFormat,
+    error::{self, Error},
+};
 
 /// The driver repeats the server's notices ("already exists, skipping") as
 /// news, and the pool each lost connection that the waiter reports already.
 const DEFAULT_FILTER: &str = "info,tokio_postgres=warn,deadpool=error";
 
+/// The format that was started with.
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+
 /// Starts logging. What is logged: `RUST_LOG`, default `info`. Called a second
 /// time it changes nothing.
 pub fn start(format: LogFormat) {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
+    let wanted = std::env::var("RUST_LOG").ok();
+    let wanted = wanted.filter(|text| !text.trim().is_empty());
+    let (filter, problem) = match wanted.map(EnvFilter::try_new) {
+        Some(Ok(filter)) => (filter, None),
+        Some(Err(problem)) => (EnvFilter::new(DEFAULT_FILTER), Some(problem)),
+        None => (EnvFilter::new(DEFAULT_FILTER), None),
+    };
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(stderr);
     // Already started is fine: the first caller decides.
-    let _ = match format {
+    let started = match format {
         LogFormat::Json => logs.json().flatten_event(true).try_init(),
         LogFormat::Human => logs
             .with_target(false)
             .with_ansi(stderr().is_terminal())
             .try_init(),
     };
+    if started.is_err() || FORMAT.set(format).is_err() {
+        return;
+    }
+    if format == LogFormat::Json {
+        // Whoever reads JSON stumbles over any other line.
+        panic::set_hook(Box::new(|bug| error!("{bug}")));
+    }
+    if let Some(problem) = problem {
+        warn!("RUST_LOG cannot be used ({problem}); logging as without it");
+    }
+}
+
+/// Says why the program ends: one line, in the format that the lines before it had.
+pub fn report(failure: &Error) {
+    let cause = error::chain(failure);
+    if FORMAT.get() == Some(&LogFormat::Json) && tracing::enabled!(Level::ERROR) {
+        error!("{cause}");
+    } else {
+        eprintln!("orchestrator: {cause}");
+    }
 }

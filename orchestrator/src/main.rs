@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use orchestrator::{cli::Cli, commands, error};
+use orchestrator::{cli::Cli, commands, logging};
 
 #[tokio::main]
 async fn main() -> ExitCode {
     match commands::run(Cli::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("orchestrator: {}", error::chain(&failure));
+            logging::report(&failure);
             ExitCode::from(failure.exit_code())
         }
     }
