@@ -40,6 +40,20 @@ await asVisitor({}, async (page) => {
   await photograph(page, "home");
 });
 
+// The database is away when the page asks for its events, and back a second later.
+await asVisitor({ expected: /\/events|503/ }, async (page) => {
+  let isAway = true;
+  await page.route("**/events", async (route) => {
+    if (isAway) await route.fulfill({ status: 503 });
+    else await route.continue();
+    isAway = false;
+  });
+  await page.goto(home);
+  const before = await countOn(page);
+  await button(page, "Streams").click();
+  await waitForCount(page, before + 1);
+});
+
 await asVisitor({ javaScriptEnabled: false }, async (page) => {
   await page.goto(home);
   const before = await countOn(page);

@@ -13,6 +13,7 @@ mod database;
 mod home_page;
 mod message_db;
 mod metrics;
+mod observer;
 mod orchestrator;
 mod prometheus;
 mod property;
@@ -24,6 +25,7 @@ pub use cluster::{Cluster, GuardedFolder, StopMode, find_pg_config};
 pub use database::Database;
 pub use message_db::MessageDb;
 pub use metrics::{Scrape, ask, get, wait_for};
+pub use observer::{Observed, Observer, Written, count_on};
 pub use orchestrator::{
     DEMO, Deployment, Ended, HOME_PAGE, Running, orchestrator, orchestrator_at,
     orchestrator_program, run_to_end,

@@ -18,7 +18,7 @@ async fn a_visitor_watches_videos_and_sees_the_count_rise() {
         .with("HOME_PAGE", running.home_page())
         .run();
     // What the scenario watched, each counted once.
-    session.assert_videos_watched(5).await;
+    session.assert_videos_watched(6).await;
     running.stop();
 }
 

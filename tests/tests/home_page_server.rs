@@ -8,7 +8,7 @@
 use std::io::{BufRead, BufReader};
 use std::time::{Duration, Instant};
 
-use promises::{Cluster, DEMO, Database, Running, Session, StopMode};
+use promises::{Cluster, DEMO, Database, Running, Session, StopMode, count_on};
 use ureq::http::Response;
 use ureq::{Agent, Body};
 
@@ -30,13 +30,6 @@ fn get(url: &str) -> (u16, String) {
 fn answer(mut response: Response<Body>) -> (u16, String) {
     let status = response.status().as_u16();
     (status, response.body_mut().read_to_string().unwrap())
-}
-
-/// The count as the page shows it.
-fn count_on(page: &str) -> i64 {
-    let after = page.split("id=\"videos-watched\"").nth(1).unwrap();
-    let number = after.split("value=\"").nth(1).unwrap();
-    number.split('"').next().unwrap().parse().unwrap()
 }
 
 /// True for the statements that run whether there are visitors or not.
@@ -223,10 +216,51 @@ async fn watchers_are_sent_the_new_count() {
     assert_eq!(running.wait_for_exit().code(), Some(0));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watcher_who_comes_at_any_moment_never_sees_the_count_fall() {
+    const VIEWINGS: i64 = 400;
+    let database = Cluster::shared().create_store().await;
+    let (running, home_page, session) = serve(&database).await;
+    let watchers: Vec<_> = (0..8)
+        .map(|_| {
+            let events = format!("{home_page}/events");
+            std::thread::spawn(move || {
+                let mut known = 0;
+                while known <= VIEWINGS {
+                    let response = visitor().get(&events).call().unwrap();
+                    let lines = BufReader::new(response.into_body().into_reader()).lines();
+                    let counts = lines.filter_map(|line| watched_in(&line.unwrap()));
+                    // What comes first is read for one watcher, the rest for all.
+                    for count in counts.take(3) {
+                        assert!(known <= count, "{count} after {known}");
+                        known = count;
+                        if known > VIEWINGS {
+                            break;
+                        }
+                    }
+                }
+            })
+        })
+        .collect();
+    for _ in 0..VIEWINGS {
+        session.write_viewings(1).await;
+    }
+    let seen: Vec<_> = watchers.into_iter().map(|watcher| watcher.join()).collect();
+    assert!(seen.iter().all(Result::is_ok));
+    running.stop();
+}
+
 #[tokio::test]
 async fn a_missing_or_empty_row_is_a_page_too() {
     let database = Cluster::shared().create_store().await;
     let (running, home_page, session) = serve(&database).await;
+    // Nothing is handled any more that would make a page whole again.
+    session
+        .wait_until(
+            "SELECT page_data #> '{recent,0}' IS NOT NULL FROM message_store.read_model_pages \
+             WHERE page_name = 'most-watched'",
+        )
+        .await;
     for change in [
         "UPDATE message_store.read_model_pages SET page_data = '{}'",
         "UPDATE message_store.read_model_pages SET page_data = '[]'",

@@ -1,20 +1,24 @@
 //! The demo application: the home page, viewings, events. The only part that
 //! knows of videos; an operator's build leaves it out (`--no-default-features`).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
     http::{HeaderName, header},
     routing::{get, post},
 };
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::{Mutex, watch},
+    time::sleep,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::{
     config::Video,
     database::{Database, HomePage},
+    error::Result,
 };
 
 mod events;
@@ -32,6 +36,8 @@ pub(super) struct Site {
     database: Database,
     videos: Vec<Video>,
     home_page: watch::Sender<HomePage>,
+    /// Held during a look, so that watchers are told of looks in their order.
+    turn: Arc<Mutex<()>>,
     shutdown: CancellationToken,
 }
 
@@ -42,6 +48,7 @@ impl Site {
             database,
             videos,
             home_page: watch::Sender::new(HomePage::default()),
+            turn: Arc::default(),
             shutdown,
         }
     }
@@ -58,21 +65,24 @@ impl Site {
                 return self.shutdown.cancelled().await;
             }
             if self.home_page.receiver_count() > 0 {
-                match self.database.home_page().await {
-                    Ok(page) => self.publish(page),
-                    Err(error) => debug!("{error}"),
+                if let Err(error) = self.look().await {
+                    debug!("{error}");
                 }
                 sleep(LOOK_INTERVAL).await;
             }
         }
     }
 
-    fn publish(&self, page: HomePage) {
+    /// Looks at the page and tells all watchers where it changed.
+    async fn look(&self) -> Result<()> {
+        let _turn = self.turn.lock().await;
+        let page = self.database.home_page().await?;
         self.home_page.send_if_modified(|known| {
             let is_news = *known != page;
             *known = page;
             is_news
         });
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use axum::{
         sse::{Event, KeepAlive, Sse},
     },
 };
-use futures_util::{StreamExt, stream};
+use futures_util::StreamExt;
 use serde_json::json;
 use tokio_stream::wrappers::WatchStream;
 
@@ -20,16 +20,15 @@ use crate::{config::Video, database::HomePage};
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Sends the numbers at once, then whenever one changes, until the client leaves
-/// or the server stops. Watchers cost no query each: one look serves all.
+/// or the server stops. A change costs one look for all watchers.
 pub async fn stream(State(site): State<Site>) -> Response {
-    // Watched before it is read, so that no change falls in between.
-    let changes = WatchStream::from_changes(site.home_page.subscribe());
-    let now = match site.database.home_page().await {
-        Ok(now) => now,
-        Err(error) => return page::unavailable(&error),
-    };
+    // Watched before the look, so that no change falls in between.
+    let watched = site.home_page.subscribe();
+    if let Err(error) = site.look().await {
+        return page::unavailable(&error);
+    }
+    let pages = WatchStream::new(watched);
     let shutdown = site.shutdown.clone().cancelled_owned();
-    let pages = stream::once(async move { now }).chain(changes);
     let events = pages
         .map(move |page| Ok::<_, Infallible>(event(&page, &site.videos)))
         .take_until(shutdown);

@@ -8,6 +8,8 @@ const ago = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 
 // How long a button says that it has been heard.
 const THANKS_MS = 1500;
+// When it is listened again after an answer that was no events.
+const AGAIN_MS = 1000;
 // How often "a minute ago" is looked at again.
 const AGO_MS = 10_000;
 
@@ -35,17 +37,28 @@ function thank(button) {
   }, THANKS_MS);
 }
 
-if (count && lists) {
-  new EventSource("/events").addEventListener("home", (event) => {
-    const { videosWatched, html } = JSON.parse(event.data);
-    if (count.value !== String(videosWatched)) {
-      count.value = videosWatched;
-      count.textContent = videosWatched.toLocaleString("en");
-    }
-    // Rendered by the server, which escapes what is not ours.
-    lists.innerHTML = html;
-    sayHowLongAgo();
+function show({ videosWatched, html }) {
+  if (count.value !== String(videosWatched)) {
+    count.value = videosWatched;
+    count.textContent = videosWatched.toLocaleString("en");
+  }
+  // Rendered by the server, which escapes what is not ours.
+  lists.innerHTML = html;
+  sayHowLongAgo();
+}
+
+// A browser listens again by itself where the connection is lost, but not where it was told that
+// the database is away.
+function listen() {
+  const events = new EventSource("/events");
+  events.addEventListener("home", (event) => show(JSON.parse(event.data)));
+  events.addEventListener("error", () => {
+    if (events.readyState === EventSource.CLOSED) setTimeout(listen, AGAIN_MS);
   });
+}
+
+if (count && lists) {
+  listen();
   for (const form of document.querySelectorAll("form")) {
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
