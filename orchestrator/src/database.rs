@@ -25,10 +25,10 @@ mod subscriptions;
 mod tail;
 mod ticks;
 
-#[cfg(feature = "home-page")]
 pub use facts::{
     Blocker, Capacity, ChangedCollation, Installed, Override, PositionSequence, Rights,
 };
+#[cfg(feature = "home-page")]
 pub use home_page::{HomePage, Viewing, WatchedVideo};
 pub use records::{
     NewMessage, Outcome, ParkedFilter, Source, Started, StoredMessage, Tick, Trouble,
