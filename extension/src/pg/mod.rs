@@ -25,6 +25,7 @@ pub mod memory;
 pub mod probe;
 pub mod relation;
 pub mod routine;
+pub mod row_lock;
 pub mod rows;
 pub mod scan;
 pub mod sequence;

@@ -6,7 +6,6 @@ use super::scan::{self, Condition, Order};
 use super::slot::Slot;
 use super::snapshot;
 use pgrx::pg_sys;
-use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use std::ops::Deref;
 
 /// Looks into an index again and again.
@@ -115,15 +114,7 @@ impl Look {
         if self.snapshot.xmin != pg_sys::InvalidTransactionId {
             return Writer::Running(self.snapshot.xmin);
         }
-        let mut is_null = false;
-        // SAFETY: heap slots know their system columns; xmin is never null.
-        let xmin = unsafe {
-            let number = pg_sys::MinTransactionIdAttributeNumber;
-            (*(*self.slot.0).tts_ops)
-                .getsysattr
-                .map(|read| pg_guard_ffi_boundary(|| read(self.slot.0, number, &mut is_null)))
-        };
-        let xmin = pg_sys::TransactionId::from(xmin.map_or(0, |datum| datum.value() as u32));
+        let xmin = pg_sys::TransactionId::from(self.slot.writer());
         // SAFETY: any xid may be asked about.
         if unsafe { pg_sys::TransactionIdIsCurrentTransactionId(xmin) } {
             Writer::Ourselves

@@ -90,6 +90,11 @@ impl Table {
         Self::open_known(schema, name, pg_sys::AccessShareLock as i32)
     }
 
+    /// Opens a table to hold rows of it (RowShareLock).
+    pub fn open_to_hold(schema: &'static CStr, name: &'static CStr) -> Option<Self> {
+        Self::open_known(schema, name, pg_sys::RowShareLock as i32)
+    }
+
     /// Opens a table whose name is known only now to read rows (AccessShareLock).
     pub fn find_to_read(schema: &CStr, name: &CStr) -> Option<Self> {
         oid(schema, name).map(|oid| Self::open(oid, pg_sys::AccessShareLock as i32))
@@ -175,6 +180,23 @@ impl Table {
                 is_dropped: (*attribute).attisdropped,
             }
         }
+    }
+
+    /// Where the columns of these names are, from 0; `None` where one is missing.
+    pub fn columns<const N: usize>(&self, names: [&CStr; N]) -> Option<[usize; N]> {
+        let mut places = [usize::MAX; N];
+        for number in 0..self.column_count() {
+            let column = self.column(number);
+            if let Some(wanted) = names.iter().position(|name| *name == column.name)
+                && !column.is_dropped
+            {
+                places[wanted] = number;
+            }
+        }
+        places
+            .iter()
+            .all(|place| *place != usize::MAX)
+            .then_some(places)
     }
 
     pub(super) fn attribute(&self, number: usize) -> *mut pg_sys::FormData_pg_attribute {

@@ -10,9 +10,17 @@ use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 /// Room for one row of a table.
 pub struct Slot(pub(super) *mut pg_sys::TupleTableSlot);
 
+/// One version of a row: no other has the same address and the same writer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RowVersion {
+    block: (u16, u16),
+    offset: u16,
+    writer: u32,
+}
+
 /// Where a row version lies in its table.
 #[derive(Clone, Copy)]
-pub struct RowAddress(pg_sys::ItemPointerData);
+pub struct RowAddress(pub(super) pg_sys::ItemPointerData);
 
 impl Slot {
     /// Room for a row of `table`.
@@ -25,6 +33,30 @@ impl Slot {
     pub fn address(&self) -> RowAddress {
         // SAFETY: the slot holds a row of a table.
         RowAddress(unsafe { (*self.0).tts_tid })
+    }
+
+    /// Which version of the row it is.
+    pub fn version(&self) -> RowVersion {
+        // SAFETY: the slot holds a row of a table.
+        let address = unsafe { (*self.0).tts_tid };
+        RowVersion {
+            block: (address.ip_blkid.bi_hi, address.ip_blkid.bi_lo),
+            offset: address.ip_posid,
+            writer: self.writer(),
+        }
+    }
+
+    /// The transaction that wrote the row.
+    pub(super) fn writer(&self) -> u32 {
+        let mut is_null = false;
+        // SAFETY: heap slots know their system columns; xmin is never null.
+        let xmin = unsafe {
+            let number = pg_sys::MinTransactionIdAttributeNumber;
+            (*(*self.0).tts_ops)
+                .getsysattr
+                .map(|read| pg_guard_ffi_boundary(|| read(self.0, number, &mut is_null)))
+        };
+        xmin.map_or(0, |datum| datum.value() as u32)
     }
 
     /// Column `number` (from 0) of the current row; `None` for NULL.

@@ -42,12 +42,6 @@ impl Row {
             .is_some_and(|datum| datum.value() as u8 != 0)
     }
 
-    /// A `double precision` column, from 0.
-    pub fn double(&self, number: usize) -> Option<f64> {
-        self.datum(number)
-            .map(|datum| f64::from_bits(datum.value() as u64))
-    }
-
     /// An `oid` or `regrole` column, from 0.
     pub fn oid(&self, number: usize) -> Option<pg_sys::Oid> {
         self.datum(number)

@@ -1,13 +1,14 @@
 //! What is stored of a subscription, and on whose behalf we look at it.
 
+mod kept;
+
 use super::options::Options;
+use super::parked;
 use super::replay::Replayed;
 use crate::error::Error;
-use crate::message::SCHEMA;
 use crate::pg::call::Call;
 use crate::pg::constraints;
 use crate::pg::identity::{self, ActingAs, RunningCodeOf};
-use crate::pg::relation;
 use crate::pg::spi::Statement;
 use crate::pg::text::Text;
 use crate::store;
@@ -52,6 +53,7 @@ impl State {
 }
 
 /// A subscription's definition.
+#[derive(Clone)]
 pub struct Definition {
     /// Its name.
     pub subscriber_id: String,
@@ -83,9 +85,6 @@ static LOAD: Statement = Statement::new(
     c"SELECT s.owner::pg_catalog.oid, s.source, s.handlers::pg_catalog.text, \
              s.options::pg_catalog.text, s.search_path, s.state, s.start_position, \
              s.replay_mark, s.copy_of, s.copy_schema::pg_catalog.text, \
-             EXISTS (SELECT FROM message_store.parked p \
-                      WHERE p.subscriber_id OPERATOR(pg_catalog.=) s.subscriber_id \
-                         OR p.subscriber_id OPERATOR(pg_catalog.=) s.copy_of), \
              s.replay_layers::pg_catalog.text \
         FROM message_store.subscriptions s \
        WHERE s.subscriber_id OPERATOR(pg_catalog.=) $1",
@@ -101,9 +100,16 @@ impl Definition {
 
     /// Reads a definition, where there is one.
     pub fn find(subscriber_id: &str) -> Result<Option<Self>, Error> {
-        if !relation::has_column(SCHEMA, c"subscriptions", c"source") {
-            return Err(Error::NoStore("subscriptions.source"));
-        }
+        let Some(mut found) = kept::or_read(subscriber_id, Self::read)? else {
+            return Ok(None);
+        };
+        let original = found.copy_of.as_deref();
+        found.has_parked =
+            parked::has_any_of(subscriber_id)? || original.map_or(Ok(false), parked::has_any_of)?;
+        Ok(Some(found))
+    }
+
+    fn read(subscriber_id: &str) -> Result<Option<Self>, Error> {
         let mut found = None;
         let mut options = String::new();
         {
@@ -122,11 +128,11 @@ impl Definition {
                     start_position: row.bigint(6).unwrap_or_default(),
                     replayed: Replayed::stored(
                         row.bigint(7).unwrap_or_default(),
-                        &row.text(11).unwrap_or_default(),
+                        &row.text(10).unwrap_or_default(),
                     ),
                     copy_of: row.text(8),
                     copy_schema: row.text(9),
-                    has_parked: row.boolean(10),
+                    has_parked: false,
                 });
             });
         }

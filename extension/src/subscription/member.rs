@@ -1,14 +1,15 @@
 //! How far a member of a subscription has come: its row of progress, held while it is ticked.
 
+mod rows;
+
 use super::definition::as_owner_of_subscriptions;
 use crate::consumer_group::{self, hash_64};
 use crate::error::Error;
 use crate::pg::lock::Tag;
-use crate::pg::spi::{Row, Statement};
+use crate::pg::spi::Statement;
 use crate::pg::text::Text;
 use pgrx::pg_sys;
 use pgrx::pg_sys::BuiltinOid::{BOOLOID, FLOAT8OID, INT8OID, TEXTOID, VARCHAROID};
-use std::ffi::CStr;
 use std::time::Duration;
 
 /// Lock class that says who is ticking; 19540 in the view `subscription_status`.
@@ -46,73 +47,13 @@ pub struct Member {
     is_stale: bool,
 }
 
-macro_rules! select_members {
-    ($($rest:literal)+) => {
-        c_text(concat!(
-            "SELECT p.member, p.group_size, p.drains_until, p.position, p.attempts, \
-                    p.failing_position, \
-                    pg_catalog.date_part('epoch', \
-                      pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) p.failing_since), \
-                    CASE WHEN p.retry_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp() \
-                         THEN p.retry_at END, \
-                    p.last_sqlstate, p.last_error, p.rate_from, \
-                    pg_catalog.date_part('epoch', \
-                      pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) p.rate_since), \
-                    pg_catalog.date_part('epoch', \
-                      pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) p.updated_at) \
-               FROM message_store.subscription_progress p \
-              WHERE p.subscriber_id OPERATOR(pg_catalog.=) $1 ",
-            $($rest,)+
-            "\0"
-        ))
-    };
-}
-
-/// The members that may be ticked now, in the order in which they want to be: those of a resized
-/// group before and without all others, then those that do not pause after a failure, then those
-/// furthest behind.
-macro_rules! candidates {
-    ($lock:literal) => {
-        select_members!(
-            "AND ($2 IS NULL OR p.member OPERATOR(pg_catalog.=) $2) \
-             AND (p.drains_until IS NOT NULL OR NOT EXISTS ( \
-                   SELECT FROM message_store.subscription_progress d \
-                    WHERE d.subscriber_id OPERATOR(pg_catalog.=) $1 \
-                      AND d.drains_until IS NOT NULL)) \
-             ORDER BY coalesce(p.retry_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp(), \
-                               false), \
-                      p.position, p.member " $lock
-        )
-    };
-}
-
-const fn c_text(text: &'static str) -> &'static CStr {
-    match CStr::from_bytes_with_nul(text.as_bytes()) {
-        Ok(text) => text,
-        Err(_) => c"",
-    }
-}
-
-static CANDIDATES: Statement = Statement::new(candidates!(""), &[VARCHAROID, INT8OID]);
-static LOCK: Statement = Statement::new(
-    candidates!("FOR UPDATE OF p SKIP LOCKED"),
-    &[VARCHAROID, INT8OID],
-);
 static LOCK_ALL: Statement = Statement::new(
-    select_members!("ORDER BY p.member FOR UPDATE OF p"),
+    c"SELECT FROM message_store.subscription_progress \
+       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 ORDER BY member FOR UPDATE",
     &[VARCHAROID],
-);
-static ONE: Statement = Statement::new(
-    select_members!("AND p.member OPERATOR(pg_catalog.=) $2"),
-    &[VARCHAROID, INT8OID],
 );
 static LEAST: Statement = Statement::new(
     c"SELECT pg_catalog.min(position) FROM message_store.subscription_progress \
-       WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
-    &[VARCHAROID],
-);
-static COUNT_ALL: Statement = Statement::new(
-    c"SELECT pg_catalog.count(*) FROM message_store.subscription_progress \
        WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
     &[VARCHAROID],
 );
@@ -164,27 +105,33 @@ fn bigint(value: i64) -> Option<pg_sys::Datum> {
 }
 
 impl Member {
-    /// The members that a tick may take, as they are now, in the order in which they want to be:
-    /// all of them, or the one of this number.
+    /// The members that a tick may take, as they are now: all of them, or the one of this number.
+    /// Those of a resized group come before and without all others; then those that do not pause
+    /// after a failure; then those furthest behind.
     pub fn candidates(subscriber_id: &str, number: Option<i64>) -> Result<Vec<Self>, Error> {
-        let _owner = as_owner_of_subscriptions()?;
-        let mut members = Vec::new();
-        CANDIDATES.run(&[text(subscriber_id), number.and_then(bigint)], |row| {
-            members.push(Self::from_row(row));
-        });
-        if let (Some(number), true) = (number, members.is_empty()) {
-            return Err(no_member(number));
+        let rows = rows::of(subscriber_id)?;
+        let members = rows.into_iter().map(|row| row.member).collect();
+        let candidates = candidates_of(members, number);
+        match number {
+            Some(number) if candidates.is_empty() => Err(no_member(number)),
+            _ => Ok(candidates),
         }
-        Ok(members)
     }
 
-    /// One of them, held until the transaction ends; `None` where another session has it.
+    /// One of them, held until the transaction ends; `None` where another session has it, or where
+    /// it is no candidate any more.
     pub fn lock(subscriber_id: &str, number: i64) -> Result<Option<Self>, Error> {
-        let member = Self::select(&LOCK, &[text(subscriber_id), bigint(number)])?;
-        if let Some(member) = &member {
+        if !rows::hold(subscriber_id, number)? {
+            return Ok(None);
+        }
+        // What was seen before it was held may have changed since; from now on it does not.
+        let rows = rows::of(subscriber_id)?;
+        let members = rows.into_iter().map(|row| row.member).collect();
+        let held = candidates_of(members, Some(number)).pop();
+        if let Some(member) = &held {
             member.say_who_ticks(subscriber_id);
         }
-        Ok(member)
+        Ok(held)
     }
 
     /// Up to where all members have come.
@@ -197,7 +144,9 @@ impl Member {
 
     /// One member, as it is now.
     pub fn find(subscriber_id: &str, number: i64) -> Result<Option<Self>, Error> {
-        Self::select(&ONE, &[text(subscriber_id), bigint(number)])
+        let mut rows = rows::of(subscriber_id)?.into_iter();
+        let row = rows.find(|row| row.member.number == number);
+        Ok(row.map(|row| row.member))
     }
 
     /// A member that was never stored and never is, to try handlers with.
@@ -227,42 +176,12 @@ impl Member {
         let _owner = as_owner_of_subscriptions()?;
         let id = text(subscriber_id);
         loop {
-            let mut members = Vec::new();
-            LOCK_ALL.run(&[id], |row| members.push(Self::from_row(row)));
-            let mut there = 0;
-            COUNT_ALL.run(&[id], |row| there = row.bigint(0).unwrap_or(0));
-            if usize::try_from(there).is_ok_and(|there| there == members.len()) {
-                return Ok(members);
+            let mut held = 0;
+            LOCK_ALL.run(&[id], |_| held += 1);
+            let rows = rows::of(subscriber_id)?;
+            if rows.len() == held {
+                return Ok(rows.into_iter().map(|row| row.member).collect());
             }
-        }
-    }
-
-    fn select(
-        statement: &'static Statement,
-        arguments: &[Option<pg_sys::Datum>],
-    ) -> Result<Option<Self>, Error> {
-        let _owner = as_owner_of_subscriptions()?;
-        let mut member = None;
-        statement.run(arguments, |row| member = Some(Self::from_row(row)));
-        Ok(member)
-    }
-
-    fn from_row(row: &Row) -> Self {
-        let failing_for = row.double(6).unwrap_or(0.0).max(0.0);
-        Self {
-            number: row.bigint(0).unwrap_or_default(),
-            group_size: row.bigint(1).unwrap_or(1),
-            drains_until: row.bigint(2),
-            position: row.bigint(3).unwrap_or_default(),
-            attempts: row.bigint(4).unwrap_or_default(),
-            failing_position: row.bigint(5),
-            failing_for: Duration::try_from_secs_f64(failing_for).unwrap_or_default(),
-            retry_at: row.datum(7),
-            sqlstate: row.text(8),
-            error: row.text(9),
-            rate_from: row.bigint(10).unwrap_or_default(),
-            rate_seconds: row.double(11).unwrap_or_default(),
-            is_stale: row.double(12).is_some_and(|seconds| seconds > RATE_SECONDS),
         }
     }
 
@@ -372,6 +291,15 @@ impl Member {
         END_DRAINING.run(&[text(subscriber_id), bigint(self.number)], |_| {});
         Ok(())
     }
+}
+
+fn candidates_of(mut members: Vec<Member>, number: Option<i64>) -> Vec<Member> {
+    if members.iter().any(|member| member.drains_until.is_some()) {
+        members.retain(|member| member.drains_until.is_some());
+    }
+    members.retain(|member| number.is_none_or(|number| member.number == number));
+    members.sort_by_key(|member| (member.retry_at.is_some(), member.position, member.number));
+    members
 }
 
 fn double(value: f64) -> pg_sys::Datum {

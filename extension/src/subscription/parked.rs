@@ -3,6 +3,10 @@
 use super::definition::{Definition, as_owner_of_subscriptions};
 use super::member::Member;
 use crate::error::Error;
+use crate::message::SCHEMA;
+use crate::pg::relation::{Index, Table};
+use crate::pg::scan::{Condition, IndexScan, Order};
+use crate::pg::snapshot::Fresh;
 use crate::pg::spi::Statement;
 use crate::pg::text::Text;
 use pgrx::pg_sys;
@@ -67,6 +71,17 @@ static DUE: Statement = Statement::new(
        ORDER BY p.global_position",
     &[VARCHAROID],
 );
+/// Whether messages of a subscription are parked, in whatever state.
+pub fn has_any_of(subscriber_id: &str) -> Result<bool, Error> {
+    let table = Table::open_to_read(SCHEMA, c"parked").ok_or(Error::NoStore("parked"))?;
+    let index = Index::open(SCHEMA, c"parked_pkey").ok_or(Error::NoStore("parked_pkey"))?;
+    let snapshot = Fresh::take();
+    let id = Text::copied(subscriber_id.as_bytes());
+    let keys = [(0, Condition::Equals(id))];
+    let mut scan = IndexScan::begin(&table, &index, &snapshot, &keys, Order::Ascending);
+    Ok(scan.advance())
+}
+
 /// Messages behind a failed one wait with it again.
 static HOLD_BACK: Statement = Statement::new(
     c"UPDATE message_store.parked SET status = 'waiting' \
