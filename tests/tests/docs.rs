@@ -21,7 +21,7 @@ use page::{Page, folder, repository};
 use promises::{Cluster, Rows};
 
 /// Pages without commands: what we decided and how we differ.
-const NOT_RUN: [&str; 2] = ["compatibility", "performance"];
+const NOT_RUN: [&str; 3] = ["compatibility", "monitoring", "performance"];
 
 macro_rules! pages {
     ($($test:ident => $page:literal,)*) => {

@@ -5,6 +5,7 @@
     reason = "a test that cannot go on must fail loudly"
 )]
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use promises::{Cluster, Database, Scrape, Session, StopMode, ask, get, wait_for};
@@ -113,6 +114,31 @@ async fn every_number_is_true_and_named_by_the_conventions() {
     let version = env!("CARGO_PKG_VERSION");
     let build = format!("message_store_build_info{{version=\"{version}\"}}");
     assert_eq!(page.value(&build), Some(1.0));
+    running.stop();
+}
+
+#[tokio::test]
+async fn the_page_lists_every_metric_with_its_type() {
+    let (database, _session) = store(Cluster::shared()).await;
+    let running = database.start_watched(RECORD);
+    get(&running.home_page());
+    let page = running.scrape_until(|page| page.0.contains("_lag_messages{"));
+    let types = page
+        .0
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "));
+    let there: BTreeSet<String> = types.map(str::to_owned).collect();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(folder.join("../docs/monitoring.md")).unwrap();
+    let listed: BTreeSet<String> = text
+        .lines()
+        .filter_map(|line| {
+            let mut cells = line.strip_prefix("| `message_store_")?.split('|');
+            let name = cells.next()?.trim().trim_end_matches('`').to_owned();
+            Some(format!("message_store_{name} {}", cells.next()?.trim()))
+        })
+        .collect();
+    assert_eq!(listed, there);
     running.stop();
 }
 
