@@ -1,18 +1,25 @@
 // Headless Chromium, as the scenarios use it: every page is watched for errors, checked by axe and
 // photographed. What a scenario needs to know comes by the environment:
 //   HOME_PAGE    the home page's address, without a slash at its end
+//   DASHBOARD    that of the operators' pages, where there are any
 //   SCREENSHOTS  the folder for pictures
 //   CHROMIUM     the browser; the scenarios of tests/tests/browser.rs find one
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { chromium } from "playwright-core";
 
 export const home = process.env.HOME_PAGE;
+export const dashboard = process.env.DASHBOARD;
 
 /** How long an awaited event may take before the scenario fails. */
 const PATIENCE_MS = 15_000;
+/** More stops than any page has. */
+const MOST_TABS = 300;
+const run = promisify(execFile);
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 const browser = await chromium.launch({
@@ -74,22 +81,34 @@ export async function photograph(page, name, options = {}) {
   await page.screenshot({ path, fullPage: true, animations: "disabled", ...options });
 }
 
-/** Presses Tab until what is focused matches; a keyboard must reach everything. */
-export async function tabTo(page, selector) {
-  const MOST_TABS = 200;
+/**
+ * Presses Tab until the focus is on what is wanted, and can be seen there; a keyboard must reach
+ * everything.
+ */
+export async function tabTo(page, wanted) {
   for (let tabs = 0; tabs < MOST_TABS; tabs += 1) {
     await page.keyboard.press("Tab");
-    const reached = page.locator(`:focus`).and(page.locator(selector));
+    const reached = page.locator(":focus").and(wanted);
     if ((await reached.count()) > 0) {
-      assert.notEqual(
-        await reached.evaluate((element) => getComputedStyle(element).outlineStyle),
-        "none",
-        `the focus on ${selector} cannot be seen`,
-      );
+      const outline = await reached.evaluate((element) => getComputedStyle(element).outlineStyle);
+      assert.notEqual(outline, "none", `the focus on ${wanted} cannot be seen`);
       return reached;
     }
   }
-  assert.fail(`Tab does not reach ${selector}`);
+  assert.fail(`Tab does not reach ${wanted}`);
+}
+
+/** Reaches something by Tab and presses a key on it. */
+export async function pressOn(page, wanted, key = "Enter") {
+  const reached = await tabTo(page, wanted);
+  await page.keyboard.press(key);
+  return reached;
+}
+
+/** Runs SQL as the superuser; what it prints, a line a row. */
+export async function sql(statement) {
+  const { stdout } = await run("psql", ["-XAtq", "-v", "ON_ERROR_STOP=1", "-c", statement]);
+  return stdout.trim();
 }
 
 /** What the home page shows as its count. */

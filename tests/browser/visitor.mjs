@@ -2,7 +2,7 @@
 // JavaScript, in the dark, on a narrow screen.
 import assert from "node:assert/strict";
 import {
-  asVisitor, countOn, finish, home, photograph, requireAccessible, tabTo, waitForCount,
+  asVisitor, countOn, finish, home, photograph, pressOn, requireAccessible, waitForCount,
 } from "./browser.mjs";
 
 /** What the schemes and widths are tried with. */
@@ -25,8 +25,7 @@ await asVisitor({}, async (page) => {
     .getByRole("listitem").first().getByText("Streams").waitFor();
   await page.getByText("Watched", { exact: true }).waitFor();
 
-  const reached = await tabTo(page, "button:has-text('Projecting')");
-  await page.keyboard.press("Enter");
+  const reached = await pressOn(page, button(page, "Projecting"));
   await waitForCount(page, before + 2);
   await page.keyboard.press("Space");
   await waitForCount(page, before + 3);
@@ -60,8 +59,7 @@ await asVisitor({ javaScriptEnabled: false }, async (page) => {
   await button(page, "Say it twice").click();
   await page.waitForURL(`${home}/`);
   assert.equal(await countOn(page), before + 1);
-  await tabTo(page, "button:has-text('Streams')");
-  await page.keyboard.press("Enter");
+  await pressOn(page, button(page, "Streams"));
   await waitForCount(page, before + 2);
   const newest = page.getByRole("region", { name: "Recently watched" }).getByRole("listitem").first();
   assert.match(await newest.textContent(), /Streams.* \d{4}-\d\d-\d\d \d\d:\d\d UTC/);

@@ -16,6 +16,7 @@ mod metrics;
 mod observer;
 mod orchestrator;
 mod prometheus;
+mod promptness;
 mod property;
 mod random;
 mod session;
@@ -31,6 +32,7 @@ pub use orchestrator::{
     orchestrator_program, run_to_end,
 };
 pub use prometheus::Prometheus;
+pub use promptness::p99_of_page;
 pub use property::{check_property, seed};
 pub use random::Random;
 pub use session::{Notice, Rows, Session, SqlError, Text, literal};

@@ -1,0 +1,186 @@
+//! Promise: a message that its handler chokes on is found, the handler is repaired, the message
+//! handled, and a read model that was made anew put in the place of the old one; and who looks at
+//! the home page meanwhile, ten times a second, never sees a wrong count: none lower than before,
+//! none of a viewing that was not written, and in the end all.
+//!
+//! PROMISES_MESSAGES says how large the store is; for the whole minute, with 20 million:
+//! `PROMISES_MESSAGES=20000000 cargo test --release -p promises --test the_minute -- --nocapture`
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on must fail loudly"
+)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use promises::{Cluster, Database, Observer, Session, Written};
+use tokio::task::JoinHandle;
+
+/// How many messages there are unless PROMISES_MESSAGES says so.
+const MESSAGES: i64 = 20_000;
+/// How many messages a transaction of the load writes.
+const LOAD_BATCH: i64 = 10_000;
+/// The streams they are spread over.
+const STREAMS: i64 = 1000;
+/// What is watched; the first ones more often.
+const VIDEOS: &str = "{streams, streams, idempotence, projections, projections, streams, \
+     streams, idempotence, streams}";
+/// The time between two viewings that are written while all this happens.
+const VIEW_EVERY: Duration = Duration::from_millis(10);
+
+/// A team's own aggregator, which takes no viewing of no video: an error of theirs.
+const HANDLER: &str = "
+    CREATE OR REPLACE FUNCTION public.count_viewings(messages message_store.message[])
+    RETURNS void LANGUAGE plpgsql AS $$
+    BEGIN
+      IF EXISTS (SELECT FROM unnest(messages) m WHERE m.data::jsonb ->> 'videoId' IS NULL) THEN
+        RAISE EXCEPTION 'a viewing of no video';
+      END IF;
+      PERFORM message_store.increment_videos_watched(
+        ARRAY(SELECT m.global_position FROM unnest(messages) m));
+    END $$";
+
+/// It counts them all.
+const REPAIRED: &str = "
+    CREATE OR REPLACE FUNCTION public.count_viewings(messages message_store.message[])
+    RETURNS void LANGUAGE plpgsql AS $$
+    BEGIN
+      PERFORM message_store.increment_videos_watched(
+        ARRAY(SELECT m.global_position FROM unnest(messages) m));
+    END $$";
+
+/// How far the copy is that a rebuild fills.
+const COPY_POSITION: &str = "SELECT position FROM message_store.subscription_progress \
+     WHERE subscriber_id = 'aggregators:home-page#rebuild'";
+
+const SUBSCRIPTIONS: &str = r#"
+[[aggregators]]
+subscriber_id = "aggregators:home-page"
+category = "viewings"
+init = "message_store.ensure_home_page"
+read_model = [{ table = "message_store.read_model_pages", where = "page_name = 'home'" }]
+handlers = { VideoViewed = "public.count_viewings" }
+on_failure = { then = "park", retries = 1, retry_delay_ms = 10, park = "message" }
+[[aggregators]]
+subscriber_id = "aggregators:most-watched"
+category = "viewings"
+init = "message_store.ensure_most_watched"
+handlers = { VideoViewed = "message_store.count_views_per_video" }
+[[services]]
+subscriber_id = "services:viewings"
+category = "viewings:command"
+handlers = { RegisterViewing = "message_store.register_viewing" }
+"#;
+
+fn messages() -> i64 {
+    std::env::var("PROMISES_MESSAGES").map_or(MESSAGES, |text| text.parse().unwrap())
+}
+
+/// Writes so many viewings; the one in the middle of all is of no video.
+async fn load(session: &Session, messages: i64) {
+    let poisoned = messages / 2;
+    for first in (1..=messages).step_by(usize::try_from(LOAD_BATCH).unwrap()) {
+        let last = messages.min(first + LOAD_BATCH - 1);
+        let sql = format!(
+            "SELECT count(*) FROM message_store.write_messages(ARRAY(
+               SELECT ROW('viewings-' || n % {STREAMS}, 'VideoViewed',
+                          jsonb_build_object('videoId', CASE WHEN n <> {poisoned}
+                            THEN ('{VIDEOS}'::text[])[1 + n * n % 9] END),
+                          NULL, NULL, NULL)::message_store.new_message
+               FROM generate_series({first}::bigint, {last}) n))"
+        );
+        assert_eq!(session.bigint(&sql).await, last - first + 1);
+    }
+}
+
+/// Viewings that go on whatever happens; the task returns how many there were.
+async fn keep_viewing(
+    database: &Database<'_>,
+    written: &Written,
+) -> (Arc<AtomicBool>, JoinHandle<i64>) {
+    let session = database.connect().await;
+    let is_over = Arc::new(AtomicBool::new(false));
+    let (is_over_for_it, written) = (Arc::clone(&is_over), written.clone());
+    let task = tokio::spawn(async move {
+        let mut viewings = 0;
+        let mut moments = tokio::time::interval(VIEW_EVERY);
+        while !is_over_for_it.load(Ordering::SeqCst) {
+            moments.tick().await;
+            written.add(1);
+            session.write_viewings(1).await;
+            viewings += 1;
+        }
+        viewings
+    });
+    (is_over, task)
+}
+
+/// What an operator does.
+async fn operate(session: &Session) {
+    session
+        .wait_until("SELECT count(*) = 1 FROM message_store.parked_messages")
+        .await;
+    session.run(REPAIRED).await.unwrap();
+    session
+        .run("SELECT message_store.retry_parked('aggregators:home-page')")
+        .await
+        .unwrap();
+    session
+        .wait_until("SELECT count(*) = 0 FROM message_store.parked_messages")
+        .await;
+    session
+        .run("SELECT message_store.rebuild('aggregators:home-page', true)")
+        .await
+        .unwrap();
+    let promote = "SELECT message_store.promote('aggregators:home-page')";
+    // What is written meanwhile keeps it from being ready now and then.
+    while let Err(error) = session.run(promote).await {
+        assert_eq!(error.sqlstate, "55000", "{error:?}");
+        let moved = session.bigint(COPY_POSITION).await;
+        session
+            .wait_until(&format!("SELECT ({COPY_POSITION}) > {moved}"))
+            .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_watches_the_home_page_never_sees_a_wrong_count() {
+    let messages = messages();
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    session.run(HANDLER).await.unwrap();
+    let started = Instant::now();
+    load(&session, messages).await;
+    println!(
+        "{messages} messages are written in {:.1?}",
+        started.elapsed()
+    );
+
+    let written = Written::default();
+    written.add(messages);
+    let running = database.deploy(SUBSCRIPTIONS).start();
+    let observer = Observer::start(&running.home_page(), &written);
+    let (is_over, viewer) = keep_viewing(&database, &written).await;
+    let started = Instant::now();
+    session.wait_for_videos_watched(messages - 1).await;
+    println!(
+        "they are counted, all but one, in {:.1?}",
+        started.elapsed()
+    );
+
+    let started = Instant::now();
+    operate(&session).await;
+    println!(
+        "found, repaired, handled, made anew in {:.1?}",
+        started.elapsed()
+    );
+
+    is_over.store(true, Ordering::SeqCst);
+    let viewings = viewer.await.unwrap();
+    session.assert_videos_watched(messages + viewings).await;
+    let observed = observer.stop();
+    assert_eq!(observed.count, messages + viewings);
+    println!("{viewings} viewings meanwhile; {observed:?}");
+    running.stop();
+}
