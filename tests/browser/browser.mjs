@@ -16,7 +16,7 @@ export const home = process.env.HOME_PAGE;
 export const dashboard = process.env.DASHBOARD;
 
 /** How long an awaited event may take before the scenario fails. */
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 20_000;
 /** More stops than any page has. */
 const MOST_TABS = 300;
 const run = promisify(execFile);
@@ -79,6 +79,32 @@ export async function requireAccessible(page, what) {
 export async function photograph(page, name, options = {}) {
   const path = join(process.env.SCREENSHOTS, `${name}.png`);
   await page.screenshot({ path, fullPage: true, animations: "disabled", ...options });
+}
+
+/** Tab stops at whatever can be followed, pressed or filled in, and shows it. */
+export async function requireKeyboard(page, what) {
+  await page.evaluate(() => {
+    const all = document.querySelectorAll("a[href], button, input, select, textarea, summary");
+    globalThis.unreached = new Set([...all].filter((element) =>
+      element.checkVisibility() && !element.disabled && element.type !== "hidden"
+        // Arrow keys choose among radio buttons of a name.
+        && !(element.type === "radio" && !element.checked)));
+    document.activeElement?.blur();
+  });
+  for (let tabs = 0; tabs < MOST_TABS; tabs += 1) {
+    await page.keyboard.press("Tab");
+    const { left, unseen } = await page.evaluate(() => {
+      const element = document.activeElement;
+      globalThis.unreached.delete(element);
+      const { outlineStyle, boxShadow } = getComputedStyle(element);
+      const isSeen = element === document.body || outlineStyle !== "none" || boxShadow !== "none";
+      return { left: globalThis.unreached.size, unseen: isSeen ? "" : element.outerHTML };
+    });
+    assert.equal(unseen, "", `a focus on ${what} cannot be seen`);
+    if (left === 0) return;
+  }
+  const left = await page.evaluate(() => [...globalThis.unreached].map((one) => one.outerHTML));
+  assert.deepEqual(left, [], `Tab does not reach all of ${what}`);
 }
 
 /**
