@@ -104,6 +104,11 @@ pub struct UpArgs {
     #[arg(long, env = "ORCHESTRATOR_LISTEN", value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
 
+    /// Serve the dashboard too, as `[dashboard] enabled` does
+    /// [default address: 127.0.0.1:8081; whoever reaches it there may act].
+    #[arg(long)]
+    pub dashboard: bool,
+
     /// pg_config of the PostgreSQL to run, 15 or newer
     /// [default: in PATH, else the newest under /usr/lib/postgresql].
     #[arg(long, env = "PG_CONFIG", value_name = "PATH")]

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 
 mod address;
+mod dashboard;
 mod file;
 mod metrics;
 mod mistake;
@@ -18,6 +19,7 @@ mod subscription;
 mod video;
 
 pub use address::DatabaseAddress;
+pub use dashboard::{Dashboard, Proxy, Token, Tokens};
 pub use metrics::Metrics;
 pub use overrides::Override;
 pub use subscription::Subscription;
@@ -45,6 +47,8 @@ pub struct Config {
     /// The videos on the home page: id and title.
     #[cfg(feature = "home-page")]
     pub videos: Vec<Video>,
+    /// The operators' pages.
+    pub dashboard: Dashboard,
     /// How often, and how patiently, the subscriptions try.
     pub delivery: Delivery,
     /// How logs are written, where the file says so.
@@ -99,6 +103,9 @@ impl Config {
         demo.listen_is_chosen = overrides::of_environment()
             .chain(flags.iter().cloned())
             .any(|one| one.is_of("web", "listen"));
+        demo.dashboard.listen_is_chosen = overrides::of_environment()
+            .chain(flags.iter().cloned())
+            .any(|one| one.is_of("dashboard", "listen"));
         Ok(demo)
     }
 

@@ -71,11 +71,21 @@ pub async fn run(
     );
     let pages = metrics::watch(pages, metrics.requests.clone());
     servers.spawn(web::serve(listeners.web, pages, shutdown.clone()));
+    let is_watched = listeners.metrics.is_some();
     if let Some(listener) = listeners.metrics {
         let router = metrics::router(metrics.clone()).merge(health::router(health.clone()));
         servers.spawn(web::serve(listener, router, shutdown.clone()));
+    }
+    let mut watching = is_watched.then(|| control.clone());
+    if let Some(dashboard) = listeners.dashboard {
+        let visitors = dashboard.visitors(target)?;
+        // Who sees every subscription samples for all.
+        watching = Some(visitors.operators.clone());
+        servers.spawn(dashboard.serve(visitors, samples.clone(), shutdown.clone()));
+    }
+    if let Some(database) = watching {
         let sampler = Sampler {
-            database: control.clone(),
+            database,
             samples,
             shutdown: shutdown.clone(),
         };

@@ -77,6 +77,22 @@ impl Database {
         })
     }
 
+    /// The same for connections that render pages: a statement that takes longer
+    /// than a person waits is ended.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where the pool refuses its settings.
+    pub fn open_for_pages(target: &Target, connections: usize) -> Result<Self> {
+        Self::open_with(target, connections, |builder| {
+            builder.post_create(Hook::async_fn(|client, _| {
+                Box::pin(async move {
+                    let set = client.batch_execute("SET statement_timeout = '10s'").await;
+                    set.map_err(HookError::Backend)
+                })
+            }))
+        })
+    }
+
     fn open_with(
         target: &Target,
         connections: usize,

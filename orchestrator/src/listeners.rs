@@ -12,6 +12,7 @@ use tracing::warn;
 use crate::{
     config::Config,
     error::{Error, Result},
+    web::dashboard::Door,
 };
 
 /// What the web server is there for in this build.
@@ -27,6 +28,8 @@ pub struct Listeners {
     pub web: TcpListener,
     /// Metrics and health, where the configuration asks for them.
     pub metrics: Option<TcpListener>,
+    /// The dashboard, where it is on.
+    pub dashboard: Option<Door>,
 }
 
 impl Listeners {
@@ -40,7 +43,12 @@ impl Listeners {
             None => None,
         };
         let web = bind_web(config.listen, config.listen_is_chosen).await?;
-        Ok(Self { web, metrics })
+        let dashboard = Door::open(&config.dashboard).await?;
+        Ok(Self {
+            web,
+            metrics,
+            dashboard,
+        })
     }
 
     /// Says where they are: a line each on standard output, for people and for
@@ -58,6 +66,12 @@ impl Listeners {
         if let Some(metrics) = &self.metrics {
             let metrics = address(metrics)?;
             lines.push_str(&format!("Metrics: http://{metrics}/metrics\n"));
+        }
+        if let Some(dashboard) = &self.dashboard {
+            lines.push_str(&format!(
+                "Dashboard: http://{}/admin\n",
+                dashboard.address()?
+            ));
         }
         // A closed standard output is no reason to end.
         let _ = std::io::stdout().write_all(lines.as_bytes());

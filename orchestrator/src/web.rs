@@ -14,6 +14,7 @@ use crate::{
     health::{self, Health},
 };
 
+pub mod dashboard;
 #[cfg(feature = "home-page")]
 mod home_page;
 

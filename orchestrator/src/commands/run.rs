@@ -26,6 +26,7 @@ pub(super) async fn run(args: RunArgs) -> Result<()> {
     let origin = args.config.display().to_string();
     let target = config.database.target(above, &origin)?;
     let target = target.ok_or_else(|| no_url(&args.config))?;
+    config.dashboard.require_database(&origin)?;
     let token = shutdown::on_signals(|| {})?;
     let listeners = Listeners::bind(&config).await?;
     listeners.announce()?;

@@ -41,6 +41,7 @@ pub(super) async fn up(args: UpArgs) -> Result<()> {
         config.listen = listen;
         config.listen_is_chosen = true;
     }
+    config.dashboard.enabled |= args.dashboard;
     logging::start(
         args.log
             .log_format

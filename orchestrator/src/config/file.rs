@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    Config, DEFAULT_LISTEN, DatabaseAddress, Delivery, LogFormat, metrics::MetricsTable,
-    subscription::SubscriptionTable,
+    Config, DEFAULT_LISTEN, DatabaseAddress, Delivery, LogFormat, dashboard::DashboardTable,
+    metrics::MetricsTable, subscription::SubscriptionTable,
 };
 #[cfg(feature = "home-page")]
 use super::{Video, video};
@@ -25,6 +25,8 @@ pub(super) struct File {
     database: DatabaseTable,
     /// The home page and the health checks.
     web: WebTable,
+    /// The operators' pages, and who may see and use them.
+    dashboard: DashboardTable,
     /// How long to wait for messages, and how patiently to try again.
     delivery: DeliveryTable,
     /// How log lines look.
@@ -113,6 +115,7 @@ impl File {
             listen_is_chosen: self.web.listen.is_some(),
             #[cfg(feature = "home-page")]
             videos: self.web.videos.unwrap_or_else(video::demo),
+            dashboard: self.dashboard.check()?,
             delivery: self.delivery.check()?,
             log_format: self.log.format,
             metrics: self.metrics.check(),

@@ -1,0 +1,368 @@
+//! `[dashboard]`: who may look at it, and who may act.
+
+use std::{
+    fmt, fs,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
+
+use axum::http::HeaderName;
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::DatabaseAddress;
+use crate::error::Error;
+
+/// The address the dashboard has unless told otherwise.
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8081);
+/// The shortest token taken, in bytes: what a person makes up can be guessed.
+const SHORTEST_TOKEN: usize = 16;
+/// The environment's names for the tokens, above the files.
+const OPERATOR_VARIABLE: &str = "ORCHESTRATOR_DASHBOARD_OPERATOR_TOKEN";
+const VIEWER_VARIABLE: &str = "ORCHESTRATOR_DASHBOARD_VIEWER_TOKEN";
+
+/// The dashboard's part of the configuration.
+#[derive(Clone, Debug)]
+pub struct Dashboard {
+    /// True where it is to be served. Default false.
+    pub enabled: bool,
+    /// Where it listens. Default 127.0.0.1:8081.
+    pub listen: SocketAddr,
+    /// True where the file chose `listen`.
+    pub listen_is_chosen: bool,
+    /// The database as operators act on it, where the file names it.
+    pub database: DatabaseAddress,
+    /// The database as viewers look at it. Default: the operators'.
+    pub viewers_database: DatabaseAddress,
+    /// Who people are, where a proxy knows it.
+    pub proxy: Proxy,
+    /// The names by which browsers may ask for it; empty: the listen address
+    /// and `localhost`.
+    pub hosts: Vec<String>,
+    operator_token_file: Option<PathBuf>,
+    viewer_token_file: Option<PathBuf>,
+}
+
+/// Proxies that say who a person is.
+#[derive(Clone, Debug, Default)]
+pub struct Proxy {
+    /// The header that holds the person's name; `None`: nobody is believed.
+    pub header: Option<HeaderName>,
+    /// The addresses from which it is believed.
+    pub trusted: Vec<IpNet>,
+    /// Who of them may act; `*` for everybody.
+    pub operators: Vec<String>,
+}
+
+/// A secret word: never printed.
+#[derive(Clone)]
+pub struct Token(String);
+
+/// The tokens that let people in.
+#[derive(Clone, Debug, Default)]
+pub struct Tokens {
+    /// Lets its bearer act.
+    pub operator: Option<Token>,
+    /// Lets its bearer look.
+    pub viewer: Option<Token>,
+}
+
+/// The table as typed.
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct DashboardTable {
+    /// Whether the dashboard is served; `up --dashboard` serves it too. Default false.
+    enabled: bool,
+    /// Address and port of the dashboard. Default 127.0.0.1:8081.
+    #[schemars(with = "Option<String>")]
+    listen: Option<SocketAddr>,
+    /// The libpq address operators act with: of a member of message_store_admin.
+    url: Option<String>,
+    /// A file that holds it, instead of `url`.
+    url_file: Option<PathBuf>,
+    /// The libpq address viewers look with: of a member of message_store_viewer. Default: url.
+    viewer_url: Option<String>,
+    /// A file that holds it, instead of `viewer_url`.
+    viewer_url_file: Option<PathBuf>,
+    /// A file that holds the token of operators.
+    operator_token_file: Option<PathBuf>,
+    /// A file that holds the token of viewers.
+    viewer_token_file: Option<PathBuf>,
+    /// The header in which a proxy says who a person is.
+    identity_header: Option<String>,
+    /// The addresses from which that header is believed.
+    trusted_proxies: Vec<String>,
+    /// Who of those the proxy names may act; * for everybody. The others may look.
+    operators: Vec<String>,
+    /// The names by which browsers may ask. Default: the listen address and localhost.
+    hosts: Vec<String>,
+}
+
+impl DashboardTable {
+    pub(super) fn check(self) -> Result<Dashboard, String> {
+        let header = self.identity_header.map(|header| {
+            let refused =
+                || format!("[dashboard] identity_header {header:?} is no name of a header");
+            HeaderName::try_from(&header).map_err(|_| refused())
+        });
+        let networks = self.trusted_proxies.iter().map(|network| {
+            let single = || network.parse::<IpAddr>().map(IpNet::from);
+            let parsed = network.parse::<IpNet>().or_else(|_| single());
+            parsed.map_err(|_: std::net::AddrParseError| {
+                format!(
+                    "[dashboard] trusted_proxies has {network:?}; list addresses such as \
+                     \"10.0.0.5\" or \"10.0.0.0/24\""
+                )
+            })
+        });
+        let is_host = |host: &String| {
+            !host.is_empty() && !host.contains(['/', '@', ' ', '*']) && host.is_ascii()
+        };
+        if let Some(strange) = self.hosts.iter().find(|host| !is_host(host)) {
+            return Err(format!(
+                "[dashboard] hosts has {strange:?}; list bare names such as \"admin.example.org\" \
+                 or \"admin.example.org:8443\""
+            ));
+        }
+        for (url, file, key) in [
+            (&self.url, &self.url_file, "url"),
+            (&self.viewer_url, &self.viewer_url_file, "viewer_url"),
+        ] {
+            if url.is_some() && file.is_some() {
+                return Err(format!(
+                    "[dashboard] has both {key} and {key}_file; leave one of them out"
+                ));
+            }
+        }
+        let address = |url, url_file| DatabaseAddress {
+            url,
+            url_file,
+            password_file: None,
+        };
+        Ok(Dashboard {
+            enabled: self.enabled,
+            listen: self.listen.unwrap_or(DEFAULT_LISTEN),
+            listen_is_chosen: self.listen.is_some(),
+            proxy: Proxy {
+                header: header.transpose()?,
+                trusted: networks.collect::<Result<_, _>>()?,
+                operators: self.operators,
+            },
+            database: address(self.url, self.url_file),
+            viewers_database: address(self.viewer_url, self.viewer_url_file),
+            hosts: self.hosts,
+            operator_token_file: self.operator_token_file,
+            viewer_token_file: self.viewer_token_file,
+        })
+    }
+}
+
+impl Dashboard {
+    /// Reads the tokens: the environment's, else those of the files.
+    ///
+    /// # Errors
+    /// What is wrong with one, or that the dashboard is exposed without any.
+    pub fn tokens(
+        &self,
+        environment: impl Fn(&'static str) -> Option<String>,
+    ) -> Result<Tokens, String> {
+        let read =
+            |name: &str, variable, file: &Option<PathBuf>| match (environment(variable), file) {
+                (Some(token), _) => Token::check(&token, variable).map(Some),
+                (None, Some(file)) => {
+                    let origin = format!("[dashboard] {name} {}", file.display());
+                    let token =
+                        fs::read_to_string(file).map_err(|error| format!("{origin}: {error}"))?;
+                    Token::check(token.trim(), &origin).map(Some)
+                }
+                (None, None) => Ok(None),
+            };
+        let tokens = Tokens {
+            operator: read(
+                "operator_token_file",
+                OPERATOR_VARIABLE,
+                &self.operator_token_file,
+            )?,
+            viewer: read(
+                "viewer_token_file",
+                VIEWER_VARIABLE,
+                &self.viewer_token_file,
+            )?,
+        };
+        let lets_anybody_in = tokens.are_none() && !self.proxy.is_known();
+        if lets_anybody_in && !self.listen.ip().is_loopback() {
+            return Err(format!(
+                "[dashboard] listens on {}, which others can reach; give it a token \
+                 (operator_token_file, or {OPERATOR_VARIABLE}; `openssl rand -hex 32` makes one), \
+                 or an identity_header and trusted_proxies, or listen on 127.0.0.1",
+                self.listen
+            ));
+        }
+        Ok(tokens)
+    }
+}
+
+impl Dashboard {
+    /// Where no private cluster is at hand, the file must name a database.
+    ///
+    /// # Errors
+    /// [`Error::Config`] that says what to add.
+    pub fn require_database(&self, origin: &str) -> crate::error::Result<()> {
+        let is_named = self.database.url.is_some() || self.database.url_file.is_some();
+        if is_named || !self.enabled {
+            return Ok(());
+        }
+        Err(Error::Config {
+            origin: origin.to_owned(),
+            problem: "[dashboard] url is missing; name the database with a role for operators, \
+                      a member of message_store_admin, such as \
+                      \"postgresql://operator@localhost/message_store\""
+                .to_owned(),
+        })
+    }
+
+    /// Each key may be given elsewhere, so what they mean together is checked last.
+    fn check_together(&self) -> Result<(), String> {
+        let proxy = &self.proxy;
+        let names_anybody = !proxy.trusted.is_empty() || !proxy.operators.is_empty();
+        if proxy.header.is_none() && names_anybody {
+            return Err(
+                "[dashboard] trusted_proxies and operators mean nothing without \
+                 identity_header; name the header in which the proxy says who it is"
+                    .to_owned(),
+            );
+        }
+        if proxy.header.is_some() && proxy.trusted.is_empty() {
+            return Err(
+                "[dashboard] identity_header is believed from nobody; list the proxies' \
+                 addresses in trusted_proxies, such as [\"10.0.0.5\"]"
+                    .to_owned(),
+            );
+        }
+        if self.listen.ip().is_unspecified() && self.hosts.is_empty() {
+            return Err(format!(
+                "[dashboard] listens on {}; list in hosts the names by which browsers ask for it, \
+                 such as [\"admin.example.org\"]",
+                self.listen
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Tokens {
+    /// True where there is no token at all.
+    pub fn are_none(&self) -> bool {
+        self.operator.is_none() && self.viewer.is_none()
+    }
+}
+
+impl Token {
+    fn check(token: &str, origin: &str) -> Result<Self, String> {
+        if token.len() < SHORTEST_TOKEN {
+            return Err(format!(
+                "{origin}: the token has {} bytes; at least {SHORTEST_TOKEN} keep it from being \
+                 guessed: `openssl rand -hex 32` makes one",
+                token.len()
+            ));
+        }
+        Ok(Self(token.to_owned()))
+    }
+
+    /// Compares in a time that does not tell how much of it is right.
+    pub fn is(&self, typed: &str) -> bool {
+        use subtle::ConstantTimeEq;
+        self.0.as_bytes().ct_eq(typed.as_bytes()).into()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Token(…)")
+    }
+}
+
+impl Proxy {
+    /// True where there is a proxy to believe.
+    pub fn is_known(&self) -> bool {
+        self.header.is_some()
+    }
+
+    /// True where the address is one of the proxies'.
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.trusted
+            .iter()
+            .any(|network| network.contains(&address))
+    }
+
+    /// True where this person may act.
+    pub fn is_operator(&self, name: &str) -> bool {
+        self.operators.iter().any(|one| one == "*" || one == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dashboard(text: &str) -> Result<Dashboard, String> {
+        let table: DashboardTable = toml::from_str(text).unwrap();
+        table.check()
+    }
+
+    fn tokens(text: &str, operator: Option<&str>) -> Result<Tokens, String> {
+        let environment = |name| {
+            let is_operator = name == OPERATOR_VARIABLE;
+            operator.filter(|_| is_operator).map(str::to_owned)
+        };
+        dashboard(text)?.tokens(environment)
+    }
+
+    #[test]
+    fn it_is_off_and_on_loopback_unless_told_otherwise() {
+        let dashboard = dashboard("").unwrap();
+        assert!(!dashboard.enabled);
+        assert_eq!(dashboard.listen.to_string(), "127.0.0.1:8081");
+        assert!(tokens("", None).unwrap().are_none());
+    }
+
+    #[test]
+    fn exposed_without_a_token_it_is_refused_with_the_repair() {
+        let exposed = "listen = '192.0.2.1:8081'";
+        let problem = tokens(exposed, None).unwrap_err();
+        assert!(problem.contains("operator_token_file"), "{problem}");
+        assert!(tokens(exposed, Some("0123456789abcdef")).is_ok());
+        let proxied = format!("{exposed}\nidentity_header='x'\ntrusted_proxies=['10.0.0.1/32']");
+        assert!(tokens(&proxied, None).is_ok());
+        let any = tokens("listen = '0.0.0.0:1'", Some("0123456789abcdef")).unwrap_err();
+        assert!(any.contains("hosts"), "{any}");
+    }
+
+    #[test]
+    fn a_token_is_not_short_and_not_printed() {
+        let problem = tokens("", Some("short")).unwrap_err();
+        assert!(problem.contains("5 bytes"), "{problem}");
+        let tokens = tokens("", Some("a-secret-nobody-may-see")).unwrap();
+        assert!(!format!("{tokens:?}").contains("secret"), "{tokens:?}");
+        let token = tokens.operator.unwrap();
+        assert!(token.is("a-secret-nobody-may-see"));
+        assert!(!token.is("a-secret-nobody-may-seE") && !token.is(""));
+    }
+
+    #[test]
+    fn a_header_is_believed_from_listed_proxies_only() {
+        let problem = tokens("identity_header = 'x-user'", None).unwrap_err();
+        assert!(problem.contains("trusted_proxies"), "{problem}");
+        let problem = tokens("operators = ['ada']", None).unwrap_err();
+        assert!(problem.contains("identity_header"), "{problem}");
+        let text =
+            "identity_header='x-user'\ntrusted_proxies=['10.1.0.0/16', '::1']\noperators=['ada']";
+        let proxy = dashboard(text).unwrap().proxy;
+        assert!(proxy.trusts("10.1.2.3".parse().unwrap()));
+        assert!(proxy.trusts("::ffff:10.1.2.3".parse().unwrap()));
+        assert!(!proxy.trusts("10.2.0.1".parse().unwrap()));
+        assert!(proxy.is_operator("ada") && !proxy.is_operator("eve"));
+    }
+}

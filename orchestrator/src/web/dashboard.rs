@@ -1,0 +1,100 @@
+//! The operators' pages under `/admin`: a listener of its own, connections of
+//! its own, rendered here, live by server-sent events.
+//!
+//! A page is a handler that gets the [`Site`] and the [`Identity`] of who asks,
+//! and answers with a [`layout::Page`]; [`access::guard`] has decided before who
+//! that is. What changes something takes a [`form::Action`].
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Router,
+    http::header,
+    middleware::{from_fn_with_state, map_response},
+    response::{IntoResponse, Redirect},
+    routing::{get, post},
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use super::{LARGEST_BODY, protect};
+use crate::{database::Database, samples::Samples};
+
+mod access;
+mod chart;
+mod door;
+mod events;
+mod form;
+mod identity;
+mod layout;
+mod link;
+mod login;
+mod notices;
+mod overview;
+mod sessions;
+mod words;
+
+pub use door::{Door, Visitors};
+pub use identity::{Identity, Role};
+
+/// What the pages share.
+pub struct Site {
+    operators: Database,
+    viewers: Database,
+    samples: Samples,
+    access: access::Access,
+    sessions: sessions::Sessions,
+    notices: notices::Notices,
+    shutdown: CancellationToken,
+}
+
+impl Site {
+    /// The connections for who asks.
+    fn database(&self, identity: &Identity) -> &Database {
+        match identity.role {
+            Role::Operator => &self.operators,
+            Role::Viewer => &self.viewers,
+        }
+    }
+}
+
+/// Serves until shutdown, then lets running requests end.
+async fn serve(listener: TcpListener, site: Arc<Site>, shutdown: CancellationToken) {
+    let service = router(site).into_make_service_with_connect_info::<SocketAddr>();
+    let served = axum::serve(listener, service)
+        .with_graceful_shutdown(shutdown.cancelled_owned())
+        .await;
+    if let Err(error) = served {
+        error!("dashboard: {error}");
+    }
+}
+
+async fn asset(content_type: &'static str, text: &'static str) -> impl IntoResponse {
+    let headers = [
+        (header::CONTENT_TYPE, content_type),
+        (header::CACHE_CONTROL, "no-cache"),
+    ];
+    (headers, text)
+}
+
+fn router(site: Arc<Site>) -> Router {
+    // The pages: whoever comes here has an identity.
+    let pages = Router::new()
+        .route("/admin", get(overview::show))
+        .route("/admin/events", get(events::stream));
+    let style = || asset("text/css", include_str!("dashboard/dashboard.css"));
+    let script = || asset("text/javascript", include_str!("dashboard/dashboard.js"));
+    Router::new()
+        .route("/", get(|| async { Redirect::to("/admin") }))
+        .route(login::PATH, get(login::show).post(login::enter))
+        .route(login::LEAVE, post(login::leave))
+        .route("/admin/dashboard.css", get(style))
+        .route("/admin/dashboard.js", get(script))
+        .merge(pages.layer(from_fn_with_state(site.clone(), access::require_identity)))
+        .fallback(layout::not_found)
+        .layer(axum::extract::DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(from_fn_with_state(site.clone(), access::guard))
+        .with_state(site)
+        .layer(map_response(protect))
+}

@@ -1,0 +1,118 @@
+//! How the dashboard is opened: what it needs is checked, and its address taken,
+//! before anything is started.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::{Site, access::Access, notices::Notices, serve, sessions::Sessions};
+use crate::{
+    config::{Dashboard, Tokens},
+    connection::Target,
+    database::Database,
+    error::{Error, Result},
+    samples::Samples,
+};
+
+/// Connections of the pages, apart from those of the ticks and of the home page.
+const CONNECTIONS: usize = 4;
+
+/// A dashboard that can be served.
+pub struct Door {
+    config: Dashboard,
+    tokens: Tokens,
+    operators: Option<Target>,
+    viewers: Option<Target>,
+    listener: TcpListener,
+}
+
+/// The databases as people of each role see them.
+pub struct Visitors {
+    /// With which operators act, and the samples are taken.
+    pub operators: Database,
+    /// With which viewers look.
+    pub viewers: Database,
+}
+
+impl Door {
+    /// Takes the address; `None` where the dashboard is off.
+    ///
+    /// # Errors
+    /// [`Error::Config`], [`Error::Io`].
+    pub async fn open(config: &Dashboard) -> Result<Option<Self>> {
+        if !config.enabled {
+            return Ok(None);
+        }
+        let origin = "of the dashboard";
+        let tokens = config.tokens(|name| std::env::var(name).ok());
+        let tokens = tokens.map_err(|problem| Error::Config {
+            origin: origin.to_owned(),
+            problem,
+        })?;
+        Ok(Some(Self {
+            operators: config.database.target(None, "[dashboard] url")?,
+            viewers: config
+                .viewers_database
+                .target(None, "[dashboard] viewer_url")?,
+            listener: listen(config).await?,
+            tokens,
+            config: config.clone(),
+        }))
+    }
+
+    /// The pools of those who come. `own`: the database of a private cluster.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where a pool refuses its settings.
+    pub fn visitors(&self, own: &Target) -> Result<Visitors> {
+        let operators = self.operators.as_ref().unwrap_or(own);
+        let viewers = self.viewers.as_ref().unwrap_or(operators);
+        Ok(Visitors {
+            operators: Database::open_for_pages(operators, CONNECTIONS)?,
+            viewers: Database::open_for_pages(viewers, CONNECTIONS)?,
+        })
+    }
+
+    /// Serves until shutdown.
+    pub async fn serve(self, visitors: Visitors, samples: Samples, shutdown: CancellationToken) {
+        let address = self.address().unwrap_or(self.config.listen);
+        let Dashboard { proxy, hosts, .. } = self.config;
+        let site = Site {
+            operators: visitors.operators,
+            viewers: visitors.viewers,
+            samples,
+            access: Access::new(self.tokens, proxy, hosts, address),
+            sessions: Sessions::default(),
+            notices: Notices::default(),
+            shutdown: shutdown.clone(),
+        };
+        serve(self.listener, Arc::new(site), shutdown).await;
+    }
+
+    /// Where it is.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the system does not tell.
+    pub fn address(&self) -> Result<SocketAddr> {
+        let address = self.listener.local_addr();
+        address.map_err(Error::io("read the dashboard's address"))
+    }
+}
+
+/// Where nobody chose the address, any other port of it does as well.
+async fn listen(config: &Dashboard) -> Result<TcpListener> {
+    let wanted = config.listen;
+    let mut bound = TcpListener::bind(wanted).await;
+    let is_taken = bound
+        .as_ref()
+        .is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse);
+    if is_taken && !config.listen_is_chosen {
+        warn!("{wanted} is taken; the dashboard uses another port ([dashboard] listen chooses)");
+        bound = TcpListener::bind(SocketAddr::new(wanted.ip(), 0)).await;
+    }
+    bound.map_err(Error::io(format!(
+        "listen on {wanted} for the dashboard; choose another address with [dashboard] listen"
+    )))
+}

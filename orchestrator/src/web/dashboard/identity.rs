@@ -1,0 +1,30 @@
+//! Who asks, and what that person may do.
+
+/// What a person may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Look.
+    Viewer,
+    /// Look and act.
+    Operator,
+}
+
+/// Who asks, as it was decided once for this request.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// What the person may do.
+    pub role: Role,
+    /// Who it is, as the history of the subscriptions will have it.
+    pub name: String,
+    /// True where there is a session that can be left.
+    pub has_session: bool,
+    /// What a form must bring back, so that it is known to be one of ours.
+    pub(super) form_key: String,
+}
+
+impl Identity {
+    /// True where the person may change something.
+    pub fn may_act(&self) -> bool {
+        self.role == Role::Operator
+    }
+}

@@ -1,0 +1,103 @@
+//! Who has typed a token: kept in memory, gone with the process.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use uuid::Uuid;
+
+use super::identity::{Identity, Role};
+
+/// How long a session lasts without a request: 12 h.
+const IDLE: Duration = Duration::from_secs(12 * 3600);
+/// The most sessions at a time; the one idle for longest makes room.
+const MOST: usize = 1000;
+
+/// The sessions.
+#[derive(Default)]
+pub struct Sessions {
+    by_key: Mutex<HashMap<String, Session>>,
+}
+
+struct Session {
+    identity: Identity,
+    used: Instant,
+}
+
+impl Sessions {
+    /// Begins a session; returns the key that the browser keeps.
+    pub fn begin(&self, role: Role) -> String {
+        let word = match role {
+            Role::Operator => "operator (token)",
+            Role::Viewer => "viewer (token)",
+        };
+        let identity = Identity {
+            role,
+            name: word.to_owned(),
+            has_session: true,
+            form_key: random_key(),
+        };
+        let key = random_key();
+        let mut sessions = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.retain(|_, session| session.used.elapsed() < IDLE);
+        if sessions.len() >= MOST {
+            let oldest = sessions.iter().min_by_key(|(_, session)| session.used);
+            if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
+                sessions.remove(&oldest);
+            }
+        }
+        let used = Instant::now();
+        sessions.insert(key.clone(), Session { identity, used });
+        key
+    }
+
+    /// Whose session it is, where it has not ended.
+    pub fn find(&self, key: &str) -> Option<Identity> {
+        let mut sessions = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = sessions.get_mut(key)?;
+        if session.used.elapsed() >= IDLE {
+            sessions.remove(key);
+            return None;
+        }
+        session.used = Instant::now();
+        Some(session.identity.clone())
+    }
+
+    /// Ends a session.
+    pub fn end(&self, key: &str) {
+        let mut sessions = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.remove(key);
+    }
+}
+
+/// 244 bits that nobody can guess.
+pub fn random_key() -> String {
+    format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_lasts_until_it_is_left() {
+        let sessions = Sessions::default();
+        let key = sessions.begin(Role::Viewer);
+        assert_eq!(sessions.find(&key).unwrap().role, Role::Viewer);
+        sessions.end(&key);
+        assert!(sessions.find(&key).is_none());
+    }
+
+    #[test]
+    fn old_sessions_make_room() {
+        let sessions = Sessions::default();
+        let first = sessions.begin(Role::Viewer);
+        for _ in 0..MOST {
+            sessions.begin(Role::Viewer);
+        }
+        assert!(sessions.find(&first).is_none());
+        assert_eq!(sessions.by_key.lock().unwrap().len(), MOST);
+    }
+}
