@@ -1,6 +1,8 @@
-//! Every setting, its meaning and its default. All are Message DB's, all are off unless set.
+//! Every setting, its meaning and its default. All but the actor are Message DB's; all are off
+//! unless set.
 
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
+use std::ffi::CString;
 
 /// `message_store.sql_condition`: whether the `condition` argument of the readers is accepted.
 /// The condition runs with the caller's own rights, whatever this says.
@@ -11,6 +13,9 @@ pub static DEBUG: GucSetting<bool> = GucSetting::<bool>::new(false);
 pub static DEBUG_GET: GucSetting<bool> = GucSetting::<bool>::new(false);
 /// `message_store.debug_write`: notices of writes.
 pub static DEBUG_WRITE: GucSetting<bool> = GucSetting::<bool>::new(false);
+
+/// `message_store.actor`: the person for whom an application steers subscriptions.
+static ACTOR: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 
 /// Makes the settings known to PostgreSQL; called once, when the library is loaded.
 pub fn define() {
@@ -46,6 +51,20 @@ pub fn define() {
             GucFlags::default(),
         );
     }
+    GucRegistry::define_string_guc(
+        c"message_store.actor",
+        c"The person for whom an application steers subscriptions, for subscription_history.",
+        c"The application's word: the role is noted beside it. Default: nobody.",
+        &ACTOR,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+}
+
+/// The person for whom the application acts, where it said so.
+pub fn actor() -> Option<String> {
+    let actor = ACTOR.get()?.to_string_lossy().into_owned();
+    (!actor.is_empty()).then_some(actor)
 }
 
 /// Whether reads are to print notices.

@@ -83,3 +83,9 @@ GRANT EXECUTE ON PROCEDURE message_store.wait_for_messages(bigint, interval, big
 GRANT USAGE ON SCHEMA message_store TO message_store;
 
 GRANT message_store TO message_store_admin;
+
+-- A viewer looks through the views, the table of messages and the functions open to everybody; of
+-- the others it needs the one that a view calls.
+GRANT USAGE ON SCHEMA message_store TO message_store_viewer;
+
+GRANT EXECUTE ON FUNCTION message_store.subscription_lag(varchar, bigint) TO message_store_viewer;

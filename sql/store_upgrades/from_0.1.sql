@@ -32,6 +32,11 @@ ALTER TABLE message_store.subscription_progress
   ADD COLUMN leased_until timestamptz,
   ADD COLUMN leased_position bigint;
 GRANT INSERT, UPDATE, DELETE ON message_store.read_model_pages TO message_store;
+GRANT SELECT ON message_store.messages, message_store.read_model_pages,
+  message_store.category_type_summary, message_store.stream_summary,
+  message_store.stream_type_summary, message_store.type_category_summary,
+  message_store.type_stream_summary, message_store.type_summary
+TO message_store_viewer;
 
 COMMENT ON TABLE message_store.subscriptions IS
   'What each subscriber reads and which functions handle it. Changes rarely.';

@@ -29,4 +29,4 @@ COMMENT ON COLUMN message_store.messages.id IS 'Unique in the whole log.';
 
 -- No INSERT for anyone and nothing on the sequence: a row written past write_message holds no
 -- lock, and a reader would step over it before it commits.
-GRANT SELECT ON message_store.messages TO message_store;
+GRANT SELECT ON message_store.messages TO message_store, message_store_viewer;

@@ -10,3 +10,4 @@ COMMENT ON COLUMN message_store.read_model_pages.page_data IS 'What the page sho
 
 -- Read models can be made anew from the messages: who handles messages may write them.
 GRANT SELECT, INSERT, UPDATE, DELETE ON message_store.read_model_pages TO message_store;
+GRANT SELECT ON message_store.read_model_pages TO message_store_viewer;

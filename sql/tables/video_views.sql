@@ -11,3 +11,4 @@ COMMENT ON COLUMN message_store.video_views.video_id IS 'The video.';
 COMMENT ON COLUMN message_store.video_views.views IS 'How often it was watched.';
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON message_store.video_views TO message_store;
+GRANT SELECT ON message_store.video_views TO message_store_viewer;

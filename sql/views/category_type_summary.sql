@@ -11,4 +11,4 @@ ORDER BY 1, 2;
 COMMENT ON VIEW message_store.category_type_summary IS
   'Messages of each category by type. Counts the whole log.';
 
-GRANT SELECT ON message_store.category_type_summary TO message_store;
+GRANT SELECT ON message_store.category_type_summary TO message_store, message_store_viewer;

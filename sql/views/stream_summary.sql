@@ -10,4 +10,4 @@ ORDER BY 1;
 COMMENT ON VIEW message_store.stream_summary IS
   'Messages of each stream. Counts the whole log.';
 
-GRANT SELECT ON message_store.stream_summary TO message_store;
+GRANT SELECT ON message_store.stream_summary TO message_store, message_store_viewer;

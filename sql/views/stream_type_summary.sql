@@ -11,4 +11,4 @@ ORDER BY 1, 2;
 COMMENT ON VIEW message_store.stream_type_summary IS
   'Messages of each stream by type. Counts the whole log.';
 
-GRANT SELECT ON message_store.stream_type_summary TO message_store;
+GRANT SELECT ON message_store.stream_type_summary TO message_store, message_store_viewer;

@@ -1,9 +1,10 @@
 CREATE VIEW message_store.subscription_history WITH (security_barrier) AS
-SELECT h.subscriber_id, h.at, h.role, h.action, h.position, h.reason
+SELECT h.subscriber_id, h.at, h.role, h.action, h.position, h.reason, h.actor
 FROM message_store.history h
-WHERE pg_has_role(h.owner, 'USAGE') OR pg_has_role('message_store_admin', 'USAGE');
+WHERE pg_has_role(h.owner, 'USAGE') OR pg_has_role('message_store_admin', 'USAGE')
+  OR pg_has_role('message_store_viewer', 'USAGE');
 
 COMMENT ON VIEW message_store.subscription_history IS
-  'What people, and failures, did to one''s own subscriptions (message_store_admin: to all), with the reason.';
+  'What people, and failures, did to one''s own subscriptions (message_store_admin, message_store_viewer: to all), with the reason.';
 
-GRANT SELECT ON message_store.subscription_history TO message_store;
+GRANT SELECT ON message_store.subscription_history TO message_store, message_store_viewer;

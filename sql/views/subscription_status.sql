@@ -41,7 +41,10 @@ SELECT
     LIMIT 1
   ) AS holder,
   s.created_at,
-  p.updated_at
+  p.updated_at,
+  s.handlers,
+  s.options,
+  p.failing_position
 FROM message_store.subscriptions s
 JOIN message_store.subscription_progress p USING (subscriber_id)
 CROSS JOIN LATERAL message_store.subscription_lag(s.subscriber_id, p.member) m
@@ -60,9 +63,10 @@ CROSS JOIN LATERAL (
     )
   END AS until
 ) replay
-WHERE pg_has_role(s.owner, 'USAGE') OR pg_has_role('message_store_admin', 'USAGE');
+WHERE pg_has_role(s.owner, 'USAGE') OR pg_has_role('message_store_admin', 'USAGE')
+  OR pg_has_role('message_store_viewer', 'USAGE');
 
 COMMENT ON VIEW message_store.subscription_status IS
-  'How far each of one''s own subscriptions (message_store_admin: all) has come, a row a member. head: the last settled message of its source; lag: messages of the source after position, exact to 10,000, beyond that an estimate where lag_is_estimate; lag_seconds: the age of the first of them; rate: messages scanned a second; holder: the process id of the session that ticks it now; replay_target and replay_eta_seconds: while a rebuild is under way.';
+  'How far each of one''s own subscriptions (message_store_admin, message_store_viewer: all) has come, a row a member. head: the last settled message of its source; lag: messages of the source after position, exact to 10,000, beyond that an estimate where lag_is_estimate; lag_seconds: the age of the first of them; rate: messages scanned a second; holder: the process id of the session that ticks it now; replay_target and replay_eta_seconds: while a rebuild is under way.';
 
-GRANT SELECT ON message_store.subscription_status TO message_store;
+GRANT SELECT ON message_store.subscription_status TO message_store, message_store_viewer;

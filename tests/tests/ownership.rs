@@ -173,3 +173,51 @@ async fn whoever_may_execute_tick_ticks_everything_as_the_owners() {
     let waited = "SELECT message_store.wait_for('s', 3, '0')";
     assert_eq!(other.value(waited).await.as_deref(), Some("t"));
 }
+
+#[tokio::test]
+async fn a_viewer_sees_every_subscription_and_steers_none() {
+    let (database, session, _) = with_owner().await;
+    let viewer = format!("viewer_of_{}", database.name);
+    session
+        .run(&format!(
+            "CREATE ROLE {viewer} LOGIN; GRANT message_store_viewer TO {viewer}"
+        ))
+        .await
+        .unwrap();
+    let as_viewer = database.connect_as(&viewer).await;
+    for view in VIEWS {
+        let all = session.bigint(view).await;
+        assert!(all > 0, "{view}");
+        assert_eq!(as_viewer.bigint(view).await, all, "{view}");
+    }
+    let lag = "SELECT count(*) FROM message_store.subscription_status WHERE lag IS NOT NULL";
+    assert_eq!(as_viewer.bigint(lag).await, 2);
+    for call in STEERING {
+        let error = as_viewer
+            .error(&format!("SELECT message_store.{call}"))
+            .await;
+        assert_eq!(error.sqlstate, "42501", "{call}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_history_names_the_person_an_application_acts_for() {
+    let (_database, session, _) = with_owner().await;
+    session
+        .run(
+            "BEGIN; SELECT set_config('message_store.actor', 'Ada '''' <ada@example.org>', true);
+             SELECT message_store.pause('s', 'why'); COMMIT;
+             SELECT message_store.start('s')",
+        )
+        .await
+        .unwrap();
+    let history = "SELECT action, role, actor FROM message_store.subscription_history \
+                   WHERE action IN ('pause', 'start') ORDER BY at";
+    assert_eq!(
+        texts(&session, history).await,
+        [
+            "pause postgres Ada '' <ada@example.org>",
+            "start postgres -"
+        ]
+    );
+}

@@ -13,53 +13,56 @@ use promises::{Cluster, Session};
 
 /// Who tries, in the order of the columns below: the superuser who made the store; the role of
 /// Message DB's clients; one with message_store_admin; one that may only look into the schema;
-/// one without any grant.
-const ROLES: [&str; 5] = [
+/// one without any grant; one with message_store_viewer.
+const ROLES: [&str; 6] = [
     "postgres",
     "message_store",
     "operator",
     "visitor",
     "stranger",
+    "observer",
 ];
 
 /// Tables and views: which of Select, Insert, Update, Delete, Truncate each role may.
 #[rustfmt::skip]
-const RELATIONS: &[(&str, [&str; 5])] = &[
-    //                         postgres  message_store  operator  visitor  stranger
-    ("messages",              ["SIUDT",  "S----",       "S----",     "-----", "-----"]),
-    ("read_model_pages",      ["SIUDT",  "SIUD-",       "SIUD-",     "-----", "-----"]),
-    ("video_views",           ["SIUDT",  "SIUD-",       "SIUD-",     "-----", "-----"]),
-    ("subscriptions",         ["SIUDT",  "-----",       "-----",     "-----", "-----"]),
-    ("subscription_progress", ["SIUDT",  "-----",       "-----",     "-----", "-----"]),
-    ("parked",                ["SIUDT",  "-----",       "-----",     "-----", "-----"]),
-    ("history",               ["SIUDT",  "-----",       "-----",     "-----", "-----"]),
-    ("subscription_status",   ["S",      "S",           "S",         "-",     "-"]),
-    ("parked_messages",       ["S",      "S",           "S",         "-",     "-"]),
-    ("subscription_history",  ["S",      "S",           "S",         "-",     "-"]),
-    ("category_type_summary", ["S",      "S",           "S",         "-",     "-"]),
-    ("stream_summary",        ["S",      "S",           "S",         "-",     "-"]),
-    ("stream_type_summary",   ["S",      "S",           "S",         "-",     "-"]),
-    ("type_category_summary", ["S",      "S",           "S",         "-",     "-"]),
-    ("type_stream_summary",   ["S",      "S",           "S",         "-",     "-"]),
-    ("type_summary",          ["S",      "S",           "S",         "-",     "-"]),
+const RELATIONS: &[(&str, [&str; 6])] = &[
+    //                         postgres  message_store  operator  visitor  stranger  observer
+    ("messages",              ["SIUDT",  "S----",       "S----",     "-----", "-----", "S----"]),
+    ("read_model_pages",      ["SIUDT",  "SIUD-",       "SIUD-",     "-----", "-----", "S----"]),
+    ("video_views",           ["SIUDT",  "SIUD-",       "SIUD-",     "-----", "-----", "S----"]),
+    ("subscriptions",         ["SIUDT",  "-----",       "-----",     "-----", "-----", "-----"]),
+    ("subscription_progress", ["SIUDT",  "-----",       "-----",     "-----", "-----", "-----"]),
+    ("parked",                ["SIUDT",  "-----",       "-----",     "-----", "-----", "-----"]),
+    ("history",               ["SIUDT",  "-----",       "-----",     "-----", "-----", "-----"]),
+    ("subscription_status",   ["S",      "S",           "S",         "-",     "-", "S"]),
+    ("parked_messages",       ["S",      "S",           "S",         "-",     "-", "S"]),
+    ("subscription_history",  ["S",      "S",           "S",         "-",     "-", "S"]),
+    ("category_type_summary", ["S",      "S",           "S",         "-",     "-", "S"]),
+    ("stream_summary",        ["S",      "S",           "S",         "-",     "-", "S"]),
+    ("stream_type_summary",   ["S",      "S",           "S",         "-",     "-", "S"]),
+    ("type_category_summary", ["S",      "S",           "S",         "-",     "-", "S"]),
+    ("type_stream_summary",   ["S",      "S",           "S",         "-",     "-", "S"]),
+    ("type_summary",          ["S",      "S",           "S",         "-",     "-", "S"]),
 ];
 
 /// Sequences: which of Nextval, Value set, Select each role may.
 #[rustfmt::skip]
-const SEQUENCES: &[(&str, [&str; 5])] = &[
-    //                                postgres  message_store  operator  visitor  stranger
-    ("messages_global_position_seq", ["NVS",    "---",         "---",       "---",   "---"]),
+const SEQUENCES: &[(&str, [&str; 6])] = &[
+    //                                postgres  message_store  operator  visitor  stranger  observer
+    ("messages_global_position_seq", ["NVS",    "---",         "---",       "---",   "---", "---"]),
 ];
 
 /// Who gets through a function that everybody may call who may look into the schema.
-const OPEN: [&str; 5] = ["Y", "Y", "Y", "Y", "-"];
+const OPEN: [&str; 6] = ["Y", "Y", "Y", "Y", "-", "Y"];
 /// Who gets through the others.
-const CLIENTS: [&str; 5] = ["Y", "Y", "Y", "-", "-"];
+const CLIENTS: [&str; 6] = ["Y", "Y", "Y", "-", "-", "-"];
+/// Who gets through what reads the log, or the subscriptions.
+const READERS: [&str; 6] = ["Y", "Y", "Y", "-", "-", "Y"];
 
 /// Functions: a call, and which role gets through it (Y). A reader that is open to everybody
 /// still needs SELECT on messages; create_store finds everything there and so needs no right.
 #[rustfmt::skip]
-const FUNCTIONS: &[(&str, &str, [&str; 5])] = &[
+const FUNCTIONS: &[(&str, &str, [&str; 6])] = &[
     ("acquire_lock", "SELECT message_store.acquire_lock('a-1')", OPEN),
     ("cardinal_id", "SELECT message_store.cardinal_id('a-1')", OPEN),
     ("category", "SELECT message_store.category('a-1')", OPEN),
@@ -75,11 +78,11 @@ const FUNCTIONS: &[(&str, &str, [&str; 5])] = &[
     ("write_messages", "SELECT message_store.write_messages('a-1', '[{\"type\": \"T\"}]'::jsonb)", CLIENTS),
     ("write_messages", "SELECT message_store.write_messages(ARRAY[ROW('a-1', 'T', '{}', NULL, NULL, NULL)::message_store.new_message])", CLIENTS),
     ("follow", "SELECT message_store.follow(m) FROM message_store.get_last_stream_message('a-1') AS m", CLIENTS),
-    ("stream_version", "SELECT message_store.stream_version('a-1')", CLIENTS),
-    ("get_stream_messages", "SELECT message_store.get_stream_messages('a-1')", CLIENTS),
-    ("get_category_messages", "SELECT message_store.get_category_messages('a')", CLIENTS),
-    ("get_all_messages", "SELECT message_store.get_all_messages()", CLIENTS),
-    ("get_last_stream_message", "SELECT message_store.get_last_stream_message('a-1')", CLIENTS),
+    ("stream_version", "SELECT message_store.stream_version('a-1')", READERS),
+    ("get_stream_messages", "SELECT message_store.get_stream_messages('a-1')", READERS),
+    ("get_category_messages", "SELECT message_store.get_category_messages('a')", READERS),
+    ("get_all_messages", "SELECT message_store.get_all_messages()", READERS),
+    ("get_last_stream_message", "SELECT message_store.get_last_stream_message('a-1')", READERS),
     ("ensure_home_page", "SELECT message_store.ensure_home_page()", CLIENTS),
     ("increment_videos_watched", "SELECT message_store.increment_videos_watched(1)", CLIENTS),
     ("increment_videos_watched", "SELECT message_store.increment_videos_watched('{1}'::bigint[])", CLIENTS),
@@ -94,7 +97,7 @@ const FUNCTIONS: &[(&str, &str, [&str; 5])] = &[
     ("stop", "SELECT message_store.stop('clients')", CLIENTS),
     ("tick", "SELECT message_store.tick('clients')", CLIENTS),
     ("started_subscriptions", "SELECT message_store.started_subscriptions()", CLIENTS),
-    ("subscription_lag", "SELECT message_store.subscription_lag('clients', 0)", CLIENTS),
+    ("subscription_lag", "SELECT message_store.subscription_lag('clients', 0)", READERS),
     ("wait_for", "SELECT message_store.wait_for('clients', 0)", CLIENTS),
     ("reset", "SELECT message_store.reset('clients', 0, 'why')", CLIENTS),
     ("skip", "SELECT message_store.skip('clients', 0, 'why')", CLIENTS),
@@ -124,7 +127,8 @@ async fn every_role_may_do_exactly_what_the_tables_say() {
     admin
         .run(
             "CREATE ROLE visitor LOGIN; CREATE ROLE stranger LOGIN; CREATE ROLE operator LOGIN;
-             GRANT message_store_admin TO operator; GRANT USAGE ON SCHEMA message_store TO visitor",
+             GRANT message_store_admin TO operator;
+             CREATE ROLE observer LOGIN; GRANT message_store_viewer TO observer; GRANT USAGE ON SCHEMA message_store TO visitor",
         )
         .await
         .unwrap();

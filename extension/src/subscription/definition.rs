@@ -214,6 +214,12 @@ pub fn may_steer(owner: pg_sys::Oid) -> bool {
         || identity::role_named(c"message_store_admin").is_some_and(identity::has_rights_of)
 }
 
+/// Whether the current role may see subscriptions of `owner`.
+pub fn may_see(owner: pg_sys::Oid) -> bool {
+    may_steer(owner)
+        || identity::role_named(c"message_store_viewer").is_some_and(identity::has_rights_of)
+}
+
 /// The tables of subscriptions are reached with their owner's rights.
 pub fn as_owner_of_subscriptions() -> Result<ActingAs, Error> {
     store::as_owner_of("subscriptions")

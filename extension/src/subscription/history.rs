@@ -5,16 +5,19 @@ use crate::error::Error;
 use crate::pg::identity;
 use crate::pg::spi::Statement;
 use crate::pg::text::Text;
+use crate::settings;
 use pgrx::pg_sys;
 use pgrx::pg_sys::BuiltinOid::{INT8OID, OIDOID, TEXTOID, VARCHAROID};
 
 static NOTE: Statement = Statement::new(
-    c"INSERT INTO message_store.history (subscriber_id, owner, role, action, position, reason) \
-      VALUES ($1, $2::pg_catalog.regrole, $3::pg_catalog.name, $4, $5, $6)",
-    &[VARCHAROID, OIDOID, TEXTOID, VARCHAROID, INT8OID, TEXTOID],
+    c"INSERT INTO message_store.history (subscriber_id, owner, role, action, position, reason, actor) \
+      VALUES ($1, $2::pg_catalog.regrole, $3::pg_catalog.name, $4, $5, $6, $7)",
+    &[
+        VARCHAROID, OIDOID, TEXTOID, VARCHAROID, INT8OID, TEXTOID, TEXTOID,
+    ],
 );
 
-/// Keeps that the current role did `action`.
+/// Keeps that the current role did `action`, and for whom, where the application said so.
 pub fn note(
     definition: &Definition,
     action: &str,
@@ -32,6 +35,7 @@ pub fn note(
             text(action),
             position.map(pg_sys::Datum::from),
             reason.and_then(text),
+            settings::actor().as_deref().and_then(text),
         ],
         |_| {},
     );

@@ -1,6 +1,6 @@
 //! `subscription_lag`: how far a member is behind, at a bounded cost.
 
-use super::definition::{Definition, may_steer, subscriber_id};
+use super::definition::{Definition, may_see, subscriber_id};
 use super::member::Member;
 use super::source::Source;
 use crate::error::Error;
@@ -27,7 +27,7 @@ fn subscription_lag(call: &Call<'_>) -> Result<Reply, Error> {
         return nothing;
     };
     let member = Member::find(&id, number)?;
-    let Some(member) = member.filter(|_| may_steer(definition.owner)) else {
+    let Some(member) = member.filter(|_| may_see(definition.owner)) else {
         return nothing;
     };
     let source = open(&definition)?;
