@@ -17,10 +17,12 @@ use crate::{
 mod facts;
 #[cfg(feature = "home-page")]
 mod home_page;
+mod parked;
 mod records;
 mod reports;
 mod session;
 mod status;
+mod steering;
 mod subscriptions;
 mod tail;
 mod ticks;
@@ -30,11 +32,13 @@ pub use facts::{
 };
 #[cfg(feature = "home-page")]
 pub use home_page::{HomePage, Viewing, WatchedVideo};
+pub use parked::{Group, ParkedMessage, SUMMARY_OF, Touched};
 pub use records::{
     NewMessage, Outcome, ParkedFilter, Source, Started, StoredMessage, Tick, Trouble,
 };
 pub use session::{Refused, Session, WriteStatements};
 pub use status::{HorizonBlocker, Orchestrator, PRESENCE_CLASS, SubscriptionStatus};
+pub use steering::{Steering, Which};
 
 /// How long a caller waits for a free or new connection: 10 s.
 const POOL_PATIENCE: Duration = Duration::from_secs(10);

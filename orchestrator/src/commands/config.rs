@@ -36,6 +36,7 @@ fn check(args: &ConfigCheckArgs) -> Result<()> {
     line("connections", &config.pool_size.to_string());
     line("web", &config.listen.to_string());
     let metrics = config.metrics.map(|metrics| metrics.listen.to_string());
+    line("dashboard", &dashboard(&config, &origin)?);
     line("metrics", metrics.as_deref().unwrap_or("off"));
     for subscription in &config.subscriptions {
         let reads = format!(
@@ -45,4 +46,26 @@ fn check(args: &ConfigCheckArgs) -> Result<()> {
         line("subscription", &reads);
     }
     print_text(text.trim_end())
+}
+
+/// Where it is and who may come in; what it needs is looked for as a start does.
+fn dashboard(config: &Config, origin: &str) -> Result<String> {
+    let dashboard = &config.dashboard;
+    if !dashboard.enabled {
+        return Ok("off".to_owned());
+    }
+    let tokens = dashboard.tokens(|name| std::env::var(name).ok());
+    let tokens = tokens.map_err(|problem| Error::Config {
+        origin: origin.to_owned(),
+        problem,
+    })?;
+    dashboard.database.target(None, origin)?;
+    dashboard.viewers_database.target(None, origin)?;
+    let who = match (tokens.are_none(), dashboard.proxy.is_known()) {
+        (true, false) => "whoever reaches it is an operator",
+        (true, true) => "a proxy says who comes",
+        (false, false) => "with a token",
+        (false, true) => "with a token, or a proxy says who comes",
+    };
+    Ok(format!("{}, {who}", dashboard.listen))
 }

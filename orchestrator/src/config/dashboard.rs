@@ -167,6 +167,7 @@ impl Dashboard {
         &self,
         environment: impl Fn(&'static str) -> Option<String>,
     ) -> Result<Tokens, String> {
+        self.check_together()?;
         let read =
             |name: &str, variable, file: &Option<PathBuf>| match (environment(variable), file) {
                 (Some(token), _) => Token::check(&token, variable).map(Some),

@@ -67,6 +67,15 @@ pub struct SubscriptionStatus {
     pub holder: Option<i64>,
     /// When the position last moved.
     pub updated_at: String,
+    /// Message type to function; empty where an application fetches.
+    #[serde(default)]
+    pub handlers: Value,
+    /// What else was declared.
+    #[serde(default)]
+    pub options: Value,
+    /// The message whose handler fails, until it succeeds or is parked.
+    #[serde(default)]
+    pub failing_position: Option<i64>,
 }
 
 /// A transaction in flight that keeps messages from being read.
@@ -96,6 +105,24 @@ impl Database {
     /// [`Error::Connect`], [`Error::Database`].
     pub async fn statuses(&self, subscriber_id: Option<&str>) -> Result<Vec<SubscriptionStatus>> {
         let rows = self.subscription_status(subscriber_id).await?;
+        rows.into_iter().map(status).collect()
+    }
+
+    /// The rows of one subscription, then those of the copy that a rebuild side by
+    /// side fills.
+    ///
+    /// # Errors
+    /// [`Error::Connect`], [`Error::Database`].
+    pub async fn status_with_copy(&self, subscriber_id: &str) -> Result<Vec<SubscriptionStatus>> {
+        let rows = self
+            .rows(
+                format!("read the status of {subscriber_id}"),
+                "SELECT to_jsonb(s) FROM message_store.subscription_status s \
+                 WHERE s.subscriber_id = $1 OR s.copy_of = $1 \
+                 ORDER BY s.copy_of IS NOT NULL, s.subscriber_id, s.member",
+                &[&subscriber_id],
+            )
+            .await?;
         rows.into_iter().map(status).collect()
     }
 

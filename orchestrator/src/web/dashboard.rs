@@ -22,7 +22,9 @@ use super::{LARGEST_BODY, protect};
 use crate::{database::Database, samples::Samples};
 
 mod access;
+mod actions;
 mod chart;
+mod deed;
 mod door;
 mod events;
 mod form;
@@ -32,7 +34,10 @@ mod link;
 mod login;
 mod notices;
 mod overview;
+mod parked;
 mod sessions;
+mod subscription;
+mod subscriptions;
 mod words;
 
 pub use door::{Door, Visitors};
@@ -82,7 +87,15 @@ fn router(site: Arc<Site>) -> Router {
     // The pages: whoever comes here has an identity.
     let pages = Router::new()
         .route("/admin", get(overview::show))
-        .route("/admin/events", get(events::stream));
+        .route("/admin/events", get(events::stream))
+        .route("/admin/subscriptions", get(subscriptions::show))
+        .route("/admin/subscription", get(subscription::show))
+        .route(actions::CONFIRM, get(actions::confirm))
+        .route(actions::ACT, post(actions::act))
+        .route(parked::LIST, get(parked::show))
+        .route(parked::CONFIRM, get(parked::confirm))
+        .route(parked::ACT, post(parked::act))
+        .route(parked::TRY, post(parked::preview));
     let style = || asset("text/css", include_str!("dashboard/dashboard.css"));
     let script = || asset("text/javascript", include_str!("dashboard/dashboard.js"));
     Router::new()

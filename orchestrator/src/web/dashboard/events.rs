@@ -3,7 +3,12 @@
 //!
 //! A region is an element with an id; the script puts what comes in its place.
 
-use std::{collections::HashMap, convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Extension,
@@ -15,14 +20,20 @@ use axum::{
     },
 };
 use futures_util::{Stream, StreamExt, stream};
-use maud::Markup;
+use maud::{Markup, html};
 use serde_json::json;
 use tokio_stream::wrappers::WatchStream;
+use tracing::debug;
 
-use super::{Site, form::Fields, identity::Identity, overview};
+use super::{Site, form::Fields, identity::Identity, overview, subscription};
 
 /// A comment line keeps proxies from closing a quiet connection: 15 s.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// The least time between two looks at one subscription.
+const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+/// How many times as long as a look the pause after it is at least.
+const REST: u32 = 200;
 
 /// The regions of a page at a moment, by the ids of their elements.
 pub type Regions = Vec<(&'static str, Markup)>;
@@ -30,7 +41,7 @@ pub type Regions = Vec<(&'static str, Markup)>;
 /// Follows a page until the browser leaves or the server stops.
 pub async fn stream(
     State(site): State<Arc<Site>>,
-    Extension(_identity): Extension<Identity>,
+    Extension(identity): Extension<Identity>,
     query: Fields,
 ) -> Response {
     let shutdown = site.shutdown.clone().cancelled_owned();
@@ -39,8 +50,33 @@ pub async fn stream(
             let samples = WatchStream::new(site.samples.subscribe());
             send(samples.map(move |_| overview::regions(&site)), shutdown)
         }
+        Some("subscription") => {
+            let id = query.text("id").unwrap_or_default().to_owned();
+            send(follow(site, identity, id), shutdown)
+        }
         _ => (StatusCode::NOT_FOUND, "There is no such view.\n").into_response(),
     }
+}
+
+/// One subscription, looked at anew every two seconds, or less often where a look
+/// takes long: half a percent of a core at most.
+fn follow(site: Arc<Site>, identity: Identity, id: String) -> impl Stream<Item = Regions> {
+    stream::unfold(Duration::ZERO, move |pause| {
+        let (site, identity, id) = (site.clone(), identity.clone(), id.clone());
+        async move {
+            tokio::time::sleep(pause).await;
+            let began = Instant::now();
+            let regions = match subscription::look(&site, &identity, &id).await {
+                Ok(regions) => regions,
+                Err(error) => {
+                    debug!("live: {error}");
+                    let away = html! { p.notice.bad { "The database does not answer." } };
+                    vec![("trouble", away)]
+                }
+            };
+            Some((regions, LOOK_INTERVAL.max(began.elapsed() * REST)))
+        }
+    })
 }
 
 /// Sends the regions that are not as they were sent last.

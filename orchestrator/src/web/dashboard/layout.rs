@@ -21,7 +21,15 @@ pub enum Section {
     Parked,
 }
 
-const SECTIONS: [(Section, &str, &str); 1] = [(Section::Overview, "Overview", "/admin")];
+const SECTIONS: [(Section, &str, &str); 3] = [
+    (Section::Overview, "Overview", "/admin"),
+    (
+        Section::Subscriptions,
+        "Subscriptions",
+        "/admin/subscriptions",
+    ),
+    (Section::Parked, "Parked", "/admin/parked"),
+];
 
 /// A page.
 pub struct Page {
@@ -30,7 +38,7 @@ pub struct Page {
     /// Which part it belongs to.
     pub section: Section,
     /// The way to it, each with its link; the page itself is left out.
-    pub crumbs: Vec<(&'static str, String)>,
+    pub crumbs: Vec<(String, String)>,
     /// Where its live regions come from, see `events`: a link.
     pub live: Option<String>,
     /// The result of the action that led here.

@@ -49,7 +49,7 @@ pub fn regions(site: &Site) -> Regions {
 }
 
 /// Whether what the page says is of now.
-fn state(trouble: Option<&str>, sample: Option<&Sample>) -> Markup {
+pub fn state(trouble: Option<&str>, sample: Option<&Sample>) -> Markup {
     html! {
         @match (trouble, sample) {
             (Some(_), Some(sample)) => p.notice.bad role="alert" {
@@ -131,15 +131,19 @@ fn blockers(sample: &Sample) -> Markup {
 fn subscriptions(sample: &Sample, samples: &Samples) -> Markup {
     html! {
         h2 { "Subscriptions" }
-        (table(sample, samples))
+        (table(sample, samples, ""))
     }
 }
 
-/// A row for each subscription.
-pub fn table(sample: &Sample, samples: &Samples) -> Markup {
+/// A row for each subscription whose id or source contains `wanted`.
+pub fn table(sample: &Sample, samples: &Samples, wanted: &str) -> Markup {
+    let is_wanted = |members: &&[SubscriptionStatus]| {
+        members[0].subscriber_id.contains(wanted) || members[0].source.contains(wanted)
+    };
+    let found: Vec<_> = subscriptions_of(sample).filter(is_wanted).collect();
     html! {
-        @if sample.subscriptions.is_empty() {
-            p.faint { "There is none yet, or none that this role may see." }
+        @if found.is_empty() {
+            p.faint { "There is none, or none that this role may see." }
         } @else {
             div.scroll tabindex="0" role="region" aria-label="Subscriptions" {
                 table {
@@ -154,7 +158,7 @@ pub fn table(sample: &Sample, samples: &Samples) -> Markup {
                         }
                     }
                     tbody {
-                        @for members in subscriptions_of(sample) {
+                        @for members in found {
                             (row(members, samples))
                         }
                     }

@@ -1,0 +1,182 @@
+//! Parked messages, a page at a time, with what they hold.
+
+use tokio_postgres::types::ToSql;
+
+use super::{Database, Which};
+use crate::error::{Error, Result};
+
+/// How many parked messages are looked at for the summary.
+pub const SUMMARY_OF: i64 = 10_000;
+
+/// A parked message with its payload.
+#[derive(Clone, Debug)]
+pub struct ParkedMessage {
+    /// Whose.
+    pub subscriber_id: String,
+    /// Which.
+    pub global_position: i64,
+    /// Its stream.
+    pub stream_name: String,
+    /// Its type.
+    pub message_type: String,
+    /// `failed`, `waiting`, `retry`, `replaying` or `discarded`.
+    pub status: String,
+    /// Failed calls.
+    pub attempts: i64,
+    /// SQLSTATE of the last one.
+    pub sqlstate: Option<String>,
+    /// What it said.
+    pub error: Option<String>,
+    /// When it was put aside.
+    pub parked_at: String,
+    /// Why it was discarded.
+    pub reason: Option<String>,
+    /// Its data, where the message can be read: indented JSON.
+    pub data: Option<String>,
+}
+
+/// How many parked messages an action would touch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Touched {
+    /// Those that are retried or discarded.
+    pub chosen: i64,
+    /// Those that wait in the same streams.
+    pub waiting: i64,
+}
+
+/// Parked messages that have something in common, and how many there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// A stream, or an SQLSTATE.
+    pub name: String,
+    /// How many.
+    pub messages: i64,
+}
+
+impl Database {
+    /// Up to `most` parked messages after a place in the order of subscriptions
+    /// and positions: all, or one subscription's; the discarded ones, or the others.
+    ///
+    /// # Errors
+    /// [`Error::Connect`], [`Error::Database`].
+    pub async fn parked_page(
+        &self,
+        subscriber_id: Option<&str>,
+        discarded: bool,
+        after: (&str, i64),
+        most: i64,
+    ) -> Result<Vec<ParkedMessage>> {
+        const PAGE: &str = "SELECT p.subscriber_id, p.global_position, p.stream_name, p.type, \
+               p.status, p.attempts, p.sqlstate, p.error, to_jsonb(p.parked_at) #>> '{}', \
+               p.reason, jsonb_pretty(m.data) \
+             FROM (SELECT * FROM message_store.parked_messages \
+                   WHERE ($1::varchar IS NULL OR subscriber_id = $1) \
+                     AND (status = 'discarded') = $2 \
+                     AND (subscriber_id, global_position) > ($3, $4) \
+                   ORDER BY subscriber_id, global_position LIMIT $5) p \
+             LEFT JOIN message_store.messages m USING (global_position) \
+             ORDER BY p.subscriber_id, p.global_position";
+        let action = "list the parked messages";
+        let given: [&(dyn ToSql + Sync); 5] =
+            [&subscriber_id, &discarded, &after.0, &after.1, &most];
+        let client = self.client().await?;
+        let rows = client.query(PAGE, &given).await;
+        rows.map_err(Error::database(action))?
+            .iter()
+            .map(|row| {
+                Ok(ParkedMessage {
+                    subscriber_id: row.try_get(0)?,
+                    global_position: row.try_get(1)?,
+                    stream_name: row.try_get(2)?,
+                    message_type: row.try_get(3)?,
+                    status: row.try_get(4)?,
+                    attempts: row.try_get(5)?,
+                    sqlstate: row.try_get(6)?,
+                    error: row.try_get(7)?,
+                    parked_at: row.try_get(8)?,
+                    reason: row.try_get(9)?,
+                    data: row.try_get(10)?,
+                })
+            })
+            .collect::<Result<_, _>>()
+            .map_err(Error::database(action))
+    }
+
+    /// How many messages an action would touch, of those with one of `statuses`.
+    ///
+    /// # Errors
+    /// [`Error::Connect`], [`Error::Database`].
+    pub async fn count_parked(
+        &self,
+        subscriber_id: &str,
+        statuses: &[&str],
+        which: &Which,
+    ) -> Result<Touched> {
+        const COUNT: &str = "WITH p AS MATERIALIZED ( \
+               SELECT stream_name, status, status = ANY ($2::text[]) \
+                   AND ($3::bigint[] IS NULL OR global_position = ANY ($3)) \
+                   AND ($4::bigint IS NULL OR global_position = $4) \
+                   AND ($5::text IS NULL OR stream_name = $5) \
+                   AND ($6::text IS NULL OR sqlstate = $6) AS is_chosen \
+               FROM message_store.parked_messages WHERE subscriber_id = $1) \
+             SELECT (SELECT count(*) FROM p WHERE is_chosen), \
+                    (SELECT count(*) FROM p WHERE status = 'waiting' \
+                       AND stream_name IN (SELECT stream_name FROM p WHERE is_chosen))";
+        let action = format!("count the parked messages of {subscriber_id}");
+        let (positions, filter) = match which {
+            Which::Positions(positions) => (Some(positions), super::ParkedFilter::default()),
+            Which::Matching(filter) => (None, filter.clone()),
+        };
+        let given: [&(dyn ToSql + Sync); 6] = [
+            &subscriber_id,
+            &statuses,
+            &positions,
+            &filter.global_position,
+            &filter.stream_name,
+            &filter.sqlstate,
+        ];
+        let client = self.client().await?;
+        let counted = client.query_one(COUNT, &given).await.and_then(|row| {
+            Ok(Touched {
+                chosen: row.try_get(0)?,
+                waiting: row.try_get(1)?,
+            })
+        });
+        counted.map_err(Error::database(action))
+    }
+
+    /// The SQLSTATEs and the streams with the most failed messages, among the
+    /// first [`SUMMARY_OF`].
+    ///
+    /// # Errors
+    /// [`Error::Connect`], [`Error::Database`].
+    pub async fn parked_groups(&self, subscriber_id: &str) -> Result<(Vec<Group>, Vec<Group>)> {
+        let by = |column: &str| {
+            format!(
+                "SELECT {column}::text, count(*) FROM ( \
+                   SELECT {column} FROM message_store.parked_messages \
+                   WHERE subscriber_id = $1 AND status = 'failed' \
+                   LIMIT {SUMMARY_OF}) p \
+                 WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 20"
+            )
+        };
+        let action = || format!("sum up the parked messages of {subscriber_id}");
+        let client = self.client().await?;
+        let groups = async |sql: String| {
+            let rows = client.query(&sql, &[&subscriber_id]).await?;
+            rows.iter()
+                .map(|row| {
+                    Ok(Group {
+                        name: row.try_get(0)?,
+                        messages: row.try_get(1)?,
+                    })
+                })
+                .collect::<Result<Vec<_>, tokio_postgres::Error>>()
+        };
+        let found = async {
+            let by_sqlstate = groups(by("sqlstate")).await?;
+            Ok((by_sqlstate, groups(by("stream_name")).await?))
+        };
+        found.await.map_err(Error::database(action()))
+    }
+}

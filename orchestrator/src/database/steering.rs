@@ -1,0 +1,181 @@
+//! What a person does to subscriptions through us: each in a transaction that
+//! says for whom it is.
+
+use tokio_postgres::{Row, types::ToSql};
+
+use super::{Database, ParkedFilter};
+use crate::error::{Error, Result};
+
+/// Which parked messages an action is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Those at these global positions.
+    Positions(Vec<i64>),
+    /// All that match.
+    Matching(ParkedFilter),
+}
+
+/// The calls, on behalf of one person.
+pub struct Steering<'a> {
+    database: &'a Database,
+    actor: &'a str,
+}
+
+impl Database {
+    /// Calls that the history will have under this person's name.
+    pub fn acting_for<'a>(&'a self, actor: &'a str) -> Steering<'a> {
+        Steering {
+            database: self,
+            actor,
+        }
+    }
+}
+
+impl Steering<'_> {
+    /// Lets orchestrators tick it.
+    ///
+    /// # Errors
+    /// [`Error::Database`], among others whatever `init` raised.
+    pub async fn start(&self, subscriber_id: &str) -> Result<()> {
+        let action = format!("start the subscription {subscriber_id}");
+        let sql = "SELECT message_store.start($1)";
+        self.run(action, sql, &[&subscriber_id]).await.map(drop)
+    }
+
+    /// Holds it.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn pause(&self, subscriber_id: &str, reason: Option<&str>) -> Result<()> {
+        let action = format!("pause the subscription {subscriber_id}");
+        let sql = "SELECT message_store.pause($1, $2)";
+        self.run(action, sql, &[&subscriber_id, &reason])
+            .await
+            .map(drop)
+    }
+
+    /// Ends it until it is started again.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn stop(&self, subscriber_id: &str, reason: Option<&str>) -> Result<()> {
+        let action = format!("stop the subscription {subscriber_id}");
+        let sql = "SELECT message_store.stop($1, $2)";
+        self.run(action, sql, &[&subscriber_id, &reason])
+            .await
+            .map(drop)
+    }
+
+    /// Fills its read model anew, in place or beside the live one.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn rebuild(&self, subscriber_id: &str, side_by_side: bool) -> Result<()> {
+        let action = format!("rebuild the subscription {subscriber_id}");
+        let sql = "SELECT message_store.rebuild($1, $2)";
+        self.run(action, sql, &[&subscriber_id, &side_by_side])
+            .await
+            .map(drop)
+    }
+
+    /// Puts the copies in the place of the live tables.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn promote(&self, subscriber_id: &str) -> Result<()> {
+        let action = format!("promote the rebuild of {subscriber_id}");
+        let sql = "SELECT message_store.promote($1)";
+        self.run(action, sql, &[&subscriber_id]).await.map(drop)
+    }
+
+    /// Gives up a rebuild side by side.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn cancel_rebuild(&self, subscriber_id: &str) -> Result<()> {
+        let action = format!("cancel the rebuild of {subscriber_id}");
+        let sql = "SELECT message_store.cancel_rebuild($1)";
+        self.run(action, sql, &[&subscriber_id]).await.map(drop)
+    }
+
+    /// Has parked messages handled again; returns how many.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn retry_parked(&self, subscriber_id: &str, which: &Which) -> Result<i64> {
+        let action = format!("retry parked messages of {subscriber_id}");
+        let row = match which {
+            Which::Positions(positions) => {
+                let sql = "SELECT coalesce(sum(message_store.retry_parked($1, p)), 0)::bigint \
+                           FROM unnest($2::bigint[]) p";
+                self.run(action, sql, &[&subscriber_id, positions]).await
+            }
+            Which::Matching(filter) => {
+                let sql = "SELECT message_store.retry_parked($1, $2, $3, $4)";
+                let ParkedFilter {
+                    global_position,
+                    stream_name,
+                    sqlstate,
+                } = filter;
+                let given: [&(dyn ToSql + Sync); 4] =
+                    [&subscriber_id, global_position, stream_name, sqlstate];
+                self.run(action, sql, &given).await
+            }
+        };
+        Ok(row?.get(0))
+    }
+
+    /// Gives parked messages up, with the reason kept; returns how many.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn discard_parked(
+        &self,
+        subscriber_id: &str,
+        reason: &str,
+        which: &Which,
+    ) -> Result<i64> {
+        let action = format!("discard parked messages of {subscriber_id}");
+        let row = match which {
+            Which::Positions(positions) => {
+                let sql = "SELECT coalesce(sum(message_store.discard_parked($1, $2, p)), 0)::bigint \
+                           FROM unnest($3::bigint[]) p";
+                let given: [&(dyn ToSql + Sync); 3] = [&subscriber_id, &reason, positions];
+                self.run(action, sql, &given).await
+            }
+            Which::Matching(filter) => {
+                let sql = "SELECT message_store.discard_parked($1, $2, $3, $4, $5)";
+                let ParkedFilter {
+                    global_position,
+                    stream_name,
+                    sqlstate,
+                } = filter;
+                let given: [&(dyn ToSql + Sync); 5] = [
+                    &subscriber_id,
+                    &reason,
+                    global_position,
+                    stream_name,
+                    sqlstate,
+                ];
+                self.run(action, sql, &given).await
+            }
+        };
+        Ok(row?.get(0))
+    }
+
+    /// One statement, all or nothing. It may take longer than a page: a rebuild
+    /// empties tables.
+    async fn run(&self, action: String, sql: &str, given: &[&(dyn ToSql + Sync)]) -> Result<Row> {
+        const PREPARE: &str = "SELECT set_config('message_store.actor', $1, true), \
+                               set_config('statement_timeout', '60s', true)";
+        let mut client = self.database.client().await?;
+        let done = async {
+            let transaction = client.transaction().await?;
+            transaction.query_one(PREPARE, &[&self.actor]).await?;
+            let row = transaction.query_one(sql, given).await?;
+            transaction.commit().await?;
+            Ok(row)
+        };
+        done.await.map_err(Error::database(action))
+    }
+}
