@@ -14,10 +14,13 @@ use crate::{
     error::{Error, Result},
 };
 
+mod browse;
+mod causation;
 mod facts;
 #[cfg(feature = "home-page")]
 mod home_page;
 mod parked;
+mod read_models;
 mod records;
 mod reports;
 mod session;
@@ -27,12 +30,15 @@ mod subscriptions;
 mod tail;
 mod ticks;
 
+pub use browse::{Edge, Estimate, Found, Grouping, Listed, Recent, Whole};
+pub use causation::{Link as CausationLink, SEARCHED, WALKED};
 pub use facts::{
     Blocker, Capacity, ChangedCollation, Installed, Override, PositionSequence, Rights,
 };
 #[cfg(feature = "home-page")]
 pub use home_page::{HomePage, Viewing, WatchedVideo};
 pub use parked::{Group, ParkedMessage, SUMMARY_OF, Touched};
+pub use read_models::{LISTED, ReadModelPage};
 pub use records::{
     NewMessage, Outcome, ParkedFilter, Source, Started, StoredMessage, Tick, Trouble,
 };

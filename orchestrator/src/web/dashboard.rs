@@ -23,6 +23,8 @@ use crate::{database::Database, samples::Samples};
 
 mod access;
 mod actions;
+mod browse;
+mod categories;
 mod chart;
 mod deed;
 mod door;
@@ -32,9 +34,11 @@ mod identity;
 mod layout;
 mod link;
 mod login;
+mod message;
 mod notices;
 mod overview;
 mod parked;
+mod read_models;
 mod sessions;
 mod subscription;
 mod subscriptions;
@@ -88,6 +92,13 @@ fn router(site: Arc<Site>) -> Router {
     let pages = Router::new()
         .route("/admin", get(overview::show))
         .route("/admin/events", get(events::stream))
+        .route(categories::LIST, get(categories::show))
+        .route(categories::SEARCH, get(categories::search))
+        .route(browse::LIST, get(browse::show))
+        .route("/admin/messages/{position}", get(message::show))
+        .route("/admin/messages/{position}/{column}", get(message::raw))
+        .route(read_models::LIST, get(read_models::show))
+        .route(read_models::ONE, get(read_models::one))
         .route("/admin/subscriptions", get(subscriptions::show))
         .route("/admin/subscription", get(subscription::show))
         .route(actions::CONFIRM, get(actions::confirm))

@@ -19,9 +19,13 @@ pub enum Section {
     Subscriptions,
     /// Every parked message.
     Parked,
+    /// Categories, streams, and their messages.
+    Categories,
+    /// What pages read.
+    ReadModels,
 }
 
-const SECTIONS: [(Section, &str, &str); 3] = [
+const SECTIONS: [(Section, &str, &str); 5] = [
     (Section::Overview, "Overview", "/admin"),
     (
         Section::Subscriptions,
@@ -29,6 +33,8 @@ const SECTIONS: [(Section, &str, &str); 3] = [
         "/admin/subscriptions",
     ),
     (Section::Parked, "Parked", "/admin/parked"),
+    (Section::Categories, "Categories", "/admin/categories"),
+    (Section::ReadModels, "Read models", "/admin/read-models"),
 ];
 
 /// A page.

@@ -32,6 +32,20 @@ pub fn message(global_position: i64) -> String {
     format!("/admin/messages/{global_position}")
 }
 
+/// The messages of a stream, a category or `$all`, newest first.
+pub fn browse(source: &str) -> String {
+    with("/admin/browse", &[("source", source)])
+}
+
+/// The messages of a stream from a position down.
+pub fn browse_at(stream_name: &str, position: i64) -> String {
+    let position = position.to_string();
+    with(
+        "/admin/browse",
+        &[("source", stream_name), ("at", &position)],
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

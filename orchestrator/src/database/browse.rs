@@ -1,0 +1,344 @@
+//! The log as the dashboard shows it: page by page, one message, what is big and what is new.
+//! Every query is bounded, and goes by an index of the log.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Database, Source};
+use crate::error::{Error, Result};
+
+/// Messages that a page shows.
+pub const PAGE_SIZE: i64 = 50;
+/// Messages that are looked at for some of a type.
+pub const LOOKED_AT: i64 = 10_000;
+/// Characters of data that a list shows.
+const PREVIEW: i64 = 160;
+/// Stored bytes up to which data is shown at once: beyond, a page would be nothing else.
+const SHOWN_BYTES: i64 = 1 << 20;
+/// Characters of data that a message's page shows.
+const SHOWN_CHARACTERS: i64 = 100_000;
+
+/// Where a page begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edge {
+    /// With the last message.
+    Newest,
+    /// With the first message.
+    Oldest,
+    /// With the last one below this position.
+    Below(i64),
+    /// With the first one above this position.
+    Above(i64),
+}
+
+/// A message in a list.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+pub struct Listed {
+    /// The position in its stream.
+    pub position: i64,
+    /// The position in the store.
+    pub global_position: i64,
+    /// The stream.
+    pub stream_name: String,
+    /// The type.
+    #[serde(rename = "type")]
+    pub message_type: String,
+    /// When it was written, UTC.
+    pub time: String,
+    /// How its data begins; none for data that is large.
+    pub preview: Option<String>,
+}
+
+/// A page of a list, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// The messages.
+    pub messages: Vec<Listed>,
+    /// How many were looked at.
+    pub looked_at: i64,
+    /// The last position that was looked at, where more may lie behind it.
+    pub looked_to: Option<i64>,
+}
+
+/// One message with all its columns.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Whole {
+    /// The unique id.
+    pub id: String,
+    /// The stream.
+    pub stream_name: String,
+    /// The type.
+    #[serde(rename = "type")]
+    pub message_type: String,
+    /// The position in its stream.
+    pub position: i64,
+    /// The position in the store.
+    pub global_position: i64,
+    /// When it was written, UTC.
+    pub time: String,
+    /// The data, pretty; none for NULL or where it is too large.
+    pub data: Option<String>,
+    /// Stored bytes of the data; none for NULL.
+    pub data_bytes: Option<i64>,
+    /// The metadata, pretty; none for NULL or where it is too large.
+    pub metadata: Option<String>,
+    /// Stored bytes of the metadata; none for NULL.
+    pub metadata_bytes: Option<i64>,
+}
+
+impl Whole {
+    /// True where the page has not all of a column.
+    pub fn is_cut(text: Option<&str>, bytes: Option<i64>) -> bool {
+        let characters = usize::try_from(SHOWN_CHARACTERS).unwrap_or(usize::MAX);
+        match text {
+            None => bytes.is_some(),
+            Some(text) => text.chars().count() >= characters,
+        }
+    }
+}
+
+/// How many messages something has, by a sample.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Estimate {
+    /// A category or a stream.
+    pub name: String,
+    /// About so many.
+    pub messages: f64,
+}
+
+/// What was written last.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Recent {
+    /// A category or a stream.
+    pub name: String,
+    /// Of the messages that were looked at.
+    pub messages: i64,
+    /// Messages a second, over the time they took.
+    pub rate: Option<f64>,
+    /// The last of them.
+    pub newest: i64,
+    /// When it was written, UTC.
+    pub time: String,
+}
+
+/// By what messages are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grouping {
+    /// Categories.
+    Category,
+    /// Streams.
+    Stream,
+}
+
+impl Grouping {
+    fn expression(self) -> &'static str {
+        match self {
+            Self::Category => "message_store.category(stream_name)",
+            Self::Stream => "stream_name",
+        }
+    }
+}
+
+impl Database {
+    /// A page of a source. With types, at most [`LOOKED_AT`] messages are looked at.
+    ///
+    /// # Errors
+    /// [`Error::Connect`], [`Error::Database`]; so for all that follow.
+    pub async fn browse(&self, source: &Source, types: &[String], edge: Edge) -> Result<Found> {
+        let (at, condition, name) = match source {
+            Source::Stream(name) => ("position", "stream_name = $2", name.as_str()),
+            Source::Category(name) => (
+                "global_position",
+                "message_store.category(stream_name) = $2",
+                name.as_str(),
+            ),
+            Source::All => ("global_position", "$2::varchar IS NOT NULL", "$all"),
+        };
+        let (comparison, bound, order) = match edge {
+            Edge::Newest => ("<=", i64::MAX, "DESC"),
+            Edge::Below(position) => ("<", position, "DESC"),
+            Edge::Oldest => (">=", 0, "ASC"),
+            Edge::Above(position) => (">", position, "ASC"),
+        };
+        let look = if types.is_empty() {
+            PAGE_SIZE + 1
+        } else {
+            LOOKED_AT
+        };
+        let sql = format!(
+            "WITH looked AS MATERIALIZED (
+               SELECT global_position AS g, {at} AS at, type FROM message_store.messages
+               WHERE {condition} AND {at} {comparison} $3 ORDER BY {at} {order} LIMIT {look}),
+             wanted AS MATERIALIZED (
+               SELECT g, at FROM looked WHERE cardinality($1::varchar[]) = 0 OR type = ANY ($1)
+               ORDER BY at {order} LIMIT {PAGE_SIZE})
+             SELECT jsonb_build_object(
+               'looked_at', (SELECT count(*) FROM looked),
+               'last', (SELECT at FROM looked ORDER BY at {reverse} LIMIT 1),
+               'messages', coalesce((SELECT jsonb_agg(to_jsonb(m) ORDER BY m.global_position DESC)
+                 FROM wanted CROSS JOIN LATERAL (
+                   SELECT global_position, position, stream_name, type,
+                          to_char(time, 'YYYY-MM-DD HH24:MI:SS.MS') AS time,
+                          CASE WHEN pg_column_size(data) <= 4000
+                               THEN left(data::text, {PREVIEW}) END AS preview
+                   FROM message_store.messages WHERE global_position = wanted.g) m), '[]'))",
+            reverse = if order == "ASC" { "DESC" } else { "ASC" },
+        );
+        let action = format!("browse {source}");
+        let row: Value = self
+            .answer(action.clone(), &sql, &[&types, &name, &bound])
+            .await?;
+        let looked_at = row["looked_at"].as_i64().unwrap_or(0);
+        let messages: Vec<Listed> = read(&action, row["messages"].clone())?;
+        let is_full = i64::try_from(messages.len()).is_ok_and(|count| count == PAGE_SIZE);
+        // The list is newest first, whichever way it was read.
+        let at_end = if order == "ASC" {
+            messages.first()
+        } else {
+            messages.last()
+        };
+        let looked_to = if is_full {
+            at_end.map(|message| match source {
+                Source::Stream(_) => message.position,
+                Source::Category(_) | Source::All => message.global_position,
+            })
+        } else {
+            row["last"].as_i64()
+        };
+        Ok(Found {
+            messages,
+            looked_at,
+            looked_to: looked_to.filter(|_| is_full || looked_at == look),
+        })
+    }
+
+    /// The message at a global position.
+    pub async fn message_at(&self, global_position: i64) -> Result<Option<Whole>> {
+        let action = format!("read the message at {global_position}");
+        let column = |name: &str| {
+            format!(
+                "pg_column_size({name}) AS {name}_bytes,
+                 CASE WHEN pg_column_size({name}) <= {SHOWN_BYTES}
+                      THEN left(jsonb_pretty({name}), {SHOWN_CHARACTERS}) END AS {name}"
+            )
+        };
+        let sql = format!(
+            "SELECT to_jsonb(m) FROM (
+               SELECT id::text, stream_name, type, position, global_position,
+                      to_char(time, 'YYYY-MM-DD HH24:MI:SS.US') AS time, {}, {}
+               FROM message_store.messages WHERE global_position = $1) m",
+            column("data"),
+            column("metadata")
+        );
+        let rows = self.rows(action.clone(), &sql, &[&global_position]).await?;
+        let row = rows.into_iter().next();
+        row.map(|row| read(&action, row)).transpose()
+    }
+
+    /// A column of a message as it is stored; none for NULL, or where there is no such message.
+    pub async fn raw_column(&self, global_position: i64, is_data: bool) -> Result<Option<String>> {
+        let column = if is_data { "data" } else { "metadata" };
+        let action = format!("read the {column} of the message at {global_position}");
+        let sql = format!(
+            "SELECT (SELECT {column}::text FROM message_store.messages WHERE global_position = $1)"
+        );
+        self.answer(action, &sql, &[&global_position]).await
+    }
+
+    /// Where the message of an id is.
+    pub async fn position_of_id(&self, id: uuid::Uuid) -> Result<Option<i64>> {
+        self.answer(
+            format!("look for the message {id}"),
+            "SELECT (SELECT global_position FROM message_store.messages WHERE id = $1)",
+            &[&id],
+        )
+        .await
+    }
+
+    /// Where the message at a position of a stream is.
+    pub async fn position_in(&self, stream_name: &str, position: i64) -> Result<Option<i64>> {
+        self.answer(
+            format!("look for message {position} of {stream_name}"),
+            "SELECT (SELECT global_position FROM message_store.messages
+                     WHERE stream_name = $1 AND position = $2)",
+            &[&stream_name, &position],
+        )
+        .await
+    }
+
+    /// True where a category has messages.
+    pub async fn has_category(&self, name: &str) -> Result<bool> {
+        self.answer(
+            format!("look for the category {name}"),
+            "SELECT EXISTS (SELECT FROM message_store.messages
+                            WHERE message_store.category(stream_name) = $1)",
+            &[&name],
+        )
+        .await
+    }
+
+    /// The biggest, by a sample of pages that is as large in a large log as in a small one.
+    pub async fn biggest(&self, by: Grouping) -> Result<Vec<Estimate>> {
+        const SAMPLED: f64 = 10_000.0;
+        let action = "estimate sizes";
+        let messages: f64 = self
+            .answer(
+                action.to_owned(),
+                "SELECT greatest(reltuples, 0)::float8 FROM pg_class
+                 WHERE oid = 'message_store.messages'::regclass",
+                &[],
+            )
+            .await?;
+        // A table that was never counted, or a small one, is read to its end.
+        let percent = if messages <= SAMPLED {
+            100.0
+        } else {
+            SAMPLED / messages * 100.0
+        };
+        // A sample of whole pages of a small table misses too much of it.
+        let sample = if percent >= 100.0 {
+            format!("(SELECT stream_name FROM message_store.messages LIMIT {SAMPLED}) AS sampled")
+        } else {
+            format!("message_store.messages TABLESAMPLE SYSTEM ({percent})")
+        };
+        let sql = format!(
+            "SELECT jsonb_build_object('name', name,
+                      'messages', sampled * greatest($1::float8, total) / total)
+             FROM (SELECT {} AS name, count(*) AS sampled, sum(count(*)) OVER () AS total
+                   FROM {sample} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 20) AS counted",
+            by.expression()
+        );
+        self.estimates(action, &sql, messages).await
+    }
+
+    async fn estimates(&self, action: &str, sql: &str, messages: f64) -> Result<Vec<Estimate>> {
+        let rows = self.rows(action.to_owned(), sql, &[&messages]).await?;
+        rows.into_iter().map(|row| read(action, row)).collect()
+    }
+
+    /// What the last 1,000 messages of the log belong to, the newest first.
+    pub async fn newest(&self, by: Grouping) -> Result<Vec<Recent>> {
+        let action = "look at the newest messages";
+        let sql = format!(
+            "WITH last AS MATERIALIZED (
+               SELECT stream_name, global_position, time FROM message_store.messages
+               ORDER BY global_position DESC LIMIT 1000)
+             SELECT jsonb_build_object('name', name, 'messages', messages, 'newest', newest,
+                      'time', to_char(at, 'YYYY-MM-DD HH24:MI:SS'),
+                      'rate', messages / nullif(extract(epoch FROM
+                        (clock_timestamp() AT TIME ZONE 'utc') - (SELECT min(time) FROM last)), 0))
+             FROM (SELECT {} AS name, count(*) AS messages, max(global_position) AS newest,
+                          max(time) AS at
+                   FROM last GROUP BY 1 ORDER BY 3 DESC LIMIT 20) AS counted",
+            by.expression()
+        );
+        let rows = self.rows(action.to_owned(), &sql, &[]).await?;
+        rows.into_iter().map(|row| read(action, row)).collect()
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(action: &str, row: Value) -> Result<T> {
+    serde_json::from_value(row).map_err(|error| Error::Missing {
+        what: format!("cannot {action}: {error}"),
+    })
+}

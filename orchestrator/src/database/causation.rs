@@ -1,0 +1,142 @@
+//! What caused a message, and what it caused, by the metadata that Eventide's names are for.
+
+use serde::Deserialize;
+
+use super::Database;
+use crate::error::{Error, Result};
+
+/// Messages after the first one that are searched for descendants.
+pub const SEARCHED: i64 = 5_000;
+/// Ancestors that are walked.
+pub const WALKED: usize = 50;
+
+/// A message as a part of a chain.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct Link {
+    /// Where it is.
+    pub global_position: i64,
+    /// Its stream.
+    pub stream_name: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub message_type: String,
+    /// The message that caused it, where its metadata says so.
+    pub cause: Option<i64>,
+}
+
+/// What its metadata says of its cause, as a global position: said, or found by stream and position.
+const CAUSE: &str = "coalesce(
+    CASE WHEN metadata ->> 'causationMessageGlobalPosition' ~ '^[0-9]{1,18}$'
+         THEN (metadata ->> 'causationMessageGlobalPosition')::bigint END,
+    CASE WHEN metadata ->> 'causationMessagePosition' ~ '^[0-9]{1,18}$'
+         THEN (SELECT c.global_position FROM message_store.messages c
+               WHERE c.stream_name = m.metadata ->> 'causationMessageStreamName'
+                 AND c.position = (m.metadata ->> 'causationMessagePosition')::bigint) END)";
+
+impl Database {
+    /// A message and those that led to it, itself first. Causes come before what they cause, so
+    /// there is no way round in a circle.
+    ///
+    /// # Errors
+    /// [`Error::Connect`], [`Error::Database`].
+    pub async fn ancestry(&self, global_position: i64) -> Result<Vec<Link>> {
+        let mut chain: Vec<Link> = Vec::new();
+        let mut next = Some(global_position);
+        while let Some(position) = next.filter(|_| chain.len() <= WALKED) {
+            let sql = format!(
+                "SELECT jsonb_build_object('global_position', global_position,
+                   'stream_name', stream_name, 'type', type, 'cause', {CAUSE})
+                 FROM message_store.messages m WHERE global_position = $1"
+            );
+            let found = self.links(&sql, &[&position]).await?;
+            let Some(link) = found.into_iter().next() else {
+                break;
+            };
+            next = link.cause.filter(|cause| *cause < link.global_position);
+            chain.push(link);
+        }
+        Ok(chain)
+    }
+
+    /// Messages that came about through this one, among the next [`SEARCHED`] of the log, and the
+    /// last position that was looked at.
+    ///
+    /// # Errors
+    /// [`Error::Connect`], [`Error::Database`].
+    pub async fn descendants(&self, global_position: i64) -> Result<(Vec<Link>, i64)> {
+        let sql = format!(
+            "WITH later AS MATERIALIZED (
+               SELECT global_position, stream_name, type, metadata FROM message_store.messages
+               WHERE global_position > $1 ORDER BY global_position LIMIT {SEARCHED})
+             SELECT jsonb_build_object('global_position', global_position,
+               'stream_name', stream_name, 'type', type, 'cause', {CAUSE})
+             FROM later m
+             WHERE metadata ? 'causationMessageGlobalPosition'
+                OR metadata ? 'causationMessagePosition'
+                OR global_position = (SELECT max(global_position) FROM later)
+             ORDER BY global_position"
+        );
+        let found = self.links(&sql, &[&global_position]).await?;
+        let end = found
+            .last()
+            .map_or(global_position, |link| link.global_position);
+        Ok((descending(global_position, found), end))
+    }
+
+    async fn links(&self, sql: &str, parameters: super::Parameters<'_>) -> Result<Vec<Link>> {
+        let action = "follow what caused what";
+        let rows = self.rows(action.to_owned(), sql, parameters).await?;
+        let links = rows.into_iter().map(serde_json::from_value);
+        links
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|error| Error::Missing {
+                what: format!("cannot {action}: {error}"),
+            })
+    }
+}
+
+/// Those of later messages, in their order, that came about through the first one.
+fn descending(first: i64, later: Vec<Link>) -> Vec<Link> {
+    let mut family = std::collections::HashSet::from([first]);
+    let is_of_it = |link: &Link| {
+        let belongs = link.cause.is_some_and(|cause| family.contains(&cause));
+        if belongs {
+            family.insert(link.global_position);
+        }
+        belongs
+    };
+    let mut later = later;
+    let mut is_of_it = is_of_it;
+    later.retain(|link| is_of_it(link));
+    later
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(global_position: i64, cause: Option<i64>) -> Link {
+        Link {
+            global_position,
+            stream_name: "s-1".to_owned(),
+            message_type: "T".to_owned(),
+            cause,
+        }
+    }
+
+    #[test]
+    fn grandchildren_belong_and_strangers_do_not() {
+        let later = vec![
+            link(2, Some(1)),
+            link(3, None),
+            link(4, Some(3)),
+            link(5, Some(2)),
+            link(6, Some(6)),
+        ];
+        let family: Vec<i64> = descending(1, later)
+            .iter()
+            .map(|link| link.global_position)
+            .collect();
+        assert_eq!(family, [2, 5]);
+    }
+}

@@ -1,0 +1,57 @@
+//! Read models as the dashboard shows them.
+
+use serde::Deserialize;
+
+use super::Database;
+use crate::error::{Error, Result};
+
+/// Pages that are listed.
+pub const LISTED: i64 = 200;
+
+/// A page of `read_model_pages`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ReadModelPage {
+    /// Its name.
+    pub name: String,
+    /// Stored bytes; none for NULL.
+    pub bytes: Option<i64>,
+}
+
+impl Database {
+    /// The first [`LISTED`] pages by name.
+    ///
+    /// # Errors
+    /// [`Error::Connect`], [`Error::Database`].
+    pub async fn read_model_pages(&self) -> Result<Vec<ReadModelPage>> {
+        let action = "list the read models";
+        let sql = format!(
+            "SELECT jsonb_build_object('name', page_name, 'bytes', pg_column_size(page_data))
+             FROM message_store.read_model_pages ORDER BY page_name LIMIT {LISTED}"
+        );
+        let rows = self.rows(action.to_owned(), &sql, &[]).await?;
+        let pages = rows.into_iter().map(serde_json::from_value);
+        pages
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|error| Error::Missing {
+                what: format!("cannot {action}: {error}"),
+            })
+    }
+
+    /// A page's JSON, pretty, at most so many characters of it: none where there is no such page,
+    /// and in it none where it is NULL.
+    ///
+    /// # Errors
+    /// [`Error::Connect`], [`Error::Database`].
+    pub async fn read_model_page(
+        &self,
+        name: &str,
+        characters: i32,
+    ) -> Result<Option<Option<String>>> {
+        let client = self.client().await?;
+        let sql = "SELECT left(jsonb_pretty(page_data), $2) FROM message_store.read_model_pages
+                   WHERE page_name = $1";
+        let row = client.query_opt(sql, &[&name, &characters]).await;
+        row.and_then(|row| row.map(|row| row.try_get(0)).transpose())
+            .map_err(Error::database(format!("read the page {name}")))
+    }
+}

@@ -1,0 +1,209 @@
+//! One message: its columns, its JSON, and the chain it belongs to.
+
+use std::{collections::HashMap, sync::Arc};
+
+use axum::{
+    Extension,
+    extract::{Path, State},
+    http::header,
+    response::{IntoResponse, Response},
+};
+use maud::{Markup, html};
+
+use super::{
+    Site, categories,
+    identity::Identity,
+    layout::{self, Page, Section},
+    link, words,
+};
+use crate::{
+    database::{CausationLink, Database, SEARCHED, WALKED, Whole},
+    error::Result,
+};
+
+/// The page.
+pub async fn show(
+    State(site): State<Arc<Site>>,
+    Extension(identity): Extension<Identity>,
+    Path(position): Path<String>,
+) -> Response {
+    let Ok(position) = position.parse::<i64>() else {
+        let text = "Messages are found by their global position, a whole number.";
+        return layout::missing(&identity, Section::Categories, text);
+    };
+    let database = site.database(&identity);
+    match load(database, position).await {
+        Ok(Some((message, chain))) => {
+            let title = format!("Message {}", words::count(position));
+            let content = html! { (columns(&message)) (chain.draw()) };
+            let mut page = Page::new(Section::Categories, title, content);
+            let category = message.stream_name.split('-').next().unwrap_or_default();
+            page.crumbs = vec![
+                ("Categories".to_owned(), categories::LIST.to_owned()),
+                (category.to_owned(), link::browse(category)),
+                (
+                    message.stream_name.clone(),
+                    link::browse(&message.stream_name),
+                ),
+            ];
+            page.show(&identity)
+        }
+        Ok(None) => {
+            let text =
+                "There is no message at this position: it was never committed, or was deleted.";
+            layout::missing(&identity, Section::Categories, text)
+        }
+        Err(error) => layout::trouble(&identity, Section::Categories, &error),
+    }
+}
+
+/// A column as it is stored, however large it is.
+pub async fn raw(
+    State(site): State<Arc<Site>>,
+    Extension(identity): Extension<Identity>,
+    Path((position, column)): Path<(i64, String)>,
+) -> Response {
+    let is_data = column == "data";
+    if !is_data && column != "metadata" {
+        return layout::missing(
+            &identity,
+            Section::Categories,
+            "A message has data and metadata.",
+        );
+    }
+    match site.database(&identity).raw_column(position, is_data).await {
+        Ok(Some(text)) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
+        Ok(None) => layout::missing(&identity, Section::Categories, "There is nothing here."),
+        Err(error) => layout::trouble(&identity, Section::Categories, &error),
+    }
+}
+
+async fn load(database: &Database, position: i64) -> Result<Option<(Whole, Chain)>> {
+    let Some(message) = database.message_at(position).await? else {
+        return Ok(None);
+    };
+    let ancestry = database.ancestry(position).await?;
+    let (descendants, looked_to) = database.descendants(position).await?;
+    Ok(Some((
+        message,
+        Chain {
+            ancestry,
+            descendants,
+            looked_to,
+        },
+    )))
+}
+
+fn columns(message: &Whole) -> Markup {
+    html! {
+        dl.facts {
+            dt { "Type" } dd { (message.message_type) }
+            dt { "Stream" } dd {
+                a href=(link::browse(&message.stream_name)) { (message.stream_name) }
+                ", position " (words::count(message.position)) " "
+                a href=(link::browse_at(&message.stream_name, message.position)) { "among its neighbours" }
+            }
+            dt { "Global position" } dd { (words::count(message.global_position)) }
+            dt { "Written (UTC)" } dd { (message.time) }
+            dt { "Id" } dd { code { (message.id) } }
+        }
+        (json(message, "Data", "data", message.data.as_deref(), message.data_bytes))
+        (json(message, "Metadata", "metadata", message.metadata.as_deref(), message.metadata_bytes))
+    }
+}
+
+fn json(
+    message: &Whole,
+    title: &str,
+    column: &str,
+    text: Option<&str>,
+    bytes: Option<i64>,
+) -> Markup {
+    /// Lines that are shown without being asked for.
+    const FOLDED_BEYOND: usize = 60;
+    let is_long = text.is_some_and(|text| text.lines().count() > FOLDED_BEYOND);
+    html! {
+        h2 { (title) }
+        @match (text, bytes) {
+            (None, None) => p.faint { "NULL" },
+            (None, Some(bytes)) => p { "It has " (words::count(bytes)) " bytes as stored, too many to be shown here." },
+            (Some(text), _) if is_long => details { summary { (text.lines().count()) " lines" } pre tabindex="0" { (text) } },
+            (Some(text), _) => pre tabindex="0" { (text) },
+        }
+        @if Whole::is_cut(text, bytes) {
+            p { a href={ (link::message(message.global_position)) "/" (column) } { "The whole of it, as it is stored" } }
+        }
+    }
+}
+
+/// What led to a message, and what came of it.
+struct Chain {
+    /// Itself first, then its cause, and so on.
+    ancestry: Vec<CausationLink>,
+    /// In the order of the log.
+    descendants: Vec<CausationLink>,
+    looked_to: i64,
+}
+
+impl Chain {
+    fn draw(&self) -> Markup {
+        let is_cut = self.ancestry.len() > WALKED;
+        let missing = self.ancestry.last().and_then(|first| first.cause);
+        html! {
+            h2 { "What caused it, and what it caused" }
+            @if self.ancestry.len() == 1 && self.descendants.is_empty() && missing.is_none() {
+                p { "Its metadata names no message that caused it, and none that was looked at names it." }
+            } @else {
+                @if let Some(cause) = missing.filter(|_| !is_cut) {
+                    p.faint { "The first one was caused by message " (words::count(cause)) ", which is not there." }
+                }
+                @if is_cut {
+                    p.faint { "There are more before the first " (WALKED) " that are shown." }
+                }
+                ul.tree { (self.branch(self.ancestry.len().saturating_sub(1))) }
+            }
+            p.faint {
+                "Causes are followed to the first. What it caused is looked for in the " (words::count(SEARCHED))
+                " messages that follow it, here as far as position " (words::count(self.looked_to)) "."
+            }
+        }
+    }
+
+    /// From an ancestor down to the message itself, and from there all that came of it.
+    fn branch(&self, depth: usize) -> Markup {
+        let Some(link) = self.ancestry.get(depth) else {
+            return html! {};
+        };
+        if depth > 0 {
+            return html! { li { (node(link, false)) ul { (self.branch(depth - 1)) } } };
+        }
+        let mut children: HashMap<i64, Vec<&CausationLink>> = HashMap::new();
+        for descendant in &self.descendants {
+            if let Some(cause) = descendant.cause {
+                children.entry(cause).or_default().push(descendant);
+            }
+        }
+        html! { li { (node(link, true)) (offspring(link.global_position, &children)) } }
+    }
+}
+
+fn offspring(cause: i64, children: &HashMap<i64, Vec<&CausationLink>>) -> Markup {
+    html! {
+        @if let Some(links) = children.get(&cause) {
+            ul {
+                @for link in links {
+                    li { (node(link, false)) (offspring(link.global_position, children)) }
+                }
+            }
+        }
+    }
+}
+
+fn node(link: &CausationLink, is_here: bool) -> Markup {
+    html! {
+        a.node href=(link::message(link.global_position)) aria-current=[is_here.then_some("true")] {
+            strong { (link.message_type) } " " (link.stream_name) " "
+            span.faint { (words::count(link.global_position)) }
+        }
+    }
+}
