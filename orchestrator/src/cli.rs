@@ -18,7 +18,8 @@ pub use config::{ConfigArgs, ConfigCheckArgs, ConfigVerb};
 pub use doctor::DoctorArgs;
 pub use documents::{CompletionsArgs, ManArgs};
 pub use parked::{
-    ParkedArgs, ParkedDiscardArgs, ParkedListArgs, ParkedRetryArgs, ParkedVerb, WhichArgs,
+    ParkedArgs, ParkedDiscardArgs, ParkedListArgs, ParkedRetryArgs, ParkedShowArgs, ParkedVerb,
+    WhichArgs,
 };
 pub use subscriptions::{
     AlterArgs, CreateArgs, DryRunArgs, EndArgs, ListArgs, MoveArgs, OneArgs, RebuildArgs,

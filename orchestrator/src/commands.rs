@@ -11,6 +11,7 @@ use crate::{
 };
 
 mod config;
+mod confirm;
 mod doctor;
 mod documents;
 mod export;
@@ -51,7 +52,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Import(args) => import::import(args).await,
         Command::Export(args) => export::export(args).await,
         Command::Doctor(args) => doctor::doctor(args).await,
-        Command::Config(args) => config::run(args.verb),
+        Command::Config(args) => config::run(args.verb).await,
         Command::Completions(args) => documents::completions(&args),
         Command::Man(args) => documents::man(&args),
     }

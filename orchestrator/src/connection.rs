@@ -10,6 +10,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::{Error, Result};
 
+mod password_file;
 mod tls;
 
 use tls::Protection;
@@ -26,6 +27,13 @@ pub struct Target {
 }
 
 impl Target {
+    /// Takes the password from libpq's password file, where a line there matches.
+    pub fn look_up_password(&mut self) {
+        if let Some(password) = password_file::password_for(&self.config) {
+            self.config.password(password);
+        }
+    }
+
     /// Parses a libpq address: `postgresql://user@host/database` or
     /// `host=... dbname=...`, with `sslmode` (`disable`, `prefer`, `require`,
     /// `verify-full`) and `sslrootcert` (a PEM file; default: the system's

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use tokio_postgres::error::SqlState;
 
+mod advice;
+
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -187,8 +189,17 @@ fn is_connection_loss(error: &tokio_postgres::Error) -> bool {
 }
 
 /// The server's message, detail, hint and SQLSTATE in one line, or the chain
-/// of causes where the server said nothing.
+/// of causes where the server said nothing; then what to do, where that is known.
 pub fn describe(error: &tokio_postgres::Error) -> String {
+    let mut text = told(error);
+    if let Some(advice) = advice::advice(error) {
+        text.push_str(". ");
+        text.push_str(advice);
+    }
+    text
+}
+
+fn told(error: &tokio_postgres::Error) -> String {
     let Some(server) = error.as_db_error() else {
         return chain(error);
     };

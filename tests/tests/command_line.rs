@@ -6,8 +6,10 @@
 )]
 
 use std::fmt::Write;
+use std::process::Command;
 
-use promises::{Cluster, Database, Ended, HOME_PAGE, orchestrator, run_to_end};
+use nix::sys::signal::Signal;
+use promises::{Cluster, Database, Ended, HOME_PAGE, Running, orchestrator, run_to_end};
 use serde_json::{Value, json};
 
 fn run(database: &Database<'_>, arguments: &[&str]) -> Ended {
@@ -434,6 +436,13 @@ async fn parked_messages_are_listed_retried_and_discarded() {
     assert_eq!(parked.as_array().unwrap().len(), 2, "{parked}");
     assert_eq!(parked[0]["sqlstate"], "23505", "{parked}");
     done(&run(&database, &["parked", "list"]), "numbers-2");
+    done(&run(&database, &["parked", "show", id, "1"]), "\"n\": 1");
+    let shown = lines_of(&run(&database, &["parked", "show", id, "1", "--json"])).remove(0);
+    assert_eq!(shown["message"]["data"], json!({"n": 1}), "{shown}");
+    assert_eq!(shown["parked"]["sqlstate"], "23505", "{shown}");
+    let none = run(&database, &["parked", "show", id, "3"]);
+    assert_eq!(none.code, Some(1), "{none:?}");
+    assert!(none.stderr.contains("parked list"), "{none:?}");
 
     session
         .run("DELETE FROM public.recorded WHERE n = 1")
@@ -448,7 +457,7 @@ async fn parked_messages_are_listed_retried_and_discarded() {
         "--sqlstate",
         "23505",
     ];
-    done(&run(&database, &retry), "1 messages will be handled again");
+    done(&run(&database, &retry), "1 message will be handled again");
     session
         .wait_until("SELECT EXISTS (SELECT FROM public.recorded WHERE n = 1)")
         .await;
@@ -461,13 +470,77 @@ async fn parked_messages_are_listed_retried_and_discarded() {
         "--reason",
         "there already",
     ];
-    done(&run(&database, &discard), "1 messages are given up");
+    done(&run(&database, &discard), "1 message given up");
     let nothing = ["parked", "retry", id];
     done(
         &run(&database, &nothing),
         "0 messages will be handled again",
     );
     running.stop();
+}
+
+#[tokio::test]
+async fn a_watched_status_is_printed_again_until_ctrl_c() {
+    let (database, _session) = store_with_recorder().await;
+    let url = database.url("message_store");
+    let mut watch = orchestrator();
+    watch.args(["status", "--watch=1", "--json", "--url", &url]);
+    let mut watch = Running::start(&mut watch);
+    watch.wait_for_print("[]");
+    done(&run(&database, &RECORDER), "is declared");
+    let line = watch.wait_for_print("aggregators:recorder");
+    assert!(serde_json::from_str::<Value>(&line).is_ok(), "{line}");
+    watch.signal(Signal::SIGINT);
+    assert_eq!(watch.wait_for_exit().code(), Some(0), "{}", watch.log());
+    assert!(
+        !watch.printed().contains('\x1b'),
+        "a pipe gets plain lines: {}",
+        watch.printed()
+    );
+}
+
+#[tokio::test]
+async fn on_a_terminal_people_are_asked_before_messages_are_given_up() {
+    let (database, session) = store_with_recorder().await;
+    let id = "aggregators:recorder";
+    let parks = [&RECORDER[..7], &[r#"{"on_failure": "park", "retries": 0}"#]].concat();
+    done(&run(&database, &parks), "is declared");
+    done(
+        &run(&database, &["subscriptions", "start", id]),
+        "is started",
+    );
+    session
+        .run("INSERT INTO public.recorded VALUES (1)")
+        .await
+        .unwrap();
+    write_numbers(&session, &["1"]).await;
+    let parked = "SELECT count(*) FROM message_store.parked_messages WHERE status = 'failed'";
+    session
+        .run(&format!("SELECT message_store.tick('{id}')"))
+        .await
+        .unwrap();
+    assert_eq!(session.bigint(parked).await, 1);
+
+    let on_a_terminal = |answer: &str| {
+        let command = format!(
+            "{} parked discard {id} --reason why --url '{}'",
+            promises::orchestrator_program().display(),
+            database.url("message_store")
+        );
+        // `script` gives a program a terminal, and ends as it did.
+        let mut script = Command::new("script");
+        script.args(["--quiet", "--return", "--command", &command, "/dev/null"]);
+        promises::ask(&mut script, answer)
+    };
+    let (went_on, said) = on_a_terminal("n\n");
+    assert!(
+        !went_on && said.contains("1 message to be given up"),
+        "{said}"
+    );
+    assert_eq!(session.bigint(parked).await, 1);
+    let (went_on, said) = on_a_terminal("y\n");
+    assert!(went_on && said.contains("1 message given up"), "{said}");
+    assert_eq!(session.bigint(parked).await, 0);
 }
 
 #[test]

@@ -36,4 +36,8 @@ pub struct ConfigCheckArgs {
     /// Put a value above a key of the file; repeat it for more.
     #[arg(long, value_name = "TABLE.KEY=VALUE")]
     pub set: Vec<Override>,
+
+    /// Connect to the database too, and say what answers.
+    #[arg(long)]
+    pub connect: bool,
 }

@@ -19,6 +19,9 @@ pub enum ParkedVerb {
     /// Print parked messages with their errors.
     #[command(after_help = EXIT_CODES)]
     List(ParkedListArgs),
+    /// Print one parked message: what it holds, and why it failed.
+    #[command(after_help = EXIT_CODES)]
+    Show(ParkedShowArgs),
     /// Hand parked messages to their handlers again; the next ticks do it.
     #[command(after_help = EXIT_CODES)]
     Retry(ParkedRetryArgs),
@@ -42,6 +45,24 @@ pub struct ParkedListArgs {
     pub database: DatabaseArgs,
 }
 
+/// Arguments of `parked show`.
+#[derive(Debug, Args)]
+pub struct ParkedShowArgs {
+    /// The subscription.
+    pub subscriber_id: String,
+
+    /// The message's global position, as `parked list` has it.
+    pub position: i64,
+
+    /// Print JSON: {"parked": {...}, "message": {...}}.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Which database.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+}
+
 /// Arguments of `parked retry`.
 #[derive(Debug, Args)]
 pub struct ParkedRetryArgs {
@@ -51,6 +72,10 @@ pub struct ParkedRetryArgs {
     /// Which messages.
     #[command(flatten)]
     pub which: WhichArgs,
+
+    /// Do it without asking; without a terminal nothing is asked.
+    #[arg(long, short)]
+    pub yes: bool,
 
     /// Which database.
     #[command(flatten)]
@@ -70,6 +95,10 @@ pub struct ParkedDiscardArgs {
     /// Which messages.
     #[command(flatten)]
     pub which: WhichArgs,
+
+    /// Do it without asking; without a terminal nothing is asked.
+    #[arg(long, short)]
+    pub yes: bool,
 
     /// Which database.
     #[command(flatten)]

@@ -90,6 +90,18 @@ pub struct ListArgs {
     #[arg(long)]
     pub json: bool,
 
+    /// Print it again every so many seconds until Ctrl-C: drawn anew on a terminal, one below
+    /// the other in a pipe [default: once; with --watch alone: 2].
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "2",
+        value_parser = clap::value_parser!(u64).range(1..=86_400)
+    )]
+    pub watch: Option<u64>,
+
     /// Which database.
     #[command(flatten)]
     pub database: DatabaseArgs,

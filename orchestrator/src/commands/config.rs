@@ -2,16 +2,18 @@
 
 use std::fmt::Write;
 
-use super::table::print_text;
+use super::{no_url, table::print_text};
 use crate::{
     cli::{ConfigCheckArgs, ConfigVerb},
     config::Config,
+    connection::Target,
+    database::Database,
     error::{Error, Result},
 };
 
-pub(super) fn run(verb: ConfigVerb) -> Result<()> {
+pub(super) async fn run(verb: ConfigVerb) -> Result<()> {
     match verb {
-        ConfigVerb::Check(args) => check(&args),
+        ConfigVerb::Check(args) => check(&args).await,
         ConfigVerb::Schema => {
             let schema = serde_json::to_string_pretty(&Config::schema())
                 .map_err(|error| Error::io("print the schema")(error.into()))?;
@@ -20,11 +22,23 @@ pub(super) fn run(verb: ConfigVerb) -> Result<()> {
     }
 }
 
-fn check(args: &ConfigCheckArgs) -> Result<()> {
+/// Who answers there, for people.
+async fn answer_of(target: &Target) -> Result<String> {
+    let installed = Database::open(target, 1)?.installed().await?;
+    let extension = match installed.extension {
+        Some(version) => format!("message_store {version}"),
+        None => "no extension message_store; CREATE EXTENSION message_store".to_owned(),
+    };
+    Ok(format!("{}: answers, {extension}", target.label))
+}
+
+async fn check(args: &ConfigCheckArgs) -> Result<()> {
     let config = Config::read(&args.file, &args.set)?;
     let origin = args.file.display().to_string();
     let database = match config.database.target(None, &origin)? {
+        Some(target) if args.connect => answer_of(&target).await?,
         Some(target) => target.label,
+        None if args.connect => return Err(no_url(&args.file)),
         None => "none; give --url or DATABASE_URL".to_owned(),
     };
     let mut text = String::new();

@@ -1,13 +1,19 @@
 //! `orchestrator parked`: the messages that failures put aside.
 
+use std::fmt::Write;
+
+use serde_json::{Value, json, value::RawValue};
+
 use super::{
+    confirm::confirm,
+    read::print_line,
     table::{print_rows, print_text},
     target_of,
 };
 use crate::{
-    cli::{DatabaseArgs, ParkedVerb as Verb, WhichArgs},
-    database::{Database, ParkedFilter},
-    error::Result,
+    cli::{DatabaseArgs, ParkedShowArgs, ParkedVerb as Verb, WhichArgs},
+    database::{Database, ParkedFilter, Source, StoredMessage},
+    error::{Error, Result},
 };
 
 /// The columns people see; `--json` has every one.
@@ -31,20 +37,111 @@ pub(super) async fn run(verb: Verb) -> Result<()> {
                 .await?;
             print_rows(rows, &COLUMNS, args.json, "no message is parked")
         }
+        Verb::Show(args) => show(args).await,
         Verb::Retry(args) => {
-            let which = filter(args.which);
-            let count = open(&args.database)?
-                .retry_parked(&args.subscriber_id, &which)
-                .await?;
-            print_text(&format!("{count} messages will be handled again"))
+            let (database, which) = (open(&args.database)?, filter(args.which));
+            if !args.yes {
+                let count = count(&database, &args.subscriber_id, &which).await?;
+                confirm(&format!("{} to be handled again", counted(count)))?;
+            }
+            let count = database.retry_parked(&args.subscriber_id, &which).await?;
+            print_text(&format!("{} will be handled again", counted(count)))
         }
         Verb::Discard(args) => {
-            let which = filter(args.which);
-            let count = open(&args.database)?
+            let (database, which) = (open(&args.database)?, filter(args.which));
+            if !args.yes {
+                let count = count(&database, &args.subscriber_id, &which).await?;
+                confirm(&format!("{} to be given up", counted(count)))?;
+            }
+            let count = database
                 .discard_parked(&args.subscriber_id, &args.reason, &which)
                 .await?;
-            print_text(&format!("{count} messages are given up"))
+            print_text(&format!("{} given up", counted(count)))
         }
+    }
+}
+
+/// The parked row and, where it still is in the log, the message.
+async fn show(args: ParkedShowArgs) -> Result<()> {
+    let (id, position) = (args.subscriber_id.as_str(), args.position);
+    let database = open(&args.database)?;
+    let rows = database.parked_messages(Some(id)).await?;
+    let parked = rows
+        .into_iter()
+        .find(|row| row["global_position"] == position)
+        .ok_or_else(|| Error::Missing {
+            what: format!(
+                "{id} has no parked message at {position}; `orchestrator parked list {id}` has \
+                 them all"
+            ),
+        })?;
+    let read = database.read_messages(&Source::All, position, 1).await?;
+    let message = read
+        .into_iter()
+        .find(|message| message.global_position == position);
+    if args.json {
+        return print_line(&json!({ "parked": parked, "message": message })).map(|_| ());
+    }
+    print_text(&text(&parked, message.as_ref()))
+}
+
+fn text(parked: &Value, message: Option<&StoredMessage>) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{name:16} {value}");
+    };
+    for (name, value) in parked.as_object().into_iter().flatten() {
+        match value {
+            Value::Null => {}
+            Value::String(value) => line(name, value),
+            value => line(name, &value.to_string()),
+        }
+    }
+    match message {
+        Some(message) => {
+            line("id", &message.id);
+            let pretty = |json: &Option<Box<RawValue>>| {
+                json.as_ref().map_or_else(String::new, |json| {
+                    serde_json::from_str::<Value>(json.get())
+                        .and_then(|value| serde_json::to_string_pretty(&value))
+                        .unwrap_or_else(|_| json.get().to_owned())
+                })
+            };
+            line("data", &pretty(&message.data));
+            line("metadata", &pretty(&message.metadata));
+        }
+        None => line("message", "is not in the log any more"),
+    }
+    text.lines()
+        .map(str::trim_end)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// How many messages a command would touch, before it does.
+async fn count(database: &Database, subscriber_id: &str, which: &ParkedFilter) -> Result<i64> {
+    let rows = database.parked_messages(Some(subscriber_id)).await?;
+    let matching = rows.iter().filter(|row| is_meant(which, row)).count();
+    Ok(i64::try_from(matching).unwrap_or(i64::MAX))
+}
+
+fn is_meant(which: &ParkedFilter, row: &Value) -> bool {
+    let matches = |name: &str, wanted: &Option<String>| {
+        wanted.as_ref().is_none_or(|wanted| row[name] == **wanted)
+    };
+    row["status"] != "discarded"
+        && which
+            .global_position
+            .is_none_or(|position| row["global_position"] == position)
+        && matches("stream_name", &which.stream_name)
+        && matches("sqlstate", &which.sqlstate)
+}
+
+fn counted(messages: i64) -> String {
+    match messages {
+        1 => "1 message".to_owned(),
+        messages => format!("{messages} messages"),
     }
 }
 
@@ -58,4 +155,26 @@ fn filter(which: WhichArgs) -> ParkedFilter {
 
 fn open(args: &DatabaseArgs) -> Result<Database> {
     Database::open(&target_of(args)?, 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_question_counts_what_matches_and_is_not_given_up() {
+        let row = json!({"global_position": 7, "stream_name": "s-1", "sqlstate": "23505",
+            "status": "failed"});
+        let which = |position, stream: Option<&str>| ParkedFilter {
+            global_position: position,
+            stream_name: stream.map(str::to_owned),
+            sqlstate: None,
+        };
+        assert!(is_meant(&which(None, None), &row));
+        assert!(is_meant(&which(Some(7), Some("s-1")), &row));
+        assert!(!is_meant(&which(Some(8), None), &row));
+        assert!(!is_meant(&which(None, Some("s-2")), &row));
+        let given_up = json!({"global_position": 7, "status": "discarded"});
+        assert!(!is_meant(&which(Some(7), None), &given_up));
+    }
 }

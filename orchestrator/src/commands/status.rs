@@ -1,9 +1,23 @@
 //! `orchestrator status`: where each subscription is.
 
-use serde_json::Value;
+use std::{
+    io::{IsTerminal, Write, stdout},
+    time::Duration,
+};
 
-use super::{table::print_rows, target_of};
-use crate::{cli::ListArgs, database::Database, error::Result};
+use serde_json::Value;
+use tokio::time::sleep;
+
+use super::{
+    table::{print_rows, print_text},
+    target_of,
+};
+use crate::{
+    cli::ListArgs,
+    database::Database,
+    error::{Error, Result},
+    shutdown,
+};
 
 /// The columns people see; `--json` has every one.
 const COLUMNS: [&str; 11] = [
@@ -25,11 +39,68 @@ const NOTHING: &str = "no subscriptions; `orchestrator up`, `orchestrator run` o
 
 pub(super) async fn status(args: ListArgs) -> Result<()> {
     let database = Database::open(&target_of(&args.database)?, 1)?;
+    match args.watch {
+        None => print(look(&database, args.json).await?, args.json),
+        Some(seconds) => watch(&database, args.json, Duration::from_secs(seconds)).await,
+    }
+}
+
+/// Prints again and again until shutdown; waits for a database that is away.
+async fn watch(database: &Database, as_json: bool, every: Duration) -> Result<()> {
+    let shutdown = shutdown::on_signals(|| {})?;
+    let is_terminal = stdout().is_terminal();
+    let mut is_away = false;
+    loop {
+        let rows = tokio::select! {
+            rows = look(database, as_json) => rows,
+            () = shutdown.cancelled() => return Ok(()),
+        };
+        match rows {
+            Ok(rows) => {
+                is_away = false;
+                if is_terminal {
+                    clear_terminal()?;
+                }
+                print(rows, as_json)?;
+            }
+            Err(error) if error.is_connection_loss() => {
+                if !is_away {
+                    eprintln!("orchestrator: {error}; will try again until it works");
+                }
+                is_away = true;
+            }
+            Err(error) => return Err(error),
+        }
+        tokio::select! {
+            () = sleep(every) => {}
+            () = shutdown.cancelled() => return Ok(()),
+        }
+        if !is_terminal && !as_json && !is_away {
+            print_text("")?;
+        }
+    }
+}
+
+async fn look(database: &Database, as_json: bool) -> Result<Vec<Value>> {
     let mut rows = database.subscription_status(None).await?;
-    if !args.json {
+    if !as_json {
         rows.iter_mut().for_each(mark_estimate);
     }
-    print_rows(rows, &COLUMNS, args.json, NOTHING)
+    Ok(rows)
+}
+
+fn print(rows: Vec<Value>, as_json: bool) -> Result<()> {
+    print_rows(rows, &COLUMNS, as_json, NOTHING)
+}
+
+/// What is printed next takes the place of what stands on the terminal.
+fn clear_terminal() -> Result<()> {
+    const TO_THE_TOP_AND_CLEAR: &str = "\x1b[H\x1b[2J";
+    let mut terminal = stdout();
+    terminal
+        .write_all(TO_THE_TOP_AND_CLEAR.as_bytes())
+        .and_then(|()| terminal.flush())
+        .map_err(Error::io("write to standard output"))
 }
 
 /// A lag that was not counted is shown as `~12000`.

@@ -24,7 +24,7 @@ pub struct DatabaseAddress {
 impl DatabaseAddress {
     /// The database, where the file names one. `above` is an address that goes above the file's,
     /// with where it comes from. The password is the first of: the address's, PGPASSWORD,
-    /// `password_file`.
+    /// `password_file`, and libpq's own file (PGPASSFILE, else `~/.pgpass`).
     ///
     /// # Errors
     /// [`Error::Config`] naming the file, the variable or the flag that cannot be used.
@@ -40,6 +40,8 @@ impl DatabaseAddress {
                 target.config.password(password);
             } else if let Some(file) = &self.password_file {
                 target.config.password(secret_in(file)?);
+            } else {
+                target.look_up_password();
             }
         }
         Ok(Some(target))
