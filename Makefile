@@ -19,6 +19,9 @@ WORKSPACE = --workspace --locked --no-default-features \
 	--features message_store/pg$$major,orchestrator/home-page
 # The build without the demo's home page.
 OPERATORS = -p orchestrator --locked --no-default-features
+# The build that sends traces, and its test.
+TRACING = -p orchestrator -p promises --locked \
+	--features orchestrator/opentelemetry,promises/opentelemetry
 
 .PHONY: help
 help: ## list what can be done
@@ -36,7 +39,10 @@ test: setup-test check install-with-sudo orchestrator ## everything CI runs: set
 	cargo test $(WORKSPACE) --doc --quiet; \
 	ORCHESTRATOR=$(CARGO_TARGET_DIR)/release/orchestrator \
 		cargo test $(WORKSPACE) --lib --bins --tests --no-fail-fast; \
-	cargo test $(OPERATORS) --lib
+	cargo test $(OPERATORS) --lib; \
+	cargo build $(TRACING) --bins; \
+	ORCHESTRATOR=$(CARGO_TARGET_DIR)/debug/orchestrator cargo test $(TRACING) --test traces; \
+	cargo test $(TRACING) --lib -- traces telemetry
 
 .PHONY: check
 check: ## formatting, clippy with warnings denied, no unsafe outside extension/src/pg/
@@ -44,6 +50,7 @@ check: ## formatting, clippy with warnings denied, no unsafe outside extension/s
 	scripts/check-unsafe
 	$(CHOOSE_POSTGRESQL); cargo clippy $(WORKSPACE) --all-targets -- -D warnings
 	cargo clippy $(OPERATORS) --all-targets -- -D warnings
+	cargo clippy $(TRACING) --all-targets -- -D warnings
 
 .PHONY: build
 build: extension orchestrator ## build the extension and the orchestrator, and install nothing

@@ -15,6 +15,7 @@ mod mistake;
 mod on_failure;
 mod overrides;
 mod subscription;
+mod telemetry;
 #[cfg(feature = "home-page")]
 mod video;
 
@@ -23,6 +24,7 @@ pub use dashboard::{Dashboard, Proxy, Token, Tokens};
 pub use metrics::Metrics;
 pub use overrides::Override;
 pub use subscription::Subscription;
+pub use telemetry::Telemetry;
 #[cfg(feature = "home-page")]
 pub use video::Video;
 
@@ -55,6 +57,8 @@ pub struct Config {
     pub log_format: Option<LogFormat>,
     /// Where metrics are served, where anybody asked for them.
     pub metrics: Option<Metrics>,
+    /// Where a span for each tick is sent.
+    pub telemetry: Telemetry,
     /// What is started at boot: the aggregators, then the services.
     pub subscriptions: Vec<Subscription>,
 }

@@ -35,6 +35,11 @@ const WEB_CONNECTIONS: usize = 4;
 /// the ticks for the same reason.
 const CONTROL_CONNECTIONS: usize = 2;
 
+/// Connections that read which traces the handled messages belong to, where
+/// somebody wants to know.
+#[cfg(feature = "opentelemetry")]
+const TRACE_CONNECTIONS: usize = 1;
+
 /// How long open web connections may take to end: 3 s.
 const WEB_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -104,6 +109,14 @@ pub async fn run(
         shutdown: shutdown.clone(),
     };
     tasks.spawn(boot.run(config.subscriptions.clone()));
+    #[cfg(feature = "opentelemetry")]
+    let traces = {
+        let reader = Database::open(target, TRACE_CONNECTIONS)?;
+        crate::traces::start(config, reader)?.map(|(traces, recorder)| {
+            tasks.spawn(recorder.run());
+            traces
+        })
+    };
     let scheduler = Scheduler {
         database: database.clone(),
         connections: config.pool_size,
@@ -114,6 +127,8 @@ pub async fn run(
         progress,
         health: health.clone(),
         metrics: metrics.ticks,
+        #[cfg(feature = "opentelemetry")]
+        traces,
         shutdown: shutdown.clone(),
     };
     tasks.spawn(scheduler.run());

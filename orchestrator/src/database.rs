@@ -29,6 +29,8 @@ mod steering;
 mod subscriptions;
 mod tail;
 mod ticks;
+#[cfg(feature = "opentelemetry")]
+mod trace_contexts;
 
 pub use browse::{Edge, Estimate, Found, Grouping, Listed, Recent, Whole};
 pub use causation::{Link as CausationLink, SEARCHED, WALKED};
@@ -45,6 +47,8 @@ pub use records::{
 pub use session::{Refused, Session, WriteStatements};
 pub use status::{HorizonBlocker, Orchestrator, PRESENCE_CLASS, SubscriptionStatus};
 pub use steering::{Steering, Which};
+#[cfg(feature = "opentelemetry")]
+pub use trace_contexts::{ReadRange, TraceContext};
 
 /// How long a caller waits for a free or new connection: 10 s.
 const POOL_PATIENCE: Duration = Duration::from_secs(10);

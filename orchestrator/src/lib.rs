@@ -25,5 +25,7 @@ pub mod retry;
 pub mod samples;
 pub mod scheduler;
 pub mod shutdown;
+#[cfg(feature = "opentelemetry")]
+pub mod traces;
 pub mod waiter;
 pub mod web;

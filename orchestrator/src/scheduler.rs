@@ -56,6 +56,9 @@ pub struct Scheduler {
     pub health: Health,
     /// Counts the ticks.
     pub metrics: metrics::Ticks,
+    /// Makes spans of the ticks.
+    #[cfg(feature = "opentelemetry")]
+    pub traces: Option<crate::traces::Traces>,
     /// Ends it after the running ticks.
     pub shutdown: CancellationToken,
 }
@@ -105,7 +108,7 @@ impl Scheduler {
             }
         }
         while let Some((job, took, ticked)) = state.ticks.next().await {
-            self.metrics.ended(&job.subscriber_id, took, &ticked);
+            self.note(&state, &job, took, &ticked);
             debug!(subscriber_id = &*job.subscriber_id, "stopped");
         }
     }
@@ -122,8 +125,19 @@ impl Scheduler {
             && let Some(job) = state.schedule.take(Instant::now())
         {
             let database = self.database.clone();
+            #[cfg(feature = "opentelemetry")]
+            let asks_for_member = self.traces.is_some()
+                && state
+                    .schedule
+                    .row(&job.subscriber_id)
+                    .is_some_and(|row| row.group_size > 1);
             state.ticks.push(Box::pin(async move {
                 let began = Instant::now();
+                #[cfg(feature = "opentelemetry")]
+                if asks_for_member {
+                    let ticked = database.tick_member(&job.subscriber_id).await;
+                    return (job, began.elapsed(), ticked);
+                }
                 let ticked = database.tick(&job.subscriber_id).await;
                 (job, began.elapsed(), ticked)
             }));
@@ -132,7 +146,7 @@ impl Scheduler {
 
     fn finish(&self, state: &mut State, (job, took, ticked): Ticked) {
         let now = Instant::now();
-        self.metrics.ended(&job.subscriber_id, took, &ticked);
+        self.note(state, &job, took, &ticked);
         match ticked {
             Ok(tick) => {
                 let retry_in = tick.trouble.as_ref().and_then(|trouble| trouble.retry_in);
@@ -159,6 +173,18 @@ impl Scheduler {
                 state.schedule.fail(&job, failure, pause, now);
             }
         }
+    }
+
+    /// Tells whoever watches. Nobody of them holds a tick up.
+    fn note(&self, state: &State, job: &Job, took: Duration, ticked: &Result<Tick>) {
+        self.metrics.ended(&job.subscriber_id, took, ticked);
+        #[cfg(feature = "opentelemetry")]
+        if let Some(traces) = &self.traces {
+            let row = state.schedule.row(&job.subscriber_id);
+            traces.ended(&job.subscriber_id, row, took, ticked);
+        }
+        #[cfg(not(feature = "opentelemetry"))]
+        let _ = state;
     }
 
     fn take_list(&self, state: &mut State, listed: Result<Vec<Started>>) {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{
     Config, DEFAULT_LISTEN, DatabaseAddress, Delivery, LogFormat, dashboard::DashboardTable,
-    metrics::MetricsTable, subscription::SubscriptionTable,
+    metrics::MetricsTable, subscription::SubscriptionTable, telemetry::TelemetryTable,
 };
 #[cfg(feature = "home-page")]
 use super::{Video, video};
@@ -33,6 +33,8 @@ pub(super) struct File {
     log: LogTable,
     /// Where Prometheus finds the numbers.
     metrics: MetricsTable,
+    /// Where a span for each tick is sent, in builds with the feature opentelemetry.
+    telemetry: TelemetryTable,
     /// Subscriptions that fill read models, created and started at boot.
     aggregators: Vec<SubscriptionTable>,
     /// Subscriptions whose handlers write messages, created and started at boot.
@@ -85,7 +87,7 @@ struct LogTable {
     format: Option<LogFormat>,
 }
 
-type Checked<T> = Result<T, String>;
+pub(super) type Checked<T> = Result<T, String>;
 
 impl File {
     pub(super) fn check(self) -> Checked<Config> {
@@ -119,6 +121,7 @@ impl File {
             delivery: self.delivery.check()?,
             log_format: self.log.format,
             metrics: self.metrics.check(),
+            telemetry: self.telemetry.check()?,
             subscriptions,
         })
     }

@@ -91,6 +91,8 @@ pub struct Tick {
     pub parked: i64,
     /// Why it retries or stopped.
     pub trouble: Option<Trouble>,
+    /// Which member of a group it was, where that was asked for.
+    pub member: Option<i64>,
 }
 
 /// The failure of a handler.

@@ -38,12 +38,33 @@ impl Database {
     pub async fn tick(&self, subscriber_id: &str) -> Result<Tick> {
         // How long to wait is the server's to say: its clock is not ours.
         const TICK: &str = "SELECT outcome, scanned, handled, position, parked, sqlstate, error, \
-             retry_at::text, extract(epoch FROM retry_at - clock_timestamp())::float8 \
-             FROM message_store.tick($1)";
+             retry_at::text, extract(epoch FROM retry_at - clock_timestamp())::float8, \
+             NULL::bigint FROM message_store.tick($1)";
+        self.tick_by(TICK, subscriber_id).await
+    }
+
+    /// The same, and which member of its group found something: the one that
+    /// this session holds. Costs a look at the status of all members.
+    ///
+    /// # Errors
+    /// Those of [`Database::tick`].
+    #[cfg(feature = "opentelemetry")]
+    pub async fn tick_member(&self, subscriber_id: &str) -> Result<Tick> {
+        const TICK: &str = "SELECT t.outcome, t.scanned, t.handled, t.position, t.parked, \
+             t.sqlstate, t.error, t.retry_at::text, \
+             extract(epoch FROM t.retry_at - clock_timestamp())::float8, s.member \
+             FROM message_store.tick($1) t LEFT JOIN LATERAL ( \
+               SELECT v.member FROM message_store.subscription_status v \
+               WHERE v.subscriber_id = $1 AND v.holder = pg_backend_pid() AND t.handled > 0 \
+               LIMIT 1) s ON true";
+        self.tick_by(TICK, subscriber_id).await
+    }
+
+    async fn tick_by(&self, sql: &str, subscriber_id: &str) -> Result<Tick> {
         let action = || format!("tick the subscription {subscriber_id}");
         let client = self.client().await?;
         let ticked = async {
-            let statement = client.prepare_cached(TICK).await?;
+            let statement = client.prepare_cached(sql).await?;
             let row = client.query_one(&statement, &[&subscriber_id]).await?;
             let sqlstate: Option<String> = row.try_get(5)?;
             let error: Option<String> = row.try_get(6)?;
@@ -63,6 +84,7 @@ impl Database {
                 position: row.try_get(3)?,
                 parked: row.try_get::<_, Option<i64>>(4)?.unwrap_or(0),
                 trouble,
+                member: row.try_get(9)?,
             };
             Ok((row.try_get::<_, String>(0)?, tick))
         };

@@ -271,6 +271,7 @@ mod tests {
             position: 7,
             parked: 0,
             trouble,
+            member: None,
         }
     }
 

@@ -172,6 +172,12 @@ impl Schedule {
         None
     }
 
+    /// A subscription as it was listed last.
+    #[cfg(feature = "opentelemetry")]
+    pub fn row(&self, subscriber_id: &str) -> Option<&Started> {
+        self.entries.get(subscriber_id).map(|entry| &entry.row)
+    }
+
     /// What follows a tick. Idle is the proof that everything drawn before it
     /// is processed, so only then may a subscription rely on the next wake-up.
     pub fn finish(&mut self, job: &Job, ticked: Ticked, now: Instant) {
