@@ -62,6 +62,14 @@ pub async fn run(
     let (progress, progressed) = watch::channel(0);
     let mut tasks = JoinSet::new();
 
+    #[cfg(feature = "opentelemetry")]
+    let traces = {
+        let reader = Database::open(target, TRACE_CONNECTIONS)?;
+        crate::traces::start(config, reader)?.map(|(traces, recorder)| {
+            tasks.spawn(recorder.run());
+            traces
+        })
+    };
     let health = Health::new(&config.subscriptions);
     let samples = Samples::default();
     let metrics = Metrics::new(&samples, &health);
@@ -109,14 +117,6 @@ pub async fn run(
         shutdown: shutdown.clone(),
     };
     tasks.spawn(boot.run(config.subscriptions.clone()));
-    #[cfg(feature = "opentelemetry")]
-    let traces = {
-        let reader = Database::open(target, TRACE_CONNECTIONS)?;
-        crate::traces::start(config, reader)?.map(|(traces, recorder)| {
-            tasks.spawn(recorder.run());
-            traces
-        })
-    };
     let scheduler = Scheduler {
         database: database.clone(),
         connections: config.pool_size,

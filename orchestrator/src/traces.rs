@@ -70,13 +70,17 @@ pub struct Recorder {
 /// [`Error::Config`] where the exporter refuses what it is told.
 pub fn start(config: &Config, database: Database) -> Result<Option<(Traces, Recorder)>> {
     let is_disabled = env::var("OTEL_SDK_DISABLED").is_ok_and(|is| is.eq_ignore_ascii_case("true"));
-    let Some(endpoint) = exporter::endpoint(&config.telemetry).filter(|_| !is_disabled) else {
+    if is_disabled {
         return Ok(None);
-    };
-    let provider = exporter::provider(&endpoint).map_err(|problem| Error::Config {
+    }
+    let fail = |problem: String| Error::Config {
         origin: "of OpenTelemetry".to_owned(),
         problem,
-    })?;
+    };
+    let Some(endpoint) = exporter::endpoint(&config.telemetry).map_err(fail)? else {
+        return Ok(None);
+    };
+    let provider = exporter::provider(&endpoint).map_err(fail)?;
     info!("sending a span for each tick to {}", endpoint.label());
     let (sender, ended) = mpsc::channel(WAITING);
     let handlers = config.subscriptions.iter().filter_map(|subscription| {

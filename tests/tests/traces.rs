@@ -14,7 +14,7 @@ use axum::http::HeaderMap;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
-use promises::{Cluster, Deployment, Running, Session, wait_for};
+use promises::{Cluster, Deployment, Running, Session, run_to_end, wait_for};
 use prost::Message;
 
 /// `public.picky` fails at messages of the stream `jobs-bad`.
@@ -234,6 +234,23 @@ async fn streams_all_messages_and_groups_are_linked_to_their_own() {
         assert_eq!(links, expected.len(), "{subscriber_id}");
     }
     running.stop();
+}
+
+#[tokio::test]
+async fn a_collector_that_cannot_be_one_is_refused_in_one_line_without_its_password() {
+    let database = Cluster::shared().create_store().await;
+    for (name, value) in [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "me:secret@host:4318"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "ftp://secret"),
+    ] {
+        let ended = run_to_end(database.deploy(FINE).run().env(name, value));
+        assert_eq!(ended.code, Some(3), "{}", ended.stderr);
+        let said = format!(
+            "orchestrator: configuration of OpenTelemetry: {name} must begin with http:// or \
+             https://\n"
+        );
+        assert_eq!(ended.stderr, said);
+    }
 }
 
 #[tokio::test]

@@ -39,9 +39,8 @@ impl TelemetryTable {
                 .iter()
                 .any(|scheme| endpoint.starts_with(scheme))
         {
-            return Err(format!(
-                "[telemetry] endpoint is {endpoint:?}; it must begin with http:// or https://"
-            ));
+            // Not shown: an address may hold a password.
+            return Err("[telemetry] endpoint must begin with http:// or https://".to_owned());
         }
         Ok(Telemetry {
             endpoint: self.endpoint,

@@ -21,15 +21,27 @@ pub(super) enum Endpoint {
 }
 
 /// The collector to send to, where one is named.
-pub(super) fn endpoint(telemetry: &Telemetry) -> Option<Endpoint> {
+///
+/// # Errors
+/// Which variable holds something else.
+pub(super) fn endpoint(telemetry: &Telemetry) -> Result<Option<Endpoint>, String> {
     let variables = [
         "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
         "OTEL_EXPORTER_OTLP_ENDPOINT",
     ];
-    let named = variables.iter().filter_map(|name| env::var(name).ok());
-    let mut named = named.filter(|endpoint| !endpoint.is_empty());
-    let configured = || telemetry.endpoint.clone().map(Endpoint::Configured);
-    named.next().map(Endpoint::Environment).or_else(configured)
+    for name in variables {
+        let address = env::var(name).unwrap_or_default();
+        if address.is_empty() {
+            continue;
+        }
+        let schemes = ["http://", "https://"];
+        if !schemes.iter().any(|scheme| address.starts_with(scheme)) {
+            // Not shown: an address may hold a password.
+            return Err(format!("{name} must begin with http:// or https://"));
+        }
+        return Ok(Some(Endpoint::Environment(address)));
+    }
+    Ok(telemetry.endpoint.clone().map(Endpoint::Configured))
 }
 
 /// Sends spans in batches, on a thread of its own.
