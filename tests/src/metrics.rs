@@ -10,7 +10,7 @@ use crate::database::Database;
 use crate::orchestrator::Running;
 
 /// Longer than two samples are apart.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Serves metrics on any free port.

@@ -77,7 +77,7 @@ async fn every_panel_shows_something_and_every_alert_works() {
     let mut empty: Vec<_> = panels.iter().collect();
     let began = std::time::Instant::now();
     while !empty.is_empty() {
-        assert!(began.elapsed().as_secs() < 60, "nothing in {empty:#?}");
+        assert!(began.elapsed().as_secs() < 180, "nothing in {empty:#?}");
         session.run(write).await.unwrap();
         empty.retain(|(_, expression)| prometheus.query(expression).is_empty());
     }
