@@ -190,6 +190,39 @@ mod tests {
         );
     }
 
+    #[test]
+    fn every_key_is_in_the_docs_and_in_the_example() {
+        let docs = include_str!("../../docs/configuration.md");
+        let schema = Config::schema();
+        let properties = |schema: &serde_json::Value| -> Vec<(String, serde_json::Value)> {
+            let keys = schema["properties"].as_object().into_iter().flatten();
+            keys.map(|(key, value)| (key.clone(), value.clone()))
+                .collect()
+        };
+        let (mut in_docs, mut in_example) = (Vec::new(), Vec::new());
+        for (table, of) in properties(&schema) {
+            let Some(name) = of["$ref"].as_str().and_then(|name| name.rsplit('/').next()) else {
+                continue;
+            };
+            for (key, _) in properties(&schema["$defs"][name]) {
+                in_docs.push(format!("`{table}.{key}`"));
+                in_example.push(format!("{key} = "));
+            }
+        }
+        for key in ["SubscriptionTable", "OnFailure"] {
+            for (key, _) in properties(&schema["$defs"][key]) {
+                if key != "on_failure" {
+                    in_example.push(format!("{key} = "));
+                }
+            }
+        }
+        assert!(in_docs.len() > 9, "{in_docs:?}");
+        in_docs.retain(|key| !docs.contains(key.as_str()));
+        assert_eq!(in_docs, [""; 0], "docs/configuration.md lacks keys");
+        in_example.retain(|key| !EXAMPLE.contains(key.as_str()));
+        assert_eq!(in_example, [""; 0], "example.toml lacks keys");
+    }
+
     fn problem(text: &str) -> String {
         Config::parse(text).err().unwrap_or_default()
     }

@@ -37,10 +37,7 @@ pub fn start(format: LogFormat) {
     // Already started is fine: the first caller decides.
     let started = match format {
         LogFormat::Json => logs.json().flatten_event(true).try_init(),
-        LogFormat::Human => logs
-            .with_target(false)
-            .with_ansi(stderr().is_terminal())
-            .try_init(),
+        LogFormat::Human => logs.with_target(false).with_ansi(is_colourful()).try_init(),
     };
     if started.is_err() || FORMAT.set(format).is_err() {
         return;
@@ -52,6 +49,12 @@ pub fn start(format: LogFormat) {
     if let Some(problem) = problem {
         warn!("RUST_LOG cannot be used ({problem}); logging as without it");
     }
+}
+
+/// On a terminal, unless `NO_COLOR` is set to anything.
+fn is_colourful() -> bool {
+    let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    stderr().is_terminal() && !is_unwanted
 }
 
 /// Says why the program ends: one line, in the format that the lines before it had.

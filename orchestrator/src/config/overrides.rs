@@ -66,7 +66,9 @@ impl FromStr for Override {
 
 /// Those of the environment, in the order of their names.
 pub(super) fn of_environment() -> impl Iterator<Item = Override> {
-    let mut found: Vec<Override> = env::vars()
+    // A variable that is no text is none of ours.
+    let mut found: Vec<Override> = env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter_map(|(name, value)| from_variable(&name, value))
         .collect();
     found.sort_by(|one, other| one.origin.cmp(&other.origin));
