@@ -5,6 +5,8 @@
     reason = "a test that cannot go on must fail loudly"
 )]
 
+use std::process::Command;
+
 use promises::{Cluster, Database, Deployment, Session, StopMode, run_to_end};
 use serde_json::Value;
 
@@ -164,4 +166,31 @@ async fn a_filter_that_cannot_be_used_is_said_and_left_out() {
     running.wait_for_log("RUST_LOG cannot be used");
     running.wait_for_log("connected to");
     running.stop();
+}
+
+#[test]
+fn colours_are_for_terminals_and_for_those_who_want_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    std::fs::write(&file, "").unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    // A warning at the start, then the end.
+    let run = format!(
+        "{} run --config {} --url postgresql:///store?host=/nonexistent --listen {}",
+        promises::orchestrator_program().display(),
+        file.display(),
+        taken.local_addr().unwrap()
+    );
+    let is_coloured = |no_color: &str| {
+        let mut script = Command::new("script");
+        script.args(["--quiet", "--command", &run, "/dev/null"]);
+        script
+            .env("RUST_LOG", "info,a=b=c")
+            .env("NO_COLOR", no_color);
+        let (_, said) = promises::ask(&mut script, "");
+        assert!(said.contains("RUST_LOG cannot be used"), "{said}");
+        said.contains('\x1b')
+    };
+    assert!(is_coloured(""));
+    assert!(!is_coloured("1"));
 }
