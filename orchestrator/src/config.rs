@@ -14,6 +14,7 @@ mod metrics;
 mod mistake;
 mod on_failure;
 mod overrides;
+mod problems;
 mod subscription;
 mod telemetry;
 #[cfg(feature = "home-page")]
@@ -126,7 +127,7 @@ impl Config {
             return Ok(written);
         }
         let mut table: toml::Table =
-            toml::from_str(text).map_err(|error| problem_of(origin, error.to_string()))?;
+            toml::from_str(text).map_err(|error| problem_of(origin, mistake::told(error)))?;
         // One by one, so that a mistake is known by the name it came under.
         let mut config = written;
         for one in above {

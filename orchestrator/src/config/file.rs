@@ -7,7 +7,8 @@ use serde::Deserialize;
 
 use super::{
     Config, DEFAULT_LISTEN, DatabaseAddress, Delivery, LogFormat, dashboard::DashboardTable,
-    metrics::MetricsTable, subscription::SubscriptionTable, telemetry::TelemetryTable,
+    metrics::MetricsTable, problems::Problems, subscription::SubscriptionTable,
+    telemetry::TelemetryTable,
 };
 #[cfg(feature = "home-page")]
 use super::{Video, video};
@@ -93,10 +94,13 @@ impl File {
     pub(super) fn check(self) -> Checked<Config> {
         let mut names = HashSet::new();
         let mut subscriptions = Vec::new();
+        let mut problems = Problems::default();
         for table in self.aggregators.into_iter().chain(self.services) {
-            let subscription = table.check()?;
+            let Some(subscription) = problems.note(table.check()) else {
+                continue;
+            };
             if !names.insert(subscription.subscriber_id.clone()) {
-                return Err(format!(
+                problems.add(format!(
                     "subscriber_id {:?} is used twice; each position needs a name of its own",
                     subscription.subscriber_id
                 ));
@@ -105,11 +109,23 @@ impl File {
         }
         let pool_size = self.database.pool_size.unwrap_or(4);
         if !(1..=MOST_CONNECTIONS).contains(&pool_size) {
-            return Err(format!(
+            problems.add(format!(
                 "[database] pool_size is {pool_size}; it must be 1 to {MOST_CONNECTIONS}"
             ));
         }
-        let database = self.database.check()?;
+        let database = problems.note(self.database.check());
+        let dashboard = problems.note(self.dashboard.check());
+        let delivery = problems.note(self.delivery.check());
+        let telemetry = problems.note(self.telemetry.check());
+        let (Some(database), Some(dashboard), Some(delivery), Some(telemetry), true) = (
+            database,
+            dashboard,
+            delivery,
+            telemetry,
+            problems.is_empty(),
+        ) else {
+            return Err(problems.told());
+        };
         Ok(Config {
             database,
             pool_size,
@@ -117,11 +133,11 @@ impl File {
             listen_is_chosen: self.web.listen.is_some(),
             #[cfg(feature = "home-page")]
             videos: self.web.videos.unwrap_or_else(video::demo),
-            dashboard: self.dashboard.check()?,
-            delivery: self.delivery.check()?,
+            dashboard,
+            delivery,
             log_format: self.log.format,
             metrics: self.metrics.check(),
-            telemetry: self.telemetry.check()?,
+            telemetry,
             subscriptions,
         })
     }

@@ -3,17 +3,49 @@
 /// How alike two names must be for one to be meant by the other, of 1.
 const ALIKE: f64 = 0.7;
 
-/// The parser's words, which show the place; an unknown key with the nearest one there is.
+/// One line: the place, the parser's words, and for an unknown key the nearest one there is. The
+/// line itself is not shown: it may hold a secret.
 pub(super) fn told(error: toml::de::Error) -> String {
-    let text = without_passwords(error.to_string().trim_end());
+    let shown = error.to_string();
+    let place = shown
+        .lines()
+        .next()
+        .and_then(|line| line.strip_prefix("TOML parse error at "));
+    let text = match place {
+        Some(place) => match key_of_line(&shown) {
+            Some(key) => format!("{place}, {key}: {}", error.message()),
+            None => format!("{place}: {}", error.message()),
+        },
+        None => shown,
+    };
+    let text = without_passwords(&text.trim_end().replace('\n', "; "));
     match nearest(error.message()) {
         Some(name) => format!("{text}; did you mean `{name}`?"),
         None => text,
     }
 }
 
-/// The parser shows the line, and a line may hold an address with a password.
+/// The parser's third line is that of the file, behind its number.
+fn key_of_line(shown: &str) -> Option<&str> {
+    let (_, line) = shown.lines().nth(2)?.split_once("| ")?;
+    let (key, _) = line.split_once('=')?;
+    let is_bare = |key: &str| {
+        let mut letters = key.chars();
+        letters.all(|letter| letter.is_ascii_alphanumeric() || "_-.".contains(letter))
+    };
+    Some(key.trim()).filter(|key| !key.is_empty() && is_bare(key))
+}
+
+/// The parser repeats a value that stands where another belongs, such as an address.
 fn without_passwords(text: &str) -> String {
+    const WORD: &str = "password=";
+    let text = match text.split_once(WORD) {
+        Some((before, after)) => {
+            let end = after.find([' ', '"', '`']).unwrap_or(after.len());
+            &format!("{before}{WORD}...{}", &after[end..])
+        }
+        None => text,
+    };
     let mut shown = String::new();
     let mut rest = text;
     while let Some(scheme) = rest.find("://") {
@@ -64,16 +96,27 @@ mod tests {
             let problem = Config::parse(text).unwrap_err();
             let meant = format!("did you mean {key}?");
             assert!(problem.contains(&meant), "{text}: {problem}");
-            assert!(problem.contains("at line "), "{text}: {problem}");
+            assert!(problem.starts_with("line "), "{text}: {problem}");
+            assert!(problem.contains(", column "), "{text}: {problem}");
+            assert_eq!(problem.lines().count(), 1, "{text}: {problem}");
         }
     }
 
     #[test]
-    fn a_password_on_the_line_is_not_shown() {
-        let text = "[database]\nurl = 'postgresql://anna:geheim@host:5432/db' oops";
-        let problem = Config::parse(text).unwrap_err();
-        assert!(!problem.contains("geheim"), "{problem}");
-        assert!(problem.contains("anna:...@host:5432/db"), "{problem}");
+    fn a_password_is_not_shown_whatever_is_wrong_with_its_line() {
+        for address in [
+            "postgresql://anna:geheim@host:5432/db",
+            "host=db password=geheim user=anna",
+        ] {
+            for text in [
+                format!("[database]\nurl = '{address}' oops"),
+                format!("database = '{address}'"),
+                format!("[database]\npool_size = '{address}'"),
+            ] {
+                let problem = Config::parse(&text).unwrap_err();
+                assert!(!problem.contains("geheim"), "{problem}");
+            }
+        }
     }
 
     #[test]
