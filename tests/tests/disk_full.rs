@@ -33,8 +33,10 @@ impl SmallDisk {
         fs::create_dir(&store).unwrap();
         let mut up = Command::new("unshare");
         up.args(namespaces());
-        // The program takes the shell's place, and so its process id.
-        let script = "mount -t tmpfs -o \"$0\" none \"$1\" && shift && exec \"$@\"";
+        // The program takes the shell's place, and so its process id; what was needed to mount
+        // stays behind, so that it is a program like any other.
+        let script = "mount -t tmpfs -o \"$0\" none \"$1\" && shift && \
+                      exec setpriv --ambient-caps=-all --inh-caps=-all -- \"$@\"";
         up.args(["sh", "-c", script, DISK]).arg(&store);
         let program = orchestrator();
         up.arg(program.get_program()).args(program.get_args());
