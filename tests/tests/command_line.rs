@@ -251,6 +251,27 @@ fn a_bad_configuration_is_exit_code_3_with_the_key_named() {
     assert_eq!(ended.code, Some(3), "{ended:?}");
 }
 
+#[tokio::test]
+async fn a_configuration_is_checked_with_its_database_where_that_is_asked_for() {
+    let database = Cluster::shared().create_store().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    let check = |url: &str, more: &[&str]| {
+        std::fs::write(&file, format!("[database]\nurl = '{url}'\n")).unwrap();
+        let mut check = orchestrator();
+        run_to_end(check.args(["config", "check"]).arg(&file).args(more))
+    };
+    let url = database.url("message_store");
+    done(&check(&url, &["--connect"]), ": answers, message_store 0.");
+    let nobody = "postgresql://anna:geheim@/store?host=/nonexistent";
+    let unasked = check(nobody, &[]);
+    done(&unasked, "/nonexistent");
+    assert!(!unasked.stdout.contains("geheim"), "{unasked:?}");
+    let asked = check(nobody, &["--connect"]);
+    assert_eq!(asked.code, Some(4), "{asked:?}");
+    assert!(!asked.stderr.contains("geheim"), "{asked:?}");
+}
+
 /// Handlers that fail on a number they have seen. They name no schema, so that a rebuild can send
 /// them to a copy of the table.
 async fn store_with_recorder() -> (Database<'static>, promises::Session) {
