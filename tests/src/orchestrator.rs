@@ -21,6 +21,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 const ANNOUNCEMENT: &str = "Home page: ";
 /// The same for metrics.
 const METRICS: &str = "Metrics: ";
+/// The same for the dashboard.
+const DASHBOARD: &str = "Dashboard: ";
 
 /// Any free port, and pauses short enough for a test; all else is the default.
 const PACE: &str = r#"
@@ -260,6 +262,12 @@ impl Running {
     pub fn home_page(&self) -> String {
         let address = self.announced(ANNOUNCEMENT);
         address.trim_end_matches('/').to_owned()
+    }
+
+    /// The address of the dashboard, without `/admin`, as soon as it is announced.
+    pub fn dashboard(&self) -> String {
+        let address = self.announced(DASHBOARD);
+        address.trim_end_matches("/admin").to_owned()
     }
 
     /// The address of the metrics, without `/metrics`, as soon as it is announced.

@@ -21,9 +21,10 @@ use page::{Page, folder, repository};
 use promises::{Cluster, Rows};
 
 /// Pages without commands: what we decided and how we differ.
-const NOT_RUN: [&str; 4] = [
+const NOT_RUN: [&str; 5] = [
     "compatibility",
     "configuration",
+    "dashboard",
     "monitoring",
     "performance",
 ];

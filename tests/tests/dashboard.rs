@@ -1,0 +1,724 @@
+//! Promise: operators see and steer everything from the dashboard, viewers only see, strangers get
+//! nothing, and whatever a name or a payload holds it is only text.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on must fail loudly"
+)]
+
+use std::io::{BufRead, BufReader};
+use std::time::{Duration, Instant};
+
+use promises::{Cluster, Database, Running, Session, StopMode, literal};
+use ureq::http::Response;
+use ureq::{Agent, Body};
+
+/// How long an awaited event may take before the test fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const OPERATOR_TOKEN: &str = "operators-know-this-word";
+const VIEWER_TOKEN: &str = "viewers-know-this-one";
+
+/// A browser that keeps one cookie and follows no redirects.
+struct Browser {
+    agent: Agent,
+    site: String,
+    cookie: String,
+    headers: Vec<(&'static str, String)>,
+}
+
+/// What it was answered.
+struct Answer {
+    status: u16,
+    location: String,
+    text: String,
+}
+
+impl Browser {
+    fn new(site: &str) -> Self {
+        let agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_global(Some(PATIENCE))
+            .build()
+            .into();
+        Self {
+            agent,
+            site: site.to_owned(),
+            cookie: String::new(),
+            headers: Vec::new(),
+        }
+    }
+
+    fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    fn get(&mut self, path: &str) -> Answer {
+        let mut request = self.agent.get(format!("{}{path}", self.site));
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
+        let answer = request.header("cookie", &self.cookie).call().unwrap();
+        self.take(answer)
+    }
+
+    fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let mut request = self.agent.post(format!("{}{path}", self.site));
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
+        let fields = fields.iter().copied();
+        let answer = request.header("cookie", &self.cookie).send_form(fields);
+        self.take(answer.unwrap())
+    }
+
+    fn take(&mut self, mut answer: Response<Body>) -> Answer {
+        let header = |name: &str| {
+            let value = answer.headers().get(name);
+            value.map_or(String::new(), |value| value.to_str().unwrap().to_owned())
+        };
+        let (cookie, location) = (header("set-cookie"), header("location"));
+        if !cookie.is_empty() {
+            assert!(
+                cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"),
+                "{cookie}"
+            );
+            cookie
+                .split(';')
+                .next()
+                .unwrap()
+                .clone_into(&mut self.cookie);
+        }
+        Answer {
+            status: answer.status().as_u16(),
+            location,
+            text: answer.body_mut().read_to_string().unwrap(),
+        }
+    }
+
+    /// Goes where the answer leads.
+    fn follow(&mut self, answer: &Answer) -> Answer {
+        assert_eq!(answer.status, 303, "{}", answer.text);
+        self.get(&answer.location)
+    }
+
+    /// Looks at a page that asks, sends its form as it is, and goes where that leads.
+    fn confirm(&mut self, page: &str, more: &[(&str, &str)]) -> Answer {
+        let asked = self.get(page);
+        assert_eq!(asked.status, 200, "{}", asked.text);
+        let form = &asked.text[asked.text.find("method=\"post\" action=\"/admin/").unwrap()..];
+        // The first form is the one that signs out where there is a session.
+        let form = &form[form
+            .find("form_key")
+            .map_or(0, |key| form[..key].rfind("action=").unwrap())..];
+        let action = attribute(form, "action");
+        let mut fields: Vec<(String, String)> = form[..form.find("</form>").unwrap()]
+            .split("<input type=\"hidden\"")
+            .skip(1)
+            .map(|input| (attribute(input, "name"), attribute(input, "value")))
+            .collect();
+        fields.extend(
+            more.iter()
+                .map(|&(name, value)| (name.to_owned(), value.to_owned())),
+        );
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (&**n, &**v)).collect();
+        let done = self.post(&action, &fields);
+        self.follow(&done)
+    }
+}
+
+fn attribute(html: &str, name: &str) -> String {
+    let start = html.find(&format!("{name}=\"")).unwrap() + name.len() + 2;
+    let value = html[start..].split('"').next().unwrap();
+    let value = value.replace("&quot;", "\"").replace("&lt;", "<");
+    value.replace("&gt;", ">").replace("&amp;", "&")
+}
+
+fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+fn page_of(subscriber_id: &str) -> String {
+    format!("/admin/subscription?id={}", encoded(subscriber_id))
+}
+
+fn confirming(subscriber_id: &str, deed: &str) -> String {
+    let id = encoded(subscriber_id);
+    format!("/admin/subscription/confirm?id={id}&do={deed}")
+}
+
+/// A store whose handler `public.choosy` refuses messages of the type Bad until `public.repaired`
+/// has a row, and roles for the dashboard.
+async fn with_store(cluster: &Cluster) -> (Database<'_>, Session) {
+    let database = cluster.create_store().await;
+    let session = database.connect().await;
+    session
+        .run(
+            "CREATE TABLE public.counted (stream text PRIMARY KEY, messages bigint NOT NULL);
+             CREATE TABLE public.repaired ();
+             GRANT ALL ON public.counted, public.repaired TO message_store;
+             CREATE FUNCTION public.choosy(message message_store.message) RETURNS void
+             LANGUAGE plpgsql AS $$
+             BEGIN
+               IF (message).type = 'Bad' AND NOT EXISTS (SELECT FROM public.repaired) THEN
+                 RAISE EXCEPTION 'no <b>bad</b> ones' USING ERRCODE = 'XX123';
+               END IF;
+               INSERT INTO counted VALUES ((message).stream_name, 1)
+               ON CONFLICT (stream) DO UPDATE SET messages = counted.messages + 1;
+             END $$;
+             DO $$ BEGIN
+               CREATE ROLE dashboard_operator LOGIN;
+               CREATE ROLE dashboard_viewer LOGIN;
+             EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
+             GRANT message_store_admin TO dashboard_operator;
+             GRANT message_store_viewer TO dashboard_viewer",
+        )
+        .await
+        .unwrap();
+    (database, session)
+}
+
+async fn write(session: &Session, stream: &str, message_type: &str) -> i64 {
+    let sql = format!(
+        "SELECT message_store.write_message(gen_random_uuid()::varchar, {}, '{message_type}', \
+         '{{\"is\": \"<script>alert(1)</script>\"}}')",
+        literal(Some(stream))
+    );
+    session.run(&sql).await.unwrap();
+    session
+        .bigint("SELECT max(global_position) FROM message_store.messages")
+        .await
+}
+
+/// Created and started as the role that ticks.
+async fn subscribe(database: &Database<'_>, subscriber_id: &str, source: &str, options: &str) {
+    let ticking = database.connect_as("message_store").await;
+    let id = literal(Some(subscriber_id));
+    let sql = format!(
+        "SELECT message_store.create_subscription({id}, '{source}', \
+         '{{\"$any\": \"public.choosy\"}}', '{options}'); SELECT message_store.start({id})"
+    );
+    ticking.run(&sql).await.unwrap();
+}
+
+const PARKS: &str =
+    "{\"on_failure\": \"park\", \"retries\": 0, \"read_model\": [\"public.counted\"]}";
+
+/// The dashboard with its own roles, and more of its table.
+fn serve(database: &Database<'_>, more: &str) -> (Running, String) {
+    let table = format!(
+        "[dashboard]\nenabled = true\nlisten = \"127.0.0.1:0\"\nurl = {:?}\nviewer_url = {:?}\n{more}\n",
+        database.url("dashboard_operator"),
+        database.url("dashboard_viewer"),
+    );
+    let running = database.deploy(&table).start();
+    let dashboard = running.dashboard();
+    (running, dashboard)
+}
+
+/// The same where both roles have tokens.
+fn serve_with_tokens(database: &Database<'_>) -> (Running, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, token: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, format!("{token}\n")).unwrap();
+        path
+    };
+    let (operator, viewer) = (
+        file("operator", OPERATOR_TOKEN),
+        file("viewer", VIEWER_TOKEN),
+    );
+    let more = format!("operator_token_file = {operator:?}\nviewer_token_file = {viewer:?}");
+    serve(database, &more)
+}
+
+/// Looks until a page holds a text.
+fn wait_for_page(browser: &mut Browser, path: &str, wanted: &str) -> Answer {
+    let started = Instant::now();
+    loop {
+        let answer = browser.get(path);
+        if answer.text.contains(wanted) {
+            return answer;
+        }
+        assert!(
+            started.elapsed() < PATIENCE,
+            "no {wanted:?} in {}",
+            answer.text
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[tokio::test]
+async fn another_name_and_another_sites_form_get_nothing() {
+    let (database, session) = with_store(Cluster::shared()).await;
+    subscribe(&database, "s", "a", "{}").await;
+    let (running, site) = serve(&database, "");
+    let mut foreign = Browser::new(&site).with("host", "evil.example");
+    let refused = foreign.get("/admin");
+    assert_eq!(refused.status, 421, "{}", refused.text);
+    assert!(
+        refused.text.contains("[dashboard] hosts"),
+        "{}",
+        refused.text
+    );
+
+    let mut own = Browser::new(&site);
+    let form = own.get(&confirming("s", "pause")).text;
+    let key = attribute(&form[form.find("form_key").unwrap()..], "value");
+    let pause = |key: &str| {
+        [
+            ("form_key", key.to_owned()),
+            ("id", "s".to_owned()),
+            ("do", "pause".to_owned()),
+        ]
+    };
+    let send = |browser: &mut Browser, key: &str| {
+        let fields = pause(key);
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (*n, &**v)).collect();
+        browser.post("/admin/subscription/act", &fields)
+    };
+    for (name, value) in [
+        ("origin", "https://evil.example"),
+        ("origin", "http://127.0.0.1:1"),
+        ("origin", "null"),
+        ("sec-fetch-site", "cross-site"),
+    ] {
+        let mut foreign = Browser::new(&site).with(name, value);
+        assert_eq!(send(&mut foreign, &key).status, 403, "{name}: {value}");
+    }
+    assert_eq!(send(&mut own, "made up").status, 403);
+    let state = "SELECT state FROM message_store.subscription_status";
+    assert_eq!(session.value(state).await.as_deref(), Some("started"));
+    assert_eq!(send(&mut own, &key).status, 303);
+    assert_eq!(session.value(state).await.as_deref(), Some("paused"));
+    running.stop();
+}
+
+#[tokio::test]
+async fn a_token_lets_a_viewer_look_and_an_operator_act() {
+    let (database, session) = with_store(Cluster::shared()).await;
+    subscribe(&database, "s", "a", "{}").await;
+    let (running, site) = serve_with_tokens(&database);
+    let mut stranger = Browser::new(&site);
+    for path in ["/admin", "/admin/parked", &page_of("s")] {
+        let answer = stranger.get(path);
+        assert_eq!(answer.status, 303, "{path}");
+        assert!(
+            answer.location.starts_with("/admin/login"),
+            "{}",
+            answer.location
+        );
+    }
+    assert_eq!(stranger.get("/admin/events?view=overview").status, 401);
+    assert_eq!(stranger.post("/admin/subscription/act", &[]).status, 401);
+    let wrong = stranger.post("/admin/login", &[("token", "a wrong one")]);
+    assert_eq!(wrong.status, 401);
+    stranger.cookie = "orchestrator_session=made-up".to_owned();
+    assert_eq!(stranger.get("/admin").status, 303);
+
+    let mut viewer = Browser::new(&site);
+    let wanted = page_of("s");
+    let fields = [("token", VIEWER_TOKEN), ("then", &*wanted)];
+    let entered = viewer.post("/admin/login", &fields);
+    assert_eq!(entered.location, wanted);
+    let page = viewer.follow(&entered);
+    assert_eq!(page.status, 200);
+    assert!(
+        !page.text.contains("/admin/subscription/confirm"),
+        "{}",
+        page.text
+    );
+    assert_eq!(viewer.get(&confirming("s", "pause")).status, 403);
+    for path in [
+        "/admin/subscription/act",
+        "/admin/parked/act",
+        "/admin/parked/try",
+    ] {
+        let fields = [("id", "s"), ("do", "pause"), ("all", "1")];
+        let refused = viewer.post(path, &fields);
+        assert_eq!(refused.status, 403, "{path}: {}", refused.text);
+    }
+    let state = "SELECT state FROM message_store.subscription_status";
+    assert_eq!(session.value(state).await.as_deref(), Some("started"));
+
+    let mut operator = Browser::new(&site);
+    let fields = [("token", OPERATOR_TOKEN), ("then", "https://evil.example")];
+    let entered = operator.post("/admin/login", &fields);
+    assert_eq!((entered.status, &*entered.location), (303, "/admin"));
+    let paused = operator.confirm(&confirming("s", "pause"), &[("reason", "to see")]);
+    assert!(paused.text.contains("Paused."), "{}", paused.text);
+    let history = "SELECT concat_ws(' | ', action, role, actor, reason) \
+                   FROM message_store.subscription_history ORDER BY at DESC LIMIT 1";
+    assert_eq!(
+        session.value(history).await.as_deref(),
+        Some("pause | dashboard_operator | operator (token) | to see")
+    );
+    assert!(
+        paused
+            .text
+            .contains("operator (token), as dashboard_operator"),
+        "{}",
+        paused.text
+    );
+    operator.post("/admin/logout", &[]);
+    assert_eq!(operator.get("/admin").status, 303);
+    assert!(!running.log().contains(OPERATOR_TOKEN));
+    running.stop();
+}
+
+#[tokio::test]
+async fn a_person_named_by_a_header_is_believed_from_its_proxy_only() {
+    let (database, session) = with_store(Cluster::shared()).await;
+    subscribe(&database, "s", "a", "{}").await;
+    let header = "identity_header = \"X-User\"\noperators = [\"ada\"]\ntrusted_proxies = ";
+    let (elsewhere, site) = serve(&database, &format!("{header}[\"192.0.2.7\"]"));
+    let mut ada = Browser::new(&site).with("x-user", "ada");
+    assert_eq!(ada.get("/admin").status, 401);
+    assert_eq!(ada.get(&page_of("s")).status, 401);
+    elsewhere.stop();
+
+    let (running, site) = serve(&database, &format!("{header}[\"127.0.0.0/8\"]"));
+    assert_eq!(Browser::new(&site).get("/admin").status, 401);
+    let mut both = Browser::new(&site)
+        .with("x-user", "eve")
+        .with("x-user", "ada");
+    assert_eq!(both.get("/admin").status, 401, "two names are none");
+    let mut eve = Browser::new(&site).with("x-user", "eve");
+    assert_eq!(eve.get("/admin").status, 200);
+    assert_eq!(eve.get(&confirming("s", "stop")).status, 403);
+    let mut ada = Browser::new(&site).with("x-user", "ada");
+    ada.confirm(&confirming("s", "stop"), &[]);
+    let actor = "SELECT actor FROM message_store.subscription_history ORDER BY at DESC LIMIT 1";
+    assert_eq!(session.value(actor).await.as_deref(), Some("ada"));
+    running.stop();
+}
+
+#[tokio::test]
+async fn odd_names_are_only_text() {
+    let (database, session) = with_store(Cluster::shared()).await;
+    let long = "é".repeat(512);
+    let ids = [
+        "<script>alert(1)</script>",
+        "quo\"te's & %41 / ?x=1#y",
+        "..",
+        "Ünïcödé \u{202e} 😀",
+        &*long,
+    ];
+    for (number, id) in ids.into_iter().enumerate() {
+        subscribe(&database, id, &format!("c{number}"), PARKS).await;
+        write(
+            &session,
+            &format!("c{number}-<script>alert(1)</script>'\"%"),
+            "Bad",
+        )
+        .await;
+    }
+    let (running, site) = serve(&database, "");
+    let all_parked = "SELECT count(*) = 5 FROM message_store.parked_messages";
+    session.wait_until(all_parked).await;
+    let mut browser = Browser::new(&site);
+    let overview = wait_for_page(&mut browser, "/admin", "Orchestrators alive").text;
+    assert!(!overview.contains("<script>alert"), "{overview}");
+    for id in ids {
+        let escaped = id
+            .replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;");
+        let escaped = escaped.replace('"', "&quot;");
+        assert!(overview.contains(&escaped), "{escaped}");
+        let query = encoded(id);
+        for path in [
+            page_of(id),
+            confirming(id, "rebuild"),
+            format!("/admin/parked?id={query}"),
+            format!("/admin/parked/confirm?id={query}&do=retry&all=1"),
+            format!("/admin/subscriptions?q={query}"),
+        ] {
+            let page = browser.get(&path);
+            assert_eq!(page.status, 200, "{path}: {}", page.text);
+            assert!(page.text.contains(&escaped), "{path}: {}", page.text);
+            assert!(
+                !page.text.contains("<script>alert"),
+                "{path}: {}",
+                page.text
+            );
+            assert!(!page.text.contains("<b>bad</b>"), "{path}: {}", page.text);
+        }
+        let paused = browser.confirm(&confirming(id, "pause"), &[]);
+        assert!(paused.text.contains("Paused."), "{}", paused.text);
+    }
+    assert_eq!(browser.get(&page_of("no such")).status, 404);
+    assert_eq!(browser.get("/admin/nothing").status, 404);
+    running.stop();
+}
+
+#[tokio::test]
+async fn parked_messages_are_looked_at_tried_retried_and_given_up() {
+    let (database, session) = with_store(Cluster::shared()).await;
+    subscribe(&database, "s", "a", PARKS).await;
+    let first = write(&session, "a-1", "Bad").await;
+    write(&session, "a-1", "Good").await;
+    write(&session, "a-2", "Bad").await;
+    let last = write(&session, "a-3", "Bad").await;
+    let (running, site) = serve(&database, "");
+    let failed = "SELECT count(*) = 3 FROM message_store.parked_messages WHERE status = 'failed'";
+    session.wait_until(failed).await;
+    let mut browser = Browser::new(&site);
+    let list = browser.get("/admin/parked?id=s").text;
+    assert!(
+        list.contains("no &lt;b&gt;bad&lt;/b&gt; ones") && list.contains("XX123"),
+        "{list}"
+    );
+    assert!(
+        list.contains(&format!("href=\"/admin/messages/{first}\"")),
+        "{list}"
+    );
+    assert!(
+        list.contains("&lt;script&gt;alert(1)"),
+        "the payload: {list}"
+    );
+
+    let form = &list[list.find("action=\"/admin/parked/try\"").unwrap()..];
+    let key = attribute(&form[form.find("form_key").unwrap()..], "value");
+    let tries = [("form_key", &*key), ("id", "s")];
+    let tried = browser.post("/admin/parked/try", &tries).text;
+    assert!(tried.contains("It would fail"), "{tried}");
+    session
+        .run("INSERT INTO public.repaired DEFAULT VALUES")
+        .await
+        .unwrap();
+    let tried = browser.post("/admin/parked/try", &tries).text;
+    assert!(
+        tried.contains("It would succeed") && tried.contains("added"),
+        "{tried}"
+    );
+    assert_eq!(
+        session.bigint("SELECT count(*) FROM public.counted").await,
+        0
+    );
+
+    let all = browser
+        .get("/admin/parked/confirm?id=s&do=retry&sqlstate=XX123")
+        .text;
+    assert!(all.contains("<strong>3</strong> messages"), "{all}");
+    let one = format!("/admin/parked/confirm?id=s&do=retry&position={first}");
+    let asked = browser.get(&one).text;
+    assert!(asked.contains("<strong>1</strong> message"), "{asked}");
+    assert!(asked.contains("1 more wait behind"), "{asked}");
+    let done = browser.confirm(&one, &[]).text;
+    assert!(done.contains("1 message will be handled again"), "{done}");
+    session
+        .wait_until("SELECT messages = 2 FROM public.counted WHERE stream = 'a-1'")
+        .await;
+
+    let chosen = format!("/admin/parked/confirm?id=s&do=discard&position={last}");
+    let done = browser.confirm(&chosen, &[("reason", "never needed")]).text;
+    assert!(done.contains("1 message given up"), "{done}");
+    let gone = browser.get("/admin/parked?id=s&status=discarded").text;
+    assert!(gone.contains("Discarded: never needed"), "{gone}");
+    let stream = "/admin/parked/confirm?id=s&do=retry&stream=a-2";
+    browser.confirm(stream, &[]);
+    session
+        .wait_until("SELECT count(*) = 2 FROM public.counted")
+        .await;
+    let lines = browser.get(&page_of("s")).text;
+    assert!(
+        lines.contains("operator (loopback), as dashboard_operator"),
+        "{lines}"
+    );
+    assert!(lines.contains("never needed"), "{lines}");
+    let nothing = browser.get("/admin/parked/confirm?id=s&do=retry").text;
+    assert!(nothing.contains("No message is chosen"), "{nothing}");
+    running.stop();
+}
+
+#[tokio::test]
+async fn a_subscription_is_held_started_rebuilt_and_promoted() {
+    let (database, session) = with_store(Cluster::shared()).await;
+    subscribe(
+        &database,
+        "s",
+        "a",
+        "{\"read_model\": [\"public.counted\"]}",
+    )
+    .await;
+    write(&session, "a-1", "Good").await;
+    let (running, site) = serve(&database, "");
+    session
+        .wait_until("SELECT count(*) = 1 FROM public.counted")
+        .await;
+    let mut browser = Browser::new(&site);
+    let state = |wanted: &str| {
+        format!(
+            "SELECT state = '{wanted}' FROM message_store.subscription_status WHERE subscriber_id = 's'"
+        )
+    };
+    browser.confirm(&confirming("s", "pause"), &[]);
+    session.wait_until(&state("paused")).await;
+    let page = browser.get(&page_of("s")).text;
+    assert!(
+        page.contains("Start</a>") && !page.contains("Pause</a>"),
+        "{page}"
+    );
+    assert!(page.contains("choosy"), "its handlers: {page}");
+    browser.confirm(&confirming("s", "start"), &[]);
+    session.wait_until(&state("started")).await;
+
+    session
+        .run("UPDATE public.counted SET messages = 17")
+        .await
+        .unwrap();
+    browser.confirm(&confirming("s", "rebuild"), &[]);
+    let is_right = "SELECT coalesce(sum(messages), 0) = 1 FROM public.counted";
+    session.wait_until(is_right).await;
+
+    session
+        .run("UPDATE public.counted SET messages = 17")
+        .await
+        .unwrap();
+    let begun = browser
+        .confirm(&confirming("s", "rebuild-beside"), &[])
+        .text;
+    assert!(begun.contains("The copy is being filled"), "{begun}");
+    let ready = wait_for_page(&mut browser, &page_of("s"), "it can be promoted").text;
+    assert!(ready.contains("Promote the rebuild</a>"), "{ready}");
+    assert_eq!(
+        session.bigint("SELECT messages FROM public.counted").await,
+        17
+    );
+    browser.confirm(&confirming("s", "promote"), &[]);
+    assert_eq!(
+        session.bigint("SELECT messages FROM public.counted").await,
+        1
+    );
+    let refused = browser.confirm(&confirming("s", "promote"), &[]).text;
+    assert!(
+        refused.contains("Nothing was done") && refused.contains("SQLSTATE"),
+        "{refused}"
+    );
+    browser.confirm(&confirming("s", "rebuild-beside"), &[]);
+    let cancelled = browser
+        .confirm(&confirming("s", "cancel-rebuild"), &[])
+        .text;
+    assert!(
+        cancelled.contains("The rebuild is cancelled"),
+        "{cancelled}"
+    );
+    let copies = "SELECT count(*) FROM message_store.subscription_status WHERE copy_of IS NOT NULL";
+    assert_eq!(session.bigint(copies).await, 0);
+    running.stop();
+}
+
+#[tokio::test]
+async fn a_failing_handler_is_shown_live_with_its_message() {
+    let (database, session) = with_store(Cluster::shared()).await;
+    subscribe(&database, "s", "a", "{\"retries\": 0}").await;
+    let (running, site) = serve(&database, "");
+    let mut browser = Browser::new(&site);
+    let page = browser.get(&page_of("s")).text;
+    let main = &page[page.find("<main").unwrap()..];
+    let events = format!("{site}{}", attribute(main, "data-events"));
+    let answer = browser.agent.get(&events).call().unwrap();
+    let position = write(&session, "a-1", "Bad").await;
+    let lines = BufReader::new(answer.into_body().into_reader()).lines();
+    let link = format!("/admin/messages/{position}");
+    let news = lines
+        .map_while(Result::ok)
+        .find(|line| line.contains(&link));
+    let news = news.expect("no event tells of the message");
+    assert!(
+        news.starts_with("data:") && news.contains("\"id\":\"trouble\""),
+        "{news}"
+    );
+    assert!(news.contains("no &lt;b&gt;bad&lt;/b&gt; ones"), "{news}");
+    let events = format!("{site}/admin/events?view=overview");
+    let answer = browser.agent.get(&events).call().unwrap();
+    let lines = BufReader::new(answer.into_body().into_reader()).lines();
+    let mut news = lines.map_while(Result::ok);
+    assert!(news.any(|line| line.contains("\"id\":\"subscriptions\"")));
+    running.stop();
+}
+
+#[tokio::test]
+async fn while_the_database_is_away_there_is_a_page() {
+    let cluster = Cluster::start(&[]);
+    let (database, session) = with_store(&cluster).await;
+    subscribe(&database, "s", "a", "{}").await;
+    let (running, site) = serve(&database, "");
+    let mut browser = Browser::new(&site);
+    wait_for_page(&mut browser, "/admin", "Orchestrators alive");
+    let form = browser.get(&confirming("s", "pause")).text;
+    let key = attribute(&form[form.find("form_key").unwrap()..], "value");
+    drop(session);
+    cluster.stop(StopMode::Fast);
+    for path in [&*page_of("s"), "/admin/parked", "/admin/parked?id=s"] {
+        let page = browser.get(path);
+        assert_eq!(page.status, 503, "{path}: {}", page.text);
+        assert!(
+            page.text.contains("The database does not answer"),
+            "{}",
+            page.text
+        );
+    }
+    let fields = [("form_key", &*key), ("id", "s"), ("do", "pause")];
+    let done = browser.post("/admin/subscription/act", &fields);
+    assert_eq!(done.status, 303);
+    // The last that was seen is still there to look at.
+    wait_for_page(
+        &mut browser,
+        "/admin",
+        "The database does not answer. This is how it was",
+    );
+    cluster.start_again();
+    wait_for_page(&mut browser, &page_of("s"), "Who did what");
+    running.stop();
+}
+
+#[tokio::test]
+async fn the_role_that_ticks_is_asked_nothing_by_the_dashboard() {
+    let cluster = Cluster::start(&[("log_statement", "all"), ("log_line_prefix", "%u|")]);
+    let (database, session) = with_store(&cluster).await;
+    subscribe(&database, "s", "a", PARKS).await;
+    write(&session, "a-1", "Bad").await;
+    let (running, site) = serve_with_tokens(&database);
+    let parked = "SELECT count(*) = 1 FROM message_store.parked_messages";
+    session.wait_until(parked).await;
+    session.run("SELECT 'looked at from here'").await.unwrap();
+    for (token, role) in [
+        (OPERATOR_TOKEN, "dashboard_operator"),
+        (VIEWER_TOKEN, "dashboard_viewer"),
+    ] {
+        let mut browser = Browser::new(&site);
+        browser.post("/admin/login", &[("token", token)]);
+        wait_for_page(&mut browser, "/admin", "Orchestrators alive");
+        for path in [&*page_of("s"), "/admin/parked?id=s", "/admin/subscriptions"] {
+            assert_eq!(browser.get(path).status, 200, "{path}");
+        }
+        if role == "dashboard_operator" {
+            browser.confirm("/admin/parked/confirm?id=s&do=retry&all=1", &[]);
+            browser.confirm(&confirming("s", "pause"), &[]);
+        }
+        let log = cluster.log();
+        let asked = format!("{role}|");
+        assert!(log.contains(&asked), "{role} was not asked anything");
+    }
+    let log = cluster.log();
+    let log = log.split("looked at from here").nth(1).unwrap();
+    let delivery = [
+        "wait_for_messages",
+        "started_subscriptions",
+        "message_store.tick",
+        "synchronous_commit",
+    ];
+    let statements = log.lines().filter(|line| {
+        line.starts_with("message_store|")
+            && (line.contains("statement:") || line.contains("execute "))
+    });
+    let others: Vec<&str> = statements
+        .filter(|line| !delivery.iter().any(|call| line.contains(call)))
+        .collect();
+    assert!(others.is_empty(), "{others:#?}");
+    running.stop();
+}
