@@ -25,9 +25,11 @@ const INTERVAL: Duration = Duration::from_secs(10);
 /// How long one is remembered.
 const MEMORY: Duration = Duration::from_secs(3600);
 /// The pause is at least so many times what the sample before it took. The lag
-/// of a subscription far behind takes a millisecond to count; however many of
-/// those there are, sampling takes no more than half a percent of a core.
+/// of a subscription far behind takes a millisecond or two to count, so sampling
+/// a hundred of those takes no more than half a percent of a core.
 const REST: u32 = 200;
+/// The longest pause all the same: what is older says too little.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
 /// Subscriptions whose series are kept; beyond that only the latest sample is.
 const MOST_SERIES: usize = 1000;
 
@@ -238,7 +240,7 @@ impl Sampler {
             }
             let took = began.elapsed();
             tokio::select! {
-                () = sleep(INTERVAL.max(took * REST)) => {}
+                () = sleep(pause_after(took)) => {}
                 () = self.wanted_after(took) => {}
                 () = self.shutdown.cancelled() => return,
             }
@@ -265,6 +267,10 @@ impl Sampler {
             orchestrators: self.database.orchestrators().await?,
         })
     }
+}
+
+fn pause_after(took: Duration) -> Duration {
+    (took * REST).clamp(INTERVAL, LONGEST_INTERVAL)
 }
 
 /// A store that was restored to an older state writes no negative numbers.
@@ -341,6 +347,12 @@ mod tests {
         let latest = samples.look();
         assert!(latest.sample.is_some());
         assert_eq!(latest.trouble.as_deref(), Some("away"));
+    }
+
+    #[test]
+    fn who_takes_long_is_asked_less_often_but_every_minute() {
+        let pause = |ms| pause_after(Duration::from_millis(ms)).as_secs();
+        assert_eq!([pause(1), pause(150), pause(5000)], [10, 30, 60]);
     }
 
     #[test]

@@ -12,12 +12,16 @@ const LINE: RGBColor = RGBColor(1, 2, 3);
 const AXIS: RGBColor = RGBColor(4, 5, 6);
 const GRID: RGBColor = RGBColor(7, 8, 9);
 
+/// The most points of a sparkline: a page holds hundreds of them.
+const SPARKS: usize = 40;
+
 /// One value at a moment.
 pub type Reading = (SystemTime, f64);
 
 /// A line without axes, small enough for a table's cell. `name` says what it
 /// shows to who cannot see it.
 pub fn sparkline(name: &str, readings: &[Reading]) -> Markup {
+    let readings = &thinned(readings, SPARKS);
     let Some((range, top)) = bounds(readings) else {
         return html! { span.faint { "–" } };
     };
@@ -74,6 +78,19 @@ pub fn lines(name: &str, unit: &str, readings: &[Reading]) -> Markup {
         Ok(())
     });
     figure(drawn, "chart", name, &description)
+}
+
+/// At most about `most` readings: the highest of each stretch, and the last of all.
+fn thinned(readings: &[Reading], most: usize) -> Vec<Reading> {
+    let stretch = readings.len().div_ceil(most).max(1);
+    let highest = |some: &[Reading]| some.iter().copied().max_by(|a, b| a.1.total_cmp(&b.1));
+    let mut kept: Vec<Reading> = readings.chunks(stretch).filter_map(highest).collect();
+    if let (Some(last), Some(end)) = (readings.last(), kept.last())
+        && last.0 != end.0
+    {
+        kept.push(*last);
+    }
+    kept
 }
 
 fn ago(seconds: f64) -> String {
@@ -166,6 +183,17 @@ mod tests {
             !svg.contains("style="),
             "the page's policy forbids it: {svg}"
         );
+    }
+
+    #[test]
+    fn a_small_chart_keeps_the_peaks_and_the_end() {
+        let mut values = vec![1.0; 360];
+        values[100] = 99.0;
+        values[359] = 7.0;
+        let kept = thinned(&readings(&values), SPARKS);
+        assert!(kept.len() <= SPARKS + 1, "{}", kept.len());
+        assert!(kept.iter().any(|&(_, value)| value > 98.0));
+        assert_eq!(kept.last().map(|&(_, value)| value as i64), Some(7));
     }
 
     #[test]

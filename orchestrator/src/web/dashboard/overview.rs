@@ -107,7 +107,7 @@ fn blockers(sample: &Sample) -> Markup {
             p { "Transactions in flight that have written, or are about to. One that stays for long is worth a look." }
             div.scroll tabindex="0" role="region" aria-label="Who holds readers back" {
                 table {
-                    thead { tr { th scope="col" { "Session" } th scope="col" { "Holds back after" } } }
+                    thead { tr { th scope="col" { "Session" } th.number scope="col" { "Holds back after" } } }
                     tbody {
                         @for blocker in &sample.blockers {
                             tr {
@@ -135,12 +135,14 @@ fn subscriptions(sample: &Sample, samples: &Samples) -> Markup {
     }
 }
 
-/// A row for each subscription whose id or source contains `wanted`.
+/// A row for each subscription whose id or source contains `wanted`, those first
+/// that need somebody.
 pub fn table(sample: &Sample, samples: &Samples, wanted: &str) -> Markup {
     let is_wanted = |members: &&[SubscriptionStatus]| {
         members[0].subscriber_id.contains(wanted) || members[0].source.contains(wanted)
     };
-    let found: Vec<_> = subscriptions_of(sample).filter(is_wanted).collect();
+    let mut found: Vec<_> = subscriptions_of(sample).filter(is_wanted).collect();
+    found.sort_by_key(|members| urgency(&members[0]));
     html! {
         @if found.is_empty() {
             p.faint { "There is none, or none that this role may see." }
@@ -151,10 +153,10 @@ pub fn table(sample: &Sample, samples: &Samples, wanted: &str) -> Markup {
                         tr {
                             th scope="col" { "Subscription" }
                             th scope="col" { "State" }
-                            th scope="col" { "Lag" }
+                            th.number scope="col" { "Lag" }
                             th scope="col" { "Lag since start" }
                             th scope="col" { "Rate" }
-                            th scope="col" { "Parked" }
+                            th.number scope="col" { "Parked" }
                         }
                     }
                     tbody {
@@ -165,6 +167,17 @@ pub fn table(sample: &Sample, samples: &Samples, wanted: &str) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// The lower, the sooner somebody should look.
+fn urgency(status: &SubscriptionStatus) -> u8 {
+    match &*status.state {
+        "stopped" => 0,
+        "started" if status.attempts > 0 => 1,
+        _ if status.parked > 0 => 2,
+        "paused" => 3,
+        _ => 4,
     }
 }
 

@@ -145,7 +145,7 @@ fn summary(identity: &Identity, id: &str, groups: &(Vec<Group>, Vec<Group>)) -> 
             div.scroll tabindex="0" role="region" aria-label=(title) {
                 table {
                     thead { tr {
-                        th scope="col" { (title) } th scope="col" { "Failed messages" }
+                        th scope="col" { (title) } th.number scope="col" { "Failed messages" }
                         @if identity.may_act() { th scope="col" { "All of them" } }
                     } }
                     tbody {

@@ -99,7 +99,10 @@ fn status(members: &[&SubscriptionStatus]) -> Markup {
     html! {
         p {
             (overview::state_of(first))
-            @if let Some(reason) = &first.state_reason { " " (reason) }
+            // A failure's whole text follows below.
+            @if let Some(reason) = first.state_reason.as_deref().and_then(|text| text.lines().next()) {
+                " " (reason)
+            }
         }
         dl.facts {
             dt { "Reads" } dd { code { (first.source) } }
@@ -229,8 +232,8 @@ fn group(members: &[&SubscriptionStatus]) -> Markup {
             div.scroll tabindex="0" role="region" aria-label="Members" {
                 table {
                     thead { tr {
-                        th scope="col" { "Member" } th scope="col" { "Position" } th scope="col" { "Lag" }
-                        th scope="col" { "Handled" } th scope="col" { "Ticked by" }
+                        th scope="col" { "Member" } th.number scope="col" { "Position" } th.number scope="col" { "Lag" }
+                        th.number scope="col" { "Handled" } th scope="col" { "Ticked by" }
                     } }
                     tbody {
                         @for member in members {
@@ -304,7 +307,7 @@ fn lines(history: &[Value]) -> Markup {
                 table {
                     thead { tr {
                         th scope="col" { "When" } th scope="col" { "What" } th scope="col" { "Who" }
-                        th scope="col" { "Position" } th scope="col" { "Why" }
+                        th.number scope="col" { "Position" } th scope="col" { "Why" }
                     } }
                     tbody {
                         @for line in history {
