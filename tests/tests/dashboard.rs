@@ -722,3 +722,25 @@ async fn the_role_that_ticks_is_asked_nothing_by_the_dashboard() {
     assert!(others.is_empty(), "{others:#?}");
     running.stop();
 }
+
+#[tokio::test]
+async fn an_orchestrator_that_lives_and_a_writer_that_holds_back_are_seen() {
+    const ALIVE: &str = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' \
+        AND classid = 1869767528 AND objsubid = 2 AND mode = 'ShareLock' AND granted \
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let (database, session) = with_store(Cluster::shared()).await;
+    let writer = database.connect().await;
+    writer.run("BEGIN").await.unwrap();
+    write(&writer, "a-1", "Good").await;
+    let (running, site) = serve(&database, "");
+    let own = format!("{ALIVE} AND objid = {}", running.pid());
+    session.wait_until(&format!("SELECT ({own}) = 1")).await;
+    let mut browser = Browser::new(&site);
+    let overview = wait_for_page(&mut browser, "/admin", "Orchestrators alive").text;
+    let blocker = format!("process {}", writer.pid);
+    assert!(overview.contains("Who holds readers back"), "{overview}");
+    assert!(overview.contains(&blocker), "{overview}");
+    writer.run("COMMIT").await.unwrap();
+    running.stop();
+    session.wait_until(&format!("SELECT ({ALIVE}) = 0")).await;
+}

@@ -38,7 +38,7 @@ if (main) {
 
 // A box that ticks all others of its form.
 for (const all of document.querySelectorAll("input[data-all]")) {
-  all.closest("th").hidden = false;
+  all.hidden = false;
   all.addEventListener("change", () => {
     for (const box of all.closest("form").querySelectorAll(`input[name="${all.dataset.all}"]`)) {
       box.checked = all.checked;

@@ -203,6 +203,7 @@ fn table(identity: &Identity, chosen: Option<&str>, messages: &[ParkedMessage]) 
                     thead { tr {
                         @if chosen.is_some() {
                             th scope="col" {
+                                span.unseen { "Choose" }
                                 input type="checkbox" data-all="position" aria-label="Choose all of this page" hidden;
                             }
                         }
