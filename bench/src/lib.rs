@@ -13,6 +13,7 @@ pub mod cli;
 pub mod comparison;
 pub mod delays;
 pub mod figure;
+pub mod filled;
 pub mod goal;
 pub mod line_up;
 pub mod log;

@@ -9,7 +9,9 @@ use promises::Session;
 /// The programs and sessions whose processor time counts.
 pub struct Meter<'a> {
     session: &'a Session,
-    program: i32,
+    program: Option<i32>,
+    /// Of whose sessions, where not of everybody's.
+    role: Option<&'static str>,
     begun: Instant,
     before: HashMap<i32, f64>,
 }
@@ -18,10 +20,20 @@ impl<'a> Meter<'a> {
     /// Begins to count for an orchestrator of this process id, and for its sessions in the
     /// database.
     pub async fn start(session: &'a Session, program: i32) -> Self {
-        let pids = pids(session, program).await;
+        Self::begin(session, Some(program), None).await
+    }
+
+    /// Begins to count for the sessions that orchestrators have as this role.
+    pub async fn start_for_role(session: &'a Session, role: &'static str) -> Self {
+        Self::begin(session, None, Some(role)).await
+    }
+
+    async fn begin(session: &'a Session, program: Option<i32>, role: Option<&'static str>) -> Self {
+        let pids = pids(session, program, role).await;
         Self {
             session,
             program,
+            role,
             before: pids.into_iter().map(|pid| (pid, seconds(pid))).collect(),
             begun: Instant::now(),
         }
@@ -30,7 +42,7 @@ impl<'a> Meter<'a> {
     /// Per cent of one core since the start.
     pub async fn percent(&self) -> f64 {
         let elapsed = self.begun.elapsed().as_secs_f64();
-        let pids = pids(self.session, self.program).await;
+        let pids = pids(self.session, self.program, self.role).await;
         // A session that came later began with nothing.
         let used = pids
             .into_iter()
@@ -39,12 +51,13 @@ impl<'a> Meter<'a> {
     }
 }
 
-async fn pids(session: &Session, program: i32) -> Vec<i32> {
+async fn pids(session: &Session, program: Option<i32>, role: Option<&str>) -> Vec<i32> {
     let sql = "SELECT pid FROM pg_stat_activity \
-         WHERE datname = current_database() AND application_name = 'orchestrator'";
-    let rows = session.query(sql, &[]).await.unwrap();
+         WHERE datname = current_database() AND application_name = 'orchestrator' \
+           AND ($1::name IS NULL OR usename = $1)";
+    let rows = session.query(sql, &[&role]).await.unwrap();
     let sessions = rows.iter().map(|row| row.get(0));
-    std::iter::once(program).chain(sessions).collect()
+    program.into_iter().chain(sessions).collect()
 }
 
 /// Of a process with all its threads.

@@ -3,8 +3,8 @@
 use crate::bench::Bench;
 use crate::comparison::Comparison;
 use crate::works::{
-    catch_up, cost, growth, latency, mixed, one_stream, read_category, read_group, read_stream,
-    subscriptions, write, write_batch,
+    catch_up, cost, growth, latency, mixed, one_stream, pages, read_category, read_group,
+    read_stream, subscriptions, write, write_batch,
 };
 
 /// Something to measure.
@@ -73,6 +73,11 @@ pub const WORKS: &[Work] = &[
         name: "growth",
         title: "What a call costs as the log grows",
         run: growth::run,
+    },
+    Work {
+        name: "pages",
+        title: "Pages over 20 million messages, with 100 subscriptions",
+        run: pages::run,
     },
     Work {
         name: "cost",

@@ -6,6 +6,7 @@ pub(crate) mod growth;
 pub(crate) mod latency;
 pub(crate) mod mixed;
 pub(crate) mod one_stream;
+pub(crate) mod pages;
 pub(crate) mod read_category;
 pub(crate) mod read_group;
 pub(crate) mod read_stream;

@@ -1,8 +1,8 @@
-//! A store with a log of one category, filled without its writers, and procedures that call what
-//! reads and writes it.
+//! A store with a log of one category, and procedures that call what reads and writes it.
 
 use promises::{Cluster, Database, Session};
 
+use crate::filled::filled_store;
 use crate::viewing::{DATA, METADATA, TYPE};
 
 /// Messages of one category, whose streams take turns.
@@ -18,7 +18,7 @@ pub(super) struct Log<'a> {
 impl<'a> Log<'a> {
     /// Fills a new store with messages, a multiple of the streams.
     pub(super) async fn fill(cluster: &'a Cluster, messages: i64, streams: i64) -> Self {
-        let database = cluster.create_store().await;
+        let database = filled_store(cluster, messages, streams).await;
         let session = database.connect().await;
         let log = Self {
             database,
@@ -26,31 +26,8 @@ impl<'a> Log<'a> {
             messages,
             streams,
         };
-        // What is put into a table in the transaction that empties it needs no write-ahead log, and
-        // indexes are made in one go where the rows are there.
-        let fill = format!(
-            "ALTER TABLE message_store.messages DROP CONSTRAINT messages_pkey;
-             DROP INDEX message_store.messages_category, message_store.messages_id,
-                        message_store.messages_stream;
-             TRUNCATE message_store.messages;
-             INSERT INTO message_store.messages
-                 (global_position, position, stream_name, type, data, metadata, id)
-               SELECT i, (i - 1) / {streams}, 'viewings-' || (i - 1) % {streams}, '{TYPE}',
-                      '{DATA}', '{METADATA}', gen_random_uuid()
-               FROM generate_series(1, {messages}) i;
-             ALTER TABLE message_store.messages ADD CONSTRAINT messages_pkey
-               PRIMARY KEY (global_position) NOT DEFERRABLE INITIALLY IMMEDIATE;
-             SELECT message_store.create_store();
-             SELECT setval('message_store.messages_global_position_seq', {messages})"
-        );
         let procedures = log.procedures();
-        for sql in [
-            fill.as_str(),
-            "VACUUM (FREEZE, ANALYZE) message_store.messages",
-            "CHECKPOINT",
-            &procedures,
-            "SET synchronous_commit = off",
-        ] {
+        for sql in [procedures.as_str(), "SET synchronous_commit = off"] {
             log.session.run(sql).await.unwrap();
         }
         log.require_readable().await;
