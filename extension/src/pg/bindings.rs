@@ -21,6 +21,8 @@ pub(super) mod raw {
             relation: pg_sys::Relation,
             block: pg_sys::BlockNumber,
         ) -> pg_sys::Buffer;
+        pub fn LWLockAcquire(lock: *mut pg_sys::LWLock, mode: pg_sys::LWLockMode::Type) -> bool;
+        pub fn LWLockRelease(lock: *mut pg_sys::LWLock);
         pub fn LockBuffer(buffer: pg_sys::Buffer, mode: c_int);
         pub fn heap_page_prune_opt(relation: pg_sys::Relation, buffer: pg_sys::Buffer);
         pub fn heap_hot_search_buffer(
@@ -64,6 +66,23 @@ pub(super) mod raw {
             destination: *mut pg_sys::DestReceiver,
             completion: *mut pg_sys::QueryCompletion,
         );
+    }
+}
+
+unsafe extern "C-unwind" {
+    /// access/twophase.h, set once, when the server starts.
+    pub static max_prepared_xacts: c_int;
+}
+
+/// storage/lock.h: the lock of a partition of the lock table, `LockHashPartitionLockByIndex`.
+///
+/// # Safety
+/// `number` must be below `NUM_LOCK_PARTITIONS`.
+pub unsafe fn lock_partition(number: usize) -> *mut pg_sys::LWLock {
+    // SAFETY: the server's array holds the partitions' locks one after another.
+    unsafe {
+        let first = pg_sys::MainLWLockArray.add(pg_sys::LOCK_MANAGER_LWLOCK_OFFSET as usize);
+        &raw mut (*first.add(number)).lock
     }
 }
 

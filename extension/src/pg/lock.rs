@@ -5,6 +5,10 @@
 
 use pgrx::pg_sys;
 
+mod held;
+
+pub use held::{Holding, held_by_others};
+
 /// One lock tag in this database: three numbers whose meaning belongs to the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tag {
@@ -99,52 +103,6 @@ impl Drop for Exclusive {
             );
         }
     }
-}
-
-/// A tag and who holds it.
-pub struct Holding {
-    /// What is held.
-    pub tag: Tag,
-    /// The holder's process id; 0 for a prepared transaction.
-    pub pid: i32,
-}
-
-/// Every tag of this database's advisory type that another session, or a prepared transaction,
-/// holds at this moment and whose class satisfies `wanted`.
-pub fn held_by_others(wanted: impl Fn(u16) -> bool) -> Vec<Holding> {
-    let mut holdings = Vec::new();
-    // SAFETY: GetLockStatusData copies the lock table into palloc'd arrays of `nelements`.
-    unsafe {
-        let data = pg_sys::GetLockStatusData();
-        let count = (*data).nelements.max(0) as usize;
-        let instances: &[pg_sys::LockInstanceData] = if count == 0 {
-            &[]
-        } else {
-            std::slice::from_raw_parts((*data).locks, count)
-        };
-        for instance in instances {
-            let tag = &instance.locktag;
-            if tag.locktag_type == pg_sys::LockTagType::LOCKTAG_ADVISORY as u8
-                && tag.locktag_field1 == pg_sys::MyDatabaseId.to_u32()
-                && instance.holdMask != 0
-                && instance.pid != pg_sys::MyProcPid
-                && wanted(tag.locktag_field4)
-            {
-                let tag = Tag {
-                    high: tag.locktag_field2,
-                    low: tag.locktag_field3,
-                    class: tag.locktag_field4,
-                };
-                holdings.push(Holding {
-                    tag,
-                    pid: instance.pid,
-                });
-            }
-        }
-        pg_sys::pfree((*data).locks.cast());
-        pg_sys::pfree(data.cast());
-    }
-    holdings
 }
 
 /// Takes PostgreSQL's own advisory lock `key` exclusively until the end of the transaction, as
