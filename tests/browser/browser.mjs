@@ -19,7 +19,14 @@ export const dashboard = process.env.DASHBOARD;
 const PATIENCE_MS = 20_000;
 /** More stops than any page has. */
 const MOST_TABS = 300;
+/** What no wait of a scenario may outlive: a scenario that hangs fails, too. */
+const LIMIT_MS = 1000 * (120 + Number(process.env.PATIENCE_S ?? 0));
 const run = promisify(execFile);
+
+setTimeout(() => {
+  console.error(`the scenario hangs: ${LIMIT_MS} ms are over`);
+  process.exit(1);
+}, LIMIT_MS).unref();
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 const browser = await chromium.launch({

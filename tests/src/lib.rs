@@ -16,7 +16,6 @@ mod metrics;
 mod observer;
 mod orchestrator;
 mod prometheus;
-mod promptness;
 mod property;
 mod random;
 mod session;
@@ -32,7 +31,6 @@ pub use orchestrator::{
     orchestrator_program, run_to_end,
 };
 pub use prometheus::Prometheus;
-pub use promptness::p99_of_page;
 pub use property::{check_property, seed};
 pub use random::Random;
 pub use session::{Notice, Rows, Session, SqlError, Text, literal};

@@ -24,6 +24,10 @@ const METRICS: &str = "Metrics: ";
 /// The same for the dashboard.
 const DASHBOARD: &str = "Dashboard: ";
 
+/// Whom the dashboard works as; roles belong to the cluster, which tests share.
+const OPERATOR: &str = "DO $$ BEGIN CREATE ROLE operator LOGIN IN ROLE message_store_admin; \
+     EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$";
+
 /// Any free port, and pauses short enough for a test; all else is the default.
 const PACE: &str = r#"
 [web]
@@ -127,6 +131,15 @@ impl Database<'_> {
             file,
             url: self.url("message_store"),
         }
+    }
+
+    /// The same, with a dashboard for whoever comes over the loopback.
+    pub async fn deploy_with_dashboard(&self, subscriptions: &str) -> Deployment {
+        self.connect().await.run(OPERATOR).await.unwrap();
+        self.deploy(&format!(
+            "{subscriptions}\n[dashboard]\nenabled = true\nlisten = \"127.0.0.1:0\"\nurl = \"{}\"\n",
+            self.url("operator")
+        ))
     }
 }
 

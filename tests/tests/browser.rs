@@ -44,3 +44,53 @@ async fn a_page_of_nothing_and_a_page_of_millions_are_as_good_to_look_at() {
     }
     running.stop();
 }
+
+/// A service that fails at every command of one video, and what else the pages must be able to
+/// show: a group, a paused subscription, a stopped one, messages that wait behind a parked one.
+const TROUBLED: &str = r#"
+[[services]]
+subscriber_id = "services:strict"
+category = "viewings"
+handlers = { VideoViewed = "public.refuse_b" }
+on_failure = { then = "stop", retries = 0 }
+[[services]]
+subscriber_id = "services:patient"
+category = "viewings"
+handlers = { VideoViewed = "public.refuse_b" }
+on_failure = { then = "park", retries = 0 }
+[[aggregators]]
+subscriber_id = "aggregators:<b>\"quoted\"&'odd'/?#%"
+category = "viewings"
+group_size = 3
+handlers = { VideoViewed = "message_store.count_views_per_video" }
+"#;
+
+const REFUSE_B: &str = "
+    CREATE FUNCTION public.refuse_b(message message_store.message) RETURNS void
+    LANGUAGE plpgsql AS $$
+    BEGIN
+      IF message.stream_name = 'viewings-b' THEN RAISE EXCEPTION 'no <b>'; END IF;
+    END $$;
+    SELECT message_store.write_message(gen_random_uuid()::varchar, 'viewings-' || name,
+        'VideoViewed', '{\"videoId\": \"<script>\"}', '{\"user\": \"\\\"\"}')
+      FROM unnest('{a,b,b,c,b}'::text[]) name";
+
+#[tokio::test]
+async fn every_page_of_the_dashboard_is_for_everybody() {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    session.run(REFUSE_B).await.unwrap();
+    let subscriptions = format!("{DEMO}{TROUBLED}");
+    let running = database.deploy_with_dashboard(&subscriptions).await.start();
+    session
+        .wait_until(
+            "SELECT (SELECT count(*) = 3 FROM message_store.parked_messages) \
+                AND (SELECT bool_or(state = 'stopped') FROM message_store.subscription_status)",
+        )
+        .await;
+    let pages = Scenario::new("every_page", &database)
+        .with("DASHBOARD", format!("{}/admin", running.dashboard()))
+        .run();
+    println!("{pages}");
+    running.stop();
+}

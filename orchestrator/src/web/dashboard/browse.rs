@@ -134,14 +134,14 @@ pub async fn show(
 fn content(view: &View, found: &Found) -> Markup {
     html! {
         (form(view))
-        (ways(view, found))
+        (ways("Pages", view, found))
         @if found.messages.is_empty() {
             p.faint { "No message here." }
         } @else {
             (list(view, found))
         }
         (looked(view, found))
-        @if !found.messages.is_empty() { (ways(view, found)) }
+        @if !found.messages.is_empty() { (ways("Pages, once more", view, found)) }
         p.faint {
             "Newest first. What is newest may still be joined by messages of transactions in flight; readers and \
              subscriptions wait for those."
@@ -163,8 +163,8 @@ fn form(view: &View) -> Markup {
     }
 }
 
-/// Where one can go from here.
-fn ways(view: &View, found: &Found) -> Markup {
+/// Where one can go from here: a page has it twice, by two names.
+fn ways(name: &str, view: &View, found: &Found) -> Markup {
     let newest = found.messages.first().map(|message| view.position(message));
     let oldest = found.messages.last().map(|message| view.position(message));
     let older = if view.goes_up() {
@@ -178,7 +178,7 @@ fn ways(view: &View, found: &Found) -> Markup {
         newest
     };
     html! {
-        nav.ways aria-label="Pages" {
+        nav.ways aria-label=(name) {
             a href=(view.link("", "")) { "Newest" }
             @if let Some(position) = newer.filter(|_| view.edge != Edge::Newest) {
                 a rel="prev" href=(view.link("above", &position.to_string())) { "Newer" }

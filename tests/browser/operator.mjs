@@ -1,0 +1,70 @@
+// What an operator does about a message that its handler chokes on. How things are pressed is the
+// caller's: by keyboard or by mouse, with JavaScript or without.
+import assert from "node:assert/strict";
+import { dashboard, sql } from "./browser.mjs";
+
+export const SUBSCRIBER = "aggregators:home-page";
+
+/** How often a page without live parts is looked at again. */
+const LOOK_EVERY_MS = 250;
+
+const link = (page, name) => page.getByRole("link", { name, exact: true });
+const button = (page, name) => page.getByRole("button", { name, exact: true });
+
+/** Loads a page again until it shows what is wanted. */
+async function reloadUntil(page, wanted, patienceMs) {
+  for (const started = Date.now(); !(await wanted.isVisible()); await page.reload()) {
+    assert.ok(Date.now() - started < patienceMs, `${wanted} does not come`);
+    await page.waitForTimeout(LOOK_EVERY_MS);
+  }
+}
+
+/** From the overview to the parked message: what it is, and why it failed. */
+export async function find(page, press, show) {
+  await page.goto(dashboard);
+  const row = page.getByRole("row").filter({ has: link(page, SUBSCRIBER) });
+  await reloadUntil(page, row.getByRole("cell").last().getByText("1", { exact: true }), 20_000);
+  await show("overview");
+  await press(link(page, SUBSCRIBER));
+  await press(link(page, "Look at its parked messages"));
+  const message = page.getByRole("row").filter({ hasText: "a viewing of no video" });
+  await press(message.locator("summary"));
+  await message.getByText('"videoId": null').waitFor();
+}
+
+/** Tries the handlers, repairs them, tries again, and has the message handled. */
+export async function repair(page, press, repaired) {
+  const attempt = button(page, "Try the handlers on the first 100, and take it back");
+  await press(attempt);
+  await page.getByText("It would fail").waitFor();
+  await press(link(page, "Go back"));
+  await sql(repaired);
+  await press(attempt);
+  await page.getByText("It would succeed, and change this").waitFor();
+  await page.getByText("videosWatched").first().waitFor();
+  await press(link(page, "Go back"));
+
+  await press(page.getByRole("checkbox", { name: /^Choose the message at/ }), "Space");
+  await press(button(page, "Retry the chosen"));
+  await page.getByText("This will touch 1 message").waitFor();
+  await press(button(page, "Retry"));
+  await page.getByText("1 message will be handled again").waitFor();
+  await reloadUntil(page, page.getByText("No message is parked."), 20_000);
+}
+
+/** Has the read model made anew beside the live one, and puts it in its place. */
+export async function rebuild(page, press, show, patienceMs) {
+  await press(link(page, SUBSCRIBER));
+  await press(link(page, "Rebuild side by side"));
+  await press(button(page, "Rebuild side by side"));
+  await page.getByText("The copy is being filled beside").waitFor();
+  await page.getByRole("heading", { name: "Rebuild side by side" }).waitFor();
+  await show("subscription");
+  await reloadUntil(page, page.getByText("The copy has caught up"), patienceMs);
+  await press(link(page, "Promote the rebuild"));
+  await press(button(page, "Promote the rebuild"));
+  await page.getByText("The copy has taken the place").waitFor();
+  const history = page.getByRole("region", { name: "Who did what" });
+  await history.getByRole("row").filter({ hasText: "promote" })
+    .getByText("operator (loopback), as operator").waitFor();
+}
