@@ -63,6 +63,13 @@ install: extension ## install the extension into the PostgreSQL of PG_CONFIG
 bench: setup-bench install-with-sudo orchestrator ## measure beside Message DB and others (ARGS='write --rounds 7')
 	@$(CHOOSE_POSTGRESQL); scripts/bench $(ARGS)
 
+.PHONY: pictures
+pictures: setup-test install-with-sudo orchestrator ## remake the README's pictures (docs/images/) in a browser
+	$(CHOOSE_POSTGRESQL); ORCHESTRATOR=$(CARGO_TARGET_DIR)/release/orchestrator \
+		cargo test $(WORKSPACE) --test the_minute by_keyboard
+	@for name in home overview subscription; do \
+		cp $(CARGO_TARGET_DIR)/screenshots/readme-$$name.png docs/images/$$name.png; done
+
 .PHONY: deny
 deny: ## licences, bans and sources of all dependencies (installs cargo-deny if missing)
 	@command -v cargo-deny >/dev/null || { \
