@@ -32,7 +32,7 @@ mod ticks;
 #[cfg(feature = "opentelemetry")]
 mod trace_contexts;
 
-pub use browse::{Edge, Estimate, Found, Grouping, Listed, Recent, Whole};
+pub use browse::{Edge, Estimate, Filter, Found, Grouping, Listed, Recent, Whole};
 pub use causation::{Link as CausationLink, SEARCHED, WALKED};
 pub use facts::{
     Blocker, Capacity, ChangedCollation, Installed, Override, PositionSequence, Rights,

@@ -365,3 +365,37 @@ async fn categories_are_estimated_and_the_newest_come_first() {
     let first = newest.split("href=\"/admin/browse?source=").nth(1).unwrap();
     assert!(first.starts_with("latest-1\""), "{first}");
 }
+
+#[tokio::test]
+async fn a_chain_of_thousands_is_drawn_to_a_depth() {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    session
+        .run(
+            "SELECT message_store.write_message(gen_random_uuid()::varchar, 'chain-1', 'T', '{}',
+               jsonb_build_object('causationMessageGlobalPosition', n - 1))
+             FROM generate_series(1, 3000) n",
+        )
+        .await
+        .unwrap();
+    let dashboard = Dashboard::open(&database);
+    let first = dashboard.page("/admin/messages/1");
+    assert!(first.contains("What came of 26"), "{first}");
+    let last = dashboard.page("/admin/messages/3000");
+    assert!(last.contains("There are more before"), "{last}");
+}
+
+#[tokio::test]
+async fn correlated_messages_lead_to_each_other() {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    let correlated = r#"{"correlationStreamName": "orders-1"}"#;
+    let first = write(&session, "payments-1", "Charged", correlated).await;
+    write(&session, "payments-2", "Charged", "{}").await;
+    let third = write(&session, "payments-3", "Refunded", correlated).await;
+    let dashboard = Dashboard::open(&database);
+    let page = dashboard.page(&format!("/admin/messages/{first}"));
+    assert!(link_of(&page, "orders-1").is_some(), "{page}");
+    let others = link_of(&page, "what else of this category is").unwrap();
+    assert_eq!(listed(&dashboard.page(&others)), [third, first]);
+}

@@ -76,6 +76,8 @@ pub struct Whole {
     pub global_position: i64,
     /// When it was written, UTC.
     pub time: String,
+    /// The stream that it came about through, where its metadata says so.
+    pub correlation: Option<String>,
     /// The data, pretty; none for NULL or where it is too large.
     pub data: Option<String>,
     /// Stored bytes of the data; none for NULL.
@@ -94,6 +96,22 @@ impl Whole {
             None => bytes.is_some(),
             Some(text) => text.chars().count() >= characters,
         }
+    }
+}
+
+/// Which messages of a source are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Of these types; of any where none is named.
+    pub types: Vec<String>,
+    /// That came about through this category.
+    pub correlation: Option<String>,
+}
+
+impl Filter {
+    /// True where all are.
+    pub fn is_none(&self) -> bool {
+        self.types.is_empty() && self.correlation.is_none()
     }
 }
 
@@ -144,7 +162,7 @@ impl Database {
     ///
     /// # Errors
     /// [`Error::Connect`], [`Error::Database`]; so for all that follow.
-    pub async fn browse(&self, source: &Source, types: &[String], edge: Edge) -> Result<Found> {
+    pub async fn browse(&self, source: &Source, filter: &Filter, edge: Edge) -> Result<Found> {
         let (at, condition, name) = match source {
             Source::Stream(name) => ("position", "stream_name = $2", name.as_str()),
             Source::Category(name) => (
@@ -160,17 +178,22 @@ impl Database {
             Edge::Oldest => (">=", 0, "ASC"),
             Edge::Above(position) => (">", position, "ASC"),
         };
-        let look = if types.is_empty() {
+        let Filter { types, correlation } = filter;
+        let look = if filter.is_none() {
             PAGE_SIZE + 1
         } else {
             LOOKED_AT
         };
         let sql = format!(
             "WITH looked AS MATERIALIZED (
-               SELECT global_position AS g, {at} AS at, type FROM message_store.messages
+               SELECT global_position AS g, {at} AS at, type,
+                      message_store.category(metadata ->> 'correlationStreamName') AS correlation
+               FROM message_store.messages
                WHERE {condition} AND {at} {comparison} $3 ORDER BY {at} {order} LIMIT {look}),
              wanted AS MATERIALIZED (
-               SELECT g, at FROM looked WHERE cardinality($1::varchar[]) = 0 OR type = ANY ($1)
+               SELECT g, at FROM looked
+               WHERE (cardinality($1::varchar[]) = 0 OR type = ANY ($1))
+                 AND ($4::varchar IS NULL OR correlation = $4)
                ORDER BY at {order} LIMIT {PAGE_SIZE})
              SELECT jsonb_build_object(
                'looked_at', (SELECT count(*) FROM looked),
@@ -186,7 +209,7 @@ impl Database {
         );
         let action = format!("browse {source}");
         let row: Value = self
-            .answer(action.clone(), &sql, &[&types, &name, &bound])
+            .answer(action.clone(), &sql, &[types, &name, &bound, correlation])
             .await?;
         let looked_at = row["looked_at"].as_i64().unwrap_or(0);
         let messages: Vec<Listed> = read(&action, row["messages"].clone())?;
@@ -225,7 +248,8 @@ impl Database {
         let sql = format!(
             "SELECT to_jsonb(m) FROM (
                SELECT id::text, stream_name, type, position, global_position,
-                      to_char(time, 'YYYY-MM-DD HH24:MI:SS.US') AS time, {}, {}
+                      to_char(time, 'YYYY-MM-DD HH24:MI:SS.US') AS time,
+                      metadata ->> 'correlationStreamName' AS correlation, {}, {}
                FROM message_store.messages WHERE global_position = $1) m",
             column("data"),
             column("metadata")
@@ -284,8 +308,11 @@ impl Database {
         let messages: f64 = self
             .answer(
                 action.to_owned(),
-                "SELECT greatest(reltuples, 0)::float8 FROM pg_class
-                 WHERE oid = 'message_store.messages'::regclass",
+                // Rows a page as they were last counted, times the pages of now.
+                "SELECT CASE WHEN relpages > 0 AND reltuples > 0
+                             THEN reltuples / relpages ELSE 20 END::float8
+                        * (pg_relation_size(oid) / current_setting('block_size')::bigint)
+                 FROM pg_class WHERE oid = 'message_store.messages'::regclass",
                 &[],
             )
             .await?;

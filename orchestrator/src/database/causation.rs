@@ -6,7 +6,7 @@ use super::Database;
 use crate::error::{Error, Result};
 
 /// Messages after the first one that are searched for descendants.
-pub const SEARCHED: i64 = 5_000;
+pub const SEARCHED: i64 = 2_000;
 /// Ancestors that are walked.
 pub const WALKED: usize = 50;
 

@@ -17,7 +17,7 @@ use super::{
     layout::{self, Page, Section},
     link, words,
 };
-use crate::database::{Edge, Found, Listed, Source};
+use crate::database::{Edge, Filter, Found, Listed, Source};
 
 /// The address of the page.
 pub const LIST: &str = "/admin/browse";
@@ -26,7 +26,7 @@ pub const LIST: &str = "/admin/browse";
 struct View {
     name: String,
     source: Source,
-    types: Vec<String>,
+    filter: Filter,
     edge: Edge,
 }
 
@@ -63,7 +63,10 @@ impl View {
         Ok(Self {
             name,
             source,
-            types: types.filter(|one| !one.is_empty()).collect(),
+            filter: Filter {
+                types: types.filter(|one| !one.is_empty()).collect(),
+                correlation: query.text("correlation").map(str::to_owned),
+            },
             edge,
         })
     }
@@ -77,10 +80,13 @@ impl View {
 
     /// The same list from another place.
     fn link(&self, key: &str, value: &str) -> String {
-        let types = self.types.join(",");
+        let types = self.filter.types.join(",");
         let mut query = vec![("source", self.name.as_str())];
         if !types.is_empty() {
             query.push(("type", types.as_str()));
+        }
+        if let Some(correlation) = &self.filter.correlation {
+            query.push(("correlation", correlation));
         }
         if !key.is_empty() {
             query.push((key, value));
@@ -109,7 +115,7 @@ pub async fn show(
     };
     let found = site
         .database(&identity)
-        .browse(&view.source, &view.types, view.edge)
+        .browse(&view.source, &view.filter, view.edge)
         .await;
     match found {
         Ok(found) => {
@@ -154,7 +160,9 @@ fn form(view: &View) -> Markup {
         form method="get" action=(LIST) {
             input type="hidden" name="source" value=(view.name);
             label for="type" { "Types, with commas between them" }
-            input #type type="text" name="type" value=(view.types.join(", ")) maxlength="2048";
+            input #type type="text" name="type" value=(view.filter.types.join(", ")) maxlength="2048";
+            label for="correlation" { "Correlated with category" }
+            input #correlation type="text" name="correlation" value=[view.filter.correlation.as_deref()] maxlength="2048";
             label for="at" { "From position" }
             input #at type="text" name="at" inputmode="numeric" size="20";
             " "
@@ -236,7 +244,7 @@ fn list(view: &View, found: &Found) -> Markup {
 fn looked(view: &View, found: &Found) -> Markup {
     let key = if view.goes_up() { "above" } else { "below" };
     html! {
-        @if !view.types.is_empty() {
+        @if !view.filter.is_none() {
             p role="status" {
                 "Looked at " (words::count(found.looked_at)) " messages"
                 @match found.looked_to {

@@ -37,6 +37,16 @@ pub fn browse(source: &str) -> String {
     with("/admin/browse", &[("source", source)])
 }
 
+/// The messages of a stream's category that are correlated with another stream's.
+pub fn correlated(stream_name: &str, correlation: &str) -> String {
+    let category = |name: &str| name.split('-').next().unwrap_or_default().to_owned();
+    let (source, with_category) = (category(stream_name), category(correlation));
+    with(
+        "/admin/browse",
+        &[("source", &source), ("correlation", &with_category)],
+    )
+}
+
 /// The messages of a stream from a position down.
 pub fn browse_at(stream_name: &str, position: i64) -> String {
     let position = position.to_string();

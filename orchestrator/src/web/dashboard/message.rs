@@ -21,6 +21,10 @@ use crate::{
     error::Result,
 };
 
+/// Generations that are drawn below a message, and messages that one caused.
+const DRAWN: usize = 25;
+const SIBLINGS: usize = 100;
+
 /// The page.
 pub async fn show(
     State(site): State<Arc<Site>>,
@@ -106,6 +110,14 @@ fn columns(message: &Whole) -> Markup {
             dt { "Global position" } dd { (words::count(message.global_position)) }
             dt { "Written (UTC)" } dd { (message.time) }
             dt { "Id" } dd { code { (message.id) } }
+            @if let Some(correlation) = &message.correlation {
+                dt { "Correlated with" } dd {
+                    a href=(link::browse(correlation)) { (correlation) } " "
+                    a href=(link::correlated(&message.stream_name, correlation)) {
+                        "what else of this category is"
+                    }
+                }
+            }
         }
         (json(message, "Data", "data", message.data.as_deref(), message.data_bytes))
         (json(message, "Metadata", "metadata", message.metadata.as_deref(), message.metadata_bytes))
@@ -147,15 +159,16 @@ struct Chain {
 
 impl Chain {
     fn draw(&self) -> Markup {
-        let is_cut = self.ancestry.len() > WALKED;
-        let missing = self.ancestry.last().and_then(|first| first.cause);
+        let first = self.ancestry.last();
+        let missing = first.and_then(|first| first.cause);
+        let is_cut = missing.is_some() && self.ancestry.len() > WALKED;
         html! {
             h2 { "What caused it, and what it caused" }
             @if self.ancestry.len() == 1 && self.descendants.is_empty() && missing.is_none() {
                 p { "Its metadata names no message that caused it, and none that was looked at names it." }
             } @else {
                 @if let Some(cause) = missing.filter(|_| !is_cut) {
-                    p.faint { "The first one was caused by message " (words::count(cause)) ", which is not there." }
+                    p.faint { "The first one was caused by message " (words::count(cause)) ", which is not there before it." }
                 }
                 @if is_cut {
                     p.faint { "There are more before the first " (WALKED) " that are shown." }
@@ -163,7 +176,7 @@ impl Chain {
                 ul.tree { (self.branch(self.ancestry.len().saturating_sub(1))) }
             }
             p.faint {
-                "Causes are followed to the first. What it caused is looked for in the " (words::count(SEARCHED))
+                "What it caused is looked for in the " (words::count(SEARCHED))
                 " messages that follow it, here as far as position " (words::count(self.looked_to)) "."
             }
         }
@@ -183,16 +196,31 @@ impl Chain {
                 children.entry(cause).or_default().push(descendant);
             }
         }
-        html! { li { (node(link, true)) (offspring(link.global_position, &children)) } }
+        html! { li { (node(link, true)) (offspring(link.global_position, &children, DRAWN)) } }
     }
 }
 
-fn offspring(cause: i64, children: &HashMap<i64, Vec<&CausationLink>>) -> Markup {
+/// What came of a message, so many generations of it; what lies deeper is a page of its own.
+fn offspring(
+    cause: i64,
+    children: &HashMap<i64, Vec<&CausationLink>>,
+    generations: usize,
+) -> Markup {
     html! {
         @if let Some(links) = children.get(&cause) {
             ul {
-                @for link in links {
-                    li { (node(link, false)) (offspring(link.global_position, children)) }
+                @if generations == 0 {
+                    li { a href=(link::message(cause)) { "What came of " (words::count(cause)) } }
+                } @else {
+                    @for link in links.iter().take(SIBLINGS) {
+                        li {
+                            (node(link, false))
+                            (offspring(link.global_position, children, generations - 1))
+                        }
+                    }
+                    @if links.len() > SIBLINGS {
+                        li { "and " (words::count_of(links.len() - SIBLINGS)) " more" }
+                    }
                 }
             }
         }

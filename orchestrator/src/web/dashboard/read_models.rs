@@ -104,7 +104,7 @@ fn list(pages: &[ReadModelPage], sample: Option<&Sample>) -> Markup {
     }
 }
 
-/// Every other table, with its subscriptions.
+/// Every table that is declared, with its subscriptions.
 fn declared(sample: Option<&Sample>) -> Markup {
     let mut tables: Vec<(String, String)> = Vec::new();
     for (subscriber_id, table, _) in sample.into_iter().flat_map(declarations) {
@@ -134,6 +134,7 @@ fn feeders(sample: Option<&Sample>, table: &str, page: Option<&str>) -> Markup {
         .filter(|(_, declared, part)| declared == table && may_hold(part.as_deref(), page))
         .map(|(subscriber_id, _, _)| subscriber_id)
         .collect();
+    ids.sort();
     ids.dedup();
     html! {
         @if ids.is_empty() { span.faint { "no subscription that declares it as its read model" } }

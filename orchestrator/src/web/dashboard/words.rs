@@ -15,6 +15,11 @@ pub fn count(number: i64) -> String {
     if number < 0 { format!("-{text}") } else { text }
 }
 
+/// The same of things that are counted.
+pub fn count_of(number: usize) -> String {
+    count(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
 /// A rate a second: two digits that matter below ten, whole ones above.
 pub fn rate(rate: f64) -> String {
     match rate {
