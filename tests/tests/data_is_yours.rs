@@ -729,3 +729,23 @@ async fn names_are_compared_by_bytes_whatever_the_language_of_the_database() {
     let last = "SELECT type FROM message_store.get_last_stream_message('viewings-ä')";
     assert_eq!(session.value(last).await.as_deref(), Some("A"));
 }
+
+#[tokio::test]
+async fn a_table_of_subscriptions_that_was_made_into_another_is_refused() {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    session
+        .run(
+            r#"SELECT message_store.create_subscription('home', 'viewings',
+                 '{"VideoViewed": "message_store.increment_videos_watched"}');
+               SELECT message_store.start('home');
+               DROP VIEW message_store.parked_messages, message_store.subscription_status;
+               ALTER TABLE message_store.parked DROP CONSTRAINT parked_subscriber_id_fkey,
+                 ALTER COLUMN subscriber_id TYPE bytea USING ''"#,
+        )
+        .await
+        .unwrap();
+    let error = session.error("SELECT message_store.tick('home')").await;
+    assert_eq!(error.sqlstate, "55000", "{error:?}");
+    assert!(error.message.contains("parked"), "{error:?}");
+}

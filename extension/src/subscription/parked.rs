@@ -9,6 +9,7 @@ use crate::pg::scan::{Condition, IndexScan, Order};
 use crate::pg::snapshot::Fresh;
 use crate::pg::spi::Statement;
 use crate::pg::text::Text;
+use crate::store;
 use pgrx::pg_sys;
 use pgrx::pg_sys::BuiltinOid::{BOOLOID, FLOAT8OID, INT8OID, TEXTOID, VARCHAROID};
 use std::collections::HashMap;
@@ -73,7 +74,8 @@ static DUE: Statement = Statement::new(
 );
 /// Whether messages of a subscription are parked, in whatever state.
 pub fn has_any_of(subscriber_id: &str) -> Result<bool, Error> {
-    let table = Table::open_to_read(SCHEMA, c"parked").ok_or(Error::NoStore("parked"))?;
+    let table = Table::open_to_read(SCHEMA, c"parked");
+    let table = store::keyed_by_subscriber(table, "parked")?;
     let index = Index::open(SCHEMA, c"parked_pkey").ok_or(Error::NoStore("parked_pkey"))?;
     let snapshot = Fresh::take();
     let id = Text::copied(subscriber_id.as_bytes());

@@ -9,6 +9,7 @@ use crate::pg::scan::{Condition, IndexScan, Order};
 use crate::pg::slot::RowVersion;
 use crate::pg::snapshot::Fresh;
 use crate::pg::text::Text;
+use crate::store;
 use std::cell::RefCell;
 use std::collections::HashMap;
 
@@ -70,7 +71,7 @@ pub(super) fn or_read(
 /// Which version of its row there is now.
 fn version_of(subscriber_id: &str) -> Result<Option<RowVersion>, Error> {
     let table = Table::open_to_read(SCHEMA, c"subscriptions");
-    let table = table.ok_or(Error::NoStore("subscriptions"))?;
+    let table = store::keyed_by_subscriber(table, "subscriptions")?;
     let index = Index::open(SCHEMA, c"subscriptions_pkey");
     let index = index.ok_or(Error::NoStore("subscriptions_pkey"))?;
     if table.columns([c"source"]).is_none() {

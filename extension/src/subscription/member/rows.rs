@@ -10,6 +10,7 @@ use crate::pg::slot::{RowAddress, Slot};
 use crate::pg::snapshot::Fresh;
 use crate::pg::text::Text;
 use crate::pg::transaction;
+use crate::store;
 use pgrx::pg_sys;
 use std::time::Duration;
 
@@ -24,14 +25,14 @@ pub(super) struct StoredMember {
 /// The members of a subscription as they are now, by their numbers.
 pub(super) fn of(subscriber_id: &str) -> Result<Vec<StoredMember>, Error> {
     let table = Table::open_to_read(SCHEMA, c"subscription_progress");
-    let table = table.ok_or(Error::NoStore(TABLE))?;
+    let table = store::keyed_by_subscriber(table, TABLE)?;
     read(&table, &Fresh::take(), subscriber_id)
 }
 
 /// Holds the row of a member until the transaction ends; `false` where another session has it.
 pub(super) fn hold(subscriber_id: &str, number: i64) -> Result<bool, Error> {
     let table = Table::open_to_hold(SCHEMA, c"subscription_progress");
-    let table = table.ok_or(Error::NoStore(TABLE))?;
+    let table = store::keyed_by_subscriber(table, TABLE)?;
     let snapshot = Fresh::take();
     let rows = read(&table, &snapshot, subscriber_id)?;
     let row = rows.iter().find(|row| row.member.number == number);
