@@ -80,7 +80,7 @@ async fn the_page_is_one_primary_key_query() {
     let visits = visits.split("SELECT 'visits end'").next().unwrap();
     let queries: Vec<&str> = visits
         .lines()
-        .filter(|line| line.starts_with("orchestrator|") && !is_delivery(line))
+        .filter(|line| line.starts_with("orchestrator|LOG:") && !is_delivery(line))
         .collect();
     assert_eq!(queries.len(), VISITS, "{queries:#?}");
     let query = &queries[0][queries[0].find("SELECT").unwrap()..];
