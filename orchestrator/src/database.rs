@@ -6,6 +6,7 @@ use std::time::Duration;
 use deadpool_postgres::{
     Client, Hook, HookError, Manager, ManagerConfig, Pool, PoolBuilder, PoolError, RecyclingMethod,
 };
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_postgres::types::{FromSql, ToSql};
 
@@ -42,7 +43,7 @@ pub use home_page::{HomePage, Viewing, WatchedVideo};
 pub use parked::{Group, ParkedMessage, SUMMARY_OF, Touched};
 pub use read_models::{LISTED, ReadModelPage};
 pub use records::{
-    NewMessage, Outcome, ParkedFilter, Source, Started, StoredMessage, Tick, Trouble,
+    ALL, NewMessage, Outcome, ParkedFilter, Source, Started, StoredMessage, Tick, Trouble,
 };
 pub use session::{Refused, Session, WriteStatements};
 pub use status::{HorizonBlocker, Orchestrator, PRESENCE_CLASS, SubscriptionStatus};
@@ -257,5 +258,32 @@ impl Database {
         let rows = client.query(sql, parameters).await;
         rows.and_then(|rows| rows.iter().map(|row| row.try_get(0)).collect())
             .map_err(Error::database(action))
+    }
+
+    /// The same, read into what they are expected to be.
+    async fn records<T: DeserializeOwned>(
+        &self,
+        action: &str,
+        sql: &str,
+        parameters: Parameters<'_>,
+    ) -> Result<Vec<T>> {
+        let rows = self.rows(action.to_owned(), sql, parameters).await?;
+        let records = rows.into_iter().map(serde_json::from_value);
+        records
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|error| Error::Missing {
+                what: format!("cannot {action}: {error}"),
+            })
+    }
+
+    /// The same of one row, where there is one.
+    async fn record<T: DeserializeOwned>(
+        &self,
+        action: &str,
+        sql: &str,
+        parameters: Parameters<'_>,
+    ) -> Result<Option<T>> {
+        let records = self.records(action, sql, parameters).await?;
+        Ok(records.into_iter().next())
     }
 }

@@ -76,7 +76,7 @@ pub async fn examine(database: &Database, blocked_for: Duration) -> Result<Vec<F
     let installed = database.installed().await?;
     let mut findings = versions::check(&installed);
     findings.extend(durability::check(database).await?);
-    findings.extend(clock::check(database).await?);
+    findings.push(clock::check(database).await?);
     if installed.extension.is_none() || !installed.has_store {
         return Ok(findings);
     }

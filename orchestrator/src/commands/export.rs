@@ -11,7 +11,8 @@ use indicatif::HumanCount;
 
 use super::{
     progress::{position_bar, progress_bar},
-    reader::{Reader, source_of},
+    read::json_line,
+    reader::{Reader, Types},
     target_of,
 };
 use crate::{
@@ -25,7 +26,7 @@ const NOT_WAITING: Duration = Duration::ZERO;
 
 pub(super) async fn export(args: ExportArgs) -> Result<()> {
     let target = target_of(&args.database)?;
-    let source = source_of(&args.name);
+    let source = Source::named(&args.name);
     // Every position is below the first one; so the answer is what the last one is.
     let last = match source {
         Source::Stream(_) => None,
@@ -38,6 +39,7 @@ pub(super) async fn export(args: ExportArgs) -> Result<()> {
     let progress = last.map_or_else(|| progress_bar(None), position_bar);
     let mut reader = Reader::new(Database::open(&target, 1)?, source, args.position);
     let mut output = Output::open(args.output.as_deref())?;
+    let types = Types(args.types);
     let mut count = 0;
     loop {
         let messages = reader.next_batch().await?;
@@ -48,11 +50,8 @@ pub(super) async fn export(args: ExportArgs) -> Result<()> {
             progress.set_position(newest.global_position.unsigned_abs());
         }
         for message in &messages {
-            if args.types.is_empty() || args.types.contains(&message.message_type) {
-                let mut line = serde_json::to_vec(message)
-                    .map_err(|error| Error::io("print a message")(error.into()))?;
-                line.push(b'\n');
-                if !output.write(&line)? {
+            if types.want(message) {
+                if !output.write(&json_line(message)?)? {
                     return Ok(());
                 }
                 count += 1;

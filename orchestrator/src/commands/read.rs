@@ -5,22 +5,23 @@ use std::io::{ErrorKind, Write, stdout};
 use serde::Serialize;
 
 use super::{
-    reader::{Reader, source_of},
+    reader::{Reader, Types},
     target_of,
 };
 use crate::{
     cli::ReadArgs,
-    database::Database,
+    database::{Database, Source},
     error::{Error, Result},
 };
 
 pub(super) async fn read(args: ReadArgs) -> Result<()> {
     let database = Database::open(&target_of(&args.database)?, 1)?;
-    let mut reader = Reader::new(database, source_of(&args.name), args.position);
+    let mut reader = Reader::new(database, Source::named(&args.name), args.position);
+    let types = Types(args.types);
     let mut left = args.limit.unwrap_or(u64::MAX);
     while left > 0 {
         // A filter may leave nothing of a batch that is cut to what is left.
-        let most = match args.types.is_empty() {
+        let most = match types.are_all() {
             true => i64::try_from(left).unwrap_or(i64::MAX),
             false => i64::MAX,
         };
@@ -29,8 +30,7 @@ pub(super) async fn read(args: ReadArgs) -> Result<()> {
             break;
         }
         for message in &messages {
-            let is_wanted = args.types.is_empty() || args.types.contains(&message.message_type);
-            if is_wanted && left > 0 {
+            if types.want(message) && left > 0 {
                 if !print_line(message)? {
                     return Ok(());
                 }
@@ -43,13 +43,18 @@ pub(super) async fn read(args: ReadArgs) -> Result<()> {
 
 /// Prints one line; false where the reader of our output has gone, as `head` does.
 pub(super) fn print_line(value: &impl Serialize) -> Result<bool> {
-    let mut line =
-        serde_json::to_vec(value).map_err(|error| Error::io("print a message")(error.into()))?;
-    line.push(b'\n');
-    match stdout().write_all(&line) {
+    match stdout().write_all(&json_line(value)?) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
         written => written
             .map(|()| true)
             .map_err(Error::io("write to standard output")),
     }
+}
+
+/// A value as one line of JSON.
+pub(super) fn json_line(value: &impl Serialize) -> Result<Vec<u8>> {
+    let mut line =
+        serde_json::to_vec(value).map_err(|error| Error::io("print a message")(error.into()))?;
+    line.push(b'\n');
+    Ok(line)
 }

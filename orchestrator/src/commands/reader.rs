@@ -5,6 +5,21 @@ use crate::{
     error::Result,
 };
 
+/// Types of messages that are asked for; none for all.
+pub(super) struct Types(pub(super) Vec<String>);
+
+impl Types {
+    /// True where nothing is left out.
+    pub(super) fn are_all(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether a message is asked for.
+    pub(super) fn want(&self, message: &StoredMessage) -> bool {
+        self.are_all() || self.0.contains(&message.message_type)
+    }
+}
+
 /// Messages asked for at a time.
 const BATCH_SIZE: i64 = 1000;
 
@@ -46,36 +61,9 @@ impl Reader {
             .read_messages(&self.source, position, batch_size)
             .await?;
         if let Some(last) = messages.last() {
-            let read_to = match self.source {
-                Source::Stream(_) => last.position,
-                Source::Category(_) | Source::All => last.global_position,
-            };
+            let read_to = self.source.position(last.position, last.global_position);
             self.position = read_to.checked_add(1);
         }
         Ok(messages)
-    }
-}
-
-/// A stream's name has a dash; `$all` is everything; the rest are categories.
-pub(super) fn source_of(name: &str) -> Source {
-    match name {
-        "$all" => Source::All,
-        name if name.contains('-') => Source::Stream(name.to_owned()),
-        name => Source::Category(name.to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_with_a_dash_is_a_stream() {
-        let stream = |name: &str| Source::Stream(name.to_owned());
-        let category = |name: &str| Source::Category(name.to_owned());
-        assert_eq!(source_of("viewings-1"), stream("viewings-1"));
-        assert_eq!(source_of("viewings"), category("viewings"));
-        assert_eq!(source_of("identity:command"), category("identity:command"));
-        assert_eq!(source_of("$all"), Source::All);
     }
 }

@@ -7,13 +7,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     read::print_line,
-    reader::{Reader, source_of},
+    reader::{Reader, Types},
     target_of,
 };
 use crate::{
     cli::TailArgs,
     config::Delivery,
-    database::{Database, Session},
+    database::{Database, Session, Source},
     error::Result,
     retry::Retry,
     shutdown,
@@ -27,7 +27,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub(super) async fn tail(args: TailArgs) -> Result<()> {
     let target = target_of(&args.database)?;
     let database = Database::open(&target, 1)?;
-    let source = source_of(&args.name);
+    let source = Source::named(&args.name);
     let count = i64::try_from(args.count).unwrap_or(i64::MAX);
     let start = database.start_of_last(&source, &args.types, count).await?;
     let start = match start {
@@ -40,7 +40,7 @@ pub(super) async fn tail(args: TailArgs) -> Result<()> {
     };
     let mut tail = Tail {
         reader: Reader::new(database.clone(), source, start),
-        types: args.types,
+        types: Types(args.types),
     };
     if !args.follow {
         return tail.print_to_the_end().await.map(|_| ());
@@ -73,7 +73,7 @@ enum Printed {
 
 struct Tail {
     reader: Reader,
-    types: Vec<String>,
+    types: Types,
 }
 
 impl Tail {
@@ -86,8 +86,7 @@ impl Tail {
             }
             is_any = true;
             for message in &messages {
-                let is_wanted = self.types.is_empty() || self.types.contains(&message.message_type);
-                if is_wanted && !print_line(message)? {
+                if self.types.want(message) && !print_line(message)? {
                     return Ok(Printed::Unwanted);
                 }
             }

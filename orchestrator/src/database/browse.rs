@@ -2,10 +2,9 @@
 //! Every query is bounded, and goes by an index of the log.
 
 use serde::Deserialize;
-use serde_json::Value;
 
-use super::{Database, Source};
-use crate::error::{Error, Result};
+use super::{Database, Source, records::InLog};
+use crate::error::Result;
 
 /// Messages that a page shows.
 pub const PAGE_SIZE: i64 = 50;
@@ -58,6 +57,15 @@ pub struct Found {
     pub looked_at: i64,
     /// The last position that was looked at, where more may lie behind it.
     pub looked_to: Option<i64>,
+}
+
+/// What the database tells of a page.
+#[derive(Default, Deserialize)]
+struct Looked {
+    looked_at: i64,
+    /// The last position that was looked at.
+    last: Option<i64>,
+    messages: Vec<Listed>,
 }
 
 /// One message with all its columns.
@@ -163,15 +171,11 @@ impl Database {
     /// # Errors
     /// [`Error::Connect`], [`Error::Database`]; so for all that follow.
     pub async fn browse(&self, source: &Source, filter: &Filter, edge: Edge) -> Result<Found> {
-        let (at, condition, name) = match source {
-            Source::Stream(name) => ("position", "stream_name = $2", name.as_str()),
-            Source::Category(name) => (
-                "global_position",
-                "message_store.category(stream_name) = $2",
-                name.as_str(),
-            ),
-            Source::All => ("global_position", "$2::varchar IS NOT NULL", "$all"),
-        };
+        let InLog {
+            at,
+            condition,
+            name,
+        } = source.in_log();
         let (comparison, bound, order) = match edge {
             Edge::Newest => ("<=", i64::MAX, "DESC"),
             Edge::Below(position) => ("<", position, "DESC"),
@@ -192,7 +196,7 @@ impl Database {
                WHERE {condition} AND {at} {comparison} $3 ORDER BY {at} {order} LIMIT {look}),
              wanted AS MATERIALIZED (
                SELECT g, at FROM looked
-               WHERE (cardinality($1::varchar[]) = 0 OR type = ANY ($1))
+               WHERE (cardinality($2::varchar[]) = 0 OR type = ANY ($2))
                  AND ($4::varchar IS NULL OR correlation = $4)
                ORDER BY at {order} LIMIT {PAGE_SIZE})
              SELECT jsonb_build_object(
@@ -208,11 +212,14 @@ impl Database {
             reverse = if order == "ASC" { "DESC" } else { "ASC" },
         );
         let action = format!("browse {source}");
-        let row: Value = self
-            .answer(action.clone(), &sql, &[types, &name, &bound, correlation])
+        let looked: Option<Looked> = self
+            .record(&action, &sql, &[&name, types, &bound, correlation])
             .await?;
-        let looked_at = row["looked_at"].as_i64().unwrap_or(0);
-        let messages: Vec<Listed> = read(&action, row["messages"].clone())?;
+        let Looked {
+            looked_at,
+            last,
+            messages,
+        } = looked.unwrap_or_default();
         let is_full = i64::try_from(messages.len()).is_ok_and(|count| count == PAGE_SIZE);
         // The list is newest first, whichever way it was read.
         let at_end = if order == "ASC" {
@@ -221,12 +228,9 @@ impl Database {
             messages.last()
         };
         let looked_to = if is_full {
-            at_end.map(|message| match source {
-                Source::Stream(_) => message.position,
-                Source::Category(_) | Source::All => message.global_position,
-            })
+            at_end.map(|message| source.position(message.position, message.global_position))
         } else {
-            row["last"].as_i64()
+            last
         };
         Ok(Found {
             messages,
@@ -254,9 +258,7 @@ impl Database {
             column("data"),
             column("metadata")
         );
-        let rows = self.rows(action.clone(), &sql, &[&global_position]).await?;
-        let row = rows.into_iter().next();
-        row.map(|row| read(&action, row)).transpose()
+        self.record(&action, &sql, &[&global_position]).await
     }
 
     /// A column of a message as it is stored; none for NULL, or where there is no such message.
@@ -335,12 +337,7 @@ impl Database {
                    FROM {sample} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 20) AS counted",
             by.expression()
         );
-        self.estimates(action, &sql, messages).await
-    }
-
-    async fn estimates(&self, action: &str, sql: &str, messages: f64) -> Result<Vec<Estimate>> {
-        let rows = self.rows(action.to_owned(), sql, &[&messages]).await?;
-        rows.into_iter().map(|row| read(action, row)).collect()
+        self.records(action, &sql, &[&messages]).await
     }
 
     /// What the last 1,000 messages of the log belong to, the newest first.
@@ -359,13 +356,6 @@ impl Database {
                    FROM last GROUP BY 1 ORDER BY 3 DESC LIMIT 20) AS counted",
             by.expression()
         );
-        let rows = self.rows(action.to_owned(), &sql, &[]).await?;
-        rows.into_iter().map(|row| read(action, row)).collect()
+        self.records(action, &sql, &[]).await
     }
-}
-
-fn read<T: serde::de::DeserializeOwned>(action: &str, row: Value) -> Result<T> {
-    serde_json::from_value(row).map_err(|error| Error::Missing {
-        what: format!("cannot {action}: {error}"),
-    })
 }

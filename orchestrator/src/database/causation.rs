@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::Database;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Messages after the first one that are searched for descendants.
 pub const SEARCHED: i64 = 2_000;
@@ -23,6 +23,9 @@ pub struct Link {
     /// The message that caused it, where its metadata says so.
     pub cause: Option<i64>,
 }
+
+/// What is done here, for people.
+const FOLLOW: &str = "follow what caused what";
 
 /// What its metadata says of its cause, as a global position: said, or found by stream and position.
 const CAUSE: &str = "coalesce(
@@ -48,8 +51,8 @@ impl Database {
                    'stream_name', stream_name, 'type', type, 'cause', {CAUSE})
                  FROM message_store.messages m WHERE global_position = $1"
             );
-            let found = self.links(&sql, &[&position]).await?;
-            let Some(link) = found.into_iter().next() else {
+            let found = self.record(FOLLOW, &sql, &[&position]).await?;
+            let Some(link): Option<Link> = found else {
                 break;
             };
             next = link.cause.filter(|cause| *cause < link.global_position);
@@ -76,22 +79,11 @@ impl Database {
                 OR global_position = (SELECT max(global_position) FROM later)
              ORDER BY global_position"
         );
-        let found = self.links(&sql, &[&global_position]).await?;
+        let found: Vec<Link> = self.records(FOLLOW, &sql, &[&global_position]).await?;
         let end = found
             .last()
             .map_or(global_position, |link| link.global_position);
         Ok((descending(global_position, found), end))
-    }
-
-    async fn links(&self, sql: &str, parameters: super::Parameters<'_>) -> Result<Vec<Link>> {
-        let action = "follow what caused what";
-        let rows = self.rows(action.to_owned(), sql, parameters).await?;
-        let links = rows.into_iter().map(serde_json::from_value);
-        links
-            .collect::<std::result::Result<_, _>>()
-            .map_err(|error| Error::Missing {
-                what: format!("cannot {action}: {error}"),
-            })
     }
 }
 

@@ -131,6 +131,7 @@ impl Database {
                'may_use_schema', EXISTS (SELECT FROM pg_namespace
                  WHERE nspname = 'message_store' AND has_schema_privilege(oid, 'USAGE')),
                'is_standby', pg_is_in_recovery())",
+            &[],
         )
         .await
     }
@@ -150,7 +151,7 @@ impl Database {
 
     /// Where roles or databases have settings of their own, of these names.
     pub async fn overrides(&self, names: &[&str]) -> Result<Vec<Override>> {
-        self.facts(
+        self.records(
             "read the settings of roles",
             "SELECT jsonb_build_object(
                'of', concat_ws(', ', 'role ' || r.rolname, 'database ' || d.datname),
@@ -175,18 +176,17 @@ impl Database {
                  (SELECT max(global_position) FROM message_store.messages), 0))
              FROM pg_sequence s
              WHERE s.seqrelid = 'message_store.messages_global_position_seq'::regclass",
+            &[],
         )
         .await
     }
 
     /// What the role may do.
     pub async fn rights(&self) -> Result<Rights> {
-        const ACTION: &str = "look at what the role may do";
         let called = CALLED.as_slice();
-        let facts = self
-            .facts(
-                ACTION,
-                "SELECT jsonb_build_object(
+        self.fact(
+            "look at what the role may do",
+            "SELECT jsonb_build_object(
                'role', current_user,
                'is_superuser', (SELECT rolsuper FROM pg_roles WHERE rolname = current_user),
                'is_owner', pg_has_role(c.relowner, 'USAGE'),
@@ -195,10 +195,9 @@ impl Database {
                  WHERE to_regprocedure(f) IS NULL
                    OR NOT has_function_privilege(to_regprocedure(f), 'EXECUTE')), '[]'))
              FROM pg_class c WHERE c.oid = 'message_store.messages'::regclass",
-                &[&called],
-            )
-            .await?;
-        first(facts, ACTION)
+            &[&called],
+        )
+        .await
     }
 
     /// The server's clock, in seconds since 1970.
@@ -213,7 +212,7 @@ impl Database {
 
     /// Who holds readers back, and for how long.
     pub async fn blockers(&self) -> Result<Vec<Blocker>> {
-        self.facts(
+        self.records(
             "look for transactions that hold readers back",
             "SELECT jsonb_build_object('pid', b.pid, 'holds_back_after', b.holds_back_after,
                'prepared', p.gid,
@@ -232,7 +231,7 @@ impl Database {
 
     /// Indexes of the store whose text may be sorted otherwise today.
     pub async fn changed_collations(&self) -> Result<Vec<ChangedCollation>> {
-        self.facts(
+        self.records(
             "look at the collations of the store's indexes",
             "SELECT jsonb_build_object('index', i.indexrelid::regclass::text, 'collation', c.name,
                'recorded', c.recorded, 'actual', c.actual)
@@ -279,34 +278,20 @@ impl Database {
                                              'autovacuum_enabled=off']), '[]'))
              FROM pg_class c
              WHERE c.relnamespace = 'message_store'::regnamespace AND c.relkind = 'r'",
+            &[],
         )
         .await
     }
 
-    async fn fact<T: DeserializeOwned>(&self, action: &str, sql: &str) -> Result<T> {
-        first(self.facts(action, sql, &[]).await?, action)
-    }
-
-    async fn facts<T: DeserializeOwned>(
+    async fn fact<T: DeserializeOwned>(
         &self,
         action: &str,
         sql: &str,
         parameters: super::Parameters<'_>,
-    ) -> Result<Vec<T>> {
-        let rows = self.rows(action.to_owned(), sql, parameters).await?;
-        let rows = rows.into_iter().map(serde_json::from_value);
-        rows.collect::<std::result::Result<_, _>>()
-            .map_err(|error| unreadable(action, &error.to_string()))
-    }
-}
-
-fn first<T>(facts: Vec<T>, action: &str) -> Result<T> {
-    let first = facts.into_iter().next();
-    first.ok_or_else(|| unreadable(action, "there is no answer"))
-}
-
-fn unreadable(action: &str, problem: &str) -> Error {
-    Error::Missing {
-        what: format!("cannot {action}: {problem}"),
+    ) -> Result<T> {
+        let fact = self.record(action, sql, parameters).await?;
+        fact.ok_or_else(|| Error::Missing {
+            what: format!("cannot {action}: there is no answer"),
+        })
     }
 }

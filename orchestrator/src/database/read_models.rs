@@ -23,18 +23,11 @@ impl Database {
     /// # Errors
     /// [`Error::Connect`], [`Error::Database`].
     pub async fn read_model_pages(&self) -> Result<Vec<ReadModelPage>> {
-        let action = "list the read models";
         let sql = format!(
             "SELECT jsonb_build_object('name', page_name, 'bytes', pg_column_size(page_data))
              FROM message_store.read_model_pages ORDER BY page_name LIMIT {LISTED}"
         );
-        let rows = self.rows(action.to_owned(), &sql, &[]).await?;
-        let pages = rows.into_iter().map(serde_json::from_value);
-        pages
-            .collect::<std::result::Result<_, _>>()
-            .map_err(|error| Error::Missing {
-                what: format!("cannot {action}: {error}"),
-            })
+        self.records("list the read models", &sql, &[]).await
     }
 
     /// A page's JSON, pretty, at most so many characters of it: none where there is no such page,

@@ -57,6 +57,9 @@ pub enum Source {
     All,
 }
 
+/// The name of every message.
+pub const ALL: &str = "$all";
+
 /// What a tick did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -164,6 +167,52 @@ impl Outcome {
     }
 }
 
+/// How the messages of a source are found in the log.
+pub(super) struct InLog<'a> {
+    /// The column of its positions.
+    pub(super) at: &'static str,
+    /// What its messages satisfy, where `$1` is the name.
+    pub(super) condition: &'static str,
+    /// The name, or `$all`.
+    pub(super) name: &'a str,
+}
+
+impl Source {
+    /// By its name: a stream's has a dash, `$all` is everything, the rest are categories.
+    pub fn named(name: &str) -> Self {
+        match name {
+            ALL => Self::All,
+            name if name.contains('-') => Self::Stream(name.to_owned()),
+            name => Self::Category(name.to_owned()),
+        }
+    }
+
+    /// Of a message's two positions, the one by which this is read.
+    pub fn position(&self, in_stream: i64, global: i64) -> i64 {
+        match self {
+            Self::Stream(_) => in_stream,
+            Self::Category(_) | Self::All => global,
+        }
+    }
+
+    pub(super) fn in_log(&self) -> InLog<'_> {
+        let (at, condition, name) = match self {
+            Self::Stream(name) => ("position", "stream_name = $1", name.as_str()),
+            Self::Category(name) => (
+                "global_position",
+                "message_store.category(stream_name) = $1",
+                name.as_str(),
+            ),
+            Self::All => ("global_position", "$1::varchar IS NOT NULL", ALL),
+        };
+        InLog {
+            at,
+            condition,
+            name,
+        }
+    }
+}
+
 impl std::fmt::Display for Source {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -213,6 +262,19 @@ fn raw_json(text: Option<String>) -> Option<Box<RawValue>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_with_a_dash_is_a_stream() {
+        let stream = |name: &str| Source::Stream(name.to_owned());
+        let category = |name: &str| Source::Category(name.to_owned());
+        assert_eq!(Source::named("viewings-1"), stream("viewings-1"));
+        assert_eq!(Source::named("viewings"), category("viewings"));
+        assert_eq!(
+            Source::named("identity:command"),
+            category("identity:command")
+        );
+        assert_eq!(Source::named("$all"), Source::All);
+    }
 
     #[test]
     fn numbers_beyond_a_double_are_kept_to_the_digit() {

@@ -1,6 +1,6 @@
 //! What messages say of the traces that they belong to.
 
-use super::Database;
+use super::{Database, Source, records::InLog};
 use crate::error::{Error, Result};
 
 /// The most messages that are looked at after one tick.
@@ -50,24 +50,17 @@ impl Database {
         let member = range.member.filter(|_| range.group_size > 1);
         // A tick counts every message of its source that it passes, so those it
         // read are the last so many up to its position.
-        let read = match range.source.as_str() {
-            "$all" => {
-                "$1::varchar IS NOT NULL AND m.global_position <= $2 \
-                       ORDER BY m.global_position DESC"
-            }
-            source if source.contains('-') => {
-                "m.stream_name = $1::varchar \
-                       AND m.global_position <= $2 ORDER BY m.position DESC"
-            }
-            _ => {
-                "message_store.category(m.stream_name) = $1::varchar \
-                  AND m.global_position <= $2 ORDER BY m.global_position DESC"
-            }
-        };
+        let source = Source::named(&range.source);
+        let InLog {
+            at,
+            condition,
+            name,
+        } = source.in_log();
         let sql = format!(
             "SELECT DISTINCT r.metadata ->> 'traceparent', r.metadata ->> 'tracestate' \
              FROM (SELECT m.metadata, m.type, m.stream_name FROM message_store.messages m \
-                   WHERE {read} LIMIT $3) r \
+                   WHERE {condition} AND m.global_position <= $2 \
+                   ORDER BY m.{at} DESC LIMIT $3) r \
              WHERE r.metadata ->> 'traceparent' IS NOT NULL \
                AND ($4::text[] IS NULL OR r.type = ANY ($4)) \
                AND ($5::bigint IS NULL OR mod(abs(message_store.hash_64( \
@@ -82,7 +75,7 @@ impl Database {
                 .query(
                     &statement,
                     &[
-                        &range.source,
+                        &name,
                         &range.position,
                         &most,
                         &range.types,

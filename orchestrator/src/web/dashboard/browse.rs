@@ -17,7 +17,7 @@ use super::{
     layout::{self, Page, Section},
     link, words,
 };
-use crate::database::{Edge, Filter, Found, Listed, Source};
+use crate::database::{ALL, Edge, Filter, Found, Listed, Source};
 
 /// The address of the page.
 pub const LIST: &str = "/admin/browse";
@@ -32,12 +32,8 @@ struct View {
 
 impl View {
     fn read(query: &Fields) -> Result<Self, String> {
-        let name = query.text("source").unwrap_or("$all").to_owned();
-        let source = match name.as_str() {
-            "$all" => Source::All,
-            stream if stream.contains('-') => Source::Stream(name.clone()),
-            _ => Source::Category(name.clone()),
-        };
+        let name = query.text("source").unwrap_or(ALL).to_owned();
+        let source = Source::named(&name);
         let position = |key: &str| match query.text(key) {
             None => Ok(None),
             Some(text) => match text.replace(',', "").parse::<i64>() {
@@ -72,10 +68,8 @@ impl View {
     }
 
     fn position(&self, message: &Listed) -> i64 {
-        match self.source {
-            Source::Stream(_) => message.position,
-            Source::Category(_) | Source::All => message.global_position,
-        }
+        self.source
+            .position(message.position, message.global_position)
     }
 
     /// The same list from another place.
@@ -127,7 +121,7 @@ pub async fn show(
             let mut page = Page::new(Section::Categories, title, content(&view, &found));
             page.crumbs = vec![("Categories".to_owned(), categories::LIST.to_owned())];
             if let Source::Stream(name) = &view.source {
-                let category = name.split('-').next().unwrap_or_default();
+                let category = link::category(name);
                 page.crumbs
                     .push((category.to_owned(), link::browse(category)));
             }

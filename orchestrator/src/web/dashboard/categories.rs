@@ -19,7 +19,7 @@ use super::{
     link, words,
 };
 use crate::{
-    database::{Database, Estimate, Grouping, Recent},
+    database::{ALL, Database, Estimate, Grouping, Recent},
     error::Result,
 };
 
@@ -48,7 +48,7 @@ async fn content(database: &Database) -> Result<Markup> {
     )?;
     Ok(html! {
         (search_form(""))
-        p { a href=(link::browse("$all")) { "Every message, newest first" } }
+        p { a href=(link::browse(ALL)) { "Every message, newest first" } }
         div.columns {
             (biggest("Biggest categories", &categories))
             (biggest("Biggest streams", &streams))
@@ -175,7 +175,7 @@ impl<'a> Wanted<'a> {
         match (Uuid::parse_str(text), digits.parse()) {
             (Ok(id), _) => Self::Id(id),
             (_, Ok(position)) => Self::GlobalPosition(position),
-            _ if text == "$all" => Self::All,
+            _ if text == ALL => Self::All,
             _ => Self::Name(text),
         }
     }
@@ -204,7 +204,7 @@ pub async fn search(
 
 async fn find(database: &Database, wanted: &Wanted<'_>) -> Result<Option<String>> {
     Ok(match *wanted {
-        Wanted::All => Some(link::browse("$all")),
+        Wanted::All => Some(link::browse(ALL)),
         Wanted::Id(id) => database.position_of_id(id).await?.map(link::message),
         Wanted::GlobalPosition(position) => {
             let found = database.message_at(position).await?;

@@ -39,12 +39,16 @@ pub fn browse(source: &str) -> String {
 
 /// The messages of a stream's category that are correlated with another stream's.
 pub fn correlated(stream_name: &str, correlation: &str) -> String {
-    let category = |name: &str| name.split('-').next().unwrap_or_default().to_owned();
-    let (source, with_category) = (category(stream_name), category(correlation));
+    let (source, correlation) = (category(stream_name), category(correlation));
     with(
         "/admin/browse",
-        &[("source", &source), ("correlation", &with_category)],
+        &[("source", source), ("correlation", correlation)],
     )
+}
+
+/// The category of a stream: what stands before the first dash.
+pub fn category(stream_name: &str) -> &str {
+    stream_name.split('-').next().unwrap_or_default()
 }
 
 /// The messages of a stream from a position down.

@@ -41,7 +41,7 @@ pub async fn show(
             let title = format!("Message {}", words::count(position));
             let content = html! { (columns(&message)) (chain.draw()) };
             let mut page = Page::new(Section::Categories, title, content);
-            let category = message.stream_name.split('-').next().unwrap_or_default();
+            let category = link::category(&message.stream_name);
             page.crumbs = vec![
                 ("Categories".to_owned(), categories::LIST.to_owned()),
                 (category.to_owned(), link::browse(category)),
