@@ -10,7 +10,6 @@ use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::identity::ActingAs;
 use crate::pg::relation::{self, Table};
 use crate::pg::spi::{self, Statement};
-use pgrx::pg_sys;
 use std::ffi::{CStr, CString};
 
 sql_functions! {
@@ -128,23 +127,6 @@ fn require_extension_of_library() -> Result<(), Error> {
         )),
         _ => Ok(()),
     }
-}
-
-/// A table that is read by the names of its subscriptions without a statement. 55000 where it is
-/// missing, or is not as it was made.
-pub fn keyed_by_subscriber(table: Option<Table>, name: &'static str) -> Result<Table, Error> {
-    let table = table.ok_or(Error::NoStore(name))?;
-    let [id] = table
-        .columns([c"subscriber_id"])
-        .ok_or(Error::NoStore(name))?;
-    let is_text = [pg_sys::VARCHAROID, pg_sys::TEXTOID].contains(&table.column(id).type_oid);
-    if table.is_ordinary() && is_text {
-        return Ok(table);
-    }
-    Err(Error::StoreChanged(
-        format!("message_store.{name} is not the table that create_store() made"),
-        "It is an ordinary heap table whose subscriber_id is varchar.".to_owned(),
-    ))
 }
 
 /// Acts with the rights of the owner of one of the store's tables: EXECUTE on the function that

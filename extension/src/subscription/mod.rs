@@ -17,6 +17,7 @@ mod delivery;
 mod group;
 mod handlers;
 mod history;
+mod keyed;
 mod lag;
 mod lease;
 mod lifecycle;

@@ -1,15 +1,12 @@
 //! Messages put aside, as a tick meets them.
 
 use super::definition::{Definition, as_owner_of_subscriptions};
+use super::keyed::PARKED;
 use super::member::Member;
 use crate::error::Error;
-use crate::message::SCHEMA;
-use crate::pg::relation::{Index, Table};
-use crate::pg::scan::{Condition, IndexScan, Order};
 use crate::pg::snapshot::Fresh;
 use crate::pg::spi::Statement;
 use crate::pg::text::Text;
-use crate::store;
 use pgrx::pg_sys;
 use pgrx::pg_sys::BuiltinOid::{BOOLOID, FLOAT8OID, INT8OID, TEXTOID, VARCHAROID};
 use std::collections::HashMap;
@@ -72,18 +69,6 @@ static DUE: Statement = Statement::new(
        ORDER BY p.global_position",
     &[VARCHAROID],
 );
-/// Whether messages of a subscription are parked, in whatever state.
-pub fn has_any_of(subscriber_id: &str) -> Result<bool, Error> {
-    let table = Table::open_to_read(SCHEMA, c"parked");
-    let table = store::keyed_by_subscriber(table, "parked")?;
-    let index = Index::open(SCHEMA, c"parked_pkey").ok_or(Error::NoStore("parked_pkey"))?;
-    let snapshot = Fresh::take();
-    let id = Text::copied(subscriber_id.as_bytes());
-    let keys = [(0, Condition::Equals(id))];
-    let mut scan = IndexScan::begin(&table, &index, &snapshot, &keys, Order::Ascending);
-    Ok(scan.advance())
-}
-
 /// Messages behind a failed one wait with it again.
 static HOLD_BACK: Statement = Statement::new(
     c"UPDATE message_store.parked SET status = 'waiting' \
@@ -176,6 +161,12 @@ pub struct Cause<'a> {
     pub error: &'a str,
     /// How often the handler was called.
     pub attempts: i64,
+}
+
+/// Whether messages of a subscription are parked, in whatever state.
+pub fn has_any_of(subscriber_id: &str) -> Result<bool, Error> {
+    let (table, snapshot) = (PARKED.to_read()?, Fresh::take());
+    PARKED.rows_of(&table, &snapshot, subscriber_id, |mut scan| scan.advance())
 }
 
 fn text(value: &[u8]) -> Option<pg_sys::Datum> {

@@ -2,14 +2,10 @@
 
 use super::Definition;
 use crate::error::Error;
-use crate::message::SCHEMA;
 use crate::pg::catalog::{self, Generation};
-use crate::pg::relation::{Index, Table};
-use crate::pg::scan::{Condition, IndexScan, Order};
 use crate::pg::slot::RowVersion;
 use crate::pg::snapshot::Fresh;
-use crate::pg::text::Text;
-use crate::store;
+use crate::subscription::keyed::SUBSCRIPTIONS;
 use std::cell::RefCell;
 use std::collections::HashMap;
 
@@ -70,16 +66,11 @@ pub(super) fn or_read(
 
 /// Which version of its row there is now.
 fn version_of(subscriber_id: &str) -> Result<Option<RowVersion>, Error> {
-    let table = Table::open_to_read(SCHEMA, c"subscriptions");
-    let table = store::keyed_by_subscriber(table, "subscriptions")?;
-    let index = Index::open(SCHEMA, c"subscriptions_pkey");
-    let index = index.ok_or(Error::NoStore("subscriptions_pkey"))?;
+    let table = SUBSCRIPTIONS.to_read()?;
     if table.columns([c"source"]).is_none() {
         return Err(Error::NoStore("subscriptions.source"));
     }
-    let snapshot = Fresh::take();
-    let id = Text::copied(subscriber_id.as_bytes());
-    let keys = [(0, Condition::Equals(id))];
-    let mut scan = IndexScan::begin(&table, &index, &snapshot, &keys, Order::Ascending);
-    Ok(scan.advance().then(|| scan.version()))
+    SUBSCRIPTIONS.rows_of(&table, &Fresh::take(), subscriber_id, |mut scan| {
+        scan.advance().then(|| scan.version())
+    })
 }

@@ -2,19 +2,14 @@
 
 use super::{Member, RATE_SECONDS};
 use crate::error::Error;
-use crate::message::SCHEMA;
-use crate::pg::relation::{Index, Table};
+use crate::pg::relation::Table;
 use crate::pg::row_lock;
-use crate::pg::scan::{Condition, IndexScan, Order};
 use crate::pg::slot::{RowAddress, Slot};
 use crate::pg::snapshot::Fresh;
-use crate::pg::text::Text;
 use crate::pg::transaction;
-use crate::store;
+use crate::subscription::keyed::PROGRESS;
 use pgrx::pg_sys;
 use std::time::Duration;
-
-const TABLE: &str = "subscription_progress";
 
 /// A member and where its row lies.
 pub(super) struct StoredMember {
@@ -24,15 +19,12 @@ pub(super) struct StoredMember {
 
 /// The members of a subscription as they are now, by their numbers.
 pub(super) fn of(subscriber_id: &str) -> Result<Vec<StoredMember>, Error> {
-    let table = Table::open_to_read(SCHEMA, c"subscription_progress");
-    let table = store::keyed_by_subscriber(table, TABLE)?;
-    read(&table, &Fresh::take(), subscriber_id)
+    read(&PROGRESS.to_read()?, &Fresh::take(), subscriber_id)
 }
 
 /// Holds the row of a member until the transaction ends; `false` where another session has it.
 pub(super) fn hold(subscriber_id: &str, number: i64) -> Result<bool, Error> {
-    let table = Table::open_to_hold(SCHEMA, c"subscription_progress");
-    let table = store::keyed_by_subscriber(table, TABLE)?;
+    let table = PROGRESS.to_hold()?;
     let snapshot = Fresh::take();
     let rows = read(&table, &snapshot, subscriber_id)?;
     let row = rows.iter().find(|row| row.member.number == number);
@@ -40,21 +32,18 @@ pub(super) fn hold(subscriber_id: &str, number: i64) -> Result<bool, Error> {
 }
 
 fn read(table: &Table, snapshot: &Fresh, subscriber_id: &str) -> Result<Vec<StoredMember>, Error> {
-    let index = Index::open(SCHEMA, c"subscription_progress_pkey");
-    let index = index.ok_or(Error::NoStore("subscription_progress_pkey"))?;
-    let columns = Columns::of(table).ok_or(Error::NoStore(TABLE))?;
-    let id = Text::copied(subscriber_id.as_bytes());
-    let keys = [(0, Condition::Equals(id))];
-    let mut scan = IndexScan::begin(table, &index, snapshot, &keys, Order::Ascending);
+    let columns = Columns::of(table).ok_or(Error::NoStore("subscription_progress"))?;
     let now = transaction::clock();
-    let mut rows = Vec::new();
-    while scan.advance() {
-        rows.push(StoredMember {
-            member: columns.member(&scan, now),
-            address: scan.address(),
-        });
-    }
-    Ok(rows)
+    PROGRESS.rows_of(table, snapshot, subscriber_id, |mut scan| {
+        let mut rows = Vec::new();
+        while scan.advance() {
+            rows.push(StoredMember {
+                member: columns.member(&scan, now),
+                address: scan.address(),
+            });
+        }
+        rows
+    })
 }
 
 /// Where the columns are: a store that was brought up to date has them in another order.

@@ -1,0 +1,79 @@
+//! Tables whose key begins with the subscription's name, read without a statement.
+
+use crate::error::Error;
+use crate::message::SCHEMA;
+use crate::pg::relation::{Index, Table};
+use crate::pg::scan::{Condition, IndexScan, Order};
+use crate::pg::snapshot::Fresh;
+use crate::pg::text::Text;
+use pgrx::pg_sys;
+use std::ffi::CStr;
+
+/// One of them.
+pub struct Keyed {
+    name: &'static CStr,
+    key: &'static CStr,
+}
+
+/// The definitions.
+pub const SUBSCRIPTIONS: Keyed = Keyed {
+    name: c"subscriptions",
+    key: c"subscriptions_pkey",
+};
+/// How far the members are.
+pub const PROGRESS: Keyed = Keyed {
+    name: c"subscription_progress",
+    key: c"subscription_progress_pkey",
+};
+/// Messages that were put aside.
+pub const PARKED: Keyed = Keyed {
+    name: c"parked",
+    key: c"parked_pkey",
+};
+
+impl Keyed {
+    /// Opens it to read rows. 55000 where it is missing, or is not as it was made.
+    pub fn to_read(&self) -> Result<Table, Error> {
+        self.checked(Table::open_to_read(SCHEMA, self.name))
+    }
+
+    /// Opens it to hold rows. 55000 as above.
+    pub fn to_hold(&self) -> Result<Table, Error> {
+        self.checked(Table::open_to_hold(SCHEMA, self.name))
+    }
+
+    fn checked(&self, table: Option<Table>) -> Result<Table, Error> {
+        let table = table.ok_or_else(|| missing(self.name))?;
+        let [id] = table
+            .columns([c"subscriber_id"])
+            .ok_or_else(|| missing(self.name))?;
+        let is_text = [pg_sys::VARCHAROID, pg_sys::TEXTOID].contains(&table.column(id).type_oid);
+        if table.is_ordinary() && is_text {
+            return Ok(table);
+        }
+        let name = self.name.to_string_lossy();
+        Err(Error::StoreChanged(
+            format!("message_store.{name} is not the table that create_store() made"),
+            "It is an ordinary heap table whose subscriber_id is varchar.".to_owned(),
+        ))
+    }
+
+    /// What `read` makes of the rows of a subscription, which come in the order of the key.
+    pub fn rows_of<T>(
+        &self,
+        table: &Table,
+        snapshot: &Fresh,
+        subscriber_id: &str,
+        read: impl FnOnce(IndexScan<'_>) -> T,
+    ) -> Result<T, Error> {
+        let index = Index::open(SCHEMA, self.key).ok_or_else(|| missing(self.key))?;
+        let id = Text::copied(subscriber_id.as_bytes());
+        let keys = [(0, Condition::Equals(id))];
+        let scan = IndexScan::begin(table, &index, snapshot, &keys, Order::Ascending);
+        Ok(read(scan))
+    }
+}
+
+fn missing(name: &'static CStr) -> Error {
+    Error::NoStore(name.to_str().unwrap_or_default())
+}
