@@ -4,6 +4,14 @@ use promises::{Cluster, Database};
 
 use crate::viewing::{DATA, METADATA, TYPE};
 
+/// A log is filled without the write-ahead log, which has no other use here.
+pub const FILLING: &[(&str, &str)] = &[
+    ("shared_buffers", "2GB"),
+    ("maintenance_work_mem", "2GB"),
+    ("wal_level", "minimal"),
+    ("max_wal_senders", "0"),
+];
+
 /// A new store with a log of one category, a multiple of its streams, which take turns.
 pub async fn filled_store(cluster: &Cluster, messages: i64, streams: i64) -> Database<'_> {
     let database = cluster.create_store().await;

@@ -15,7 +15,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A handler that does nothing: what is measured is all the rest.
-const HANDLER: &str = "CREATE FUNCTION public.see(global_positions bigint[]) RETURNS void \
+pub const HANDLER: &str = "CREATE FUNCTION public.see(global_positions bigint[]) RETURNS void \
      LANGUAGE sql AS ''";
 /// How far each of them is.
 pub const POSITIONS: &str =

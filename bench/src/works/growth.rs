@@ -13,6 +13,7 @@ use promises::{Cluster, Session};
 use crate::bench::Bench;
 use crate::comparison::{Comparison, Contest, Unit};
 use crate::figure::figure;
+use crate::filled::FILLING;
 use crate::line_up::{LineUp, interleave};
 use crate::peers;
 use crate::series::Series;
@@ -24,14 +25,6 @@ use log::Log;
 
 /// How much a cost may grow from the smallest log to the largest.
 const WITHIN: f64 = 1.2;
-
-/// A log is filled without the write-ahead log, which has no other use here.
-const SETTINGS: &[(&str, &str)] = &[
-    ("shared_buffers", "2GB"),
-    ("maintenance_work_mem", "2GB"),
-    ("wal_level", "minimal"),
-    ("max_wal_senders", "0"),
-];
 
 /// Messages in the log.
 const SIZES: &[i64] = &[10_000, 1_000_000, 20_000_000];
@@ -104,7 +97,7 @@ const CALLS: &[Call] = &[
 
 /// Measures it.
 pub fn run(bench: &Bench) -> Vec<Comparison> {
-    let cluster = bench.start_server(SETTINGS);
+    let cluster = bench.start_server(FILLING);
     let streams = bench.sized(STREAMS, QUICK_STREAMS).iter();
     streams
         .flat_map(|streams| with_streams(bench, &cluster, *streams))

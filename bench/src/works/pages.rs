@@ -11,16 +11,11 @@ use tokio::time::sleep;
 use crate::bench::Bench;
 use crate::comparison::{Comparison, Contest, Identity, Unit};
 use crate::delays::Delays;
-use crate::filled::filled_store;
+use crate::filled::{FILLING, filled_store};
 use crate::line_up::LineUp;
 use crate::processor::Meter;
+use crate::subscribers::HANDLER;
 
-const SETTINGS: &[(&str, &str)] = &[
-    ("shared_buffers", "2GB"),
-    ("maintenance_work_mem", "2GB"),
-    ("wal_level", "minimal"),
-    ("max_wal_senders", "0"),
-];
 const MESSAGES: i64 = 20_000_000;
 const STREAMS: i64 = 1_000;
 const SUBSCRIPTIONS: i64 = 100;
@@ -32,12 +27,9 @@ const CHEAP: f64 = 1.0;
 /// The role the dashboard connects as, so that its sessions are known.
 const ROLE: &str = "bench_operator";
 
-const HANDLER: &str = "CREATE FUNCTION public.see(global_positions bigint[]) RETURNS void \
-     LANGUAGE sql AS ''";
-
 /// Measures it.
 pub fn run(bench: &Bench) -> Vec<Comparison> {
-    let cluster = bench.start_server(SETTINGS);
+    let cluster = bench.start_server(FILLING);
     let messages = bench.sized(MESSAGES, 10_000);
     let streams = bench.sized(STREAMS, 100);
     let house = bench.block_on(House::build(&cluster, messages, streams));
@@ -156,16 +148,15 @@ impl<'a> House<'a> {
              listen = '127.0.0.1:0'\nurl = '{url}'\n"
         );
         let running = database.deploy(&dashboard).start();
-        let announced = running.wait_for_print("Dashboard: ");
         Self {
             home_page: running.home_page(),
-            dashboard: announced.trim_start_matches("Dashboard: ").to_owned(),
+            dashboard: running.dashboard(),
             database,
             _running: running,
         }
     }
 
     fn admin(&self, path: &str) -> String {
-        format!("{}{path}", self.dashboard)
+        format!("{}/admin{path}", self.dashboard)
     }
 }
