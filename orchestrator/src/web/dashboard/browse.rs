@@ -196,41 +196,39 @@ fn ways(name: &str, view: &View, found: &Found) -> Markup {
 fn list(view: &View, found: &Found) -> Markup {
     let shows_stream = !matches!(view.source, Source::Stream(_));
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Messages" {
-            table {
-                thead {
-                    tr {
-                        th scope="col" { "Position" }
-                        @if shows_stream { th scope="col" { "Stream" } }
-                        th scope="col" { "Type" }
-                        th scope="col" { "Written (UTC)" }
-                        th scope="col" { "Data" }
-                    }
+        (layout::table("Messages", html! {
+            thead {
+                tr {
+                    th scope="col" { "Position" }
+                    @if shows_stream { th scope="col" { "Stream" } }
+                    th scope="col" { "Type" }
+                    th scope="col" { "Written (UTC)" }
+                    th scope="col" { "Data" }
                 }
-                tbody {
-                    @for message in &found.messages {
-                        tr {
-                            td.number {
-                                a href=(link::message(message.global_position)) {
-                                    (words::count(view.position(message)))
-                                }
+            }
+            tbody {
+                @for message in &found.messages {
+                    tr {
+                        td.number {
+                            a href=(link::message(message.global_position)) {
+                                (words::count(view.position(message)))
                             }
-                            @if shows_stream {
-                                td.wide { a href=(link::browse(&message.stream_name)) { (message.stream_name) } }
-                            }
-                            td { (message.message_type) }
-                            td { (message.time) }
-                            td.wide {
-                                @match &message.preview {
-                                    Some(preview) => code { (preview) },
-                                    None => span.faint { "large, or none" },
-                                }
+                        }
+                        @if shows_stream {
+                            td.wide { a href=(link::browse(&message.stream_name)) { (message.stream_name) } }
+                        }
+                        td { (message.message_type) }
+                        td { (message.time) }
+                        td.wide {
+                            @match &message.preview {
+                                Some(preview) => code { (preview) },
+                                None => span.faint { "large, or none" },
                             }
                         }
                     }
                 }
             }
-        }
+        }))
     }
 }
 

@@ -84,22 +84,20 @@ fn biggest(title: &str, estimates: &[Estimate]) -> Markup {
             h2 { (title) }
             @if estimates.is_empty() { p.faint { "There are no messages." } }
             @else {
-                div.scroll tabindex="0" role="region" aria-label=(title) {
-                    table {
-                        thead { tr { th scope="col" { "Name" } th scope="col" { "Messages, about" } } }
-                        tbody {
-                            @for estimate in estimates {
-                                tr {
-                                    th scope="row" { a href=(link::browse(&estimate.name)) { (estimate.name) } }
-                                    td.number {
-                                        (words::count(rounded(estimate.messages)))
-                                        (bar(estimate.messages / most))
-                                    }
+                (layout::table(title, html! {
+                    thead { tr { th scope="col" { "Name" } th scope="col" { "Messages, about" } } }
+                    tbody {
+                        @for estimate in estimates {
+                            tr {
+                                th scope="row" { a href=(link::browse(&estimate.name)) { (estimate.name) } }
+                                td.number {
+                                    (words::count(rounded(estimate.messages)))
+                                    (bar(estimate.messages / most))
                                 }
                             }
                         }
                     }
-                }
+                }))
             }
         }
     }
@@ -111,29 +109,27 @@ fn newest(title: &str, recent: &[Recent]) -> Markup {
             h2 { (title) }
             @if recent.is_empty() { p.faint { "There are no messages." } }
             @else {
-                div.scroll tabindex="0" role="region" aria-label=(title) {
-                    table {
-                        thead {
-                            tr {
-                                th scope="col" { "Name" }
-                                th scope="col" { "Last message" }
-                                th scope="col" { "Rate, about" }
-                            }
+                (layout::table(title, html! {
+                    thead {
+                        tr {
+                            th scope="col" { "Name" }
+                            th scope="col" { "Last message" }
+                            th scope="col" { "Rate, about" }
                         }
-                        tbody {
-                            @for one in recent {
-                                tr {
-                                    th scope="row" { a href=(link::browse(&one.name)) { (one.name) } }
-                                    td {
-                                        a href=(link::message(one.newest)) { (words::count(one.newest)) }
-                                        " " span.faint { (one.time) }
-                                    }
-                                    td.number { (words::rate(one.rate.unwrap_or(0.0))) "/s" }
+                    }
+                    tbody {
+                        @for one in recent {
+                            tr {
+                                th scope="row" { a href=(link::browse(&one.name)) { (one.name) } }
+                                td {
+                                    a href=(link::message(one.newest)) { (words::count(one.newest)) }
+                                    " " span.faint { (one.time) }
                                 }
+                                td.number { (words::rate(one.rate.unwrap_or(0.0))) "/s" }
                             }
                         }
                     }
-                }
+                }))
             }
         }
     }

@@ -119,6 +119,16 @@ impl Page {
     }
 }
 
+/// A table that scrolls by itself where it is wider than the page, by the keyboard too. `content`
+/// is its head and body.
+pub fn table(label: &str, content: Markup) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="region" aria-label=(label) {
+            table { (content) }
+        }
+    }
+}
+
 /// A page without a way around, for who is not in yet.
 pub fn bare(title: &str, content: Markup) -> Markup {
     document(title, html! { main #content.bare { (content) } })

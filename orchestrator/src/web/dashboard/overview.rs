@@ -9,7 +9,7 @@ use super::{
     Site, chart,
     events::Regions,
     identity::Identity,
-    layout::{Page, Section},
+    layout::{self, Page, Section},
     link, words,
 };
 use crate::{
@@ -105,25 +105,23 @@ fn blockers(sample: &Sample) -> Markup {
         @if !sample.blockers.is_empty() {
             h2 { "Who holds readers back" }
             p { "Transactions in flight that have written, or are about to. One that stays for long is worth a look." }
-            div.scroll tabindex="0" role="region" aria-label="Who holds readers back" {
-                table {
-                    thead { tr { th scope="col" { "Session" } th.number scope="col" { "Holds back after" } } }
-                    tbody {
-                        @for blocker in &sample.blockers {
-                            tr {
-                                td {
-                                    @if let Some(pid) = blocker.pid {
-                                        "process " (pid)
-                                    } @else {
-                                        "a prepared transaction (pg_prepared_xacts)"
-                                    }
+            (layout::table("Who holds readers back", html! {
+                thead { tr { th scope="col" { "Session" } th.number scope="col" { "Holds back after" } } }
+                tbody {
+                    @for blocker in &sample.blockers {
+                        tr {
+                            td {
+                                @if let Some(pid) = blocker.pid {
+                                    "process " (pid)
+                                } @else {
+                                    "a prepared transaction (pg_prepared_xacts)"
                                 }
-                                td.number { (words::count(blocker.holds_back_after)) }
                             }
+                            td.number { (words::count(blocker.holds_back_after)) }
                         }
                     }
                 }
-            }
+            }))
         }
     }
 }
@@ -147,25 +145,23 @@ pub fn table(sample: &Sample, samples: &Samples, wanted: &str) -> Markup {
         @if found.is_empty() {
             p.faint { "There is none, or none that this role may see." }
         } @else {
-            div.scroll tabindex="0" role="region" aria-label="Subscriptions" {
-                table {
-                    thead {
-                        tr {
-                            th scope="col" { "Subscription" }
-                            th scope="col" { "State" }
-                            th.number scope="col" { "Lag" }
-                            th scope="col" { "Lag since start" }
-                            th scope="col" { "Rate" }
-                            th.number scope="col" { "Parked" }
-                        }
-                    }
-                    tbody {
-                        @for members in found {
-                            (row(members, samples))
-                        }
+            (layout::table("Subscriptions", html! {
+                thead {
+                    tr {
+                        th scope="col" { "Subscription" }
+                        th scope="col" { "State" }
+                        th.number scope="col" { "Lag" }
+                        th scope="col" { "Lag since start" }
+                        th scope="col" { "Rate" }
+                        th.number scope="col" { "Parked" }
                     }
                 }
-            }
+                tbody {
+                    @for members in found {
+                        (row(members, samples))
+                    }
+                }
+            }))
         }
     }
 }

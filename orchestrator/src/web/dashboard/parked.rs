@@ -142,31 +142,29 @@ fn summary(identity: &Identity, id: &str, groups: &(Vec<Group>, Vec<Group>)) -> 
     let list = |title: &str, which: &str, groups: &[Group]| {
         html! {
             h2 { (title) }
-            div.scroll tabindex="0" role="region" aria-label=(title) {
-                table {
-                    thead { tr {
-                        th scope="col" { (title) } th.number scope="col" { "Failed messages" }
-                        @if identity.may_act() { th scope="col" { "All of them" } }
-                    } }
-                    tbody {
-                        @for group in groups {
-                            tr {
-                                th scope="row" { (group.name) }
-                                td.number { (words::count(group.messages)) }
-                                @if identity.may_act() { td {
-                                    @for verb in [Verb::Retry, Verb::Discard] {
-                                        a aria-label={ (verb.name()) " all of " (group.name) }
-                                            href=(link::with(CONFIRM, &[("id", id), ("do", verb.word()), (which, &group.name)])) {
-                                            (verb.name())
-                                        }
-                                        " "
+            (layout::table(title, html! {
+                thead { tr {
+                    th scope="col" { (title) } th.number scope="col" { "Failed messages" }
+                    @if identity.may_act() { th scope="col" { "All of them" } }
+                } }
+                tbody {
+                    @for group in groups {
+                        tr {
+                            th scope="row" { (group.name) }
+                            td.number { (words::count(group.messages)) }
+                            @if identity.may_act() { td {
+                                @for verb in [Verb::Retry, Verb::Discard] {
+                                    a aria-label={ (verb.name()) " all of " (group.name) }
+                                        href=(link::with(CONFIRM, &[("id", id), ("do", verb.word()), (which, &group.name)])) {
+                                        (verb.name())
                                     }
-                                } }
-                            }
+                                    " "
+                                }
+                            } }
                         }
                     }
                 }
-            }
+            }))
         }
     };
     html! {
@@ -198,23 +196,21 @@ fn table(identity: &Identity, chosen: Option<&str>, messages: &[ParkedMessage]) 
         h2 { "Messages" }
         form method="get" action=(CONFIRM) {
             @if let Some(id) = chosen { input type="hidden" name="id" value=(id); }
-            div.scroll tabindex="0" role="region" aria-label="Messages" {
-                table {
-                    thead { tr {
-                        @if chosen.is_some() {
-                            th scope="col" {
-                                span.unseen { "Choose" }
-                                input type="checkbox" data-all="position" aria-label="Choose all of this page" hidden;
-                            }
+            (layout::table("Messages", html! {
+                thead { tr {
+                    @if chosen.is_some() {
+                        th scope="col" {
+                            span.unseen { "Choose" }
+                            input type="checkbox" data-all="position" aria-label="Choose all of this page" hidden;
                         }
-                        th scope="col" { "Message" } th scope="col" { "Status" } th scope="col" { "Why" }
-                        th scope="col" { "Data" }
-                    } }
-                    tbody {
-                        @for message in messages { (row(chosen.is_some(), chosen.is_none(), message)) }
                     }
+                    th scope="col" { "Message" } th scope="col" { "Status" } th scope="col" { "Why" }
+                    th scope="col" { "Data" }
+                } }
+                tbody {
+                    @for message in messages { (row(chosen.is_some(), chosen.is_none(), message)) }
                 }
-            }
+            }))
             @if chosen.is_some() {
                 p {
                     @for verb in [Verb::Retry, Verb::Discard] {
@@ -435,23 +431,21 @@ fn changes(rows: &[Value]) -> Markup {
         other => serde_json::to_string_pretty(other).unwrap_or_default(),
     };
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Changes" {
-            table {
-                thead { tr {
-                    th scope="col" { "Read model" } th scope="col" { "Change" }
-                    th scope="col" { "Before" } th scope="col" { "After" }
-                } }
-                tbody {
-                    @for row in rows {
-                        tr {
-                            th scope="row" { (row["read_model"].as_str().unwrap_or_default()) }
-                            td { (row["difference"].as_str().unwrap_or_default()) }
-                            td.wide { pre { (json(&row["before"])) } }
-                            td.wide { pre { (json(&row["after"])) } }
-                        }
+        (layout::table("Changes", html! {
+            thead { tr {
+                th scope="col" { "Read model" } th scope="col" { "Change" }
+                th scope="col" { "Before" } th scope="col" { "After" }
+            } }
+            tbody {
+                @for row in rows {
+                    tr {
+                        th scope="row" { (row["read_model"].as_str().unwrap_or_default()) }
+                        td { (row["difference"].as_str().unwrap_or_default()) }
+                        td.wide { pre { (json(&row["before"])) } }
+                        td.wide { pre { (json(&row["after"])) } }
                     }
                 }
             }
-        }
+        }))
     }
 }

@@ -75,26 +75,24 @@ fn list(pages: &[ReadModelPage], sample: Option<&Sample>) -> Markup {
         h2 { "Pages" }
         @if pages.is_empty() { p.faint { "There is none yet." } }
         @else {
-            div.scroll tabindex="0" role="region" aria-label="Pages" {
-                table {
-                    thead {
-                        tr {
-                            th scope="col" { "Page" }
-                            th scope="col" { "Bytes" }
-                            th scope="col" { "Fed by" }
-                        }
+            (layout::table("Pages", html! {
+                thead {
+                    tr {
+                        th scope="col" { "Page" }
+                        th scope="col" { "Bytes" }
+                        th scope="col" { "Fed by" }
                     }
-                    tbody {
-                        @for page in pages {
-                            tr {
-                                th scope="row" { a href=(link::with(ONE, &[("name", &page.name)])) { (page.name) } }
-                                td.number { @if let Some(bytes) = page.bytes { (words::count(bytes)) } @else { "NULL" } }
-                                td { (feeders(sample, PAGES, Some(&page.name))) }
-                            }
+                }
+                tbody {
+                    @for page in pages {
+                        tr {
+                            th scope="row" { a href=(link::with(ONE, &[("name", &page.name)])) { (page.name) } }
+                            td.number { @if let Some(bytes) = page.bytes { (words::count(bytes)) } @else { "NULL" } }
+                            td { (feeders(sample, PAGES, Some(&page.name))) }
                         }
                     }
                 }
-            }
+            }))
             @if i64::try_from(pages.len()).is_ok_and(|count| count == LISTED) {
                 p.faint { "The first " (LISTED) " by name." }
             }

@@ -229,25 +229,23 @@ fn group(members: &[&SubscriptionStatus]) -> Markup {
     html! {
         @if members.len() > 1 {
             h2 { "Members" }
-            div.scroll tabindex="0" role="region" aria-label="Members" {
-                table {
-                    thead { tr {
-                        th scope="col" { "Member" } th.number scope="col" { "Position" } th.number scope="col" { "Lag" }
-                        th.number scope="col" { "Handled" } th scope="col" { "Ticked by" }
-                    } }
-                    tbody {
-                        @for member in members {
-                            tr {
-                                th scope="row" { (member.member) " of " (member.group_size) }
-                                td.number { (words::count(member.position)) }
-                                td.number { (words::count(member.lag.unwrap_or(0))) }
-                                td.number { (words::count(member.handled)) }
-                                td { @if let Some(pid) = member.holder { "session " (pid) } @else { "–" } }
-                            }
+            (layout::table("Members", html! {
+                thead { tr {
+                    th scope="col" { "Member" } th.number scope="col" { "Position" } th.number scope="col" { "Lag" }
+                    th.number scope="col" { "Handled" } th scope="col" { "Ticked by" }
+                } }
+                tbody {
+                    @for member in members {
+                        tr {
+                            th scope="row" { (member.member) " of " (member.group_size) }
+                            td.number { (words::count(member.position)) }
+                            td.number { (words::count(member.lag.unwrap_or(0))) }
+                            td.number { (words::count(member.handled)) }
+                            td { @if let Some(pid) = member.holder { "session " (pid) } @else { "–" } }
                         }
                     }
                 }
-            }
+            }))
         }
     }
 }
@@ -274,19 +272,17 @@ fn declaration(first: &SubscriptionStatus) -> Markup {
         @if handlers.is_empty() {
             p { "None: an application fetches its messages." }
         } @else {
-            div.scroll tabindex="0" role="region" aria-label="Handlers" {
-                table {
-                    thead { tr { th scope="col" { "Type" } th scope="col" { "Function" } } }
-                    tbody {
-                        @for (message_type, function) in handlers {
-                            tr {
-                                th scope="row" { (message_type) }
-                                td.wide { code { (text_of(function)) } }
-                            }
+            (layout::table("Handlers", html! {
+                thead { tr { th scope="col" { "Type" } th scope="col" { "Function" } } }
+                tbody {
+                    @for (message_type, function) in handlers {
+                        tr {
+                            th scope="row" { (message_type) }
+                            td.wide { code { (text_of(function)) } }
                         }
                     }
                 }
-            }
+            }))
         }
         p { "They run with the rights of " code { (first.owner) } "." }
         @if first.options.as_object().is_some_and(|options| !options.is_empty()) {
@@ -303,29 +299,27 @@ fn lines(history: &[Value]) -> Markup {
         @if history.is_empty() {
             p.faint { "Nothing was done to it yet." }
         } @else {
-            div.scroll tabindex="0" role="region" aria-label="Who did what" {
-                table {
-                    thead { tr {
-                        th scope="col" { "When" } th scope="col" { "What" } th scope="col" { "Who" }
-                        th.number scope="col" { "Position" } th scope="col" { "Why" }
-                    } }
-                    tbody {
-                        @for line in history {
-                            tr {
-                                td { (words::time(&field(line, "at"))) }
-                                td { (field(line, "action")) }
-                                td.wide {
-                                    @let actor = field(line, "actor");
-                                    @if !actor.is_empty() { (actor) ", as " }
-                                    (field(line, "role"))
-                                }
-                                td.number { (field(line, "position")) }
-                                td.wide { (field(line, "reason")) }
+            (layout::table("Who did what", html! {
+                thead { tr {
+                    th scope="col" { "When" } th scope="col" { "What" } th scope="col" { "Who" }
+                    th.number scope="col" { "Position" } th scope="col" { "Why" }
+                } }
+                tbody {
+                    @for line in history {
+                        tr {
+                            td { (words::time(&field(line, "at"))) }
+                            td { (field(line, "action")) }
+                            td.wide {
+                                @let actor = field(line, "actor");
+                                @if !actor.is_empty() { (actor) ", as " }
+                                (field(line, "role"))
                             }
+                            td.number { (field(line, "position")) }
+                            td.wide { (field(line, "reason")) }
                         }
                     }
                 }
-            }
+            }))
         }
     }
 }
