@@ -11,6 +11,7 @@ mod browser;
 mod cluster;
 mod database;
 mod home_page;
+mod jobs;
 mod message_db;
 mod metrics;
 mod observer;

@@ -121,6 +121,13 @@ impl Database<'_> {
         format!("postgresql://{role}@/{}?host={socket_dir}", self.name)
     }
 
+    /// Runs a command of the orchestrator on this database to its end, as the role `message_store`.
+    pub fn command(&self, arguments: &[&str]) -> Ended {
+        let mut command = orchestrator();
+        command.args(arguments);
+        run_to_end(command.args(["--url", &self.url("message_store")]))
+    }
+
     /// A configuration for this database, to be run as the role `message_store`.
     pub fn deploy(&self, subscriptions: &str) -> Deployment {
         let folder = tempfile::tempdir().unwrap();

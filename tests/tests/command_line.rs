@@ -12,14 +12,6 @@ use nix::sys::signal::Signal;
 use promises::{Cluster, Database, Ended, HOME_PAGE, Running, orchestrator, run_to_end};
 use serde_json::{Value, json};
 
-fn run(database: &Database<'_>, arguments: &[&str]) -> Ended {
-    let mut command = orchestrator();
-    command
-        .args(arguments)
-        .args(["--url", &database.url("message_store")]);
-    run_to_end(&mut command)
-}
-
 fn lines_of(ended: &Ended) -> Vec<Value> {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let lines = ended.stdout.lines();
@@ -43,15 +35,15 @@ async fn what_is_written_is_read_back_to_the_digit() {
         "--metadata",
         "{\"m\":1}",
     ];
-    let written = lines_of(&run(&database, &write));
+    let written = lines_of(&database.command(&write));
     assert_eq!(
         written,
         [json!({"id": id, "stream": "viewings-1", "position": 0})]
     );
-    lines_of(&run(&database, &["write", "other-2", "T"]));
-    lines_of(&run(&database, &["write", "viewings-2", "VideoViewed"]));
+    lines_of(&database.command(&["write", "other-2", "T"]));
+    lines_of(&database.command(&["write", "viewings-2", "VideoViewed"]));
 
-    let stream = run(&database, &["read", "viewings-1"]);
+    let stream = database.command(&["read", "viewings-1"]);
     assert!(
         stream.stdout.contains("12345678901234567890123"),
         "{stream:?}"
@@ -72,7 +64,7 @@ async fn what_is_written_is_read_back_to_the_digit() {
     );
 
     let positions = |arguments: &[&str]| -> Vec<i64> {
-        let messages = lines_of(&run(&database, arguments));
+        let messages = lines_of(&database.command(arguments));
         messages
             .iter()
             .map(|m| m["globalPosition"].as_i64().unwrap())
@@ -94,10 +86,10 @@ async fn a_category_longer_than_a_batch_is_read_whole() {
     let session = database.connect().await;
     session.write_viewings(2_500).await;
     assert_eq!(
-        lines_of(&run(&database, &["read", "viewings"])).len(),
+        lines_of(&database.command(&["read", "viewings"])).len(),
         2_500
     );
-    let limited = run(&database, &["read", "$all", "--limit", "1500"]);
+    let limited = database.command(&["read", "$all", "--limit", "1500"]);
     assert_eq!(lines_of(&limited).len(), 1_500);
 }
 
@@ -105,10 +97,7 @@ async fn a_category_longer_than_a_batch_is_read_whole() {
 async fn an_expected_version_is_met_or_refused() {
     let database = Cluster::shared().create_store().await;
     let write = |version: &str| {
-        run(
-            &database,
-            &["write", "account-1", "T", "--expected-version", version],
-        )
+        database.command(&["write", "account-1", "T", "--expected-version", version])
     };
     assert_eq!(write("-1").code, Some(0));
     assert_eq!(write("0").code, Some(0));
@@ -116,7 +105,7 @@ async fn an_expected_version_is_met_or_refused() {
     assert_eq!((refused.code, refused.stdout.as_str()), (Some(1), ""));
     let text = "Wrong expected version: 0 (Stream: account-1, Stream Version: 1)";
     assert!(refused.stderr.contains(text), "{refused:?}");
-    assert_eq!(lines_of(&run(&database, &["read", "account-1"])).len(), 2);
+    assert_eq!(lines_of(&database.command(&["read", "account-1"])).len(), 2);
 }
 
 #[tokio::test]
@@ -128,14 +117,14 @@ async fn status_shows_where_each_subscription_is() {
     session.assert_videos_watched(3).await;
     running.stop();
     session.write_viewings(2).await;
-    let status = lines_of(&run(&database, &["status", "--json"])).remove(0);
+    let status = lines_of(&database.command(&["status", "--json"])).remove(0);
     let row = &status[0];
     assert_eq!(row["subscriber_id"], "aggregators:home-page");
     assert_eq!(
         (&row["position"], &row["head"], &row["lag"]),
         (&json!(3), &json!(5), &json!(2))
     );
-    let table = run(&database, &["status"]);
+    let table = database.command(&["status"]);
     assert!(table.stdout.contains("aggregators:home-page"), "{table:?}");
 }
 
@@ -160,16 +149,13 @@ async fn a_bad_line_is_named_and_the_load_goes_on_after_its_repair() {
         })
     };
     let load = |skip: &str| {
-        run(
-            &database,
-            &[
-                "write",
-                "--from",
-                file.to_str().unwrap(),
-                "--skip-lines",
-                skip,
-            ],
-        )
+        database.command(&[
+            "write",
+            "--from",
+            file.to_str().unwrap(),
+            "--skip-lines",
+            skip,
+        ])
     };
     // One that cannot be read, and one that the database refuses: it is there already.
     std::fs::write(&file, lines("{\"stream\": \"viewings-1\"}")).unwrap();
@@ -323,11 +309,11 @@ async fn a_subscription_is_declared_steered_and_dropped() {
     let (database, session) = store_with_recorder().await;
     let say = |verb: &[&str]| {
         let words = [&["subscriptions"], verb].concat();
-        run(&database, &words)
+        database.command(&words)
     };
     let id = "aggregators:recorder";
-    done(&run(&database, &RECORDER), "is declared");
-    done(&run(&database, &RECORDER), "is as it was");
+    done(&database.command(&RECORDER), "is declared");
+    done(&database.command(&RECORDER), "is as it was");
     let state = || async {
         session
             .value("SELECT state FROM message_store.subscriptions")
@@ -379,9 +365,9 @@ async fn a_read_model_is_verified_tried_and_rebuilt() {
     let id = "aggregators:recorder";
     let say = |verb: &[&str]| {
         let words = [&["subscriptions"], verb].concat();
-        run(&database, &words)
+        database.command(&words)
     };
-    done(&run(&database, &RECORDER), "is declared");
+    done(&database.command(&RECORDER), "is declared");
     done(&say(&["start", id]), "is started");
     write_numbers(&session, &["1", "2"]).await;
     session
@@ -439,9 +425,9 @@ async fn parked_messages_are_listed_retried_and_discarded() {
     let id = "aggregators:recorder";
     let options = r#"{"on_failure": "park", "retries": 0}"#;
     let parks = [&RECORDER[..7], &[options]].concat();
-    done(&run(&database, &parks), "is declared");
+    done(&database.command(&parks), "is declared");
     done(
-        &run(&database, &["subscriptions", "start", id]),
+        &database.command(&["subscriptions", "start", id]),
         "is started",
     );
     session
@@ -453,15 +439,15 @@ async fn parked_messages_are_listed_retried_and_discarded() {
     session
         .wait_until("SELECT count(*) = 3 FROM public.recorded")
         .await;
-    let parked = lines_of(&run(&database, &["parked", "list", id, "--json"])).remove(0);
+    let parked = lines_of(&database.command(&["parked", "list", id, "--json"])).remove(0);
     assert_eq!(parked.as_array().unwrap().len(), 2, "{parked}");
     assert_eq!(parked[0]["sqlstate"], "23505", "{parked}");
-    done(&run(&database, &["parked", "list"]), "numbers-2");
-    done(&run(&database, &["parked", "show", id, "1"]), "\"n\": 1");
-    let shown = lines_of(&run(&database, &["parked", "show", id, "1", "--json"])).remove(0);
+    done(&database.command(&["parked", "list"]), "numbers-2");
+    done(&database.command(&["parked", "show", id, "1"]), "\"n\": 1");
+    let shown = lines_of(&database.command(&["parked", "show", id, "1", "--json"])).remove(0);
     assert_eq!(shown["message"]["data"], json!({"n": 1}), "{shown}");
     assert_eq!(shown["parked"]["sqlstate"], "23505", "{shown}");
-    let none = run(&database, &["parked", "show", id, "3"]);
+    let none = database.command(&["parked", "show", id, "3"]);
     assert_eq!(none.code, Some(1), "{none:?}");
     assert!(none.stderr.contains("parked list"), "{none:?}");
 
@@ -478,7 +464,7 @@ async fn parked_messages_are_listed_retried_and_discarded() {
         "--sqlstate",
         "23505",
     ];
-    done(&run(&database, &retry), "1 message will be handled again");
+    done(&database.command(&retry), "1 message will be handled again");
     session
         .wait_until("SELECT EXISTS (SELECT FROM public.recorded WHERE n = 1)")
         .await;
@@ -491,10 +477,10 @@ async fn parked_messages_are_listed_retried_and_discarded() {
         "--reason",
         "there already",
     ];
-    done(&run(&database, &discard), "1 message given up");
+    done(&database.command(&discard), "1 message given up");
     let nothing = ["parked", "retry", id];
     done(
-        &run(&database, &nothing),
+        &database.command(&nothing),
         "0 messages will be handled again",
     );
     running.stop();
@@ -508,7 +494,7 @@ async fn a_watched_status_is_printed_again_until_ctrl_c() {
     watch.args(["status", "--watch=1", "--json", "--url", &url]);
     let mut watch = Running::start(&mut watch);
     watch.wait_for_print("[]");
-    done(&run(&database, &RECORDER), "is declared");
+    done(&database.command(&RECORDER), "is declared");
     let line = watch.wait_for_print("aggregators:recorder");
     assert!(serde_json::from_str::<Value>(&line).is_ok(), "{line}");
     watch.signal(Signal::SIGINT);
@@ -525,9 +511,9 @@ async fn on_a_terminal_people_are_asked_before_messages_are_given_up() {
     let (database, session) = store_with_recorder().await;
     let id = "aggregators:recorder";
     let parks = [&RECORDER[..7], &[r#"{"on_failure": "park", "retries": 0}"#]].concat();
-    done(&run(&database, &parks), "is declared");
+    done(&database.command(&parks), "is declared");
     done(
-        &run(&database, &["subscriptions", "start", id]),
+        &database.command(&["subscriptions", "start", id]),
         "is started",
     );
     session

@@ -24,8 +24,6 @@ impl Dashboard {
             "{HOME_PAGE}\n[dashboard]\nenabled = true\nlisten = '127.0.0.1:0'\nurl = '{url}'\n"
         );
         let running = database.deploy(&dashboard).start();
-        let announced = running.wait_for_print("Dashboard: ");
-        let address = announced.trim_start_matches("Dashboard: ");
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -33,7 +31,7 @@ impl Dashboard {
             .build();
         Self {
             agent: agent.into(),
-            address: address.trim_end_matches("/admin").to_owned(),
+            address: running.dashboard(),
             _running: running,
         }
     }

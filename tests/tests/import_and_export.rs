@@ -7,22 +7,11 @@
 
 use std::path::Path;
 
-use promises::{Cluster, Database, Ended, orchestrator, run_to_end};
+use promises::{Cluster, Database, Ended};
 use serde_json::Value;
 
-fn run(database: &Database<'_>, arguments: &[&str]) -> Ended {
-    let mut command = orchestrator();
-    command
-        .args(arguments)
-        .args(["--url", &database.url("message_store")]);
-    run_to_end(&mut command)
-}
-
 fn import(database: &Database<'_>, file: &Path, more: &[&str]) -> Ended {
-    run(
-        database,
-        &[&["import", file.to_str().unwrap()], more].concat(),
-    )
+    database.command(&[&["import", file.to_str().unwrap()], more].concat())
 }
 
 /// All of a message that does not belong to one store.
@@ -51,16 +40,10 @@ async fn an_export_imported_elsewhere_has_the_same_messages_in_the_same_order() 
         .unwrap();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("all.jsonl");
-    let exported = run(
-        &old,
-        &["export", "$all", "--output", file.to_str().unwrap()],
-    );
+    let exported = old.command(&["export", "$all", "--output", file.to_str().unwrap()]);
     assert_eq!(exported.code, Some(0), "{exported:?}");
     assert!(exported.stderr.contains("2,501 messages"), "{exported:?}");
-    let again = run(
-        &old,
-        &["export", "$all", "--output", file.to_str().unwrap()],
-    );
+    let again = old.command(&["export", "$all", "--output", file.to_str().unwrap()]);
     assert_eq!(
         again.code,
         Some(5),
@@ -80,9 +63,9 @@ async fn an_export_imported_elsewhere_has_the_same_messages_in_the_same_order() 
 async fn an_export_of_a_category_has_the_types_that_were_asked_for() {
     let database = Cluster::shared().create_store().await;
     for (stream, message_type) in [("a-1", "X"), ("b-1", "X"), ("a-2", "Y"), ("a-3", "Z")] {
-        run(&database, &["write", stream, message_type]);
+        database.command(&["write", stream, message_type]);
     }
-    let exported = run(&database, &["export", "a", "--type", "Y", "--type", "Z"]);
+    let exported = database.command(&["export", "a", "--type", "Y", "--type", "Z"]);
     let lines = exported.stdout.lines();
     let streams: Vec<String> = lines
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["stream"].to_string())

@@ -43,19 +43,11 @@ async fn store(cluster: &Cluster) -> (Database<'_>, Session) {
     (database, session)
 }
 
-async fn write_jobs(session: &Session, count: i64) {
-    let sql = format!(
-        "SELECT count(message_store.write_message(gen_random_uuid()::varchar, 'jobs-1', 'Job', \
-         '{{}}')) FROM generate_series(1, {count})"
-    );
-    session.run(&sql).await.unwrap();
-}
-
 #[tokio::test]
 async fn every_number_is_true_and_named_by_the_conventions() {
     let (database, session) = store(Cluster::shared()).await;
     let running = database.start_watched(&format!("{RECORD}{PICKY}"));
-    write_jobs(&session, 25).await;
+    session.write_jobs(25).await;
     assert_eq!(get(&running.home_page()).0, 200);
     assert_eq!(get(&format!("{}/made-up", running.home_page())).0, 404);
 
@@ -146,7 +138,7 @@ async fn the_page_lists_every_metric_with_its_type() {
 async fn ticks_are_counted_by_what_they_came_to() {
     let (database, session) = store(Cluster::shared()).await;
     let running = database.start_watched(RECORD);
-    write_jobs(&session, 7).await;
+    session.write_jobs(7).await;
     let outcome = |outcome: &str| {
         let labels = format!("{{subscriber_id=\"services:record\",outcome=\"{outcome}\"}}");
         format!("message_store_ticks_total{labels}")
@@ -187,7 +179,7 @@ async fn what_keeps_messages_back_is_told_with_its_age() {
     let running = database.start_watched(RECORD);
     let writer = database.connect().await;
     writer.run("BEGIN").await.unwrap();
-    write_jobs(&writer, 1).await;
+    writer.write_jobs(1).await;
     write_jobs_elsewhere(&session).await;
     let age = "message_store_horizon_oldest_blocker_age_seconds";
     let page = running.scrape_until(|page| page.value(age) > Some(0.0));

@@ -34,14 +34,6 @@ async fn store_with_handlers() -> (Database<'static>, Session) {
     (database, session)
 }
 
-async fn write_jobs(session: &Session, count: i64) {
-    let sql = format!(
-        "SELECT count(message_store.write_message(gen_random_uuid()::varchar, 'jobs-1', 'Job', \
-         '{{}}')) FROM generate_series(1, {count})"
-    );
-    session.run(&sql).await.unwrap();
-}
-
 async fn wait_until_at_the_end(session: &Session, subscriber_id: &str) {
     let sql = format!(
         "SELECT coalesce((SELECT position = head FROM message_store.subscription_status \
@@ -66,7 +58,7 @@ async fn assert_handled_once(session: &Session, handler: &str, category: &str) {
 /// of the lock.
 async fn start_in_a_tick(database: &Database<'_>, session: &Session) -> Running {
     session.run("SELECT pg_advisory_lock(42)").await.unwrap();
-    write_jobs(session, 3).await;
+    session.write_jobs(3).await;
     let running = database.deploy(SLOW).start();
     session
         .wait_until(
@@ -247,7 +239,7 @@ async fn what_is_started_paused_and_dropped_by_sql_is_followed_without_a_restart
     let (database, session) = store_with_handlers().await;
     let running = database.deploy("").start();
     running.wait_for_log("delivering what the database has started");
-    write_jobs(&session, 3).await;
+    session.write_jobs(3).await;
     session.run(DECLARE_BY_SQL).await.unwrap();
     wait_until_at_the_end(&session, "sql:recorder").await;
     running.wait_for_log("delivering subscriber_id=\"sql:recorder\" source=\"jobs\"");
@@ -257,7 +249,7 @@ async fn what_is_started_paused_and_dropped_by_sql_is_followed_without_a_restart
     for (round, (end, handled)) in rounds.into_iter().enumerate() {
         session.run(&steer(end)).await.unwrap();
         running.wait_for_logs("no longer delivering", round + 1);
-        write_jobs(&session, 1).await;
+        session.write_jobs(1).await;
         let count = "SELECT count(*) FROM public.handled";
         assert_eq!(session.bigint(count).await, handled, "after {end}");
         session.run(&steer("start('sql:recorder')")).await.unwrap();
@@ -288,7 +280,7 @@ async fn what_belongs_to_another_role_is_ticked_all_the_same() {
     "#;
     let (database, session) = store_with_handlers().await;
     session.run(DECLARE_BY_SQL).await.unwrap();
-    write_jobs(&session, 3).await;
+    session.write_jobs(3).await;
     let running = database.deploy(THEIRS).start();
     let refused = running.wait_for_log("not started, will try again");
     assert!(refused.contains("42501"), "{refused}");
@@ -314,7 +306,7 @@ async fn a_subscription_that_failed_for_good_stays_stopped_until_somebody_starts
     };
     let raise = handler("RAISE EXCEPTION 'not ever' USING ERRCODE = '22012';");
     session.run(&raise).await.unwrap();
-    write_jobs(&session, 1).await;
+    session.write_jobs(1).await;
     let deployment = database.deploy(STOPS);
     let running = deployment.start();
     let stopped = running.wait_for_log("ERROR stopped by a failure");
