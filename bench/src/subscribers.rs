@@ -1,13 +1,17 @@
-//! Many subscriptions to one category in a store of their own, ticked by one orchestrator.
+//! Many subscriptions to one category in a store of their own, ticked by one orchestrator, or by
+//! plain SQL.
 
 use std::time::{Duration, Instant};
 
 use promises::{Cluster, Database, Running, Session};
+use tokio::task::JoinHandle;
 
 use crate::comparison::Identity;
 use crate::processor::Meter;
 use crate::server::drop_database;
 use crate::viewing;
+
+mod plain;
 
 /// The pause between two looks how far they are.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
@@ -17,10 +21,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A handler that does nothing: what is measured is all the rest.
 pub const HANDLER: &str = "CREATE FUNCTION public.see(global_positions bigint[]) RETURNS void \
      LANGUAGE sql AS ''";
-/// How far each of them is.
-pub const POSITIONS: &str =
+const POSITIONS: &str =
     "SELECT position FROM message_store.subscription_progress ORDER BY subscriber_id";
 const LEAST_POSITION: &str = "SELECT min(position) FROM message_store.subscription_progress";
+const WRONG: &str = "SELECT count(*) FROM message_store.subscription_progress \
+     WHERE handled <> (SELECT count(*) FROM message_store.messages)";
 const HEAD: &str = "SELECT max(global_position) FROM message_store.messages";
 
 /// Those who write beside none of them.
@@ -28,41 +33,69 @@ pub fn alone() -> Identity {
     Identity::new("writers alone", "no subscription and no orchestrator")
 }
 
-/// Them, their store and their orchestrator.
+/// As many that plain SQL ticks.
+pub fn beside_plain() -> Identity {
+    Identity::new(
+        "writers beside plain SQL",
+        "one UPDATE a tick, as often; calls no handler and skips messages of writers at the same time",
+    )
+}
+
+/// Who ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// One orchestrator.
+    Ours,
+    /// One session with the least that a tick can be.
+    Plain,
+}
+
+/// What ticks them.
+enum Ticking {
+    /// There is nothing to tick.
+    Nothing,
+    Orchestrator(Running),
+    Plain(JoinHandle<()>),
+}
+
+/// Them, their store and what ticks them.
 pub struct Subscribers<'a> {
     /// The store.
     pub database: Database<'a>,
     session: Session,
     count: usize,
-    /// None where there is nothing to tick.
-    running: Option<Running>,
+    ticking: Ticking,
 }
 
 impl<'a> Subscribers<'a> {
-    /// Makes so many in a new store and starts the orchestrator; returns when each has handled a
-    /// first message. With none there is no orchestrator.
-    pub async fn start(cluster: &'a Cluster, count: usize) -> Self {
+    /// Makes so many in a new store and lets them be ticked; returns when each has handled a first
+    /// message.
+    pub async fn start(cluster: &'a Cluster, kind: Kind, count: usize) -> Self {
         let database = cluster.create_store().await;
         let session = database.connect().await;
-        session.run(HANDLER).await.unwrap();
-        let create = format!(
-            "SELECT message_store.create_subscription(id, 'viewings', \
-                      '{{\"VideoViewed\": \"public.see\"}}'), \
-                    message_store.start(id) \
-             FROM (SELECT 'aggregators:' || n AS id FROM generate_series(1, {count}) n) AS ids"
-        );
-        session.run(&create).await.unwrap();
-        let running = (count > 0).then(|| database.deploy("").start());
+        let ticking = match kind {
+            _ if count == 0 => Ticking::Nothing,
+            Kind::Plain => Ticking::Plain(plain::start(&database, count).await),
+            Kind::Ours => Ticking::Orchestrator(subscribe(&database, &session, count).await),
+        };
         let subscribers = Self {
             database,
             session,
             count,
-            running,
+            ticking,
         };
         let first = viewing::write_to("'viewings-first'");
         subscribers.session.run(&first).await.unwrap();
         subscribers.until_handled(subscribers.head().await).await;
         subscribers
+    }
+
+    /// A query for how far each of them is.
+    pub fn positions(&self) -> &'static str {
+        match self.ticking {
+            Ticking::Plain(_) => plain::POSITIONS,
+            Ticking::Orchestrator(_) | Ticking::Nothing => POSITIONS,
+        }
     }
 
     /// A session in their store.
@@ -80,7 +113,11 @@ impl<'a> Subscribers<'a> {
         if self.count == 0 {
             return;
         }
-        let least_position = self.session.prepare(LEAST_POSITION).await.unwrap();
+        let least_position = match self.ticking {
+            Ticking::Plain(_) => plain::LEAST_POSITION,
+            Ticking::Orchestrator(_) | Ticking::Nothing => LEAST_POSITION,
+        };
+        let least_position = self.session.prepare(least_position).await.unwrap();
         let (mut last, mut moved) = (0, Instant::now());
         loop {
             let row = self.session.query_one(&least_position, &[]).await.unwrap();
@@ -98,19 +135,36 @@ impl<'a> Subscribers<'a> {
 
     /// Begins to count the processor time of the orchestrator and its sessions.
     pub async fn meter(&self) -> Option<Meter<'_>> {
-        let running = self.running.as_ref()?;
+        let Ticking::Orchestrator(running) = &self.ticking else {
+            return None;
+        };
         Some(Meter::start(&self.session, running.pid()).await)
     }
 
-    /// Fails unless each of them has handled every message once; stops and removes all.
+    /// Fails unless each of ours has handled every message once; stops and removes all.
     pub async fn stop(self) {
-        let wrong = "SELECT count(*) FROM message_store.subscription_progress \
-             WHERE handled <> (SELECT count(*) FROM message_store.messages)";
-        let wrong = self.session.bigint(wrong).await;
-        assert_eq!(wrong, 0, "each handles every message once");
-        if let Some(running) = self.running {
-            running.stop();
+        match self.ticking {
+            Ticking::Nothing => {}
+            Ticking::Plain(ticking) => ticking.abort(),
+            Ticking::Orchestrator(running) => {
+                let wrong = self.session.bigint(WRONG).await;
+                assert_eq!(wrong, 0, "each handles every message once");
+                running.stop();
+            }
         }
         drop_database(self.database).await;
     }
+}
+
+/// Makes so many and starts their orchestrator.
+async fn subscribe(database: &Database<'_>, session: &Session, count: usize) -> Running {
+    session.run(HANDLER).await.unwrap();
+    let create = format!(
+        "SELECT message_store.create_subscription(id, 'viewings', \
+                  '{{\"VideoViewed\": \"public.see\"}}'), \
+                message_store.start(id) \
+         FROM (SELECT 'aggregators:' || n AS id FROM generate_series(1, {count}) n) AS ids"
+    );
+    session.run(&create).await.unwrap();
+    database.deploy("").start()
 }

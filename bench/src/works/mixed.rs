@@ -15,7 +15,7 @@ use crate::delays::{Delays, delay};
 use crate::line_up::LineUp;
 use crate::observer::{Observer, Sighting, open_end};
 use crate::pgbench::{Load, Script, Transaction};
-use crate::subscribers::{POSITIONS, Subscribers, alone};
+use crate::subscribers::{Kind, Subscribers, alone, beside_plain};
 use crate::viewing;
 
 const CLIENTS: u32 = 8;
@@ -42,18 +42,24 @@ pub fn run(bench: &Bench) -> Vec<Comparison> {
         rate: 0.0,
     };
     writers.rate = SHARE_OF_PEAK * writers.peak();
-    let delays = RefCell::new([Vec::new(), Vec::new()]);
+    let delays = RefCell::new([Vec::new(), Vec::new(), Vec::new()]);
     let label = format!("8 writers, {:.0}% of their peak", SHARE_OF_PEAK * 100.0);
     let unit = Unit::rate("messages a second");
     let rates = LineUp::new(&label, unit, beside(), || {
-        let ran = writers.beside(SUBSCRIPTIONS);
-        let [until_handled, until_committed] = &mut *delays.borrow_mut();
+        let ran = writers.beside(Kind::Ours, SUBSCRIPTIONS);
+        let [until_handled, until_committed, _] = &mut *delays.borrow_mut();
         until_handled.push(ran.until_handled.expect("there are subscriptions").p99_ms());
         until_committed.push(ran.until_committed.p99_ms());
         ran.rate
     })
-    .against(alone(), || writers.beside(0).rate)
+    .against(alone(), || writers.beside(Kind::Ours, 0).rate)
     .at_least(0.9)
+    .against(beside_plain(), || {
+        let ran = writers.beside(Kind::Plain, SUBSCRIPTIONS);
+        let until_handled = ran.until_handled.expect("there are subscriptions");
+        delays.borrow_mut()[2].push(until_handled.p99_ms());
+        ran.rate
+    })
     .interleave(bench);
 
     // The same runs' delays: those of the messages, and those of the commits before them.
@@ -61,6 +67,7 @@ pub fn run(bench: &Bench) -> Vec<Comparison> {
     lag.ours.identity = until_handled();
     lag.others[0].identity = until_committed();
     lag.others[0].goal = Some(0.5);
+    lag.others[1].identity = until_plain();
     vec![rates.into(), lag.into()]
 }
 
@@ -85,7 +92,7 @@ impl Writers<'_> {
     /// The rate of writers that nobody holds back. The first run only warms up.
     fn peak(&self) -> f64 {
         let bench = self.bench;
-        let store = bench.block_on(Subscribers::start(self.cluster, 0));
+        let store = bench.block_on(Subscribers::start(self.cluster, Kind::Ours, 0));
         let rate = || {
             self.script
                 .rate(self.cluster, &store.database.name, &self.load)
@@ -96,13 +103,14 @@ impl Writers<'_> {
         peak
     }
 
-    fn beside(&self, subscriptions: usize) -> Ran {
+    fn beside(&self, kind: Kind, subscriptions: usize) -> Ran {
         let bench = self.bench;
-        let subscribers = bench.block_on(Subscribers::start(self.cluster, subscriptions));
+        let subscribers = bench.block_on(Subscribers::start(self.cluster, kind, subscriptions));
         let (database, end) = (&subscribers.database, open_end());
+        let positions = subscribers.positions();
         let (paced, sightings) = thread::scope(|scope| {
             // Without subscriptions somebody looks as often and sees none.
-            let observer = Observer::start(scope, database, POSITIONS, LOOK_EVERY, &end);
+            let observer = Observer::start(scope, database, positions, LOOK_EVERY, &end);
             let paced = self
                 .script
                 .paced(self.cluster, &database.name, &self.load, self.rate);
@@ -167,6 +175,13 @@ fn until_handled() -> Identity {
     Identity::new(
         "from a commit until it is handled",
         "from its acknowledgement until a subscription's position is seen behind it, for all ten",
+    )
+}
+
+fn until_plain() -> Identity {
+    Identity::new(
+        "from a commit until plain SQL has seen it",
+        "as often ticked; one UPDATE a tick, which calls no handler",
     )
 }
 

@@ -11,7 +11,7 @@ use crate::comparison::{Comparison, Contest, Contestant, Identity, Unit};
 use crate::line_up::{LineUp, interleave};
 use crate::pgbench::{Load, Script};
 use crate::series::Series;
-use crate::subscribers::{Subscribers, alone};
+use crate::subscribers::{Kind, Subscribers, alone, beside_plain};
 use crate::viewing;
 
 /// How many subscriptions there are.
@@ -38,13 +38,17 @@ pub fn run(bench: &Bench) -> Vec<Comparison> {
     let line_ups = std::iter::zip(SIZES, &found).map(|(size, found)| {
         let unit = Unit::rate("messages a second");
         LineUp::new(&counted(*size), unit, ours(), || {
-            writers.beside(*size, found)
+            writers.beside(Kind::Ours, *size, found)
         })
-        .against(alone(), || writers.beside(0, &Found::default()))
+        .against(alone(), || writers.beside(Kind::Ours, 0, &Found::default()))
+        .against(beside_plain(), || {
+            writers.beside(Kind::Plain, *size, &Found::default())
+        })
     });
     let contests = interleave(bench, line_ups.collect());
 
-    let goal = beside_one(&contests);
+    let goal = beside_one("8 writers", &contests, |contest| &contest.ours, Some(LEFT));
+    let floor = beside_one("8 writers, plain SQL", &contests, plain, None);
     let behind = found.iter().map(|found| found.behind_ms.take());
     let behind = of_ours(&contests, &last_subscription(), "ms", behind);
     let processor = found.iter().map(|found| found.processor_percent.take());
@@ -55,6 +59,7 @@ pub fn run(bench: &Bench) -> Vec<Comparison> {
     };
     vec![
         goal.into(),
+        floor.into(),
         series("8 writers", contests),
         series("from the writers' end until all is handled", behind),
         series("processor beside 8 writers", processor),
@@ -77,9 +82,9 @@ struct Writers<'a> {
 
 impl Writers<'_> {
     /// The writers' rate beside so many subscriptions.
-    fn beside(&self, subscriptions: usize, found: &Found) -> f64 {
+    fn beside(&self, kind: Kind, subscriptions: usize, found: &Found) -> f64 {
         let bench = self.bench;
-        let subscribers = bench.block_on(Subscribers::start(self.cluster, subscriptions));
+        let subscribers = bench.block_on(Subscribers::start(self.cluster, kind, subscriptions));
         let meter = bench.block_on(subscribers.meter());
         let name = &subscribers.database.name;
         let rate = self.script.rate(self.cluster, name, &self.load);
@@ -101,24 +106,38 @@ impl Writers<'_> {
     }
 }
 
-/// The rate beside the most subscriptions to that beside one, round by round.
-fn beside_one(contests: &[Contest]) -> Contest {
+/// Whom plain SQL ticks beside.
+fn plain(contest: &Contest) -> &Contestant {
+    let found = contest
+        .others
+        .iter()
+        .find(|other| other.identity == beside_plain());
+    found.expect("every size has it")
+}
+
+/// The writers' rate beside the most subscriptions to that beside one, round by round.
+fn beside_one(
+    label: &str,
+    contests: &[Contest],
+    whose: impl Fn(&Contest) -> &Contestant,
+    goal: Option<f64>,
+) -> Contest {
     let contestant = |contest: &Contest, goal| Contestant {
         identity: Identity::new(
             &format!("beside {}", contest.label),
             "the writers, with what is ticked beside them",
         ),
         goal,
-        runs: contest.ours.runs.clone(),
+        runs: whose(contest).runs.clone(),
     };
     let [first, .., last] = contests else {
         panic!("one size has no other to be compared with");
     };
     Contest {
-        label: "8 writers".to_owned(),
+        label: label.to_owned(),
         unit: last.unit.clone(),
         ours: contestant(last, None),
-        others: vec![contestant(first, Some(LEFT))],
+        others: vec![contestant(first, goal)],
         held_to: None,
     }
 }
