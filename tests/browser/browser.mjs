@@ -17,6 +17,8 @@ export const dashboard = process.env.DASHBOARD;
 
 /** How long an awaited event may take before the scenario fails. */
 const PATIENCE_MS = 20_000;
+/** How often a page without live parts is looked at again. */
+const LOOK_EVERY_MS = 250;
 /** More stops than any page has. */
 const MOST_TABS = 300;
 /** What no wait of a scenario may outlive: a scenario that hangs fails, too. */
@@ -136,6 +138,14 @@ export async function pressOn(page, wanted, key = "Enter") {
   const reached = await tabTo(page, wanted);
   await page.keyboard.press(key);
   return reached;
+}
+
+/** Loads a page again until it shows what is wanted. */
+export async function reloadUntil(page, wanted, patienceMs = PATIENCE_MS) {
+  for (const started = Date.now(); !(await wanted.isVisible()); await page.reload()) {
+    assert.ok(Date.now() - started < patienceMs, `${wanted} does not come`);
+    await page.waitForTimeout(LOOK_EVERY_MS);
+  }
 }
 
 /** Runs SQL as the superuser; what it prints, a line a row. */
