@@ -73,9 +73,32 @@ fn retry_parked(call: &Call<'_>) -> Result<Reply, Error> {
     };
     Parked::release(&id)?;
     if marked > 0 {
-        history::note(&definition, "retry", call.bigint(1), None)?;
+        let which = [
+            ("of the stream", call.text(2)),
+            ("with the SQLSTATE", call.text(3)),
+        ];
+        history::note(
+            &definition,
+            "retry",
+            call.bigint(1),
+            Some(&told(marked, which)),
+        )?;
     }
     Ok(Reply::bigint(i64::try_from(marked).ok()))
+}
+
+/// How many messages, and which: what the history has of a retry.
+fn told(count: u64, which: [(&str, Option<Text<'_>>); 2]) -> String {
+    let mut told = match count {
+        1 => "1 message".to_owned(),
+        count => format!("{count} messages"),
+    };
+    for (what, value) in which {
+        if let Some(value) = value {
+            told.push_str(&format!(" {what} {}", value.to_str()));
+        }
+    }
+    told
 }
 
 /// Marks the first failed parked messages to be handled again.
