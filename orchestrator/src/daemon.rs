@@ -94,7 +94,8 @@ pub async fn run(
         let visitors = dashboard.visitors(target)?;
         // Who sees every subscription samples for all.
         watching = Some(visitors.operators.clone());
-        servers.spawn(dashboard.serve(visitors, samples.clone(), shutdown.clone()));
+        let requests = metrics.requests.clone();
+        servers.spawn(dashboard.serve(visitors, samples.clone(), requests, shutdown.clone()));
     }
     if let Some(database) = watching {
         let sampler = Sampler {

@@ -40,8 +40,8 @@ pub use facts::{
 };
 #[cfg(feature = "home-page")]
 pub use home_page::{HomePage, Viewing, WatchedVideo};
-pub use parked::{Group, ParkedMessage, SUMMARY_OF, Touched};
-pub use read_models::{LISTED, ReadModelPage};
+pub use parked::{DISCARDED, Group, ParkedMessage, RETRIED, SUMMARY_OF, Touched};
+pub use read_models::ReadModelPage;
 pub use records::{
     ALL, NewMessage, Outcome, ParkedFilter, Source, Started, StoredMessage, Tick, Trouble,
 };

@@ -4,7 +4,7 @@
 //   REPAIR      the SQL that repairs the handler, as its team deploys it
 //   PATIENCE_S  how long the rebuild may take
 //   HANDS       "keyboard"; or "mouse": without JavaScript, too
-import { asVisitor, finish, home, photograph, pressOn } from "./browser.mjs";
+import { asVisitor, finish, home, photograph, pressOn, requireAccessible } from "./browser.mjs";
 import { find, rebuild, repair } from "./operator.mjs";
 
 const hasKeyboard = process.env.HANDS === "keyboard";
@@ -19,7 +19,9 @@ await asVisitor(options, async (page) => {
   await show("home");
   const started = Date.now();
   await find(page, press, show);
-  await repair(page, press, process.env.REPAIR);
+  // axe is JavaScript, too.
+  const check = hasKeyboard ? requireAccessible : () => {};
+  await repair(page, press, process.env.REPAIR, check);
   await rebuild(page, press, show, Number(process.env.PATIENCE_S) * 1000);
   console.log(`${Math.round((Date.now() - started) / 100) / 10} s`);
 });

@@ -1,23 +1,11 @@
 // What an operator does about a message that its handler chokes on. How things are pressed is the
 // caller's: by keyboard or by mouse, with JavaScript or without.
-import assert from "node:assert/strict";
-import { dashboard, sql } from "./browser.mjs";
+import { dashboard, reloadUntil, sql } from "./browser.mjs";
 
 export const SUBSCRIBER = "aggregators:home-page";
 
-/** How often a page without live parts is looked at again. */
-const LOOK_EVERY_MS = 250;
-
 const link = (page, name) => page.getByRole("link", { name, exact: true });
 const button = (page, name) => page.getByRole("button", { name, exact: true });
-
-/** Loads a page again until it shows what is wanted. */
-async function reloadUntil(page, wanted, patienceMs) {
-  for (const started = Date.now(); !(await wanted.isVisible()); await page.reload()) {
-    assert.ok(Date.now() - started < patienceMs, `${wanted} does not come`);
-    await page.waitForTimeout(LOOK_EVERY_MS);
-  }
-}
 
 /** From the overview to the parked message: what it is, and why it failed. */
 export async function find(page, press, show) {
@@ -32,16 +20,19 @@ export async function find(page, press, show) {
   await message.getByText('"videoId": null').waitFor();
 }
 
-/** Tries the handlers, repairs them, tries again, and has the message handled. */
-export async function repair(page, press, repaired) {
-  const attempt = button(page, "Try the handlers on the first 100, and take it back");
+/** Tries the handlers, repairs them, tries again, and has the message handled; `check` looks at what
+ * only a form leads to. */
+export async function repair(page, press, repaired, check) {
+  const attempt = button(page, "Preview a retry of the first 100");
   await press(attempt);
   await page.getByText("It would fail").waitFor();
+  await check(page, "a preview that fails");
   await press(link(page, "Go back"));
   await sql(repaired);
   await press(attempt);
   await page.getByText("It would succeed, and change this").waitFor();
   await page.getByText("videosWatched").first().waitFor();
+  await check(page, "a preview that succeeds");
   await press(link(page, "Go back"));
 
   await press(page.getByRole("checkbox", { name: /^Choose the message at/ }), "Space");
@@ -49,6 +40,7 @@ export async function repair(page, press, repaired) {
   await page.getByText("This will touch 1 message").waitFor();
   await press(button(page, "Retry"));
   await page.getByText("1 message will be handled again").waitFor();
+  await check(page, "a notice");
   await reloadUntil(page, page.getByText("No message is parked."), 20_000);
 }
 

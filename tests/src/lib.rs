@@ -25,7 +25,7 @@ pub use browser::Scenario;
 pub use cluster::{Cluster, GuardedFolder, StopMode, find_pg_config};
 pub use database::Database;
 pub use message_db::MessageDb;
-pub use metrics::{Scrape, ask, get, wait_for};
+pub use metrics::{METRICS, Scrape, ask, get, wait_for};
 pub use observer::{Observed, Observer, Written, count_on};
 pub use orchestrator::{
     DEMO, Deployment, Ended, HOME_PAGE, Running, orchestrator, orchestrator_at,

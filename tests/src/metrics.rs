@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Serves metrics on any free port.
-const METRICS: &str = "[metrics]\nlisten = \"127.0.0.1:0\"\n";
+pub const METRICS: &str = "[metrics]\nlisten = \"127.0.0.1:0\"\n";
 
 /// Status and text of a page.
 pub fn get(url: &str) -> (u16, String) {

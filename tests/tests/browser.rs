@@ -7,7 +7,7 @@
     reason = "a test that cannot go on must fail loudly"
 )]
 
-use promises::{Cluster, DEMO, Scenario};
+use promises::{Cluster, DEMO, Running, Scenario};
 
 #[tokio::test]
 async fn a_visitor_watches_videos_and_sees_the_count_rise() {
@@ -65,6 +65,8 @@ group_size = 3
 handlers = { VideoViewed = "message_store.count_views_per_video" }
 "#;
 
+const VIEWERS_TOKEN: &str = "viewers-may-look-at-all";
+
 const REFUSE_B: &str = "
     CREATE FUNCTION public.refuse_b(message message_store.message) RETURNS void
     LANGUAGE plpgsql AS $$
@@ -88,9 +90,16 @@ async fn every_page_of_the_dashboard_is_for_everybody() {
                 AND (SELECT bool_or(state = 'stopped') FROM message_store.subscription_status)",
         )
         .await;
+    let with_token = database.deploy_with_dashboard("").await;
+    let mut command = with_token.run();
+    command.env("ORCHESTRATOR_DASHBOARD_VIEWER_TOKEN", VIEWERS_TOKEN);
+    let for_viewers = Running::start(&mut command);
     let pages = Scenario::new("every_page", &database)
         .with("DASHBOARD", format!("{}/admin", running.dashboard()))
+        .with("VIEWERS", format!("{}/admin", for_viewers.dashboard()))
+        .with("VIEWERS_TOKEN", VIEWERS_TOKEN)
         .run();
     println!("{pages}");
+    for_viewers.stop();
     running.stop();
 }

@@ -334,7 +334,7 @@ async fn a_token_lets_a_viewer_look_and_an_operator_act() {
     for path in [
         "/admin/subscription/act",
         "/admin/parked/act",
-        "/admin/parked/try",
+        "/admin/subscription/preview",
     ] {
         let fields = [("id", "s"), ("do", "pause"), ("all", "1")];
         let refused = viewer.post(path, &fields);
@@ -362,8 +362,15 @@ async fn a_token_lets_a_viewer_look_and_an_operator_act() {
         "{}",
         paused.text
     );
+    let url = format!("{site}/admin/events?view=overview");
+    let followed = operator.agent.get(&url).header("cookie", &operator.cookie);
+    let followed = followed.call().unwrap();
+    assert_eq!(followed.status(), 200);
     operator.post("/admin/logout", &[]);
     assert_eq!(operator.get("/admin").status, 303);
+    // What its browser still follows ends with the session.
+    let mut events = BufReader::new(followed.into_body().into_reader()).lines();
+    assert!(events.all(|line| line.is_ok()));
     assert!(!running.log().contains(OPERATOR_TOKEN));
     running.stop();
 }
@@ -480,16 +487,16 @@ async fn parked_messages_are_looked_at_tried_retried_and_given_up() {
         "the payload: {list}"
     );
 
-    let form = &list[list.find("action=\"/admin/parked/try\"").unwrap()..];
+    let form = &list[list.find("action=\"/admin/subscription/preview\"").unwrap()..];
     let key = attribute(&form[form.find("form_key").unwrap()..], "value");
-    let tries = [("form_key", &*key), ("id", "s")];
-    let tried = browser.post("/admin/parked/try", &tries).text;
+    let tries = [("form_key", &*key), ("id", "s"), ("of", "parked")];
+    let tried = browser.post("/admin/subscription/preview", &tries).text;
     assert!(tried.contains("It would fail"), "{tried}");
     session
         .run("INSERT INTO public.repaired DEFAULT VALUES")
         .await
         .unwrap();
-    let tried = browser.post("/admin/parked/try", &tries).text;
+    let tried = browser.post("/admin/subscription/preview", &tries).text;
     assert!(
         tried.contains("It would succeed") && tried.contains("added"),
         "{tried}"
@@ -503,6 +510,14 @@ async fn parked_messages_are_looked_at_tried_retried_and_given_up() {
         .get("/admin/parked/confirm?id=s&do=retry&sqlstate=XX123")
         .text;
     assert!(all.contains("<strong>3</strong> messages"), "{all}");
+    let page = browser.get(&page_of("s")).text;
+    assert!(page.contains("Preview the next 100 messages"), "{page}");
+    let next = [("form_key", &*key), ("id", "s"), ("of", "next")];
+    let next = browser.post("/admin/subscription/preview", &next).text;
+    assert!(
+        next.contains("change nothing"),
+        "nothing is to come: {next}"
+    );
     let one = format!("/admin/parked/confirm?id=s&do=retry&position={first}");
     let asked = browser.get(&one).text;
     assert!(asked.contains("<strong>1</strong> message"), "{asked}");
@@ -520,6 +535,12 @@ async fn parked_messages_are_looked_at_tried_retried_and_given_up() {
     assert!(gone.contains("Discarded: never needed"), "{gone}");
     let stream = "/admin/parked/confirm?id=s&do=retry&stream=a-2";
     browser.confirm(stream, &[]);
+    let retried = "SELECT reason FROM message_store.subscription_history \
+         WHERE action = 'retry' ORDER BY at DESC LIMIT 1";
+    assert_eq!(
+        session.value(retried).await.as_deref(),
+        Some("1 message of the stream a-2")
+    );
     session
         .wait_until("SELECT count(*) = 2 FROM public.counted")
         .await;
@@ -611,6 +632,56 @@ async fn a_subscription_is_held_started_rebuilt_and_promoted() {
     running.stop();
 }
 
+/// A rebuild that stands at its third of five messages, until `gate` ends.
+#[tokio::test]
+async fn a_rebuild_shows_how_far_it_is() {
+    let (database, session) = with_store(Cluster::shared()).await;
+    let gated = "
+        CREATE FUNCTION public.gated(message message_store.message) RETURNS void
+        LANGUAGE plpgsql AS $$
+        BEGIN
+          IF (message).type = 'Gate' THEN PERFORM pg_advisory_xact_lock_shared(1); END IF;
+          INSERT INTO counted VALUES ((message).stream_name, 1)
+          ON CONFLICT (stream) DO UPDATE SET messages = counted.messages + 1;
+        END $$";
+    session.run(gated).await.unwrap();
+    let ticking = database.connect_as("message_store").await;
+    let create = "SELECT message_store.create_subscription('s', 'a', \
+         '{\"$any\": \"public.gated\"}', \
+         '{\"read_model\": [\"public.counted\"], \"batch_size\": 1}'); \
+         SELECT message_store.start('s')";
+    ticking.run(create).await.unwrap();
+    for message_type in ["Good", "Good", "Gate", "Good", "Good"] {
+        write(&session, "a-1", message_type).await;
+    }
+    let (running, site) = serve(&database, "");
+    let is_at = |id: &str, position: i64| {
+        format!(
+            "SELECT coalesce((SELECT position = {position} FROM message_store.subscription_status \
+             WHERE subscriber_id = '{id}'), false)"
+        )
+    };
+    session.wait_until(&is_at("s", 5)).await;
+    let gate = database.connect().await;
+    gate.run("BEGIN; SELECT pg_advisory_xact_lock(1)")
+        .await
+        .unwrap();
+    let mut browser = Browser::new(&site);
+    browser.confirm(&confirming("s", "rebuild-beside"), &[]);
+    session.wait_until(&is_at("s#rebuild", 2)).await;
+    let page = browser.get(&page_of("s")).text;
+    for part in [
+        "<progress max=\"5\" value=\"2\" aria-label=\"Rebuild side by side\">",
+        "2 of 5, 40 %",
+    ] {
+        assert!(page.contains(part), "no {part}: {page}");
+    }
+    assert!(!page.contains("it can be promoted"), "{page}");
+    gate.run("COMMIT").await.unwrap();
+    wait_for_page(&mut browser, &page_of("s"), "it can be promoted");
+    running.stop();
+}
+
 #[tokio::test]
 async fn a_failing_handler_is_shown_live_with_its_message() {
     let (database, session) = with_store(Cluster::shared()).await;
@@ -628,6 +699,13 @@ async fn a_failing_handler_is_shown_live_with_its_message() {
         .map_while(Result::ok)
         .find(|line| line.contains(&link));
     let news = news.expect("no event tells of the message");
+    // What moves has its place from the first moment, also before there is anything to show.
+    for id in ["status", "trouble", "progress", "actions", "members", "lag"] {
+        assert!(
+            page.contains(&format!("<section id=\"{id}\">")),
+            "{id}: {page}"
+        );
+    }
     assert!(
         news.starts_with("data:") && news.contains("\"id\":\"trouble\""),
         "{news}"
@@ -671,6 +749,16 @@ async fn while_the_database_is_away_there_is_a_page() {
         "/admin",
         "The database does not answer. This is how it was",
     );
+    // Nor has one that starts now seen anything; its pages have the places for what will come.
+    let (started_late, site) = serve(&database, "");
+    let overview = Browser::new(&site).get("/admin").text;
+    for id in ["state", "figures", "writes", "blockers", "subscriptions"] {
+        assert!(
+            overview.contains(&format!("<section id=\"{id}\">")),
+            "{id}: {overview}"
+        );
+    }
+    started_late.stop();
     cluster.start_again();
     wait_for_page(&mut browser, &page_of("s"), "Who did what");
     running.stop();
@@ -740,6 +828,12 @@ async fn an_orchestrator_that_lives_and_a_writer_that_holds_back_are_seen() {
     let blocker = format!("process {}", writer.pid);
     assert!(overview.contains("Who holds readers back"), "{overview}");
     assert!(overview.contains(&blocker), "{overview}");
+    // A rate is of two samples.
+    let drawn = wait_for_page(&mut browser, "/admin", "<svg").text;
+    assert!(
+        !drawn.contains("<dt>Messages a second</dt><dd>–"),
+        "{drawn}"
+    );
     writer.run("COMMIT").await.unwrap();
     running.stop();
     session.wait_until(&format!("SELECT ({ALIVE}) = 0")).await;

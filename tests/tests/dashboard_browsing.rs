@@ -394,6 +394,6 @@ async fn correlated_messages_lead_to_each_other() {
     let dashboard = Dashboard::open(&database);
     let page = dashboard.page(&format!("/admin/messages/{first}"));
     assert!(link_of(&page, "orders-1").is_some(), "{page}");
-    let others = link_of(&page, "what else of this category is").unwrap();
+    let others = link_of(&page, "correlated messages of this category").unwrap();
     assert_eq!(listed(&dashboard.page(&others)), [third, first]);
 }

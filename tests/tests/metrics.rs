@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use promises::{Cluster, Database, Scrape, Session, StopMode, ask, get, wait_for};
+use promises::{Cluster, Database, METRICS, Scrape, Session, StopMode, ask, get, wait_for};
 
 /// `public.record` takes all, `public.picky` fails at every fifth position of a stream.
 const HANDLERS: &str = "
@@ -46,8 +46,11 @@ async fn store(cluster: &Cluster) -> (Database<'_>, Session) {
 #[tokio::test]
 async fn every_number_is_true_and_named_by_the_conventions() {
     let (database, session) = store(Cluster::shared()).await;
-    let running = database.start_watched(&format!("{RECORD}{PICKY}"));
+    let watched = format!("{METRICS}{RECORD}{PICKY}");
+    let running = database.deploy_with_dashboard(&watched).await.start();
     session.write_jobs(25).await;
+    let browsing = format!("{}/admin/messages/1", running.dashboard());
+    assert_eq!(get(&browsing).0, 200);
     assert_eq!(get(&running.home_page()).0, 200);
     assert_eq!(get(&format!("{}/made-up", running.home_page())).0, 404);
 
@@ -102,6 +105,7 @@ async fn every_number_is_true_and_named_by_the_conventions() {
         ))
     };
     assert_eq!(requests("/", 200), Some(1.0));
+    assert_eq!(requests("/admin/messages/{position}", 200), Some(1.0));
     assert_eq!(requests("none", 404), Some(1.0));
     let version = env!("CARGO_PKG_VERSION");
     let build = format!("message_store_build_info{{version=\"{version}\"}}");

@@ -353,7 +353,7 @@ impl Database {
                         (clock_timestamp() AT TIME ZONE 'utc') - (SELECT min(time) FROM last)), 0))
              FROM (SELECT {} AS name, count(*) AS messages, max(global_position) AS newest,
                           max(time) AS at
-                   FROM last GROUP BY 1 ORDER BY 3 DESC LIMIT 20) AS counted",
+                   FROM last GROUP BY 1 ORDER BY 3 DESC) AS counted",
             by.expression()
         );
         self.records(action, &sql, &[]).await

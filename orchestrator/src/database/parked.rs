@@ -5,6 +5,11 @@ use tokio_postgres::types::ToSql;
 use super::{Database, Which};
 use crate::error::{Error, Result};
 
+/// The statuses of those that a retry touches, as `message_store.retry_parked` does.
+pub const RETRIED: &[&str] = &["failed"];
+/// The statuses of those that can be discarded, as `message_store.discard_parked` does.
+pub const DISCARDED: &[&str] = &["failed", "retry"];
+
 /// How many parked messages are looked at for the summary.
 pub const SUMMARY_OF: i64 = 10_000;
 

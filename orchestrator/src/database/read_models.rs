@@ -5,8 +5,8 @@ use serde::Deserialize;
 use super::Database;
 use crate::error::{Error, Result};
 
-/// Pages that are listed.
-pub const LISTED: i64 = 200;
+/// Pages that are listed at a time.
+const LISTED: usize = 200;
 
 /// A page of `read_model_pages`.
 #[derive(Clone, Debug, Deserialize)]
@@ -18,16 +18,21 @@ pub struct ReadModelPage {
 }
 
 impl Database {
-    /// The first [`LISTED`] pages by name.
+    /// Up to [`LISTED`] pages by name, behind one, and whether there are more.
     ///
     /// # Errors
     /// [`Error::Connect`], [`Error::Database`].
-    pub async fn read_model_pages(&self) -> Result<Vec<ReadModelPage>> {
+    pub async fn read_model_pages(&self, after: &str) -> Result<(Vec<ReadModelPage>, bool)> {
         let sql = format!(
             "SELECT jsonb_build_object('name', page_name, 'bytes', pg_column_size(page_data))
-             FROM message_store.read_model_pages ORDER BY page_name LIMIT {LISTED}"
+             FROM message_store.read_model_pages WHERE page_name > $1
+             ORDER BY page_name LIMIT {LISTED} + 1"
         );
-        self.records("list the read models", &sql, &[]).await
+        let action = "list the read models";
+        let mut pages: Vec<ReadModelPage> = self.records(action, &sql, &[&after]).await?;
+        let has_more = pages.len() > LISTED;
+        pages.truncate(LISTED);
+        Ok((pages, has_more))
     }
 
     /// A page's JSON, pretty, at most so many characters of it: none where there is no such page,

@@ -68,6 +68,26 @@ impl Database {
         .await
     }
 
+    /// The row of `parked_messages` of one message, where it is parked.
+    ///
+    /// # Errors
+    /// [`Error::Database`](crate::error::Error::Database).
+    pub async fn parked_message(
+        &self,
+        subscriber_id: &str,
+        global_position: i64,
+    ) -> Result<Option<Value>> {
+        let mut rows = self
+            .rows(
+                format!("look at a parked message of {subscriber_id}"),
+                "SELECT to_jsonb(p) FROM message_store.parked_messages p \
+                 WHERE p.subscriber_id = $1 AND p.global_position = $2",
+                &[&subscriber_id, &global_position],
+            )
+            .await?;
+        Ok(rows.pop())
+    }
+
     /// The rows of `parked_messages`: all, or those of one subscription.
     ///
     /// # Errors

@@ -79,7 +79,7 @@ pub struct SubscriptionStatus {
 }
 
 /// A transaction in flight that keeps messages from being read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HorizonBlocker {
     /// Its server process; `None` for a prepared transaction.
     pub pid: Option<i32>,
@@ -87,6 +87,8 @@ pub struct HorizonBlocker {
     pub is_prepared: bool,
     /// The global position after which it holds back.
     pub holds_back_after: i64,
+    /// Seconds since its transaction began, where this role may see that.
+    pub seconds: Option<f64>,
 }
 
 /// An orchestrator that waits for messages of this database.
@@ -144,8 +146,10 @@ impl Database {
     /// # Errors
     /// [`Error::Connect`], [`Error::Database`].
     pub async fn horizon_blockers(&self) -> Result<Vec<HorizonBlocker>> {
-        const LIST: &str = "SELECT pid, is_prepared, holds_back_after \
-                            FROM message_store.horizon_blockers() ORDER BY 3, 1";
+        const LIST: &str = "SELECT b.pid, b.is_prepared, b.holds_back_after, \
+               extract(epoch FROM clock_timestamp() - a.xact_start)::float8 \
+             FROM message_store.horizon_blockers() b \
+             LEFT JOIN pg_stat_activity a ON a.pid = b.pid ORDER BY 3, 1";
         let action = "list what holds readers back";
         let client = self.client().await?;
         let rows = client.query(LIST, &[]).await;
@@ -156,6 +160,7 @@ impl Database {
                     pid: row.try_get(0)?,
                     is_prepared: row.try_get(1)?,
                     holds_back_after: row.try_get(2)?,
+                    seconds: row.try_get(3)?,
                 })
             })
             .collect::<Result<_, _>>()

@@ -38,6 +38,7 @@ mod message;
 mod notices;
 mod overview;
 mod parked;
+mod preview;
 mod read_models;
 mod sessions;
 mod subscription;
@@ -69,8 +70,8 @@ impl Site {
 }
 
 /// Serves until shutdown, then lets running requests end.
-async fn serve(listener: TcpListener, site: Arc<Site>, shutdown: CancellationToken) {
-    let service = router(site).into_make_service_with_connect_info::<SocketAddr>();
+async fn serve(listener: TcpListener, pages: Router, shutdown: CancellationToken) {
+    let service = pages.into_make_service_with_connect_info::<SocketAddr>();
     let served = axum::serve(listener, service)
         .with_graceful_shutdown(shutdown.cancelled_owned())
         .await;
@@ -106,7 +107,7 @@ fn router(site: Arc<Site>) -> Router {
         .route(parked::LIST, get(parked::show))
         .route(parked::CONFIRM, get(parked::confirm))
         .route(parked::ACT, post(parked::act))
-        .route(parked::TRY, post(parked::preview));
+        .route(preview::SHOW, post(preview::show));
     let style = || asset("text/css", include_str!("dashboard/dashboard.css"));
     let script = || asset("text/javascript", include_str!("dashboard/dashboard.js"));
     Router::new()

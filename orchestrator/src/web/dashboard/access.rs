@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Site,
@@ -106,6 +107,7 @@ impl Access {
             name: name.to_owned(),
             has_session: false,
             form_key: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            left: CancellationToken::new(),
         }
     }
 }

@@ -222,7 +222,7 @@ fn list(view: &View, found: &Found) -> Markup {
                         td.wide {
                             @match &message.preview {
                                 Some(preview) => code { (preview) },
-                                None => span.faint { "large, or none" },
+                                None => span.faint { "none, or too large for this list" },
                             }
                         }
                     }

@@ -25,6 +25,8 @@ use crate::{
 
 /// The address of the page.
 pub const LIST: &str = "/admin/categories";
+/// The newest that are listed.
+const NEWEST: usize = 20;
 /// Where the search goes.
 pub const SEARCH: &str = "/admin/search";
 
@@ -50,14 +52,14 @@ async fn content(database: &Database) -> Result<Markup> {
         (search_form(""))
         p { a href=(link::browse(ALL)) { "Every message, newest first" } }
         div.columns {
-            (biggest("Biggest categories", &categories))
-            (biggest("Biggest streams", &streams))
+            (biggest("Biggest categories", &categories, &new_categories))
+            (biggest("Biggest streams", &streams, &new_streams))
             (newest("Newest categories", &new_categories))
             (newest("Newest streams", &new_streams))
         }
         p.faint {
             "Sizes are estimates from a sample of the log. Newest, and rates, are of its last 1,000 messages, \
-             which may still be joined by messages of transactions in flight."
+             which may still be joined by messages of transactions in flight; – where none of them is there."
         }
     })
 }
@@ -74,7 +76,14 @@ pub fn search_form(wanted: &str) -> Markup {
     }
 }
 
-fn biggest(title: &str, estimates: &[Estimate]) -> Markup {
+/// `recent`: what the last messages of the log belong to.
+fn biggest(title: &str, estimates: &[Estimate], recent: &[Recent]) -> Markup {
+    let rate = |name: &str| {
+        let found = recent.iter().find(|one| one.name == name);
+        found
+            .and_then(|one| one.rate)
+            .map_or_else(|| "–".to_owned(), |rate| format!("{}/s", words::rate(rate)))
+    };
     let most = estimates
         .first()
         .map_or(1.0, |first| first.messages)
@@ -85,7 +94,7 @@ fn biggest(title: &str, estimates: &[Estimate]) -> Markup {
             @if estimates.is_empty() { p.faint { "There are no messages." } }
             @else {
                 (layout::table(title, html! {
-                    thead { tr { th scope="col" { "Name" } th scope="col" { "Messages, about" } } }
+                    thead { tr { th scope="col" { "Name" } th.number scope="col" { "Messages, about" } th.number scope="col" { "Rate, about" } } }
                     tbody {
                         @for estimate in estimates {
                             tr {
@@ -94,6 +103,7 @@ fn biggest(title: &str, estimates: &[Estimate]) -> Markup {
                                     (words::count(rounded(estimate.messages)))
                                     (bar(estimate.messages / most))
                                 }
+                                td.number { (rate(&estimate.name)) }
                             }
                         }
                     }
@@ -118,7 +128,7 @@ fn newest(title: &str, recent: &[Recent]) -> Markup {
                         }
                     }
                     tbody {
-                        @for one in recent {
+                        @for one in recent.iter().take(NEWEST) {
                             tr {
                                 th scope="row" { a href=(link::browse(&one.name)) { (one.name) } }
                                 td {

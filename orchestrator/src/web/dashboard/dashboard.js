@@ -26,15 +26,46 @@ function replace(region, html) {
   }
 }
 
-if (main) {
+// When it is listened again after an answer that was no events.
+const AGAIN_MS = 2000;
+
+// What is shown may be old while nobody tells what is new.
+function sayNotLive(isSo) {
+  let notice = document.getElementById("not-live");
+  if (isSo && !notice) {
+    notice = document.createElement("p");
+    notice.id = "not-live";
+    notice.className = "notice warn";
+    notice.setAttribute("role", "status");
+    notice.textContent =
+      "This page is not live at the moment. It tries again by itself; reload it to see whether you are still signed in.";
+    main.prepend(notice);
+  } else if (!isSo && notice) {
+    notice.remove();
+  }
+}
+
+// A browser listens again by itself where the connection is lost, but not where it was told no.
+function listen() {
   const events = new EventSource(main.dataset.events);
+  const leave = () => events.close();
+  events.addEventListener("open", () => sayNotLive(false));
   events.addEventListener("region", (event) => {
     const { id, html } = JSON.parse(event.data);
     const region = document.getElementById(id);
     if (region) replace(region, html);
   });
-  window.addEventListener("pagehide", () => events.close());
+  events.addEventListener("error", () => {
+    sayNotLive(true);
+    if (events.readyState === EventSource.CLOSED) {
+      window.removeEventListener("pagehide", leave);
+      setTimeout(listen, AGAIN_MS);
+    }
+  });
+  window.addEventListener("pagehide", leave);
 }
+
+if (main) listen();
 
 // A box that ticks all others of its form.
 for (const all of document.querySelectorAll("input[data-all]")) {

@@ -7,12 +7,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::{Site, access::Access, notices::Notices, serve, sessions::Sessions};
+use super::{Site, access::Access, notices::Notices, router, serve, sessions::Sessions};
 use crate::{
     config::{Dashboard, Tokens},
     connection::Target,
     database::Database,
     error::{Error, Result},
+    metrics,
     samples::Samples,
 };
 
@@ -76,7 +77,13 @@ impl Door {
     }
 
     /// Serves until shutdown.
-    pub async fn serve(self, visitors: Visitors, samples: Samples, shutdown: CancellationToken) {
+    pub async fn serve(
+        self,
+        visitors: Visitors,
+        samples: Samples,
+        requests: metrics::Requests,
+        shutdown: CancellationToken,
+    ) {
         let address = self.address().unwrap_or(self.config.listen);
         let Dashboard { proxy, hosts, .. } = self.config;
         let site = Site {
@@ -88,7 +95,8 @@ impl Door {
             notices: Notices::default(),
             shutdown: shutdown.clone(),
         };
-        serve(self.listener, Arc::new(site), shutdown).await;
+        let pages = metrics::watch(router(Arc::new(site)), requests);
+        serve(self.listener, pages, shutdown).await;
     }
 
     /// Where it is.

@@ -38,21 +38,29 @@ const REST: u32 = 200;
 /// The regions of a page at a moment, by the ids of their elements.
 pub type Regions = Vec<(&'static str, Markup)>;
 
-/// Follows a page until the browser leaves or the server stops.
+/// Follows a page until the browser leaves, its session ends, or the server stops.
 pub async fn stream(
     State(site): State<Arc<Site>>,
     Extension(identity): Extension<Identity>,
     query: Fields,
 ) -> Response {
-    let shutdown = site.shutdown.clone().cancelled_owned();
+    let end = {
+        let (shutdown, left) = (site.shutdown.clone(), identity.left.clone());
+        async move {
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = left.cancelled() => {}
+            }
+        }
+    };
     match query.text("view") {
         Some("overview") => {
             let samples = WatchStream::new(site.samples.subscribe());
-            send(samples.map(move |_| overview::regions(&site)), shutdown)
+            send(samples.map(move |_| overview::regions(&site)), end)
         }
         Some("subscription") => {
             let id = query.text("id").unwrap_or_default().to_owned();
-            send(follow(site, identity, id), shutdown)
+            send(follow(site, identity, id), end)
         }
         _ => (StatusCode::NOT_FOUND, "There is no such view.\n").into_response(),
     }
@@ -82,7 +90,7 @@ fn follow(site: Arc<Site>, identity: Identity, id: String) -> impl Stream<Item =
 /// Sends the regions that are not as they were sent last.
 fn send(
     moments: impl Stream<Item = Regions> + Send + 'static,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    end: impl Future<Output = ()> + Send + 'static,
 ) -> Response {
     let mut sent: HashMap<&'static str, String> = HashMap::new();
     let events = moments
@@ -100,7 +108,7 @@ fn send(
             }
             stream::iter(news)
         })
-        .take_until(shutdown);
+        .take_until(end);
     Sse::new(events)
         .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
         .into_response()

@@ -1,5 +1,7 @@
 //! Who asks, and what that person may do.
 
+use tokio_util::sync::CancellationToken;
+
 /// What a person may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -20,6 +22,8 @@ pub struct Identity {
     pub has_session: bool,
     /// What a form must bring back, so that it is known to be one of ours.
     pub(super) form_key: String,
+    /// Cancelled when the session ends; never where there is none.
+    pub(super) left: CancellationToken,
 }
 
 impl Identity {

@@ -114,7 +114,7 @@ fn columns(message: &Whole) -> Markup {
                 dt { "Correlated with" } dd {
                     a href=(link::browse(correlation)) { (correlation) } " "
                     a href=(link::correlated(&message.stream_name, correlation)) {
-                        "what else of this category is"
+                        "correlated messages of this category"
                     }
                 }
             }

@@ -37,7 +37,9 @@ pub fn regions(site: &Site) -> Regions {
     let latest = site.samples.look();
     let state = state(latest.trouble.as_deref(), latest.sample.as_deref());
     let Some(sample) = latest.sample else {
-        return vec![("state", state)];
+        // Their places are there, so that the first sample finds them.
+        let empty = ["figures", "writes", "blockers", "subscriptions"].map(|id| (id, html! {}));
+        return [("state", state)].into_iter().chain(empty).collect();
     };
     vec![
         ("state", state),
@@ -106,7 +108,7 @@ fn blockers(sample: &Sample) -> Markup {
             h2 { "Who holds readers back" }
             p { "Transactions in flight that have written, or are about to. One that stays for long is worth a look." }
             (layout::table("Who holds readers back", html! {
-                thead { tr { th scope="col" { "Session" } th.number scope="col" { "Holds back after" } } }
+                thead { tr { th scope="col" { "Session" } th.number scope="col" { "Open for" } th.number scope="col" { "Readers see up to" } } }
                 tbody {
                     @for blocker in &sample.blockers {
                         tr {
@@ -116,6 +118,9 @@ fn blockers(sample: &Sample) -> Markup {
                                 } @else {
                                     "a prepared transaction (pg_prepared_xacts)"
                                 }
+                            }
+                            td.number {
+                                @if let Some(seconds) = blocker.seconds { (words::seconds(seconds)) } @else { "–" }
                             }
                             td.number { (words::count(blocker.holds_back_after)) }
                         }
@@ -151,7 +156,7 @@ pub fn table(sample: &Sample, samples: &Samples, wanted: &str) -> Markup {
                         th scope="col" { "Subscription" }
                         th scope="col" { "State" }
                         th.number scope="col" { "Lag" }
-                        th scope="col" { "Lag since start" }
+                        th scope="col" { "Lag, last hour" }
                         th scope="col" { "Rate" }
                         th.number scope="col" { "Parked" }
                     }

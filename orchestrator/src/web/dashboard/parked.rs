@@ -1,23 +1,18 @@
-//! The messages that failures put aside: looked at, tried, retried, given up.
+//! The messages that failures put aside: looked at, retried, given up.
 
 use std::sync::Arc;
 
-use axum::{
-    Extension,
-    extract::State,
-    response::{IntoResponse, Response},
-};
+use axum::{Extension, extract::State, response::Response};
 use maud::{Markup, html};
-use serde_json::Value;
 
 use super::{
     Site, actions,
     form::{self, Action, Fields},
     identity::Identity,
     layout::{self, Page, Section},
-    link, words,
+    link, overview, preview, subscription, words,
 };
-use crate::database::{Group, ParkedFilter, ParkedMessage, SUMMARY_OF, Which};
+use crate::database::{DISCARDED, Group, ParkedFilter, ParkedMessage, RETRIED, SUMMARY_OF, Which};
 
 /// Where they are listed.
 pub const LIST: &str = "/admin/parked";
@@ -25,13 +20,9 @@ pub const LIST: &str = "/admin/parked";
 pub const CONFIRM: &str = "/admin/parked/confirm";
 /// Where it is done.
 pub const ACT: &str = "/admin/parked/act";
-/// Where handlers are tried on them.
-pub const TRY: &str = "/admin/parked/try";
 
 /// Messages a page.
 const PAGE: i64 = 50;
-/// Messages a try handles at most.
-const TRIED: i64 = 100;
 
 /// What can be done to parked messages.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,8 +57,8 @@ impl Verb {
     /// What a message may be for it.
     fn statuses(self) -> &'static [&'static str] {
         match self {
-            Self::Retry => &["failed"],
-            Self::Discard => &["failed", "retry"],
+            Self::Retry => RETRIED,
+            Self::Discard => DISCARDED,
         }
     }
 }
@@ -112,7 +103,7 @@ pub async fn show(
                 a href=(listed("discarded")) { "Those that were discarded" }
             }
         }
-        @if let Some(id) = id { (summary(&identity, id, &groups)) }
+        @if let Some(id) = id { (summary(&identity, id, can_be_tried(&site, id), &groups)) }
         @if messages.is_empty() {
             p { @if discarded { "None was discarded." } @else { "No message is parked." } }
         } @else {
@@ -136,8 +127,24 @@ pub async fn show(
     page.show(&identity)
 }
 
+/// Whether its handlers can be tried, as far as the latest sample knows.
+fn can_be_tried(site: &Site, id: &str) -> bool {
+    let sample = site.samples.look().sample;
+    let found = sample.as_deref().and_then(|sample| {
+        let mut all = overview::subscriptions_of(sample);
+        all.find(|members| members[0].subscriber_id == id)
+            .map(|members| subscription::has_read_model(&members[0]))
+    });
+    found.unwrap_or(true)
+}
+
 /// What they have in common, and the actions on all of that kind.
-fn summary(identity: &Identity, id: &str, groups: &(Vec<Group>, Vec<Group>)) -> Markup {
+fn summary(
+    identity: &Identity,
+    id: &str,
+    can_be_tried: bool,
+    groups: &(Vec<Group>, Vec<Group>),
+) -> Markup {
     let (sqlstates, streams) = groups;
     let list = |title: &str, which: &str, groups: &[Group]| {
         html! {
@@ -169,11 +176,7 @@ fn summary(identity: &Identity, id: &str, groups: &(Vec<Group>, Vec<Group>)) -> 
     };
     html! {
         @if identity.may_act() {
-            form.inline method="post" action=(TRY) {
-                (form::key(identity))
-                input type="hidden" name="id" value=(id);
-                button type="submit" { "Try the handlers on the first " (TRIED) ", and take it back" }
-            }
+            @if can_be_tried { (preview::button(identity, id, preview::Of::Parked)) }
             @for verb in [Verb::Retry, Verb::Discard] {
                 a.button href=(link::with(CONFIRM, &[("id", id), ("do", verb.word()), ("all", "1")])) {
                     (verb.name()) " all"
@@ -394,58 +397,4 @@ pub async fn act(State(site): State<Arc<Site>>, action: Action) -> Response {
         }
     });
     site.answer(&link::with(LIST, &[("id", id)]), done)
-}
-
-/// What the handlers would change in the read model; it is taken back.
-pub async fn preview(State(site): State<Arc<Site>>, action: Action) -> Response {
-    let Action { identity, fields } = action;
-    let id = fields.text("id").unwrap_or_default();
-    let back = link::with(LIST, &[("id", id)]);
-    let parked = true;
-    let tried = site.operators.dry_run(id, None, TRIED, parked).await;
-    let content = match &tried {
-        Err(error) => html! {
-            p.notice.bad role="alert" { "It would fail: " (error.to_string()) }
-        },
-        Ok(rows) if rows.is_empty() => html! {
-            p.notice.good { "It would succeed, and change nothing in the declared read model." }
-        },
-        Ok(rows) => html! {
-            p.notice.good { "It would succeed, and change this. Nothing was changed." }
-            (changes(rows))
-        },
-    };
-    let content = html! {
-        (content)
-        p { a.button href=(back) { "Go back" } }
-    };
-    let mut page = Page::new(Section::Parked, "What a retry would change", content);
-    page.crumbs = actions::crumbs(id);
-    page.crumbs.push(("Parked messages".to_owned(), back));
-    page.show(&identity).into_response()
-}
-
-fn changes(rows: &[Value]) -> Markup {
-    let json = |value: &Value| match value {
-        Value::Null => String::new(),
-        other => serde_json::to_string_pretty(other).unwrap_or_default(),
-    };
-    html! {
-        (layout::table("Changes", html! {
-            thead { tr {
-                th scope="col" { "Read model" } th scope="col" { "Change" }
-                th scope="col" { "Before" } th scope="col" { "After" }
-            } }
-            tbody {
-                @for row in rows {
-                    tr {
-                        th scope="row" { (row["read_model"].as_str().unwrap_or_default()) }
-                        td { (row["difference"].as_str().unwrap_or_default()) }
-                        td.wide { pre { (json(&row["before"])) } }
-                        td.wide { pre { (json(&row["after"])) } }
-                    }
-                }
-            }
-        }))
-    }
 }

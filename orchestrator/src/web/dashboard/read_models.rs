@@ -13,10 +13,7 @@ use super::{
     layout::{self, Page, Section},
     link, overview, words,
 };
-use crate::{
-    database::{LISTED, ReadModelPage},
-    samples::Sample,
-};
+use crate::{database::ReadModelPage, samples::Sample};
 
 /// The address of the page.
 pub const LIST: &str = "/admin/read-models";
@@ -32,11 +29,13 @@ const PAGES: &str = "message_store.read_model_pages";
 pub async fn show(
     State(site): State<Arc<Site>>,
     Extension(identity): Extension<Identity>,
+    query: Fields,
 ) -> Response {
     let sample = site.samples.look().sample;
-    match site.database(&identity).read_model_pages().await {
-        Ok(pages) => {
-            let content = list(&pages, sample.as_deref());
+    let after = query.text("after").unwrap_or_default();
+    match site.database(&identity).read_model_pages(after).await {
+        Ok((pages, has_more)) => {
+            let content = list(&pages, has_more, sample.as_deref());
             Page::new(Section::ReadModels, "Read models", content).show(&identity)
         }
         Err(error) => layout::trouble(&identity, Section::ReadModels, &error),
@@ -51,11 +50,21 @@ pub async fn one(
 ) -> Response {
     let name = query.text("name").unwrap_or_default();
     let sample = site.samples.look().sample;
-    match site.database(&identity).read_model_page(name, SHOWN).await {
+    let database = site.database(&identity);
+    match database.read_model_page(name, SHOWN + 1).await {
         Ok(Some(json)) => {
             let content = html! {
                 @match &json {
-                    Some(json) => pre tabindex="0" { (json) },
+                    Some(json) => {
+                        @let end = json.char_indices().nth(usize::try_from(SHOWN).unwrap_or(usize::MAX));
+                        pre tabindex="0" { (&json[..end.map_or(json.len(), |(end, _)| end)]) }
+                        @if end.is_some() {
+                            p.notice.warn {
+                                "Cut after " (words::count(SHOWN.into())) " characters. All of it: "
+                                code { "SELECT page_data FROM " (PAGES) " WHERE page_name = …" }
+                            }
+                        }
+                    }
                     None => p.faint { "Its data is NULL." },
                 }
                 h2 { "Fed by" }
@@ -70,7 +79,7 @@ pub async fn one(
     }
 }
 
-fn list(pages: &[ReadModelPage], sample: Option<&Sample>) -> Markup {
+fn list(pages: &[ReadModelPage], has_more: bool, sample: Option<&Sample>) -> Markup {
     html! {
         h2 { "Pages" }
         @if pages.is_empty() { p.faint { "There is none yet." } }
@@ -93,8 +102,8 @@ fn list(pages: &[ReadModelPage], sample: Option<&Sample>) -> Markup {
                     }
                 }
             }))
-            @if i64::try_from(pages.len()).is_ok_and(|count| count == LISTED) {
-                p.faint { "The first " (LISTED) " by name." }
+            @if let Some(last) = pages.last().filter(|_| has_more) {
+                p { a href=(link::with(LIST, &[("after", &last.name)])) { "More pages" } }
             }
         }
         h2 { "Tables that subscriptions declare" }

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
 use super::identity::{Identity, Role};
@@ -24,6 +25,8 @@ pub struct Sessions {
 struct Session {
     identity: Identity,
     used: Instant,
+    /// Ends what its browsers still follow when it is removed, for whatever reason.
+    _left: DropGuard,
 }
 
 impl Sessions {
@@ -33,11 +36,17 @@ impl Sessions {
             Role::Operator => "operator (token)",
             Role::Viewer => "viewer (token)",
         };
-        let identity = Identity {
-            role,
-            name: word.to_owned(),
-            has_session: true,
-            form_key: random_key(),
+        let left = CancellationToken::new();
+        let session = Session {
+            identity: Identity {
+                role,
+                name: word.to_owned(),
+                has_session: true,
+                form_key: random_key(),
+                left: left.clone(),
+            },
+            used: Instant::now(),
+            _left: left.drop_guard(),
         };
         let key = random_key();
         let mut sessions = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
@@ -48,8 +57,7 @@ impl Sessions {
                 sessions.remove(&oldest);
             }
         }
-        let used = Instant::now();
-        sessions.insert(key.clone(), Session { identity, used });
+        sessions.insert(key.clone(), session);
         key
     }
 
@@ -85,19 +93,24 @@ mod tests {
     fn a_session_lasts_until_it_is_left() {
         let sessions = Sessions::default();
         let key = sessions.begin(Role::Viewer);
-        assert_eq!(sessions.find(&key).unwrap().role, Role::Viewer);
+        let identity = sessions.find(&key).unwrap();
+        assert_eq!(identity.role, Role::Viewer);
+        assert!(!identity.left.is_cancelled());
         sessions.end(&key);
         assert!(sessions.find(&key).is_none());
+        assert!(identity.left.is_cancelled());
     }
 
     #[test]
     fn old_sessions_make_room() {
         let sessions = Sessions::default();
         let first = sessions.begin(Role::Viewer);
+        let identity = sessions.find(&first).unwrap();
         for _ in 0..MOST {
             sessions.begin(Role::Viewer);
         }
         assert!(sessions.find(&first).is_none());
+        assert!(identity.left.is_cancelled());
         assert_eq!(sessions.by_key.lock().unwrap().len(), MOST);
     }
 }

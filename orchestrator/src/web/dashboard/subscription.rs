@@ -13,12 +13,15 @@ use super::{
     form::Fields,
     identity::Identity,
     layout::{self, Page, Section},
-    link, overview, words,
+    link, overview, preview, words,
 };
 use crate::{database::SubscriptionStatus, error::Result};
 
-/// Lines of the history that are shown.
-const HISTORY: i64 = 50;
+/// Lines of the history that are looked at. Those of one action on several messages are shown as
+/// one.
+const HISTORY: i64 = 500;
+/// Actions that are shown.
+const SHOWN: usize = 50;
 
 /// The page.
 pub async fn show(
@@ -71,7 +74,8 @@ pub async fn look(site: &Site, identity: &Identity, id: &str) -> Result<Regions>
 fn regions(site: &Site, identity: &Identity, rows: &[SubscriptionStatus]) -> Regions {
     let Some(first) = rows.first() else {
         let gone = html! { p.notice.bad { "This subscription was dropped." } };
-        return vec![("status", gone)];
+        let nothing = ["trouble", "progress", "actions", "members", "lag"].map(|id| (id, html! {}));
+        return [("status", gone)].into_iter().chain(nothing).collect();
     };
     let is_copy = |row: &&SubscriptionStatus| row.subscriber_id != first.subscriber_id;
     let members: Vec<_> = rows.iter().filter(|row| !is_copy(row)).collect();
@@ -140,7 +144,7 @@ fn trouble(members: &[&SubscriptionStatus]) -> Markup {
     html! {
         @for member in failed {
             @let stands = member.attempts > 0 || member.failing_position.is_some();
-            h2 { @if stands { "Why it does not go on" } @else { "The last error, overcome" } }
+            h2 { @if stands { "Why it does not go on" } @else { "The last error; it has gone on since" } }
             pre.bad[stands] { (member.last_error.as_deref().unwrap_or_default()) }
             p.faint {
                 @if let Some(sqlstate) = &member.last_sqlstate { "SQLSTATE " (sqlstate) " · " }
@@ -197,12 +201,18 @@ fn progress(members: &[&SubscriptionStatus], copy: &[&SubscriptionStatus]) -> Ma
     }
 }
 
+/// Whether it declares what its handlers write, without which nothing can be tried or rebuilt.
+pub fn has_read_model(status: &SubscriptionStatus) -> bool {
+    status.options.get("read_model").is_some()
+}
+
 fn deeds(identity: &Identity, first: &SubscriptionStatus, copy: &[&SubscriptionStatus]) -> Markup {
     if !identity.may_act() || first.copy_of.is_some() {
         return html! {};
     }
     let is_held = matches!(&*first.state, "paused" | "stopped" | "created");
-    let has_read_model = first.options.get("read_model").is_some();
+    let has_read_model = has_read_model(first);
+    let no_handlers = first.handlers.as_object().is_none_or(|all| all.is_empty());
     let mut possible = Vec::new();
     possible.extend(is_held.then_some(Deed::Start));
     possible.extend((first.state == "started").then_some(Deed::Pause));
@@ -221,6 +231,9 @@ fn deeds(identity: &Identity, first: &SubscriptionStatus, copy: &[&SubscriptionS
                 }
                 " "
             }
+        }
+        @if has_read_model && !no_handlers {
+            (preview::button(identity, &first.subscriber_id, preview::Of::Next))
         }
     }
 }
@@ -294,6 +307,11 @@ fn declaration(first: &SubscriptionStatus) -> Markup {
 
 fn lines(history: &[Value]) -> Markup {
     let field = |line: &Value, name: &str| text_of(&line[name]);
+    let is_same = |one: &Value, other: &Value| {
+        ["at", "action", "actor", "role", "reason"]
+            .into_iter()
+            .all(|name| one[name] == other[name])
+    };
     html! {
         h2 { "Who did what" }
         @if history.is_empty() {
@@ -305,7 +323,8 @@ fn lines(history: &[Value]) -> Markup {
                     th.number scope="col" { "Position" } th scope="col" { "Why" }
                 } }
                 tbody {
-                    @for line in history {
+                    @for lines in history.chunk_by(is_same).take(SHOWN) {
+                        @let line = &lines[0];
                         tr {
                             td { (words::time(&field(line, "at"))) }
                             td { (field(line, "action")) }
@@ -314,7 +333,10 @@ fn lines(history: &[Value]) -> Markup {
                                 @if !actor.is_empty() { (actor) ", as " }
                                 (field(line, "role"))
                             }
-                            td.number { (field(line, "position")) }
+                            td.number {
+                                @if lines.len() > 1 { (lines.len()) " messages" }
+                                @else { (field(line, "position")) }
+                            }
                             td.wide { (field(line, "reason")) }
                         }
                     }
