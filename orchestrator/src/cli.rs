@@ -22,17 +22,17 @@ pub use parked::{
     WhichArgs,
 };
 pub use subscriptions::{
-    AlterArgs, CreateArgs, DryRunArgs, EndArgs, ListArgs, MoveArgs, OneArgs, RebuildArgs,
+    AlterArgs, CreateArgs, DropArgs, DryRunArgs, EndArgs, ListArgs, MoveArgs, OneArgs, RebuildArgs,
     ResizeArgs, ShowArgs, SubscriptionsArgs, SubscriptionsVerb, VerifyArgs,
 };
 pub use transfer::{ExportArgs, ImportArgs};
 
 const EXIT_CODES: &str = "Exit codes:
-  0  done, or stopped cleanly by Ctrl-C or SIGTERM
-  1  failure
+  0  done, or what runs until Ctrl-C or SIGTERM was ended by it
+  1  failure, or stopped before it was done
   2  wrong usage
   3  configuration cannot be used
-  4  cannot connect to PostgreSQL
+  4  cannot connect to PostgreSQL, or the connection was lost
   5  input data cannot be used
   6  doctor found a problem
 130  a second signal: exited at once";

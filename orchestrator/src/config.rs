@@ -94,7 +94,9 @@ impl Config {
         let origin = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| Error::Config {
             origin: origin.clone(),
-            problem: error.to_string(),
+            problem: format!(
+                "{error}; name a file that can be read: orchestrator/example.toml is one to begin with"
+            ),
         })?;
         Self::with_overrides(&origin, &text, flags)
     }
@@ -105,13 +107,21 @@ impl Config {
     /// [`Error::Config`] naming the variable or flag, and the repair.
     pub fn demo_with(flags: &[Override]) -> Result<Self> {
         let mut demo = Self::with_overrides("of the demo", EXAMPLE, flags)?;
-        demo.listen_is_chosen = overrides::of_environment()
-            .chain(flags.iter().cloned())
-            .any(|one| one.is_of("web", "listen"));
-        demo.dashboard.listen_is_chosen = overrides::of_environment()
-            .chain(flags.iter().cloned())
-            .any(|one| one.is_of("dashboard", "listen"));
+        let above = Self::above_the_file(flags)?;
+        let is_chosen = |table| above.iter().any(|one| one.is_of(table, "listen"));
+        demo.listen_is_chosen = is_chosen("web");
+        demo.dashboard.listen_is_chosen = is_chosen("dashboard");
         Ok(demo)
+    }
+
+    /// The environment's, and above them the flags'.
+    fn above_the_file(flags: &[Override]) -> Result<Vec<Override>> {
+        let mut above = overrides::of_environment().map_err(|problem| Error::Config {
+            origin: "of the environment".to_owned(),
+            problem,
+        })?;
+        above.extend_from_slice(flags);
+        Ok(above)
     }
 
     fn with_overrides(origin: &str, text: &str, flags: &[Override]) -> Result<Self> {
@@ -120,24 +130,27 @@ impl Config {
             problem,
         };
         let written = Self::parse(text).map_err(|problem| problem_of(origin, problem))?;
-        let above: Vec<Override> = overrides::of_environment()
-            .chain(flags.iter().cloned())
-            .collect();
+        let above = Self::above_the_file(flags)?;
         if above.is_empty() {
             return Ok(written);
         }
         let mut table: toml::Table =
             toml::from_str(text).map_err(|error| problem_of(origin, mistake::told(error)))?;
-        // One by one, so that a mistake is known by the name it came under.
-        let mut config = written;
+        // One by one, so that a mistake is known by the name it came under: the last one with which
+        // it began, since what belongs together may only be right when all of it is there.
+        let mut result = Ok(written);
         for one in above {
-            one.put_into(&mut table)
+            let checked = one
+                .put_into(&mut table)
                 .and_then(|()| file::File::deserialize(table.clone()).map_err(mistake::told))
-                .and_then(file::File::check)
-                .map(|overridden| config = overridden)
-                .map_err(|problem| problem_of(one.origin(), problem))?;
+                .and_then(file::File::check);
+            result = match (checked, result) {
+                (Ok(overridden), _) => Ok(overridden),
+                (Err(problem), Ok(_)) => Err(problem_of(one.origin(), problem)),
+                (Err(_), Err(before)) => Err(before),
+            };
         }
-        Ok(config)
+        result
     }
 
     /// Checks the text of a file.

@@ -51,8 +51,12 @@ impl Target {
             problem,
         };
         let (address, taken) = take_tls_words(url);
-        let mut config = tokio_postgres::Config::from_str(&address)
-            .map_err(|error| fail(crate::error::chain(&error)))?;
+        let mut config = tokio_postgres::Config::from_str(&address).map_err(|error| {
+            fail(format!(
+                "{}; write an address such as postgresql://user@localhost:5432/message_store",
+                crate::error::chain(&error)
+            ))
+        })?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             config.host("localhost");
         }

@@ -60,6 +60,18 @@ pub enum Error {
         problem: String,
     },
 
+    /// A load of messages ended early, and the messages are not at fault. The exit code is the
+    /// cause's.
+    #[error("{origin}: {cause}; {state}")]
+    Load {
+        /// The file, and the lines.
+        origin: String,
+        /// Why.
+        cause: Box<Error>,
+        /// What was already written, and how to go on.
+        state: String,
+    },
+
     /// The private cluster could not be made, started or stopped. Exit code 1.
     #[error("private PostgreSQL cluster: {problem}")]
     Cluster {
@@ -119,6 +131,7 @@ impl Error {
             Self::Config { .. } => 3,
             Self::Connect { .. } | Self::NoDatabase { .. } => 4,
             Self::Input { .. } => 5,
+            Self::Load { cause, .. } => cause.exit_code(),
             Self::Unwell { .. } => 6,
             Self::Database { .. } if self.is_connection_loss() => 4,
             Self::Database { .. }
@@ -137,7 +150,17 @@ impl Error {
         match self {
             Self::Connect { .. } => true,
             Self::Database { cause, .. } => is_connection_loss(cause),
+            Self::Load { cause, .. } => cause.is_connection_loss(),
             _ => false,
+        }
+    }
+
+    /// True where a statement was refused for what it was given: other data may pass.
+    pub fn is_of_the_data(&self) -> bool {
+        const CLASSES: [&str; 4] = ["22", "23", "54", "P0"];
+        match self.sql_state() {
+            Some(state) => CLASSES.contains(&&state.code()[..2]),
+            None => matches!(self, Self::Database { .. }) && !self.is_connection_loss(),
         }
     }
 

@@ -235,18 +235,22 @@ impl From<String> for Unusable {
     }
 }
 
-/// The failure of a load, with how to go on: what is written is written in
-/// whole transactions, up to and including line `written`.
+/// The failure of a load at a line that cannot be used, with how to go on.
 pub fn failure(origin: &str, problem: &str, written: u64) -> Error {
-    let state = match written {
+    Error::Input {
+        origin: origin.to_owned(),
+        problem: format!("{problem}; {}", state(written)),
+    }
+}
+
+/// How far a load has come: what is written is written in whole transactions, up to and including
+/// line `written`.
+pub fn state(written: u64) -> String {
+    match written {
         0 => "nothing is written".to_owned(),
         _ => format!(
             "lines 1 to {written} are written; after the repair go on with --skip-lines {written}"
         ),
-    };
-    Error::Input {
-        origin: origin.to_owned(),
-        problem: format!("{problem}; {state}"),
     }
 }
 
@@ -265,7 +269,9 @@ pub fn open(path: &std::path::Path) -> Result<(Box<dyn BufRead + Send>, Option<u
     let opened = std::fs::File::open(path).and_then(|file| Ok((file.metadata()?, file)));
     let (metadata, file) = opened.map_err(|error| Error::Input {
         origin: path.display().to_string(),
-        problem: format!("cannot be opened: {error}"),
+        problem: format!(
+            "cannot be opened: {error}; name a file that can be read, or - for standard input"
+        ),
     })?;
     let length = metadata.is_file().then_some(metadata.len());
     Ok((

@@ -125,7 +125,14 @@ async fn status_shows_where_each_subscription_is() {
         (&json!(3), &json!(5), &json!(2))
     );
     let table = database.command(&["status"]);
-    assert!(table.stdout.contains("aggregators:home-page"), "{table:?}");
+    let rows: Vec<Vec<&str>> = table
+        .stdout
+        .lines()
+        .map(|line| line.split('\t').collect())
+        .collect();
+    assert_eq!(rows[0][..3], ["subscriber_id", "member", "source"]);
+    assert_eq!(rows[1][..3], ["aggregators:home-page", "0", "viewings"]);
+    assert_eq!(rows[1].len(), rows[0].len(), "{table:?}");
 }
 
 #[tokio::test]
@@ -256,6 +263,25 @@ async fn a_configuration_is_checked_with_its_database_where_that_is_asked_for() 
     let asked = check(nobody, &["--connect"]);
     assert_eq!(asked.code, Some(4), "{asked:?}");
     assert!(!asked.stderr.contains("geheim"), "{asked:?}");
+    let above = check(nobody, &["--connect", "--url", &url]);
+    done(&above, ": answers, message_store 0.");
+
+    // What `run` would refuse.
+    std::fs::write(&file, "[dashboard]\nenabled = true\n").unwrap();
+    let mut check = orchestrator();
+    check.args(["config", "check"]).arg(&file);
+    let refused = run_to_end(check.env("DATABASE_URL", &url));
+    assert_eq!(refused.code, Some(3), "{refused:?}");
+    assert!(
+        refused.stderr.contains("[dashboard] url is missing"),
+        "{refused:?}"
+    );
+    std::fs::write(&file, "").unwrap();
+    let taken = run_to_end(&mut check);
+    done(&taken, &database.name);
+    let no_key = run_to_end(check.env("ORCHESTRATOR__DATABASE_POOL_SIZE", "9"));
+    assert_eq!(no_key.code, Some(3), "{no_key:?}");
+    assert!(no_key.stderr.contains("names no key"), "{no_key:?}");
 }
 
 /// Handlers that fail on a number they have seen. They name no schema, so that a rebuild can send
@@ -290,7 +316,9 @@ async fn write_numbers(session: &promises::Session, numbers: &[&str]) {
 
 fn done(ended: &Ended, said: &str) {
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(ended.stdout.contains(said), "{ended:?}");
+    // What there is nothing of is said beside the output that a program reads.
+    let all = format!("{}{}", ended.stdout, ended.stderr);
+    assert!(all.contains(said), "{ended:?}");
 }
 
 const RECORDER: [&str; 8] = [
@@ -507,7 +535,7 @@ async fn a_watched_status_is_printed_again_until_ctrl_c() {
 }
 
 #[tokio::test]
-async fn on_a_terminal_people_are_asked_before_messages_are_given_up() {
+async fn on_a_terminal_people_are_asked_before_something_is_gone() {
     let (database, session) = store_with_recorder().await;
     let id = "aggregators:recorder";
     let parks = [&RECORDER[..7], &[r#"{"on_failure": "park", "retries": 0}"#]].concat();
@@ -528,9 +556,9 @@ async fn on_a_terminal_people_are_asked_before_messages_are_given_up() {
         .unwrap();
     assert_eq!(session.bigint(parked).await, 1);
 
-    let on_a_terminal = |answer: &str| {
+    let on_a_terminal = |words: &str, answer: &str| {
         let command = format!(
-            "{} parked discard {id} --reason why --url '{}'",
+            "{} {words} --url '{}'",
             promises::orchestrator_program().display(),
             database.url("message_store")
         );
@@ -539,15 +567,34 @@ async fn on_a_terminal_people_are_asked_before_messages_are_given_up() {
         script.args(["--quiet", "--return", "--command", &command, "/dev/null"]);
         promises::ask(&mut script, answer)
     };
-    let (went_on, said) = on_a_terminal("n\n");
+    let discard = format!("parked discard {id} --reason why");
+    let (went_on, said) = on_a_terminal(&discard, "n\n");
     assert!(
         !went_on && said.contains("1 message to be given up"),
         "{said}"
     );
     assert_eq!(session.bigint(parked).await, 1);
-    let (went_on, said) = on_a_terminal("y\n");
+    let (went_on, said) = on_a_terminal(&discard, "y\n");
     assert!(went_on && said.contains("1 message given up"), "{said}");
     assert_eq!(session.bigint(parked).await, 0);
+
+    let subscriptions = "SELECT count(*) FROM message_store.subscriptions";
+    for verb in [
+        "drop ID",
+        "rebuild ID",
+        "reset ID 0 --reason why",
+        "skip ID 1 --reason why",
+    ] {
+        let verb = format!("subscriptions {}", verb.replace("ID", id));
+        let (went_on, said) = on_a_terminal(&verb, "\n");
+        assert!(!went_on && said.contains("Go on? [y/N]"), "{verb}: {said}");
+    }
+    let drawn = on_a_terminal("status", "").1;
+    assert!(drawn.contains(id) && !drawn.contains('\t'), "{drawn}");
+    let drop = format!("subscriptions drop {id} --yes");
+    let (went_on, said) = on_a_terminal(&drop, "");
+    assert!(went_on && !said.contains("Go on?"), "{said}");
+    assert_eq!(session.bigint(subscriptions).await, 0);
 }
 
 #[test]

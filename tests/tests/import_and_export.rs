@@ -109,6 +109,34 @@ async fn told_to_keep_going_it_leaves_out_bad_lines_and_names_each() {
 }
 
 #[tokio::test]
+async fn what_is_not_the_lines_fault_ends_it_and_leaves_none_out() {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    let refuse = "
+        CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS
+          $$ BEGIN RAISE 'no space' USING ERRCODE = 'disk_full'; END $$;
+        CREATE TRIGGER refuse BEFORE INSERT ON message_store.messages
+          FOR EACH ROW EXECUTE FUNCTION public.refuse()";
+    session.run(refuse).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("good.jsonl");
+    std::fs::write(&file, "{\"stream\":\"s-1\",\"type\":\"T\"}\n").unwrap();
+    for more in [&[][..], &["--keep-going"]] {
+        let ended = import(&database, &file, more);
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        for part in ["good.jsonl line 1", "no space", "nothing is written"] {
+            assert!(ended.stderr.contains(part), "{part}: {ended:?}");
+        }
+        assert!(!ended.stderr.contains("left out"), "{ended:?}");
+    }
+    session
+        .run("DROP TRIGGER refuse ON message_store.messages")
+        .await
+        .unwrap();
+    assert_eq!(import(&database, &file, &[]).code, Some(0));
+}
+
+#[tokio::test]
 async fn a_bad_line_is_named_by_number_and_column() {
     let database = Cluster::shared().create_store().await;
     let folder = tempfile::tempdir().unwrap();

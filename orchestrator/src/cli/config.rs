@@ -33,6 +33,10 @@ pub struct ConfigCheckArgs {
     /// Configuration file.
     pub file: PathBuf,
 
+    /// libpq address of the database, above the file's `[database] url`.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub url: Option<String>,
+
     /// Put a value above a key of the file; repeat it for more.
     #[arg(long, value_name = "TABLE.KEY=VALUE")]
     pub set: Vec<Override>,

@@ -69,7 +69,7 @@ pub enum SubscriptionsVerb {
     DryRun(DryRunArgs),
     /// Forget a subscription and its position; the read model stays.
     #[command(after_help = EXIT_CODES)]
-    Drop(OneArgs),
+    Drop(DropArgs),
 }
 
 /// Arguments of the verbs that need a name only.
@@ -77,6 +77,21 @@ pub enum SubscriptionsVerb {
 pub struct OneArgs {
     /// The subscription, such as aggregators:home-page.
     pub subscriber_id: String,
+
+    /// Which database.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+}
+
+/// Arguments of `subscriptions drop`.
+#[derive(Debug, Args)]
+pub struct DropArgs {
+    /// The subscription.
+    pub subscriber_id: String,
+
+    /// Do it without asking; without a terminal nothing is asked.
+    #[arg(long, short)]
+    pub yes: bool,
 
     /// Which database.
     #[command(flatten)]
@@ -195,6 +210,10 @@ pub struct RebuildArgs {
     #[arg(long)]
     pub side_by_side: bool,
 
+    /// Do it without asking; without a terminal, or side by side, nothing is asked.
+    #[arg(long, short)]
+    pub yes: bool,
+
     /// Which database.
     #[command(flatten)]
     pub database: DatabaseArgs,
@@ -228,6 +247,10 @@ pub struct MoveArgs {
     /// Why; kept in the history.
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
+
+    /// Do it without asking; without a terminal nothing is asked.
+    #[arg(long, short)]
+    pub yes: bool,
 
     /// Which database.
     #[command(flatten)]

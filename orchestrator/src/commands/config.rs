@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{no_url, table::print_text};
+use super::{ADDRESS_FLAG, no_url, table::print_text};
 use crate::{
     cli::{ConfigCheckArgs, ConfigVerb},
     config::Config,
@@ -35,7 +35,8 @@ async fn answer_of(target: &Target) -> Result<String> {
 async fn check(args: &ConfigCheckArgs) -> Result<()> {
     let config = Config::read(&args.file, &args.set)?;
     let origin = args.file.display().to_string();
-    let database = match config.database.target(None, &origin)? {
+    let above = args.url.as_deref().map(|url| (url, ADDRESS_FLAG));
+    let database = match config.database.target(above, &origin)? {
         Some(target) if args.connect => answer_of(&target).await?,
         Some(target) => target.label,
         None if args.connect => return Err(no_url(&args.file)),
@@ -73,6 +74,7 @@ fn dashboard(config: &Config, origin: &str) -> Result<String> {
         origin: origin.to_owned(),
         problem,
     })?;
+    dashboard.require_database(origin)?;
     dashboard.database.target(None, origin)?;
     dashboard.viewers_database.target(None, origin)?;
     let who = match (tokens.are_none(), dashboard.proxy.is_known()) {

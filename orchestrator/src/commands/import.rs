@@ -99,7 +99,7 @@ impl Load {
         let at = refused
             .index
             .filter(|index| *index < batch.lines.len() && self.keep_going)
-            .filter(|_| !refused.error.is_connection_loss());
+            .filter(|_| refused.error.is_of_the_data());
         let Some(index) = at else {
             return Err(self.failure(batch, refused));
         };
@@ -119,20 +119,32 @@ impl Load {
     fn failure(&self, batch: &Batch, refused: Refused) -> Error {
         let line = refused.index.and_then(|index| batch.lines.get(index));
         let first = batch.lines.first().copied().unwrap_or(self.lines);
+        let state = import::state(self.lines);
         if refused.error.is_connection_loss() {
             // The server may have committed and failed to say so.
-            let problem = format!(
-                "{}; lines {first} to {} may or may not be written: look for one of them with \
+            let unknown = format!(
+                "lines {first} to {} may or may not be written: look for one of them with \
                  `orchestrator read`",
-                refused.error, batch.last_line
+                batch.last_line
             );
-            return import::failure(&self.origin, &problem, self.lines);
+            return Error::Load {
+                origin: self.origin.clone(),
+                cause: Box::new(refused.error),
+                state: format!("{unknown}; {state}"),
+            };
         }
         let origin = match line {
             Some(line) => format!("{} line {line}", self.origin),
             None => format!("{} lines {first} to {}", self.origin, batch.last_line),
         };
-        import::failure(&origin, &refused.error.to_string(), self.lines)
+        if refused.error.is_of_the_data() {
+            return import::failure(&origin, &refused.error.to_string(), self.lines);
+        }
+        Error::Load {
+            origin,
+            cause: Box::new(refused.error),
+            state,
+        }
     }
 
     fn finish(&self, token: &CancellationToken) -> Result<()> {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     cli::{DatabaseArgs, ParkedShowArgs, ParkedVerb as Verb, WhichArgs},
-    database::{Database, ParkedFilter, Source, StoredMessage},
+    database::{DISCARDED, Database, ParkedFilter, RETRIED, Source, StoredMessage, Which},
     error::{Error, Result},
 };
 
@@ -41,7 +41,7 @@ pub(super) async fn run(verb: Verb) -> Result<()> {
         Verb::Retry(args) => {
             let (database, which) = (open(&args.database)?, filter(args.which));
             if !args.yes {
-                let count = count(&database, &args.subscriber_id, &which).await?;
+                let count = count(&database, &args.subscriber_id, RETRIED, &which).await?;
                 confirm(&format!("{} to be handled again", counted(count)))?;
             }
             let count = database.retry_parked(&args.subscriber_id, &which).await?;
@@ -50,7 +50,7 @@ pub(super) async fn run(verb: Verb) -> Result<()> {
         Verb::Discard(args) => {
             let (database, which) = (open(&args.database)?, filter(args.which));
             if !args.yes {
-                let count = count(&database, &args.subscriber_id, &which).await?;
+                let count = count(&database, &args.subscriber_id, DISCARDED, &which).await?;
                 confirm(&format!("{} to be given up", counted(count)))?;
             }
             let count = database
@@ -65,10 +65,9 @@ pub(super) async fn run(verb: Verb) -> Result<()> {
 async fn show(args: ParkedShowArgs) -> Result<()> {
     let (id, position) = (args.subscriber_id.as_str(), args.position);
     let database = open(&args.database)?;
-    let rows = database.parked_messages(Some(id)).await?;
-    let parked = rows
-        .into_iter()
-        .find(|row| row["global_position"] == position)
+    let parked = database
+        .parked_message(id, position)
+        .await?
         .ok_or_else(|| Error::Missing {
             what: format!(
                 "{id} has no parked message at {position}; `orchestrator parked list {id}` has \
@@ -120,22 +119,17 @@ fn text(parked: &Value, message: Option<&StoredMessage>) -> String {
 }
 
 /// How many messages a command would touch, before it does.
-async fn count(database: &Database, subscriber_id: &str, which: &ParkedFilter) -> Result<i64> {
-    let rows = database.parked_messages(Some(subscriber_id)).await?;
-    let matching = rows.iter().filter(|row| is_meant(which, row)).count();
-    Ok(i64::try_from(matching).unwrap_or(i64::MAX))
-}
-
-fn is_meant(which: &ParkedFilter, row: &Value) -> bool {
-    let matches = |name: &str, wanted: &Option<String>| {
-        wanted.as_ref().is_none_or(|wanted| row[name] == **wanted)
-    };
-    row["status"] != "discarded"
-        && which
-            .global_position
-            .is_none_or(|position| row["global_position"] == position)
-        && matches("stream_name", &which.stream_name)
-        && matches("sqlstate", &which.sqlstate)
+async fn count(
+    database: &Database,
+    subscriber_id: &str,
+    statuses: &[&str],
+    which: &ParkedFilter,
+) -> Result<i64> {
+    let which = Which::Matching(which.clone());
+    let touched = database
+        .count_parked(subscriber_id, statuses, &which)
+        .await?;
+    Ok(touched.chosen)
 }
 
 fn counted(messages: i64) -> String {
@@ -155,26 +149,4 @@ fn filter(which: WhichArgs) -> ParkedFilter {
 
 fn open(args: &DatabaseArgs) -> Result<Database> {
     Database::open(&target_of(args)?, 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_question_counts_what_matches_and_is_not_given_up() {
-        let row = json!({"global_position": 7, "stream_name": "s-1", "sqlstate": "23505",
-            "status": "failed"});
-        let which = |position, stream: Option<&str>| ParkedFilter {
-            global_position: position,
-            stream_name: stream.map(str::to_owned),
-            sqlstate: None,
-        };
-        assert!(is_meant(&which(None, None), &row));
-        assert!(is_meant(&which(Some(7), Some("s-1")), &row));
-        assert!(!is_meant(&which(Some(8), None), &row));
-        assert!(!is_meant(&which(None, Some("s-2")), &row));
-        let given_up = json!({"global_position": 7, "status": "discarded"});
-        assert!(!is_meant(&which(Some(7), None), &given_up));
-    }
 }

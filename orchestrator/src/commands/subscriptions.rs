@@ -1,6 +1,6 @@
 //! `orchestrator subscriptions`: a call of the database each.
 
-use super::{status, table::print_text, target_of};
+use super::{confirm::confirm, status, table::print_text, target_of};
 use crate::{
     cli::{DatabaseArgs, SubscriptionsVerb as Verb},
     database::Database,
@@ -49,12 +49,22 @@ pub(super) async fn run(verb: Verb) -> Result<()> {
         }
         Verb::Reset(args) => {
             let (id, position) = (args.subscriber_id, args.position);
+            if !args.yes {
+                confirm(&format!(
+                    "{id} will handle every message after {position} again"
+                ))?;
+            }
             let database = open(&args.database)?;
             database.reset(&id, position, &args.reason).await?;
             print_text(&format!("{id} goes on after {position}"))
         }
         Verb::Skip(args) => {
             let (id, position) = (args.subscriber_id, args.position);
+            if !args.yes {
+                confirm(&format!(
+                    "{id} will never handle what it has not handled up to {position}"
+                ))?;
+            }
             let database = open(&args.database)?;
             database.skip(&id, position, &args.reason).await?;
             print_text(&format!("{id} goes on after {position}"))

@@ -1,6 +1,7 @@
-//! Rows of the database as a table for people, or as JSON.
+//! Rows of the database as a table: drawn for people on a terminal, with tabs for programs in a
+//! pipe; or as JSON.
 
-use std::io::{ErrorKind, Write, stdout};
+use std::io::{ErrorKind, IsTerminal, Write, stdout};
 
 use comfy_table::{Table, presets};
 use serde_json::Value;
@@ -8,11 +9,11 @@ use serde_json::Value;
 use super::read::print_line;
 use crate::error::{Error, Result};
 
-/// The longest value in a table, in characters; JSON has it whole.
+/// The longest value that is drawn, in characters; a pipe and JSON have it whole.
 const LONGEST_VALUE: usize = 60;
 
-/// Prints rows: as one JSON array, or as a table of some columns; `nothing` is
-/// said where there are none.
+/// Prints rows: as one JSON array, or as a table of some columns. Where there are none `nothing` is
+/// said: to people, and beside the output that a program reads.
 pub(super) fn print_rows(
     rows: Vec<Value>,
     columns: &[&str],
@@ -22,10 +23,15 @@ pub(super) fn print_rows(
     if as_json {
         return print_line(&Value::Array(rows)).map(|_| ());
     }
-    if rows.is_empty() {
-        return print_text(nothing);
+    match (stdout().is_terminal(), rows.is_empty()) {
+        (true, true) => print_text(nothing),
+        (true, false) => print_text(&table(&rows, columns).to_string()),
+        (false, true) => {
+            eprintln!("{nothing}");
+            Ok(())
+        }
+        (false, false) => print_text(&tab_separated(&rows, columns)),
     }
-    print_text(&table(&rows, columns).to_string())
 }
 
 /// Prints a line for people; a reader of our output that left is no failure.
@@ -49,6 +55,25 @@ pub(super) fn cell(value: Option<&Value>) -> String {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     }
+}
+
+/// A line each, the columns' names first. What would break a line or a column is written as in the
+/// text format of COPY: `\t`, `\n`, `\r` and `\\`.
+fn tab_separated(rows: &[Value], columns: &[&str]) -> String {
+    let mut lines = vec![columns.join("\t")];
+    for row in rows {
+        let values = columns.iter().map(|column| match row.get(column) {
+            None | Some(Value::Null) => String::new(),
+            Some(Value::String(text)) => text
+                .replace('\\', "\\\\")
+                .replace('\t', "\\t")
+                .replace('\n', "\\n")
+                .replace('\r', "\\r"),
+            Some(other) => other.to_string(),
+        });
+        lines.push(values.collect::<Vec<_>>().join("\t"));
+    }
+    lines.join("\n")
 }
 
 fn table(rows: &[Value], columns: &[&str]) -> Table {
@@ -75,6 +100,17 @@ mod tests {
         assert!(
             !text.contains("null") && !text.contains("brand_new"),
             "{text}"
+        );
+    }
+
+    #[test]
+    fn in_a_pipe_a_row_is_one_line_and_no_value_is_cut() {
+        let long = "ä".repeat(100);
+        let row = json!({"id": "a", "lag": 7, "error": format!("{long}\n\tat \\x"), "at": null});
+        let text = tab_separated(&[row], &["id", "at", "lag", "error"]);
+        assert_eq!(
+            text,
+            format!("id\tat\tlag\terror\na\t\t7\t{long}\\n\\tat \\\\x")
         );
     }
 

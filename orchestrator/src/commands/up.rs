@@ -132,8 +132,10 @@ async fn keep_running(cluster: &Cluster, token: &CancellationToken) -> Result<()
 fn lock(data_dir: &Path) -> Result<File> {
     let path = data_dir.join("up.lock");
     let action = || format!("lock {}", path.display());
-    fs::create_dir_all(data_dir)
-        .map_err(Error::io(format!("make the folder {}", data_dir.display())))?;
+    fs::create_dir_all(data_dir).map_err(Error::io(format!(
+        "make the folder {} (--data-dir chooses another)",
+        data_dir.display()
+    )))?;
     // The folder keeps itself out of a repository, whatever the name it has.
     let ignore = data_dir.join(".gitignore");
     if !ignore.exists() {

@@ -192,12 +192,22 @@ impl Dashboard {
             )?,
         };
         let lets_anybody_in = tokens.are_none() && !self.proxy.is_known();
+        let repair = format!(
+            "give it a token (operator_token_file, or {OPERATOR_VARIABLE}; `openssl rand -hex 32` \
+             makes one), or an identity_header and trusted_proxies"
+        );
         if lets_anybody_in && !self.listen.ip().is_loopback() {
             return Err(format!(
-                "[dashboard] listens on {}, which others can reach; give it a token \
-                 (operator_token_file, or {OPERATOR_VARIABLE}; `openssl rand -hex 32` makes one), \
-                 or an identity_header and trusted_proxies, or listen on 127.0.0.1",
+                "[dashboard] listens on {}, which others can reach; {repair}, or listen on \
+                 127.0.0.1",
                 self.listen
+            ));
+        }
+        let known = self.hosts.iter().find(|host| !is_of_this_machine(host));
+        if let Some(host) = known.filter(|_| lets_anybody_in) {
+            return Err(format!(
+                "[dashboard] hosts has {host:?}, by which others can reach it; {repair}, or leave \
+                 that name out"
             ));
         }
         Ok(tokens)
@@ -250,6 +260,19 @@ impl Dashboard {
         }
         Ok(())
     }
+}
+
+/// Whether a host, with or without a port, is a name of this machine for itself.
+fn is_of_this_machine(host: &str) -> bool {
+    let is_loopback = |host: &str| {
+        let address = host.trim_start_matches('[').trim_end_matches(']');
+        let address = address.parse::<IpAddr>();
+        host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|one| one.is_loopback())
+    };
+    is_loopback(host)
+        || host
+            .rsplit_once(':')
+            .is_some_and(|(name, _)| is_loopback(name))
 }
 
 impl Tokens {
@@ -339,6 +362,22 @@ mod tests {
         assert!(tokens(&proxied, None).is_ok());
         let any = tokens("listen = '0.0.0.0:1'", Some("0123456789abcdef")).unwrap_err();
         assert!(any.contains("hosts"), "{any}");
+    }
+
+    #[test]
+    fn known_by_a_name_that_others_can_reach_it_needs_a_token_too() {
+        let text = |host| format!("hosts = ['localhost:8443', '{host}']");
+        for host in ["admin.example.org", "10.0.0.1:8081", "localhost.example"] {
+            let problem = tokens(&text(host), None).unwrap_err();
+            assert!(
+                problem.contains(host) && problem.contains("token"),
+                "{problem}"
+            );
+            assert!(tokens(&text(host), Some("0123456789abcdef")).is_ok());
+        }
+        for host in ["LOCALHOST", "127.0.0.2:1", "[::1]:8081", "[::1]"] {
+            assert!(tokens(&text(host), None).unwrap().are_none(), "{host}");
+        }
     }
 
     #[test]

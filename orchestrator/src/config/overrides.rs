@@ -29,6 +29,7 @@ impl Override {
     }
 
     /// Puts the value in its place: a number, a truth value or a list where it is one, else text.
+    /// An address, or a password, goes above the file that would hold it, and the other way round.
     pub(super) fn put_into(&self, file: &mut Table) -> Result<(), String> {
         let table = file
             .entry(&self.table)
@@ -43,6 +44,11 @@ impl Override {
             .ok()
             .and_then(|mut parsed| parsed.remove("value"))
             .unwrap_or_else(|| Value::String(self.value.clone()));
+        let other = match self.key.strip_suffix("_file") {
+            Some(key) => key.to_owned(),
+            None => format!("{}_file", self.key),
+        };
+        table.remove(&other);
         table.insert(self.key.clone(), value);
         Ok(())
     }
@@ -65,24 +71,33 @@ impl FromStr for Override {
 }
 
 /// Those of the environment, in the order of their names.
-pub(super) fn of_environment() -> impl Iterator<Item = Override> {
+///
+/// # Errors
+/// The name of a variable that is meant for us and names no key.
+pub(super) fn of_environment() -> Result<Vec<Override>, String> {
     // A variable that is no text is none of ours.
-    let mut found: Vec<Override> = env::vars_os()
+    let mut found = env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter_map(|(name, value)| from_variable(&name, value))
-        .collect();
+        .collect::<Result<Vec<Override>, String>>()?;
     found.sort_by(|one, other| one.origin.cmp(&other.origin));
-    found.into_iter()
+    Ok(found)
 }
 
-fn from_variable(name: &str, value: String) -> Option<Override> {
-    let (table, key) = name.strip_prefix(PREFIX)?.split_once("__")?;
-    Some(Override {
+/// `None` where the variable is none of ours.
+fn from_variable(name: &str, value: String) -> Option<Result<Override, String>> {
+    let Some((table, key)) = name.strip_prefix(PREFIX)?.split_once("__") else {
+        return Some(Err(format!(
+            "variable {name} names no key; two underscores go before the table and before the \
+             key, as in {PREFIX}DATABASE__POOL_SIZE"
+        )));
+    };
+    Some(Ok(Override {
         origin: format!("variable {name}"),
         table: table.to_lowercase(),
         key: key.to_lowercase(),
         value,
-    })
+    }))
 }
 
 #[cfg(test)]
@@ -126,8 +141,51 @@ mod tests {
 
     #[test]
     fn a_variable_names_table_and_key() {
-        let found = from_variable("ORCHESTRATOR__DATABASE__POOL_SIZE", "8".to_owned()).unwrap();
+        let from = |name| from_variable(name, "8".to_owned());
+        let found = from("ORCHESTRATOR__DATABASE__POOL_SIZE").unwrap().unwrap();
         assert!(found.is_of("database", "pool_size"));
-        assert_eq!(from_variable("ORCHESTRATOR_LISTEN", String::new()), None);
+        assert_eq!(from("ORCHESTRATOR_LISTEN"), None);
+        let problem = from("ORCHESTRATOR__DATABASE_POOL_SIZE").unwrap();
+        let problem = problem.unwrap_err();
+        assert!(
+            problem.contains("ORCHESTRATOR__DATABASE_POOL_SIZE names no key"),
+            "{problem}"
+        );
+    }
+
+    #[test]
+    fn what_belongs_together_is_checked_together() {
+        // Each alone would be on the wrong side of what the file has of the other.
+        let flags = ["delivery.retry_min_ms=8000", "delivery.retry_max_ms=9000"];
+        let config = read(&flags).unwrap();
+        assert_eq!(config.delivery.retry_min, Duration::from_secs(8));
+        let flags = [
+            "delivery.retry_min_ms=8000",
+            "delivery.wait_timeout_ms=5",
+            "delivery.retry_max_ms=7999",
+            "database.pool_size=2",
+        ];
+        let problem = read(&flags).unwrap_err();
+        assert!(problem.contains("retry_min_ms is above"), "{problem}");
+        assert!(problem.contains("--set delivery.retry_m"), "{problem}");
+    }
+
+    #[test]
+    fn an_address_goes_above_the_file_that_holds_one_and_the_other_way_round() {
+        let url = "postgresql://localhost/x";
+        let flag = |text: String| text.parse::<Override>().unwrap();
+        let text = format!("[database]\nurl = '{url}'\n[dashboard]\nviewer_url_file = 'v'");
+        let flags = [
+            flag("database.url_file=/secret".to_owned()),
+            flag(format!("dashboard.viewer_url={url}")),
+        ];
+        let config = Config::with_overrides("the file", &text, &flags).unwrap();
+        assert_eq!(config.database.url_file, Some("/secret".into()));
+        assert_eq!(config.database.url, None);
+        let viewers = config.dashboard.viewers_database;
+        assert_eq!(
+            (viewers.url.as_deref(), viewers.url_file),
+            (Some(url), None)
+        );
     }
 }

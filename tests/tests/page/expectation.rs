@@ -1,6 +1,7 @@
 //! Whether something was printed as a page shows it.
 //!
-//! How wide a table is drawn does not count: runs of blanks, and of dashes, are as good as one.
+//! How wide a table is drawn does not count: runs of blanks, and of dashes, are as good as one, and
+//! so is a tab, which a program prints in a pipe.
 //! Blank lines do not count either.
 
 /// What a page writes for what differs from time to time.
@@ -22,7 +23,7 @@ fn lines(text: &str) -> Vec<String> {
 
 fn plain(line: &str) -> String {
     let mut plain = String::new();
-    for character in line.trim().chars() {
+    for character in line.trim().replace('\t', " ").chars() {
         let is_run = matches!(character, ' ' | '-') && plain.ends_with(character);
         if !is_run {
             plain.push(character);
@@ -76,6 +77,7 @@ fn only_what_a_page_leaves_open_may_differ() {
     assert!(is_as_shown("a\n…\nz", "a\nz"));
     assert!(!is_as_shown("a\n…\nz", "a\nb"));
     assert!(is_as_shown("1  …  2", "1  2"));
+    assert!(is_as_shown(" 1  2  3", "1\t2\t\t3"));
     assert!(!is_as_shown("1 | …", "2 | 3"));
     assert!(!is_as_shown("a …c", "a b"));
     assert!(!is_as_shown("a", "a\nb"));

@@ -2,8 +2,8 @@
 
 use super::open;
 use crate::{
-    cli::{AlterArgs, CreateArgs, OneArgs},
-    commands::table::print_text,
+    cli::{AlterArgs, CreateArgs, DropArgs},
+    commands::{confirm::confirm, table::print_text},
     error::{Error, Result},
 };
 
@@ -31,8 +31,13 @@ pub(super) async fn alter(args: AlterArgs) -> Result<()> {
     })
 }
 
-pub(super) async fn drop(args: OneArgs) -> Result<()> {
+pub(super) async fn drop(args: DropArgs) -> Result<()> {
     let id = &args.subscriber_id;
+    if !args.yes {
+        confirm(&format!(
+            "{id}, its position and its parked messages will be forgotten"
+        ))?;
+    }
     if !open(&args.database)?.drop_subscription(id).await? {
         return Err(Error::Missing {
             what: format!("there is no subscription {id}"),

@@ -3,12 +3,17 @@
 use super::open;
 use crate::{
     cli::{OneArgs, RebuildArgs},
-    commands::table::print_text,
+    commands::{confirm::confirm, table::print_text},
     error::{Error, Result},
 };
 
 pub(super) async fn rebuild(args: RebuildArgs) -> Result<()> {
     let id = &args.subscriber_id;
+    if !args.yes && !args.side_by_side {
+        confirm(&format!(
+            "The read model of {id} will be emptied, and its readers see it fill again"
+        ))?;
+    }
     open(&args.database)?.rebuild(id, args.side_by_side).await?;
     print_text(&match args.side_by_side {
         true => format!(

@@ -28,7 +28,7 @@ pub(super) async fn show(args: ShowArgs) -> Result<()> {
     for member in &status {
         print_text(&lines(member))?;
     }
-    let columns = ["at", "role", "action", "position", "reason"];
+    let columns = ["at", "role", "actor", "action", "position", "reason"];
     print_rows(history, &columns, args.json, "nothing was done to it yet")
 }
 
