@@ -24,6 +24,11 @@ const PROMPT: f64 = 100.0;
 /// Per cent of a core.
 const CHEAP: f64 = 1.0;
 
+/// A subscription whose handler refuses every message, each in a stream of its own, and how many
+/// there are.
+const CHOOSY: &str = "choosy";
+const PARKED: i64 = 1_000;
+
 /// The role the dashboard connects as, so that its sessions are known.
 const ROLE: &str = "bench_operator";
 
@@ -40,6 +45,14 @@ pub fn run(bench: &Bench) -> Vec<Comparison> {
         ("subscriptions", house.admin("/subscriptions")),
         ("one subscription", house.admin("/subscription?id=see:50")),
         ("parked messages", house.admin("/parked")),
+        (
+            "parked messages of one",
+            house.admin(&format!("/parked?id={CHOOSY}")),
+        ),
+        (
+            "a retry, asked about",
+            house.admin(&format!("/parked/confirm?id={CHOOSY}&do=retry&all=1")),
+        ),
         ("categories", house.admin("/categories")),
         ("a category, newest", house.admin("/browse?source=viewings")),
         (
@@ -51,7 +64,17 @@ pub fn run(bench: &Bench) -> Vec<Comparison> {
             house.admin("/browse?source=viewings&type=Nothing"),
         ),
         ("a stream", house.admin("/browse?source=viewings-50")),
+        ("every message", house.admin("/browse")),
+        (
+            "every message, upwards from the middle",
+            house.admin(&format!("/browse?source=%24all&above={middle}")),
+        ),
+        ("a search", house.admin("/search?q=viewings-50")),
         ("a message", house.admin(&format!("/messages/{middle}"))),
+        (
+            "a message's data",
+            house.admin(&format!("/messages/{middle}/data")),
+        ),
         ("read models", house.admin("/read-models")),
         ("a read model", house.admin("/read-model?name=home")),
     ];
@@ -139,7 +162,14 @@ impl<'a> House<'a> {
              SELECT message_store.create_subscription(id, 'viewings',
                       '{{\"VideoViewed\": \"public.see\"}}', '{{\"start_from\": \"now\"}}'),
                     message_store.start(id)
-             FROM (SELECT 'see:' || n AS id FROM generate_series(1, {SUBSCRIPTIONS} - 1) n) AS ids"
+             FROM (SELECT 'see:' || n AS id FROM generate_series(1, {SUBSCRIPTIONS} - 2) n) AS ids;
+             CREATE FUNCTION public.refuse(message message_store.message) RETURNS void
+             LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$;
+             SELECT count(message_store.write_message(gen_random_uuid()::varchar, 'odd-' || n, 'Odd',
+                      '{{\"why\": \"to be parked\"}}')) FROM generate_series(1, {PARKED}) n;
+             SELECT message_store.create_subscription('{CHOOSY}', 'odd',
+                      '{{\"Odd\": \"public.refuse\"}}', '{{\"on_failure\": \"park\", \"retries\": 0}}'),
+                    message_store.start('{CHOOSY}')"
         );
         session.run(&create).await.unwrap();
         let url = database.url(ROLE);
@@ -148,6 +178,10 @@ impl<'a> House<'a> {
              listen = '127.0.0.1:0'\nurl = '{url}'\n"
         );
         let running = database.deploy(&dashboard).start();
+        let parked = format!(
+            "SELECT count(*) = {PARKED} FROM message_store.parked_messages WHERE status = 'failed'"
+        );
+        session.wait_until(&parked).await;
         Self {
             home_page: running.home_page(),
             dashboard: running.dashboard(),
