@@ -223,13 +223,14 @@ CREATE FUNCTION message_store.dry_run(
   subscriber_id varchar,
   handlers jsonb DEFAULT NULL,
   n bigint DEFAULT 100,
-  parked boolean DEFAULT false
+  parked boolean DEFAULT false,
+  global_positions bigint[] DEFAULT NULL
 ) RETURNS TABLE (read_model text, difference text, before jsonb, after jsonb)
 LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'dry_run';
 
-COMMENT ON FUNCTION message_store.dry_run(varchar, jsonb, bigint, boolean) IS
-  'Lets handlers (NULL: its own) handle the next n messages, or the first n parked ones, and returns the rows of the declared read-model tables this would change; then takes it all back. difference: added, removed, changed. Errors: 42704, 42501, 22023, 42883, 55000 (no read model declared), and those of handlers.';
+COMMENT ON FUNCTION message_store.dry_run(varchar, jsonb, bigint, boolean, bigint[]) IS
+  'Lets handlers (NULL: its own) handle the next n messages, or the first n parked ones (of global_positions where they are given, which means parked ones), and returns the rows of the declared read-model tables this would change; then takes it all back. difference: added, removed, changed. Errors: 42704, 42501, 22023, 42883, 55000 (no read model declared), and those of handlers.';
 
 CREATE FUNCTION message_store.ensure_most_watched() RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -486,7 +487,7 @@ REVOKE EXECUTE ON FUNCTION
   message_store.create_subscription(varchar, varchar, jsonb, jsonb),
   message_store.discard_parked(varchar, varchar, bigint, varchar, varchar),
   message_store.drop_subscription(varchar),
-  message_store.dry_run(varchar, jsonb, bigint, boolean),
+  message_store.dry_run(varchar, jsonb, bigint, boolean, bigint[]),
   message_store.ensure_home_page(),
   message_store.ensure_most_watched(),
   message_store.fetch(varchar, bigint, interval, bigint),
@@ -526,7 +527,7 @@ GRANT EXECUTE ON FUNCTION
   message_store.create_subscription(varchar, varchar, jsonb, jsonb),
   message_store.discard_parked(varchar, varchar, bigint, varchar, varchar),
   message_store.drop_subscription(varchar),
-  message_store.dry_run(varchar, jsonb, bigint, boolean),
+  message_store.dry_run(varchar, jsonb, bigint, boolean, bigint[]),
   message_store.ensure_home_page(),
   message_store.ensure_most_watched(),
   message_store.fetch(varchar, bigint, interval, bigint),

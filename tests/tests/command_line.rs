@@ -598,6 +598,36 @@ async fn on_a_terminal_people_are_asked_before_something_is_gone() {
 }
 
 #[test]
+fn every_shell_and_the_manual_know_the_commands() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = run_to_end(orchestrator().args(["completions", shell]));
+        for word in ["subscriptions", "cancel-rebuild", "--side-by-side"] {
+            // fish leaves the dashes of an option out.
+            let word = if shell == "fish" {
+                word.trim_start_matches('-')
+            } else {
+                word
+            };
+            assert!(script.stdout.contains(word), "{shell} lacks {word}");
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let manual = run_to_end(orchestrator().arg("man").arg(folder.path()));
+    assert_eq!(manual.code, Some(0), "{manual:?}");
+    for page in [
+        "orchestrator",
+        "orchestrator-subscriptions-rebuild",
+        "orchestrator-doctor",
+    ] {
+        let text = std::fs::read_to_string(folder.path().join(format!("{page}.1"))).unwrap();
+        assert!(
+            text.contains(".SH SYNOPSIS") && text.contains("Exit codes"),
+            "{page}"
+        );
+    }
+}
+
+#[test]
 fn a_missing_reason_is_wrong_usage() {
     for words in [
         "subscriptions skip a 7",

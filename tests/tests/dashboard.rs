@@ -520,6 +520,19 @@ async fn parked_messages_are_looked_at_tried_retried_and_given_up() {
     );
     let one = format!("/admin/parked/confirm?id=s&do=retry&position={first}");
     let asked = browser.get(&one).text;
+    assert!(asked.contains("Preview the first 100</button>"), "{asked}");
+    let first = first.to_string();
+    let chosen = [
+        ("form_key", &*key),
+        ("id", "s"),
+        ("of", "parked"),
+        ("position", &first),
+    ];
+    let chosen = browser.post("/admin/subscription/preview", &chosen).text;
+    assert!(
+        chosen.contains("a-1") && !chosen.contains("a-2"),
+        "{chosen}"
+    );
     assert!(asked.contains("<strong>1</strong> message"), "{asked}");
     assert!(asked.contains("1 more wait behind"), "{asked}");
     let done = browser.confirm(&one, &[]).text;

@@ -14,14 +14,18 @@ use ureq::Agent;
 struct Dashboard {
     agent: Agent,
     address: String,
-    _running: Running,
+    running: Running,
 }
 
 impl Dashboard {
     fn open(database: &Database<'_>) -> Self {
-        let url = database.url("postgres");
+        Self::open_as(database, "postgres", HOME_PAGE)
+    }
+
+    fn open_as(database: &Database<'_>, role: &str, subscriptions: &str) -> Self {
+        let url = database.url(role);
         let dashboard = format!(
-            "{HOME_PAGE}\n[dashboard]\nenabled = true\nlisten = '127.0.0.1:0'\nurl = '{url}'\n"
+            "{subscriptions}\n[dashboard]\nenabled = true\nlisten = '127.0.0.1:0'\nurl = '{url}'\n"
         );
         let running = database.deploy(&dashboard).start();
         let agent = Agent::config_builder()
@@ -32,7 +36,7 @@ impl Dashboard {
         Self {
             agent: agent.into(),
             address: running.dashboard(),
-            _running: running,
+            running,
         }
     }
 
@@ -179,6 +183,13 @@ async fn the_search_knows_what_was_typed() {
     assert_eq!(dashboard.search(&position.to_string()), Some(message));
     let browse = |source: &str| Some(format!("/admin/browse?source={source}"));
     assert_eq!(dashboard.search("account-1"), browse("account-1"));
+    // A name that is written as a position, or as an id, where there is none of those.
+    write(&session, "2024-1", "T", "{}").await;
+    assert_eq!(dashboard.search("2024"), browse("2024"));
+    assert_eq!(dashboard.search("2024-1"), browse("2024-1"));
+    let like_an_id = "7d1f0c52-93f3-4d3e-8f6f-0a1a5b3a7c11";
+    write(&session, like_an_id, "T", "{}").await;
+    assert_eq!(dashboard.search(like_an_id), browse(like_an_id));
     assert_eq!(dashboard.search("account"), browse("account"));
     assert_eq!(dashboard.search("$all"), browse("%24all"));
     for nothing in [
@@ -396,4 +407,72 @@ async fn correlated_messages_lead_to_each_other() {
     assert!(link_of(&page, "orders-1").is_some(), "{page}");
     let others = link_of(&page, "correlated messages of this category").unwrap();
     assert_eq!(listed(&dashboard.page(&others)), [third, first]);
+}
+
+/// Pages that look at a list of messages that is as long as they may.
+const FAR_LOOKING: [&str; 2] = [
+    "/admin/browse?source=a&type=Nothing",
+    "/admin/browse?type=Nothing&above=0",
+];
+/// What such a list looks at, and what any other page does at most.
+const LOOKED_AT: i64 = 10_000;
+const FEW: i64 = 3_000;
+
+#[tokio::test]
+async fn a_role_that_may_only_look_sees_every_page_and_none_goes_through_the_whole_log() {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    session
+        .run(
+            "DO $$ BEGIN CREATE ROLE onlooker LOGIN IN ROLE message_store_viewer;
+             EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
+             SELECT count(message_store.write_message(gen_random_uuid()::varchar, 'a-' || n % 100,
+               'T', '{}')) FROM generate_series(1, 60000) n;
+             ANALYZE message_store.messages",
+        )
+        .await
+        .unwrap();
+    let dashboard = Dashboard::open_as(&database, "onlooker", "");
+    let others = [
+        "/admin",
+        "/admin/subscriptions",
+        "/admin/parked",
+        "/admin/categories",
+        "/admin/browse",
+        "/admin/browse?source=a",
+        "/admin/browse?source=a&at=30000",
+        "/admin/browse?source=a&above=30000",
+        "/admin/browse?source=a-7",
+        "/admin/messages/30000",
+        "/admin/read-models",
+    ];
+    let flushed = "SELECT pg_stat_force_next_flush()";
+    // A sample of the log is no scan of it.
+    let scans =
+        "SELECT seq_scan FROM pg_stat_user_tables WHERE relid = 'message_store.messages'::regclass";
+    let fetched = scans.replace("seq_scan", "idx_tup_fetch");
+    session.run(flushed).await.unwrap();
+    let before = (session.bigint(scans).await, session.bigint(&fetched).await);
+    for path in FAR_LOOKING.iter().chain(&others) {
+        dashboard.page(path);
+    }
+    assert!(dashboard.search("a-7").is_some());
+    let categories = dashboard.page("/admin/categories");
+    for part in [
+        "Sizes are estimates from a sample",
+        "Rate, about",
+        "/s</td>",
+    ] {
+        assert!(categories.contains(part), "no {part}: {categories}");
+    }
+    // A session tells what it has read when it ends, if not before.
+    dashboard.running.stop();
+    let ended = "SELECT count(*) = 0 FROM pg_stat_activity \
+         WHERE datname = current_database() AND application_name = 'orchestrator'";
+    session.wait_until(ended).await;
+    assert_eq!(session.bigint(scans).await, before.0, "scanned as a whole");
+    let fetched = session.bigint(&fetched).await - before.1;
+    let most = LOOKED_AT * i64::try_from(FAR_LOOKING.len()).unwrap()
+        + FEW * i64::try_from(others.len()).unwrap();
+    assert!(fetched > LOOKED_AT && fetched < most, "{fetched} messages");
 }

@@ -115,7 +115,7 @@ async fn the_reference_has_every_function_as_it_is() {
         "SELECT regexp_replace(replace( \
              format('%s(%s)', proname, pg_get_function_arguments(oid)) \
                || coalesce(' → ' || pg_get_function_result(oid), ''), \
-             'character varying', 'varchar'), '(message_store\\.|::[a-z ]+|\")', '', 'g') \
+             'character varying', 'varchar'), '(message_store\\.|::[a-z ]+(\\[\\])?|\")', '', 'g') \
          FROM pg_proc WHERE pronamespace = 'message_store'::regnamespace \
            AND proname <> ALL ({MESSAGE_DB})"
     );

@@ -80,6 +80,14 @@ async fn settings_that_lose_data_are_problems() {
         &found,
         &["role message_store", "synchronous_commit=off", "RESET"],
     );
+
+    let cluster = Cluster::start(&[("synchronous_commit", "off"), ("autovacuum", "off")]);
+    let database = cluster.create_store().await;
+    let found = all_found(&database, "message_store");
+    for setting in ["synchronous_commit", "autovacuum"] {
+        let repair = format!("ALTER SYSTEM SET {setting} = on");
+        assert_found(&found, &[&format!("{setting} is off"), &repair]);
+    }
 }
 
 #[tokio::test]

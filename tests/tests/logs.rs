@@ -57,10 +57,15 @@ async fn deploy<'a>(cluster: &'a Cluster, log: &str) -> (Database<'a>, Session, 
         .await
         .unwrap();
     session.run("SELECT pg_reload_conf()").await.unwrap();
-    let mut deployment = database.deploy(&format!("[log]\n{log}\n{SUBSCRIPTIONS}"));
     let with_password = format!("message_store:{PASSWORD}@");
-    deployment.url = deployment.url.replace("message_store@", &with_password);
-    assert!(deployment.url.contains(PASSWORD));
+    let url = database.url("message_store");
+    let url = url.replace("message_store@", &with_password);
+    assert!(url.contains(PASSWORD));
+    let mut deployment = database.deploy(&format!(
+        "[log]\n{log}\n[dashboard]\nenabled = true\nlisten = '127.0.0.1:0'\nurl = '{url}'\n\
+         viewer_url = '{url}'\n{SUBSCRIPTIONS}"
+    ));
+    deployment.url = url;
     (database, session, deployment)
 }
 
@@ -135,6 +140,16 @@ async fn no_format_and_no_level_shows_a_password() {
         let running = promises::Running::start(deployment.run().env("RUST_LOG", level));
         running.home_page();
         let_it_happen(&cluster, session, &running).await;
+        let pages = [
+            "",
+            "/subscriptions",
+            "/subscription?id=retrying",
+            "/nothing",
+        ];
+        for page in pages {
+            let (_, text) = promises::get(&format!("{}/admin{page}", running.dashboard()));
+            assert!(!text.contains(PASSWORD), "{page}: {text}");
+        }
         let log = running.log();
         running.stop();
         assert!(log.lines().count() > 10, "{log}");

@@ -79,10 +79,13 @@ async fn the_data_is_there_the_next_time() {
     let written = run_to_end(&mut write);
     assert_eq!(written.code, Some(0), "{written:?}");
     home.connect().await.assert_videos_watched(1).await;
+    assert!(!running.log().contains("dashboard"), "{}", running.log());
     running.stop();
     home.assert_server_is_gone();
 
-    let running = start(&mut home.up());
+    let running = start(home.up().arg("--dashboard"));
+    let overview = format!("{}/admin", running.dashboard());
+    assert_eq!(promises::get(&overview).0, 200);
     let session = home.connect().await;
     session.write_viewings(2).await;
     session.assert_videos_watched(3).await;

@@ -464,6 +464,28 @@ async fn dry_run_shows_what_a_handler_would_change_and_keeps_nothing() {
     let parked = "SELECT global_position, status, attempts FROM message_store.parked_messages \
                   ORDER BY 1";
     assert_eq!(texts(&session, parked).await, ["5 failed 1", "6 waiting 0"]);
+
+    // And over some of them only.
+    write(&session, "a-3", "Bad").await;
+    tick_to_the_end(&session, "s").await;
+    let copies = ", '{\"$any\": \"own.copy\"}', global_positions => ";
+    let copy = "CREATE FUNCTION own.copy(message message_store.message) RETURNS void \
+         LANGUAGE sql AS $$ INSERT INTO lines VALUES ((message).global_position, 'copy') $$";
+    session.run(copy).await.unwrap();
+    for (among, added) in [
+        ("'{7}'", &["own.lines added - copy 7"][..]),
+        ("'{1,7,NULL,99}'", &["own.lines added - copy 7"]),
+        ("'{}'", &[]),
+        (
+            "'{5,7}'",
+            &["own.lines added - copy 5", "own.lines added - copy 7"],
+        ),
+    ] {
+        let tried = texts(&session, &dry_run(&format!("{copies}{among}"))).await;
+        let added_only: Vec<_> = tried.iter().filter(|row| !row.contains("copy 6")).collect();
+        assert_eq!(added_only, added, "{among}");
+    }
+    assert_eq!(texts(&session, parked).await[2], "7 failed 1");
 }
 
 #[tokio::test]

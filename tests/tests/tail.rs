@@ -59,6 +59,9 @@ async fn a_message_that_commits_late_is_printed_in_its_place() {
     write(&session, "a-first", "T").await;
     let running = Running::start(&mut tail(&database, &["a", "--follow"]));
     running.wait_for_print("a-first");
+    let all = Running::start(&mut tail(&database, &["$all", "-f"]));
+    all.wait_for_print("a-first");
+    let stream = Running::start(&mut tail(&database, &["a-slow", "-f"]));
 
     let slow = database.connect().await;
     slow.run("BEGIN").await.unwrap();
@@ -70,7 +73,17 @@ async fn a_message_that_commits_late_is_printed_in_its_place() {
     slow.run("COMMIT").await.unwrap();
     running.wait_for_print("a-fast");
     assert_eq!(streams(&running.printed()), ["a-first", "a-slow", "a-fast"]);
-    running.stop();
+    stream.wait_for_print("a-slow");
+    all.wait_for_print("b-1");
+    let in_order = ["a-first", "a-slow", "a-fast", "b-1"];
+    assert_eq!(streams(&all.printed()), in_order);
+    write(&session, "a-fast", "T").await;
+    write(&session, "a-slow", "Again").await;
+    stream.wait_for_print("Again");
+    assert_eq!(streams(&stream.printed()), ["a-slow", "a-slow"]);
+    for running in [running, all, stream] {
+        running.stop();
+    }
 }
 
 #[tokio::test]

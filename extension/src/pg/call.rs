@@ -106,6 +106,11 @@ impl<'a> Call<'a> {
             .and_then(|datum| unsafe { array::bigints(datum) })
     }
 
+    /// Argument `number` (from 0) of a `bigint[]` parameter as it is, to be handed on.
+    pub fn array(&self, number: usize) -> Option<pg_sys::Datum> {
+        self.argument(number)
+    }
+
     /// Argument `number` (from 0) of a parameter of a composite type.
     pub fn composite<const N: usize>(&self, number: usize) -> Option<Composite<'a, N>> {
         // SAFETY: the SQL declaration gives this parameter a named composite type.

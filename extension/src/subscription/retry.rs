@@ -10,7 +10,7 @@ use crate::pg::spi::Statement;
 use crate::pg::text::Text;
 use crate::pg::transaction;
 use pgrx::pg_sys;
-use pgrx::pg_sys::BuiltinOid::{INT8OID, TEXTOID, VARCHAROID};
+use pgrx::pg_sys::BuiltinOid::{INT8ARRAYOID, INT8OID, TEXTOID, VARCHAROID};
 
 sql_functions! {
     retry_parked => retry_parked,
@@ -44,8 +44,9 @@ static RETRY_FIRST: Statement = Statement::new(
                SELECT global_position FROM message_store.parked \
                 WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
                   AND status OPERATOR(pg_catalog.=) 'failed' \
+                  AND ($3 IS NULL OR global_position OPERATOR(pg_catalog.=) ANY ($3)) \
                 ORDER BY global_position LIMIT $2))",
-    &[VARCHAROID, INT8OID],
+    &[VARCHAROID, INT8OID, INT8ARRAYOID],
 );
 
 /// Which parked messages are meant: position, stream, SQLSTATE, each where it is given.
@@ -101,11 +102,12 @@ fn told(count: u64, which: [(&str, Option<Text<'_>>); 2]) -> String {
     told
 }
 
-/// Marks the first failed parked messages to be handled again.
-pub fn mark_first(id: &str, limit: i64) -> Result<(), Error> {
+/// Marks the first failed parked messages to be handled again; `among`: an array of positions, of
+/// which alone they are.
+pub fn mark_first(id: &str, limit: i64, among: Option<pg_sys::Datum>) -> Result<(), Error> {
     let _owner = as_owner_of_subscriptions()?;
     let id = Some(Text::copied(id.as_bytes()).datum());
-    RETRY_FIRST.run(&[id, Some(pg_sys::Datum::from(limit))], |_| {});
+    RETRY_FIRST.run(&[id, Some(pg_sys::Datum::from(limit)), among], |_| {});
     Ok(())
 }
 

@@ -137,7 +137,8 @@ fn dry_run(call: &Call<'_>) -> Result<Reply, Error> {
     let limit = call.bigint(2).filter(|n| *n >= 1).ok_or_else(|| {
         Error::argument("n", "must be 1 or more", "Say how many messages to try.")
     })?;
-    let parked = call.boolean(3).unwrap_or(false);
+    let among = call.array(4);
+    let parked = call.boolean(3).unwrap_or(false) || among.is_some();
     transaction::require_writable(c"dry_run()");
     let mut rows = Rows::begin(call)?;
     let mut definition = Definition::load_own(&id)?;
@@ -157,7 +158,7 @@ fn dry_run(call: &Call<'_>) -> Result<Reply, Error> {
         read_model::copy(&definition, &schema, with_rows)?;
         let source = Source::open(&definition, "dry_run")?;
         if parked {
-            super::retry::mark_first(&id, limit)?;
+            super::retry::mark_first(&id, limit, among)?;
             definition.has_parked = true;
             let end = member.position;
             member.position = i64::MAX - 1;

@@ -290,6 +290,10 @@ pub struct DryRunArgs {
     #[arg(long)]
     pub parked: bool,
 
+    /// Of the parked messages, the one at this global position; repeat it for more.
+    #[arg(long, value_name = "N")]
+    pub position: Vec<i64>,
+
     /// Print JSON.
     #[arg(long)]
     pub json: bool,

@@ -2,7 +2,7 @@
 
 use tokio_postgres::types::ToSql;
 
-use super::{Database, Which};
+use super::{Database, ParkedFilter, Which};
 use crate::error::{Error, Result};
 
 /// The statuses of those that a retry touches, as `message_store.retry_parked` does.
@@ -56,6 +56,47 @@ pub struct Group {
     pub name: String,
     /// How many.
     pub messages: i64,
+}
+
+/// The condition of those that an action would touch; its parameters are those of [`Chosen`].
+const CHOSEN: &str = "(status = ANY ($2::text[]) \
+    AND ($3::bigint[] IS NULL OR global_position = ANY ($3)) \
+    AND ($4::bigint IS NULL OR global_position = $4) \
+    AND ($5::text IS NULL OR stream_name = $5) \
+    AND ($6::text IS NULL OR sqlstate = $6))";
+
+/// Which of the parked messages an action would touch.
+struct Chosen<'a> {
+    subscriber_id: &'a str,
+    statuses: &'a [&'a str],
+    positions: Option<&'a [i64]>,
+    filter: ParkedFilter,
+}
+
+impl<'a> Chosen<'a> {
+    fn of(subscriber_id: &'a str, statuses: &'a [&'a str], which: &'a Which) -> Self {
+        let (positions, filter) = match which {
+            Which::Positions(positions) => (Some(&**positions), ParkedFilter::default()),
+            Which::Matching(filter) => (None, filter.clone()),
+        };
+        Self {
+            subscriber_id,
+            statuses,
+            positions,
+            filter,
+        }
+    }
+
+    fn parameters(&self) -> [&(dyn ToSql + Sync); 6] {
+        [
+            &self.subscriber_id,
+            &self.statuses,
+            &self.positions,
+            &self.filter.global_position,
+            &self.filter.stream_name,
+            &self.filter.sqlstate,
+        ]
+    }
 }
 
 impl Database {
@@ -117,37 +158,50 @@ impl Database {
         statuses: &[&str],
         which: &Which,
     ) -> Result<Touched> {
-        const COUNT: &str = "WITH p AS MATERIALIZED ( \
-               SELECT stream_name, status, status = ANY ($2::text[]) \
-                   AND ($3::bigint[] IS NULL OR global_position = ANY ($3)) \
-                   AND ($4::bigint IS NULL OR global_position = $4) \
-                   AND ($5::text IS NULL OR stream_name = $5) \
-                   AND ($6::text IS NULL OR sqlstate = $6) AS is_chosen \
+        let sql = format!(
+            "WITH p AS MATERIALIZED ( \
+               SELECT stream_name, status, {CHOSEN} AS is_chosen \
                FROM message_store.parked_messages WHERE subscriber_id = $1) \
              SELECT (SELECT count(*) FROM p WHERE is_chosen), \
                     (SELECT count(*) FROM p WHERE status = 'waiting' \
-                       AND stream_name IN (SELECT stream_name FROM p WHERE is_chosen))";
+                       AND stream_name IN (SELECT stream_name FROM p WHERE is_chosen))"
+        );
         let action = format!("count the parked messages of {subscriber_id}");
-        let (positions, filter) = match which {
-            Which::Positions(positions) => (Some(positions), super::ParkedFilter::default()),
-            Which::Matching(filter) => (None, filter.clone()),
-        };
-        let given: [&(dyn ToSql + Sync); 6] = [
-            &subscriber_id,
-            &statuses,
-            &positions,
-            &filter.global_position,
-            &filter.stream_name,
-            &filter.sqlstate,
-        ];
+        let chosen = Chosen::of(subscriber_id, statuses, which);
         let client = self.client().await?;
-        let counted = client.query_one(COUNT, &given).await.and_then(|row| {
-            Ok(Touched {
-                chosen: row.try_get(0)?,
-                waiting: row.try_get(1)?,
-            })
-        });
+        let counted = client
+            .query_one(&sql, &chosen.parameters())
+            .await
+            .and_then(|row| {
+                Ok(Touched {
+                    chosen: row.try_get(0)?,
+                    waiting: row.try_get(1)?,
+                })
+            });
         counted.map_err(Error::database(action))
+    }
+
+    /// The positions of the first of those that an action would touch.
+    ///
+    /// # Errors
+    /// [`Error::Connect`], [`Error::Database`].
+    pub async fn parked_positions(
+        &self,
+        subscriber_id: &str,
+        statuses: &[&str],
+        which: &Which,
+        most: i64,
+    ) -> Result<Vec<i64>> {
+        let sql = format!(
+            "SELECT global_position FROM message_store.parked_messages \
+             WHERE subscriber_id = $1 AND {CHOSEN} ORDER BY 1 LIMIT {most}"
+        );
+        let action = format!("choose parked messages of {subscriber_id}");
+        let chosen = Chosen::of(subscriber_id, statuses, which);
+        let client = self.client().await?;
+        let rows = client.query(&sql, &chosen.parameters()).await;
+        let rows = rows.map_err(Error::database(action))?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
     /// The SQLSTATEs and the streams with the most failed messages, among the

@@ -49,7 +49,8 @@ impl Database {
         .await
     }
 
-    /// What handlers would change, tried and rolled back.
+    /// What handlers would change, tried and rolled back: by the next messages or the first parked
+    /// ones, or by parked ones at these positions.
     ///
     /// # Errors
     /// [`Error::Database`](crate::error::Error::Database).
@@ -59,11 +60,18 @@ impl Database {
         handlers: Option<&Value>,
         count: i64,
         parked: bool,
+        global_positions: Option<&[i64]>,
     ) -> Result<Vec<Value>> {
         self.rows(
             format!("try the subscription {subscriber_id}"),
-            "SELECT to_jsonb(d) FROM message_store.dry_run($1, $2, $3, $4) d",
-            &[&subscriber_id, &handlers.map(Json), &count, &parked],
+            "SELECT to_jsonb(d) FROM message_store.dry_run($1, $2, $3, $4, $5) d",
+            &[
+                &subscriber_id,
+                &handlers.map(Json),
+                &count,
+                &parked,
+                &global_positions,
+            ],
         )
         .await
     }

@@ -31,6 +31,7 @@ pub(super) async fn dry_run(args: DryRunArgs) -> Result<()> {
             args.handlers.as_ref(),
             args.count,
             args.parked,
+            (!args.position.is_empty()).then_some(&args.position),
         )
         .await?;
     print_rows(rows, &COLUMNS, args.json, "nothing would change")

@@ -194,7 +194,7 @@ pub async fn search(
     query: Fields,
 ) -> Response {
     let text = query.text("q").unwrap_or_default();
-    match find(site.database(&identity), &Wanted::read(text)).await {
+    match find(site.database(&identity), text).await {
         Ok(Some(link)) => Redirect::to(&link).into_response(),
         Ok(None) => {
             let content = html! {
@@ -208,7 +208,19 @@ pub async fn search(
     }
 }
 
-async fn find(database: &Database, wanted: &Wanted<'_>) -> Result<Option<String>> {
+/// A category may be called as a position or an id is written: then it is found where they are not.
+async fn find(database: &Database, text: &str) -> Result<Option<String>> {
+    let wanted = Wanted::read(text);
+    let found = find_by_form(database, &wanted).await?;
+    match wanted {
+        Wanted::Id(_) | Wanted::GlobalPosition(_) if found.is_none() => {
+            find_by_form(database, &Wanted::Name(text.trim())).await
+        }
+        _ => Ok(found),
+    }
+}
+
+async fn find_by_form(database: &Database, wanted: &Wanted<'_>) -> Result<Option<String>> {
     Ok(match *wanted {
         Wanted::All => Some(link::browse(ALL)),
         Wanted::Id(id) => database.position_of_id(id).await?.map(link::message),

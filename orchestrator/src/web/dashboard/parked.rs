@@ -263,7 +263,7 @@ fn row(has_box: bool, has_subscription: bool, message: &ParkedMessage) -> Markup
 }
 
 /// Which messages a query or a form means; `None` where it does not say.
-fn which(fields: &Fields) -> Option<Which> {
+pub fn which(fields: &Fields) -> Option<Which> {
     let positions: Vec<i64> = fields
         .all("position")
         .filter_map(|position| position.parse().ok())
@@ -345,7 +345,12 @@ pub async fn confirm(
                         input #reason type="text" name="reason" required maxlength="1000" size="40";
                     }
                 }
-                p { (actions::buttons(verb.name(), verb == Verb::Discard, &back)) }
+                p {
+                    (actions::buttons(verb.name(), verb == Verb::Discard, &back))
+                    @if verb == Verb::Retry && can_be_tried(&site, id) {
+                        " " (preview::button_of_form())
+                    }
+                }
             }
         } @else {
             p { a.button href=(back) { "Go back" } }

@@ -14,6 +14,7 @@ use super::{
     layout::{self, Page, Section},
     link, parked,
 };
+use crate::database::RETRIED;
 
 /// Where it is asked for.
 pub const SHOW: &str = "/admin/subscription/preview";
@@ -65,7 +66,17 @@ pub fn button(identity: &Identity, subscriber_id: &str, of: Of) -> Markup {
     }
 }
 
-/// Lets the handlers try.
+/// Asks for it from a form that says which parked messages it is about.
+pub fn button_of_form() -> Markup {
+    html! {
+        button type="submit" name="of" value=(Of::Parked.word()) formaction=(SHOW) formnovalidate {
+            "Preview the first " (TRIED)
+        }
+    }
+}
+
+/// Lets the handlers try: on the next messages, on the parked ones that the form chooses, or on the
+/// first of them.
 pub async fn show(State(site): State<Arc<Site>>, action: Action) -> Response {
     let Action { identity, fields } = action;
     let id = fields.text("id").unwrap_or_default();
@@ -77,7 +88,20 @@ pub async fn show(State(site): State<Arc<Site>>, action: Action) -> Response {
             link::with(parked::LIST, &[("id", id)]),
         ),
     };
-    let tried = site.operators.dry_run(id, None, TRIED, of == Of::Parked);
+    let database = &site.operators;
+    let tried = async {
+        let chosen = match parked::which(&fields) {
+            Some(which) if of == Of::Parked => Some(
+                database
+                    .parked_positions(id, RETRIED, &which, TRIED)
+                    .await?,
+            ),
+            _ => None,
+        };
+        let is_parked = of == Of::Parked;
+        let chosen = chosen.as_deref();
+        database.dry_run(id, None, TRIED, is_parked, chosen).await
+    };
     let content = match &tried.await {
         Err(error) if error.is_connection_loss() => {
             return layout::trouble(&identity, section, error);
