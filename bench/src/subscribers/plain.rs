@@ -32,13 +32,12 @@ const TURN: Duration = Duration::from_millis(1);
 pub async fn start(database: &Database<'_>, count: usize) -> JoinHandle<()> {
     let session = database.connect().await;
     session.run("SET synchronous_commit = off").await.unwrap();
-    session.run(CREATE).await.unwrap();
-    let ids = 1..=i64::try_from(count).unwrap();
-    for id in ids.clone() {
-        let sql = format!("INSERT INTO public.plain_progress VALUES ({id}, 0, 0)");
-        session.run(&sql).await.unwrap();
-    }
-    tokio::spawn(tick(session, ids.collect()))
+    let create = format!(
+        "{CREATE}; \
+         INSERT INTO public.plain_progress SELECT n, 0, 0 FROM generate_series(1, {count}) n"
+    );
+    session.run(&create).await.unwrap();
+    tokio::spawn(tick(session, (1..=i64::try_from(count).unwrap()).collect()))
 }
 
 async fn tick(session: Session, ids: Vec<i64>) {

@@ -38,6 +38,12 @@ const REST: u32 = 200;
 /// The regions of a page at a moment, by the ids of their elements.
 pub type Regions = Vec<(&'static str, Markup)>;
 
+/// One region alone. The others have their places, with nothing in them.
+pub fn only(region: (&'static str, Markup), others: &[&'static str]) -> Regions {
+    let others = others.iter().map(|id| (*id, html! {}));
+    std::iter::once(region).chain(others).collect()
+}
+
 /// Follows a page until the browser leaves, its session ends, or the server stops.
 pub async fn stream(
     State(site): State<Arc<Site>>,

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 
 use super::{
     Site, chart,
-    events::Regions,
+    events::{self, Regions},
     identity::Identity,
     layout::{self, Page, Section},
     link, words,
@@ -38,8 +38,8 @@ pub fn regions(site: &Site) -> Regions {
     let state = state(latest.trouble.as_deref(), latest.sample.as_deref());
     let Some(sample) = latest.sample else {
         // Their places are there, so that the first sample finds them.
-        let empty = ["figures", "writes", "blockers", "subscriptions"].map(|id| (id, html! {}));
-        return [("state", state)].into_iter().chain(empty).collect();
+        let others = ["figures", "writes", "blockers", "subscriptions"];
+        return events::only(("state", state), &others);
     };
     vec![
         ("state", state),

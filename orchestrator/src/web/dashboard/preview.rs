@@ -98,9 +98,9 @@ pub async fn show(State(site): State<Arc<Site>>, action: Action) -> Response {
             ),
             _ => None,
         };
-        let is_parked = of == Of::Parked;
-        let chosen = chosen.as_deref();
-        database.dry_run(id, None, TRIED, is_parked, chosen).await
+        database
+            .dry_run(id, None, TRIED, of == Of::Parked, chosen.as_deref())
+            .await
     };
     let content = match &tried.await {
         Err(error) if error.is_connection_loss() => {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{
     Site, actions, chart,
     deed::Deed,
-    events::Regions,
+    events::{self, Regions},
     form::Fields,
     identity::Identity,
     layout::{self, Page, Section},
@@ -17,11 +17,8 @@ use super::{
 };
 use crate::{database::SubscriptionStatus, error::Result};
 
-/// Lines of the history that are looked at. Those of one action on several messages are shown as
-/// one.
-const HISTORY: i64 = 500;
-/// Actions that are shown.
-const SHOWN: usize = 50;
+/// Lines of the history that are shown.
+const HISTORY: i64 = 50;
 
 /// The page.
 pub async fn show(
@@ -74,8 +71,8 @@ pub async fn look(site: &Site, identity: &Identity, id: &str) -> Result<Regions>
 fn regions(site: &Site, identity: &Identity, rows: &[SubscriptionStatus]) -> Regions {
     let Some(first) = rows.first() else {
         let gone = html! { p.notice.bad { "This subscription was dropped." } };
-        let nothing = ["trouble", "progress", "actions", "members", "lag"].map(|id| (id, html! {}));
-        return [("status", gone)].into_iter().chain(nothing).collect();
+        let others = ["trouble", "progress", "actions", "members", "lag"];
+        return events::only(("status", gone), &others);
     };
     let is_copy = |row: &&SubscriptionStatus| row.subscriber_id != first.subscriber_id;
     let members: Vec<_> = rows.iter().filter(|row| !is_copy(row)).collect();
@@ -307,11 +304,6 @@ fn declaration(first: &SubscriptionStatus) -> Markup {
 
 fn lines(history: &[Value]) -> Markup {
     let field = |line: &Value, name: &str| text_of(&line[name]);
-    let is_same = |one: &Value, other: &Value| {
-        ["at", "action", "actor", "role", "reason"]
-            .into_iter()
-            .all(|name| one[name] == other[name])
-    };
     html! {
         h2 { "Who did what" }
         @if history.is_empty() {
@@ -323,8 +315,7 @@ fn lines(history: &[Value]) -> Markup {
                     th.number scope="col" { "Position" } th scope="col" { "Why" }
                 } }
                 tbody {
-                    @for lines in history.chunk_by(is_same).take(SHOWN) {
-                        @let line = &lines[0];
+                    @for line in history {
                         tr {
                             td { (words::time(&field(line, "at"))) }
                             td { (field(line, "action")) }
@@ -333,10 +324,7 @@ fn lines(history: &[Value]) -> Markup {
                                 @if !actor.is_empty() { (actor) ", as " }
                                 (field(line, "role"))
                             }
-                            td.number {
-                                @if lines.len() > 1 { (lines.len()) " messages" }
-                                @else { (field(line, "position")) }
-                            }
+                            td.number { (field(line, "position")) }
                             td.wide { (field(line, "reason")) }
                         }
                     }
