@@ -14,6 +14,12 @@ sql_functions! {
     follow => follow,
 }
 
+/// Fields that name the message that caused another.
+const CAUSE: [&str; 3] = [
+    "causationMessageStreamName",
+    "causationMessagePosition",
+    "causationMessageGlobalPosition",
+];
 /// Fields that a message takes over from the one that caused it.
 const INHERITED: [&str; 2] = ["correlationStreamName", "replyStreamName"];
 
@@ -36,12 +42,9 @@ impl Cause<'_> {
         });
         let mut pairs = Vec::new();
         if let Some(name) = &self.stream_name {
-            pairs.push(("causationMessageStreamName", Scalar::Text(name.bytes())));
+            pairs.push((CAUSE[0], Scalar::Text(name.bytes())));
         }
-        for (field, value) in [
-            ("causationMessagePosition", self.position),
-            ("causationMessageGlobalPosition", self.global_position),
-        ] {
+        for (field, value) in [(CAUSE[1], self.position), (CAUSE[2], self.global_position)] {
             pairs.extend(value.map(|value| (field, Scalar::Bigint(value))));
         }
         for (field, value) in &inherited {
@@ -81,9 +84,21 @@ pub fn added<'a>(causation: Jsonb<'a>, metadata: Option<Jsonb<'a>>) -> Jsonb<'a>
     }
 }
 
+/// Whether two messages' metadata name the same cause, or none.
+pub fn is_same(one: Option<Jsonb<'_>>, other: Option<Jsonb<'_>>) -> bool {
+    CAUSE.iter().all(|field| {
+        let [one, other] = [one, other].map(|metadata| metadata.and_then(|it| it.field(field)));
+        match (one, other) {
+            (None, None) => true,
+            (Some(one), Some(other)) => one.equals(other),
+            _ => false,
+        }
+    })
+}
+
 /// The same by hand, for handlers of a run and for applications.
 fn follow(call: &Call<'_>) -> Result<Reply, Error> {
-    let Some(message) = call.composite::<{ message::COLUMNS }>(0) else {
+    let Some(message) = call.composite(0, &message::TYPES) else {
         return Err(Error::argument(
             "message",
             "must not be NULL",

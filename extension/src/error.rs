@@ -1,8 +1,8 @@
 //! Everything that can go wrong, told once: SQLSTATE for programs, message for people, detail
 //! for values, hint for the repair.
 
-use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::{PgLogLevel, PgSqlErrorCode};
+use crate::pg::report::Report;
+use pgrx::PgSqlErrorCode;
 use std::fmt::Display;
 
 /// An error on its way to the client.
@@ -17,6 +17,9 @@ pub enum Error {
     InvalidId(String, String),
     /// An id that another message has: 23505. `(id, what is known of the other)`.
     IdTaken(String, String),
+    /// A message of somebody else's stands under an id that was derived in a handler: 23505. `(id,
+    /// what is known of the other)`.
+    DerivedIdTaken(String, String),
     /// Message DB's own exceptions, word for word: P0001.
     MessageDb(String),
     /// `LIMIT must not be negative`: 2201W, as the LIMIT clause of Message DB raises it.
@@ -80,34 +83,6 @@ pub fn printed<T: Display>(value: Option<T>) -> String {
     value.map_or_else(|| "<NULL>".to_owned(), |value| value.to_string())
 }
 
-struct Report {
-    sqlstate: PgSqlErrorCode,
-    message: String,
-    detail: Option<String>,
-    hint: Option<String>,
-}
-
-impl Report {
-    fn new(sqlstate: PgSqlErrorCode, message: impl Into<String>) -> Self {
-        Self {
-            sqlstate,
-            message: message.into(),
-            detail: None,
-            hint: None,
-        }
-    }
-
-    fn detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = Some(detail.into());
-        self
-    }
-
-    fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-}
-
 impl Error {
     /// An argument error: what is wrong with it and what to pass instead.
     pub fn argument(
@@ -141,6 +116,15 @@ impl Error {
             )
             .detail(other)
             .hint("Give every message an id of its own, or none to have one made."),
+            Self::DerivedIdTaken(id, other) => Report::new(
+                Code::ERRCODE_UNIQUE_VIOLATION,
+                format!("another message stands under the id {id}, which derives from the message that is handled"),
+            )
+            .detail(other)
+            .hint(
+                "Look at it: either somebody wrote it there, or the handler makes something else of \
+                 the same message than before. An id of the message's own avoids both.",
+            ),
             Self::MessageDb(text) => Report::new(Code::ERRCODE_RAISE_EXCEPTION, text),
             Self::NegativeLimit => Report::new(
                 Code::ERRCODE_INVALID_ROW_COUNT_IN_LIMIT_CLAUSE,
@@ -301,20 +285,6 @@ impl Error {
 
     /// Raises the error in PostgreSQL; the statement ends here.
     pub fn raise(self) -> ! {
-        let Report {
-            sqlstate,
-            message,
-            detail,
-            hint,
-        } = self.report();
-        let mut report = ErrorReport::new(sqlstate, message, "message_store");
-        if let Some(detail) = detail {
-            report = report.set_detail(detail);
-        }
-        if let Some(hint) = hint {
-            report = report.set_hint(hint);
-        }
-        report.report(PgLogLevel::ERROR);
-        unreachable!("an ERROR report does not return")
+        self.report().raise()
     }
 }

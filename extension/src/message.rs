@@ -40,6 +40,18 @@ pub mod column {
 /// How many columns Message DB's table has; a user may append more.
 pub const COLUMNS: usize = 8;
 
+/// The attributes of type `message`, in its order.
+pub const TYPES: [pg_sys::Oid; COLUMNS] = [
+    pg_sys::VARCHAROID,
+    pg_sys::VARCHAROID,
+    pg_sys::VARCHAROID,
+    pg_sys::INT8OID,
+    pg_sys::INT8OID,
+    pg_sys::VARCHAROID,
+    pg_sys::VARCHAROID,
+    pg_sys::TIMESTAMPOID,
+];
+
 const LAYOUT: [(&CStr, pg_sys::Oid); COLUMNS] = [
     (c"global_position", pg_sys::INT8OID),
     (c"position", pg_sys::INT8OID),

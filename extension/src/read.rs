@@ -5,10 +5,12 @@ use crate::error::{Error, printed};
 use crate::horizon::{self, Scope};
 use crate::message::{self, column};
 use crate::pg::call::{Call, Reply, sql_functions};
+use crate::pg::expression;
 use crate::pg::rows::Rows;
 use crate::pg::scan::{Condition, IndexScan, Order};
 use crate::pg::snapshot::Fresh;
 use crate::pg::spi;
+use crate::pg::text::Text;
 use crate::{settings, stream, stream_name};
 use pgrx::pg_sys;
 use std::ffi::CString;
@@ -55,21 +57,31 @@ impl BatchSize {
 
 /// The columns of type `message`, as Message DB's commands select them.
 const COLUMNS: &str = "
-      id::varchar,
-      stream_name::varchar,
-      type::varchar,
-      position::bigint,
-      global_position::bigint,
-      data::varchar,
-      metadata::varchar,
-      time::timestamp";
+      id::pg_catalog.varchar,
+      stream_name::pg_catalog.varchar,
+      type::pg_catalog.varchar,
+      position::pg_catalog.int8,
+      global_position::pg_catalog.int8,
+      data::pg_catalog.varchar,
+      metadata::pg_catalog.varchar,
+      time::pg_catalog.timestamp";
 
-fn require_condition_allowed() -> Result<(), Error> {
-    if settings::SQL_CONDITION.get() {
+/// A condition must be allowed, and be one expression: 22023, 42601.
+fn require_condition(condition: Text<'_>) -> Result<(), Error> {
+    if !settings::SQL_CONDITION.get() {
+        return Err(Error::MessageDb(
+            "Retrieval with SQL condition is not activated".to_owned(),
+        ));
+    }
+    // A text value never contains NUL.
+    let sql = CString::new(condition.bytes()).unwrap_or_default();
+    if expression::is_one(&sql) {
         Ok(())
     } else {
-        Err(Error::MessageDb(
-            "Retrieval with SQL condition is not activated".to_owned(),
+        Err(Error::argument(
+            "condition",
+            "is not one SQL expression",
+            "Pass a condition on the columns of messages, such as type = 'Deposited'.",
         ))
     }
 }
@@ -90,8 +102,8 @@ fn get_stream_messages(call: &Call<'_>) -> Result<Reply, Error> {
             )));
         }
     };
-    if condition.is_some() {
-        require_condition_allowed()?;
+    if let Some(condition) = condition {
+        require_condition(condition)?;
     }
     if settings::debug_get() {
         pgrx::notice!("» get_stream_messages");
@@ -104,18 +116,14 @@ fn get_stream_messages(call: &Call<'_>) -> Result<Reply, Error> {
         pgrx::notice!("condition ($4): {}", printed(condition));
     }
     if let Some(condition) = condition {
-        let command = format!(
+        let rows = format!(
             "
     SELECT {COLUMNS}
     FROM
       message_store.messages
     WHERE
-      stream_name = $1 AND
-      position >= $2 AND
-      ({condition})
-    ORDER BY
-      position ASC
-    LIMIT $3"
+      stream_name OPERATOR(pg_catalog.=) $1 AND
+      position OPERATOR(pg_catalog.>=) $2"
         );
         let arguments = [
             (pg_sys::BuiltinOid::VARCHAROID, Some(name.datum())),
@@ -125,7 +133,7 @@ fn get_stream_messages(call: &Call<'_>) -> Result<Reply, Error> {
             ),
             (pg_sys::BuiltinOid::INT8OID, limit(batch_size)),
         ];
-        return with_condition(call, command, &arguments);
+        return with_condition(call, &rows, condition, "position", &arguments);
     }
     let batch_size = BatchSize::from_argument(batch_size)?;
     let table = message::open_to_read()?;
@@ -170,8 +178,8 @@ fn get_category_messages(call: &Call<'_>) -> Result<Reply, Error> {
         )));
     }
     let group = Member::from_arguments(member, group_size)?;
-    if condition.is_some() {
-        require_condition_allowed()?;
+    if let Some(condition) = condition {
+        require_condition(condition)?;
     }
     if settings::debug_get() {
         pgrx::notice!("» get_category_messages");
@@ -191,35 +199,32 @@ fn get_category_messages(call: &Call<'_>) -> Result<Reply, Error> {
     }
     let Some(category) = category else {
         BatchSize::from_argument(batch_size)?;
-        return Ok(Rows::begin(call)?.finish());
+        return Ok(Rows::begin(call, &message::TYPES)?.finish());
     };
     let horizon =
         horizon::settled(Scope::Category(category.bytes()), "get_category_messages")?.position;
     if let Some(condition) = condition {
-        // The condition is the caller's SQL: it stands on a line of its own, so that a comment in
-        // it ends with it, and cannot reach what is not settled, whatever it says.
-        let filter_correlation = correlation.map_or(
-            "",
-            |_| "AND message_store.category(metadata->>'correlationStreamName') = $4",
-        );
-        let filter_group = group.map_or(
-            "",
-            |_| "AND MOD(@message_store.hash_64(message_store.cardinal_id(stream_name)), $6) = $5",
-        );
-        let command = format!(
+        // The condition cannot reach what is not settled, whatever it says.
+        let filter_correlation = correlation.map_or("", |_| {
+            "AND message_store.category((metadata OPERATOR(pg_catalog.->>) 'correlationStreamName')
+        ::pg_catalog.varchar) OPERATOR(pg_catalog.=) $4"
+        });
+        let filter_group = group.map_or("", |_| {
+            "AND pg_catalog.mod(OPERATOR(pg_catalog.@) message_store.hash_64(
+        message_store.cardinal_id(stream_name::pg_catalog.varchar)), $6::pg_catalog.int8)
+        OPERATOR(pg_catalog.=) $5"
+        });
+        let rows = format!(
             "
     SELECT {COLUMNS}
     FROM
-      (SELECT * FROM message_store.messages WHERE global_position <= $7) AS messages
+      (SELECT * FROM message_store.messages
+        WHERE global_position OPERATOR(pg_catalog.<=) $7) AS messages
     WHERE
-      message_store.category(stream_name) = $1 AND
-      global_position >= $2
+      message_store.category(stream_name) OPERATOR(pg_catalog.=) $1 AND
+      global_position OPERATOR(pg_catalog.>=) $2
       {filter_correlation}
-      {filter_group} AND
-      ({condition})
-    ORDER BY
-      global_position ASC
-    LIMIT $3"
+      {filter_group}"
         );
         let smallint = group_size.map(|size| pg_sys::Datum::from(size as i16));
         let arguments = [
@@ -240,7 +245,7 @@ fn get_category_messages(call: &Call<'_>) -> Result<Reply, Error> {
                 Some(pg_sys::Datum::from(horizon)),
             ),
         ];
-        return with_condition(call, command, &arguments);
+        return with_condition(call, &rows, condition, "global_position", &arguments);
     }
     let batch_size = BatchSize::from_argument(batch_size)?;
     let table = message::open_to_read()?;
@@ -282,7 +287,7 @@ fn get_last_stream_message(call: &Call<'_>) -> Result<Reply, Error> {
         pgrx::notice!("type ($2): {}", printed(message_type));
     }
     let Some(name) = name else {
-        return Ok(Rows::begin(call)?.finish());
+        return Ok(Rows::begin(call, &message::TYPES)?.finish());
     };
     let table = message::open_to_read()?;
     let index = stream::open_index()?;
@@ -321,7 +326,7 @@ fn return_rows(
 
 /// The messages that one call returns.
 struct Batch {
-    rows: Rows,
+    rows: Rows<{ message::COLUMNS }>,
     printed: message::Printed,
     size: BatchSize,
     returned: u64,
@@ -330,7 +335,7 @@ struct Batch {
 impl Batch {
     fn begin(call: &Call<'_>, size: BatchSize) -> Result<Self, Error> {
         Ok(Self {
-            rows: Rows::begin(call)?,
+            rows: Rows::begin(call, &message::TYPES)?,
             printed: message::Printed::new(),
             size,
             returned: 0,
@@ -365,20 +370,26 @@ fn limit(batch_size: Option<i64>) -> Option<pg_sys::Datum> {
     (batch_size != BatchSize::UNLIMITED).then(|| pg_sys::Datum::from(batch_size))
 }
 
-/// Runs a command that contains the caller's own SQL, with the caller's own rights.
+/// Runs the command that begins with `rows` and ends with the caller's own condition, the column to
+/// order by and a limit (`$3`), with the caller's own rights.
 fn with_condition(
     call: &Call<'_>,
-    command: String,
+    rows: &str,
+    condition: Text<'_>,
+    order: &str,
     arguments: &[(pg_sys::BuiltinOid, Option<pg_sys::Datum>)],
 ) -> Result<Reply, Error> {
+    // On lines of its own, so that a comment in it ends with it; in the database's encoding.
+    let before = format!("{rows} AND\n      (\n");
+    let after = format!("\n      )\n    ORDER BY\n      {order} ASC\n    LIMIT $3");
+    let command = [before.as_bytes(), condition.bytes(), after.as_bytes()].concat();
+    let command = CString::new(command).unwrap_or_default();
     if settings::debug_get() {
-        pgrx::notice!("Generated Command: {command}");
+        pgrx::notice!("Generated Command: {}", command.to_string_lossy());
     }
-    let command = CString::new(command)
-        .map_err(|_| Error::argument("condition", "contains a NUL character", "Remove it."))?;
-    let mut rows = Rows::begin(call)?;
+    let mut rows = Rows::begin(call, &message::TYPES)?;
     spi::run_text(&command, arguments, |row| {
-        rows.push(|| std::array::from_fn::<_, { message::COLUMNS }, _>(|number| row.datum(number)));
+        rows.push(|| std::array::from_fn(|number| row.value(number, message::TYPES[number])));
     });
     Ok(rows.finish())
 }

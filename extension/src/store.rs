@@ -7,7 +7,7 @@
 use crate::error::Error;
 use crate::message::SCHEMA;
 use crate::pg::call::{Call, Reply, sql_functions};
-use crate::pg::identity::ActingAs;
+use crate::pg::identity::{self, ActingAs};
 use crate::pg::relation::{self, Table};
 use crate::pg::spi::{self, Statement};
 use std::ffi::{CStr, CString};
@@ -96,17 +96,43 @@ const FROM_0_1: &str = include_str!("../../sql/store_upgrades/from_0.1.sql");
 fn create_store(_: &Call<'_>) -> Result<Reply, Error> {
     require_extension_of_library()?;
     if relation::has_column(SCHEMA, c"subscriptions", c"category") {
+        require_own_store()?;
         let sql = CString::new(FROM_0_1).unwrap_or_default();
         spi::run_text(&sql, &[], |_| {});
     }
-    for (name, sql) in STORE {
-        if relation::oid(SCHEMA, name).is_none() {
-            // The files contain no NUL.
-            let sql = CString::new(*sql).unwrap_or_default();
-            spi::run_text(&sql, &[], |_| {});
-        }
+    let is_missing = |(name, _): &&(&CStr, &str)| relation::oid(SCHEMA, name).is_none();
+    let missing: Vec<_> = STORE.iter().filter(is_missing).collect();
+    if !missing.is_empty() {
+        require_own_store()?;
+    }
+    for (_, sql) in missing {
+        // The files contain no NUL.
+        let sql = CString::new(*sql).unwrap_or_default();
+        spi::run_text(&sql, &[], |_| {});
     }
     Ok(Reply::void())
+}
+
+/// 55000 where a part of a store is there and belongs to a role that is neither the caller nor a
+/// superuser: it may be a trap, such as a table with a trigger, and is not taken as ours.
+fn require_own_store() -> Result<(), Error> {
+    for (name, _) in STORE {
+        if let Some(owner) = relation::oid(SCHEMA, name).and_then(relation::owner)
+            && owner != identity::current_role()
+            && !identity::is_superuser(owner)
+        {
+            let name = name.to_string_lossy();
+            let owner = identity::role_name(owner);
+            return Err(Error::StoreChanged(
+                format!("message_store.{name} is there already and belongs to role \"{owner}\""),
+                format!(
+                    "Where that role made the store, call create_store() as it (SET ROLE \"{owner}\"); \
+                     otherwise drop what it made."
+                ),
+            ));
+        }
+    }
+    Ok(())
 }
 
 static EXTENSION_VERSION: Statement = Statement::new(

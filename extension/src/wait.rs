@@ -59,5 +59,9 @@ fn wait_for_messages(call: &Call<'_>) -> Result<Reply, Error> {
             (pause_ms * 2).min(LONGEST_PAUSE_MS)
         };
     };
-    Ok(rows::composite(call, [Some(pg_sys::Datum::from(last))]))
+    Ok(rows::composite(
+        call,
+        &[pg_sys::INT8OID],
+        [Some(pg_sys::Datum::from(last))],
+    ))
 }

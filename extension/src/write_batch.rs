@@ -6,6 +6,7 @@
 //! end to the new rows in the index. Only so many are held at a time: a batch over more streams
 //! goes from group to group.
 
+use crate::causation;
 use crate::error::Error;
 use crate::horizon::Draw;
 use crate::message::{self, COLUMNS, column};
@@ -15,6 +16,7 @@ use crate::pg::insert::Insert;
 use crate::pg::probe::{Probe, Writer};
 use crate::pg::relation::Table;
 use crate::pg::scan::{Condition, Order};
+use crate::pg::slot::Slot;
 use crate::pg::text::Text;
 use crate::pg::{transaction, uuid};
 use crate::stream::{self, Ends, Tail};
@@ -36,13 +38,17 @@ pub struct Entry<'a> {
     pub message: Message<'a>,
     /// Its id.
     pub id: [u8; 16],
-    /// Whether a message of this id may be in the log already, which is then left as it is.
-    pub may_be_duplicate: bool,
+    /// What is done where a message of this id is in the log already.
+    pub duplicate: Duplicate,
     /// The version its stream must have when it is written.
     pub expected_version: Option<i64>,
 }
 
 impl<'a> Entry<'a> {
+    fn may_be_duplicate(&self) -> bool {
+        self.duplicate != Duplicate::Refused
+    }
+
     fn stream_name(&self) -> &'a [u8] {
         self.message
             .stream_name
@@ -54,6 +60,19 @@ impl<'a> Entry<'a> {
             .message_type
             .map_or(&b""[..], |name| name.bytes())
     }
+}
+
+/// What is done where a message's id is in the log already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Duplicate {
+    /// It is an error.
+    Refused,
+    /// It is left as it is: its writer says that the message is the same one.
+    Kept,
+    /// The id was derived in a handler. It is left as it is where it is the message that we would
+    /// have written. Anybody can compute such an id and write something else under it, which is an
+    /// error.
+    KeptIfSame,
 }
 
 /// Where a message of the batch is in the log.
@@ -118,7 +137,7 @@ fn by_stream(entries: &[Entry<'_>]) -> Vec<usize> {
 /// Entries whose id an earlier one of the batch has, and which that is.
 fn repeated_ids(entries: &[Entry<'_>]) -> Result<HashMap<usize, usize>, Error> {
     let mut repeated = HashMap::new();
-    if !entries.iter().any(|entry| entry.may_be_duplicate) {
+    if !entries.iter().any(Entry::may_be_duplicate) {
         return Ok(repeated);
     }
     let mut first_of = HashMap::with_capacity(entries.len());
@@ -141,13 +160,39 @@ fn require_same(entry: &Entry<'_>, stream_name: &[u8], message_type: &[u8]) -> R
     if entry.stream_name() == stream_name && entry.message_type() == message_type {
         return Ok(());
     }
-    Err(Error::IdTaken(
+    let id = message_id::printed(&entry.id);
+    let other = format!(
+        "It is of type {} in stream {}.",
+        String::from_utf8_lossy(message_type),
+        String::from_utf8_lossy(stream_name)
+    );
+    Err(match entry.duplicate {
+        Duplicate::KeptIfSame => Error::DerivedIdTaken(id, other),
+        _ => Error::IdTaken(id, other),
+    })
+}
+
+/// An error where a message under a derived id is not what the handler would have written.
+fn require_same_content(entry: &Entry<'_>, row: &Slot) -> Result<(), Error> {
+    if entry.duplicate != Duplicate::KeptIfSame {
+        return Ok(());
+    }
+    let (data, metadata) = (row.jsonb(column::DATA), row.jsonb(column::METADATA));
+    let is_same_data = match (data, entry.message.data) {
+        (None, None) => true,
+        (Some(one), Some(other)) => one.equals(other),
+        _ => false,
+    };
+    let problem = if !is_same_data {
+        "Its data are others."
+    } else if !causation::is_same(metadata, entry.message.metadata) {
+        "Its metadata name another cause."
+    } else {
+        return Ok(());
+    };
+    Err(Error::DerivedIdTaken(
         message_id::printed(&entry.id),
-        format!(
-            "It is of type {} in stream {}.",
-            String::from_utf8_lossy(message_type),
-            String::from_utf8_lossy(stream_name)
-        ),
+        problem.to_owned(),
     ))
 }
 
@@ -229,7 +274,7 @@ impl<'a> Batch<'a> {
     /// written is waited for.
     fn look_for_duplicate(&mut self, number: usize) -> Result<(), Error> {
         let entry = &self.entries[number];
-        if !entry.may_be_duplicate || self.repeated.contains_key(&number) {
+        if !entry.may_be_duplicate() || self.repeated.contains_key(&number) {
             return Ok(());
         }
         let keys = [(0, Condition::Is(&entry.id))];
@@ -244,10 +289,9 @@ impl<'a> Batch<'a> {
                         global_position: row.bigint(column::GLOBAL_POSITION),
                         is_duplicate: true,
                     };
-                    Ok(
-                        require_same(entry, stream_name.bytes(), message_type.bytes())
-                            .map(|()| place),
-                    )
+                    let same = require_same(entry, stream_name.bytes(), message_type.bytes())
+                        .and_then(|()| require_same_content(entry, row));
+                    Ok(same.map(|()| place))
                 }
             });
             match found {

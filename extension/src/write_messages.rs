@@ -13,7 +13,7 @@ use crate::pg::transaction;
 use crate::settings;
 use crate::subscription::context::{self, HandlerCall};
 use crate::write::{Message, Problem};
-use crate::write_batch::{self, Entry, Place};
+use crate::write_batch::{self, Duplicate, Entry, Place};
 use pgrx::pg_sys;
 
 sql_functions! {
@@ -46,6 +46,24 @@ impl OnDuplicate {
     }
 }
 
+/// The attributes of type `new_message`.
+const NEW_MESSAGE: [pg_sys::Oid; 6] = [
+    pg_sys::VARCHAROID,
+    pg_sys::VARCHAROID,
+    pg_sys::JSONBOID,
+    pg_sys::JSONBOID,
+    pg_sys::VARCHAROID,
+    pg_sys::INT8OID,
+];
+/// The attributes of type `written_message`.
+const WRITTEN_MESSAGE: [pg_sys::Oid; 5] = [
+    pg_sys::VARCHAROID,
+    pg_sys::VARCHAROID,
+    pg_sys::INT8OID,
+    pg_sys::INT8OID,
+    pg_sys::BOOLOID,
+];
+
 /// A message as the caller gave it.
 struct Given<'a> {
     message: Message<'a>,
@@ -55,7 +73,7 @@ struct Given<'a> {
 
 /// Messages of any streams: element `n` of the array is `messages[n]`, from 1.
 fn write_messages(call: &Call<'_>) -> Result<Reply, Error> {
-    let Some(mut elements) = call.composites(0) else {
+    let Some(mut elements) = call.composites(0, &NEW_MESSAGE) else {
         return Err(messages_are_null());
     };
     let on_duplicate = OnDuplicate::from_argument(call.text(1))?;
@@ -69,7 +87,7 @@ fn write_messages(call: &Call<'_>) -> Result<Reply, Error> {
     let mut given = Vec::with_capacity(elements.len());
     for number in 0..elements.len() {
         // In the order of the type `new_message`.
-        let Some(element) = elements.get::<6>(number) else {
+        let Some(element) = elements.get(number) else {
             return Err(in_batch(
                 number + 1,
                 "",
@@ -217,7 +235,7 @@ fn write(
     on_duplicate: OnDuplicate,
 ) -> Result<Reply, Error> {
     transaction::require_writable(c"write_messages()");
-    let mut rows = Rows::begin(call)?;
+    let mut rows = Rows::begin(call, &WRITTEN_MESSAGE)?;
     let handler = context::current();
     let causation = match &handler {
         Some(handler) if handler.run_length == 1 && !handler.is_replay && !given.is_empty() => {
@@ -286,22 +304,27 @@ fn entry<'a>(
     }
     // Counted for messages with an id of their own too: what the others get depends on it.
     let ordinal = handler.map(|handler| (handler, context::next_ordinal()));
-    let (id, may_be_duplicate) = match (id, ordinal) {
+    let (id, duplicate) = match (id, ordinal) {
         (Some(text), _) => {
             let shown = || message_id::shown(text.bytes()).into_owned();
             let id = message_id::parse(text.bytes()).ok_or_else(|| Refusal::InvalidId(shown()))?;
-            (id, on_duplicate == OnDuplicate::Ignore)
+            let duplicate = match on_duplicate {
+                OnDuplicate::Error => Duplicate::Refused,
+                OnDuplicate::Ignore => Duplicate::Kept,
+            };
+            (id, duplicate)
         }
         (None, Some((handler, ordinal))) => {
             let (subscriber, position) = (&handler.subscriber_id, handler.global_position);
-            (message_id::derived(subscriber, position, ordinal), true)
+            let id = message_id::derived(subscriber, position, ordinal);
+            (id, Duplicate::KeptIfSame)
         }
-        (None, None) => (message_id::new(), false),
+        (None, None) => (message_id::new(), Duplicate::Refused),
     };
     Ok(Entry {
         message,
         id,
-        may_be_duplicate,
+        duplicate,
         expected_version,
     })
 }

@@ -4,7 +4,7 @@
 -- a group and parked messages that are handled late make the same page.
 CREATE FUNCTION message_store.count_views_per_video(messages message_store.message[]) RETURNS void
 LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   read_model name := coalesce((message_store.handler_context()).read_model, 'message_store');

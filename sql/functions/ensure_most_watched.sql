@@ -1,6 +1,6 @@
 CREATE FUNCTION message_store.ensure_most_watched() RETURNS void
 LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   read_model name := coalesce((message_store.handler_context()).read_model, 'message_store');

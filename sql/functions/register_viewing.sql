@@ -1,6 +1,6 @@
 CREATE FUNCTION message_store.register_viewing(command message_store.message) RETURNS void
 LANGUAGE sql VOLATILE
-SET search_path = pg_catalog
+SET search_path = pg_catalog, pg_temp
 AS $$
   SELECT message_store.write_messages(
     ('viewings-' || (command.data::jsonb ->> 'videoId'))::varchar,

@@ -109,8 +109,6 @@ const CONDITIONS: [&str; 24] = [
     "(",
     ")",
     "1 = 1; SELECT 1",
-    "1 = 1) OR (1 = 1",
-    "1 = 1) --",
     "/* no comment */ type = 'A'",
     "'%s' = '%s'",
 ];

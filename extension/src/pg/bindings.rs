@@ -72,6 +72,14 @@ pub(super) mod raw {
 unsafe extern "C-unwind" {
     /// access/twophase.h, set once, when the server starts.
     pub static max_prepared_xacts: c_int;
+    /// utils/timeout.h: whether a timer is running.
+    pub fn get_timeout_active(id: c_int) -> bool;
+    /// utils/timeout.h: when a running timer goes off.
+    pub fn get_timeout_finish_time(id: c_int) -> pg_sys::TimestampTz;
+    /// utils/timeout.h.
+    pub fn enable_timeout_at(id: c_int, finish_time: pg_sys::TimestampTz);
+    /// utils/timeout.h.
+    pub fn disable_timeout(id: c_int, keep_indicator: bool);
 }
 
 /// storage/lock.h: the lock of a partition of the lock table, `LockHashPartitionLockByIndex`.
@@ -85,6 +93,9 @@ pub unsafe fn lock_partition(number: usize) -> *mut pg_sys::LWLock {
         &raw mut (*first.add(number)).lock
     }
 }
+
+/// utils/timeout.h, `TimeoutId`: the timer of `statement_timeout`.
+pub const STATEMENT_TIMEOUT: c_int = 3;
 
 /// catalog/pg_sequence.h, the fixed part of a row.
 #[repr(C)]

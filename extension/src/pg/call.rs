@@ -112,17 +112,27 @@ impl<'a> Call<'a> {
     }
 
     /// Argument `number` (from 0) of a parameter of a composite type.
-    pub fn composite<const N: usize>(&self, number: usize) -> Option<Composite<'a, N>> {
+    /// 55000 where its attributes do not have these types.
+    pub fn composite<const N: usize>(
+        &self,
+        number: usize,
+        types: &[pg_sys::Oid; N],
+    ) -> Option<Composite<'a, N>> {
         // SAFETY: the SQL declaration gives this parameter a named composite type.
         self.argument(number)
-            .map(|datum| unsafe { composite::read(datum) })
+            .map(|datum| unsafe { composite::read(datum, types) })
     }
 
     /// Argument `number` (from 0) of a parameter that is an array of a composite type.
-    pub fn composites(&self, number: usize) -> Option<Composites<'a>> {
+    /// 55000 where its attributes do not have these types.
+    pub fn composites<const N: usize>(
+        &self,
+        number: usize,
+        types: &[pg_sys::Oid; N],
+    ) -> Option<Composites<'a, N>> {
         // SAFETY: the SQL declaration gives this parameter an array of a composite type.
         self.argument(number)
-            .map(|datum| unsafe { Composites::of(datum) })
+            .map(|datum| unsafe { Composites::of(datum, types) })
     }
 
     /// Argument `number` (from 0) of an `interval` parameter, in milliseconds (a month is 30 days).

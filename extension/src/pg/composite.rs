@@ -1,11 +1,12 @@
 //! Composite values that we are called with, taken apart.
 
 use super::jsonb::Jsonb;
+use super::layout::Layout;
 use super::text::Text;
 use pgrx::pg_sys;
 use std::marker::PhantomData;
 
-/// The attributes of one composite value; those behind the first `N` are left out.
+/// The attributes of one composite value.
 pub struct Composite<'a, const N: usize> {
     values: [Option<pg_sys::Datum>; N],
     lifetime: PhantomData<&'a ()>,
@@ -32,17 +33,19 @@ impl<'a, const N: usize> Composite<'a, N> {
 }
 
 /// An array of values of one composite type.
-pub struct Composites<'a> {
+pub struct Composites<'a, const N: usize> {
     elements: Vec<Option<pg_sys::Datum>>,
     dimensions: i32,
-    attributes: Attributes,
+    attributes: Attributes<N>,
     lifetime: PhantomData<&'a ()>,
 }
 
-impl<'a> Composites<'a> {
+impl<'a, const N: usize> Composites<'a, N> {
+    /// 55000 where the attributes do not have these types.
+    ///
     /// # Safety
     /// `array` must be a non-null array of a composite type that lives for `'a`.
-    pub(super) unsafe fn of(array: pg_sys::Datum) -> Self {
+    pub(super) unsafe fn of(array: pg_sys::Datum, types: &[pg_sys::Oid; N]) -> Self {
         let (length, by_value, alignment) = (-1, false, b'd');
         let (mut values, mut nulls, mut count) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
         // SAFETY: the caller's; both arrays of `count` are palloc'd for us, and the elements point
@@ -67,7 +70,7 @@ impl<'a> Composites<'a> {
             Self {
                 elements,
                 dimensions: (*array).ndim,
-                attributes: Attributes::of(element),
+                attributes: Attributes::of(element, NO_MODIFIER, types),
                 lifetime: PhantomData,
             }
         }
@@ -84,50 +87,58 @@ impl<'a> Composites<'a> {
     }
 
     /// Element `number` (from 0); `None` for NULL.
-    pub fn get<const N: usize>(&mut self, number: usize) -> Option<Composite<'a, N>> {
+    pub fn get(&mut self, number: usize) -> Option<Composite<'a, N>> {
         let element = self.elements[number]?;
         // SAFETY: the element is a value of the type that `attributes` describes.
         Some(unsafe { self.attributes.read(element) })
     }
 }
 
-/// The value of a composite parameter.
+/// The value of a composite parameter; 55000 where its attributes do not have these types.
 ///
 /// # Safety
-/// `value` must be a non-null composite of a named type that lives for `'a`.
-pub(super) unsafe fn read<'a, const N: usize>(value: pg_sys::Datum) -> Composite<'a, N> {
+/// `value` must be a non-null composite that lives for `'a`.
+pub(super) unsafe fn read<'a, const N: usize>(
+    value: pg_sys::Datum,
+    types: &[pg_sys::Oid; N],
+) -> Composite<'a, N> {
     // SAFETY: the caller's; a composite datum carries its type.
     unsafe {
         let header: pg_sys::HeapTupleHeader = pg_sys::pg_detoast_datum(value.cast_mut_ptr()).cast();
-        Attributes::of((*header).t_choice.t_datum.datum_typeid).read(value)
+        let kind = (*header).t_choice.t_datum;
+        Attributes::of(kind.datum_typeid, kind.datum_typmod, types).read(value)
     }
 }
 
+/// The type modifier of a named composite type.
+const NO_MODIFIER: i32 = -1;
+
 /// A composite type's descriptor, pinned, and room to take a value of it apart.
-struct Attributes {
+struct Attributes<const N: usize> {
     descriptor: pg_sys::TupleDesc,
+    layout: Layout<N>,
     values: Vec<pg_sys::Datum>,
     nulls: Vec<bool>,
 }
 
-impl Attributes {
-    fn of(type_oid: pg_sys::Oid) -> Self {
-        let no_modifier = -1;
+impl<const N: usize> Attributes<N> {
+    fn of(type_oid: pg_sys::Oid, modifier: i32, types: &[pg_sys::Oid; N]) -> Self {
         // SAFETY: raises where the type is no composite; pinned until dropped.
         unsafe {
-            let descriptor = pg_sys::lookup_rowtype_tupdesc(type_oid, no_modifier);
-            let count = (*descriptor).natts as usize;
+            let descriptor = pg_sys::lookup_rowtype_tupdesc(type_oid, modifier);
+            let layout = Layout::of(descriptor, types);
             Self {
                 descriptor,
-                values: vec![pg_sys::Datum::null(); count],
-                nulls: vec![true; count],
+                values: vec![pg_sys::Datum::null(); layout.columns()],
+                nulls: vec![true; layout.columns()],
+                layout,
             }
         }
     }
 
     /// # Safety
     /// `value` must be a non-null value of this type that lives for `'a`.
-    unsafe fn read<'a, const N: usize>(&mut self, value: pg_sys::Datum) -> Composite<'a, N> {
+    unsafe fn read<'a>(&mut self, value: pg_sys::Datum) -> Composite<'a, N> {
         // SAFETY: the tuple lies in the flat value, whose length is in its varlena header; the
         // arrays have room for all attributes.
         unsafe {
@@ -145,18 +156,14 @@ impl Attributes {
                 self.nulls.as_mut_ptr(),
             );
         }
-        let values = std::array::from_fn(|number| {
-            let is_null = self.nulls.get(number).copied().unwrap_or(true);
-            (!is_null).then(|| self.values[number])
-        });
         Composite {
-            values,
+            values: self.layout.pick(&self.values, &self.nulls),
             lifetime: PhantomData,
         }
     }
 }
 
-impl Drop for Attributes {
+impl<const N: usize> Drop for Attributes<N> {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             // SAFETY: pinned in `of`, where the descriptor counts its references.

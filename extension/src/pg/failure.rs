@@ -1,6 +1,7 @@
 //! An error that was caught: what it says, and how to let it go on.
 
 use super::guard;
+use super::time_limit;
 use crate::error::Error;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::{CaughtError, ErrorReportWithLevel};
@@ -100,6 +101,13 @@ impl Failure {
     /// Whether a person cancelled the statement; `statement_timeout` has the same SQLSTATE.
     pub fn is_cancel(&self) -> bool {
         self.sqlstate == "57014" && self.message_id == "canceling statement due to user request"
+    }
+
+    /// Whether it is the limit of the session's own statement that was reached.
+    pub fn is_timeout_of_session(&self) -> bool {
+        self.sqlstate == "57014"
+            && self.message_id == "canceling statement due to statement timeout"
+            && time_limit::is_reached()
     }
 
     /// Lets the error go on as if it had not been caught.

@@ -1,8 +1,11 @@
 //! On whose behalf SQL runs.
 
 use super::confinement::Confinement;
+use super::deferred;
+use super::role_settings::RoleSettings;
+use super::time_limit::TimeLimit;
 use pgrx::pg_sys;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 /// Acts as another role until dropped; settings changed meanwhile are put back too.
 ///
@@ -41,12 +44,18 @@ impl ActingAs {
     /// Sets a setting until this is dropped.
     fn set(&self, name: &CStr, value: &CStr) {
         let (change, error_level, is_reload) = (true, 0, false);
-        // SAFETY: the setting goes back with the level that `role` opened.
+        // SAFETY: the setting goes back with the level that `role` opened; it is set with the
+        // rights that we act with.
         unsafe {
+            let context = if pg_sys::superuser() {
+                pg_sys::GucContext::PGC_SUSET
+            } else {
+                pg_sys::GucContext::PGC_USERSET
+            };
             pg_sys::set_config_option(
                 name.as_ptr(),
                 value.as_ptr(),
-                pg_sys::GucContext::PGC_USERSET,
+                context,
                 pg_sys::GucSource::PGC_S_SESSION,
                 pg_sys::GucAction::GUC_ACTION_SAVE,
                 change,
@@ -57,26 +66,31 @@ impl ActingAs {
     }
 }
 
-/// Acts as another role to run code of its own, until dropped: with its search_path, and confined,
-/// so that it leaves nothing behind that would run later with somebody else's rights.
+/// Runs `work`, which calls code of `role`, as that role: with the settings it would have in a
+/// session of its own, then those given, and confined, so that it leaves nothing behind that would
+/// run later with somebody else's rights. What the caller has deferred fires before, as the caller;
+/// what the code defers fires before this returns, as the role.
 ///
-/// Triggers and constraints that the code defers are the caller's to fire before this ends.
-pub struct RunningCodeOf {
-    _acting: ActingAs,
-    _confinement: Confinement,
-}
-
-impl RunningCodeOf {
-    /// Becomes `role`.
-    pub fn role(role: pg_sys::Oid, search_path: &CStr) -> Self {
-        let confinement = Confinement::enter();
-        let acting = ActingAs::role(role);
-        acting.set(c"search_path", search_path);
-        Self {
-            _acting: acting,
-            _confinement: confinement,
-        }
+/// `settings`: name and value; raises where the role may not set one.
+pub fn run_code_of<T, E>(
+    role: pg_sys::Oid,
+    settings: &[(CString, CString)],
+    work: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
+    let queued = deferred::fire();
+    let of_role = RoleSettings::of(role);
+    let confinement = Confinement::enter();
+    let acting = ActingAs::role(role);
+    of_role.apply();
+    for (name, value) in settings {
+        acting.set(name, value);
     }
+    let _limit = TimeLimit::begin();
+    deferred::defer();
+    let result = work()?;
+    queued.fire_others();
+    confinement.leave();
+    Ok(result)
 }
 
 impl Drop for ActingAs {
@@ -102,6 +116,12 @@ pub fn current_role() -> pg_sys::Oid {
 pub fn has_rights_of(role: pg_sys::Oid) -> bool {
     // SAFETY: a catalog look-up; unknown roles are nobody's.
     unsafe { pg_sys::has_privs_of_role(pg_sys::GetUserId(), role) }
+}
+
+/// Whether a role is a superuser.
+pub fn is_superuser(role: pg_sys::Oid) -> bool {
+    // SAFETY: a catalog look-up; unknown roles are none.
+    unsafe { pg_sys::superuser_arg(role) }
 }
 
 /// The oid of a role by name, where it exists.

@@ -1,10 +1,10 @@
 //! A jsonb value, passed through untouched wherever nobody needs to look inside.
 
+use super::report::Report;
 use super::text::Text;
 
+use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys;
-use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::{PgLogLevel, PgSqlErrorCode};
 use std::marker::PhantomData;
 
 mod printed;
@@ -133,6 +133,33 @@ impl<'a> Jsonb<'a> {
         }
     }
 
+    /// The operator `=`.
+    pub fn equals(self, other: Jsonb<'_>) -> bool {
+        // SAFETY: jsonb = jsonb returns a boolean.
+        let equal = unsafe {
+            pg_sys::OidFunctionCall2Coll(
+                pg_sys::Oid::from(pg_sys::F_JSONB_EQ),
+                pg_sys::InvalidOid,
+                self.datum,
+                other.datum,
+            )
+        };
+        equal.value() as u8 != 0
+    }
+
+    /// The value under `key` of an object, as `->` finds it; `None` where this is no object or the
+    /// key is absent.
+    pub fn field(self, key: &str) -> Option<Jsonb<'static>> {
+        if !self.is_object() {
+            return None;
+        }
+        let object = Object {
+            root: self.root(),
+            lifetime: PhantomData,
+        };
+        object.get(key).map(|item| item.to_jsonb())
+    }
+
     /// The operator `||`: for two objects all pairs of both, those of `other` where both have one.
     pub fn concat(self, other: Jsonb<'_>) -> Jsonb<'static> {
         // SAFETY: jsonb || jsonb returns a palloc'd jsonb.
@@ -159,13 +186,12 @@ impl<'a> Jsonb<'a> {
         // the call.
         let json = unsafe { Text::from_datum(self.datum) };
         if printed::append(json.bytes(), text).is_err() {
-            ErrorReport::new(
+            Report::new(
                 PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
                 "the JSON text of a value is longer than 1 GB",
-                "print",
             )
-            .set_hint("Select parts of it as jsonb from message_store.messages.")
-            .report(PgLogLevel::ERROR);
+            .hint("Select parts of it as jsonb.")
+            .raise();
         }
     }
 }

@@ -7,7 +7,7 @@ use pgrx::pg_sys;
 
 mod held;
 
-pub use held::{Holding, held_by_others};
+pub use held::{Holding, held_by_others, holds_advisory};
 
 /// One lock tag in this database: three numbers whose meaning belongs to the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,6 +2,8 @@
 
 use super::bindings;
 use super::catalog::{self, Generation};
+use super::report::Report;
+use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys;
 use std::cell::RefCell;
 use std::ffi::CStr;
@@ -17,6 +19,22 @@ pub fn oid(schema: &CStr, name: &CStr) -> Option<pg_sys::Oid> {
         }
         let relation = pg_sys::get_relname_relid(name.as_ptr(), namespace);
         (relation != pg_sys::InvalidOid).then_some(relation)
+    }
+}
+
+/// The role that owns a relation, where it exists.
+pub fn owner(relation: pg_sys::Oid) -> Option<pg_sys::Oid> {
+    // SAFETY: a syscache tuple is read and released; the struct lies at its data.
+    unsafe {
+        let cache = pg_sys::SysCacheIdentifier::RELOID as i32;
+        let tuple = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(relation));
+        if tuple.is_null() {
+            return None;
+        }
+        let form = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>();
+        let owner = (*form).relowner;
+        pg_sys::ReleaseSysCache(tuple);
+        Some(owner)
     }
 }
 
@@ -182,12 +200,16 @@ impl Table {
         }
     }
 
-    /// Where the columns of these names are, from 0; `None` where one is missing.
-    pub fn columns<const N: usize>(&self, names: [&CStr; N]) -> Option<[usize; N]> {
+    /// Where the columns of these names and types are, from 0; `None` where one is missing or of
+    /// another type.
+    pub fn columns<const N: usize>(&self, wanted: [(&CStr, pg_sys::Oid); N]) -> Option<[usize; N]> {
         let mut places = [usize::MAX; N];
         for number in 0..self.column_count() {
             let column = self.column(number);
-            if let Some(wanted) = names.iter().position(|name| *name == column.name)
+            let is_wanted = |(name, type_oid): &(&CStr, pg_sys::Oid)| {
+                *name == column.name && *type_oid == column.type_oid
+            };
+            if let Some(wanted) = wanted.iter().position(is_wanted)
                 && !column.is_dropped
             {
                 places[wanted] = number;
@@ -245,10 +267,43 @@ impl Index {
         usable.then_some(index)
     }
 
-    /// The collation the index compares its column `number` (from 0) by.
-    pub(super) fn collation(&self, number: usize) -> pg_sys::Oid {
-        // SAFETY: callers name a key column of the index.
-        unsafe { *(*self.relation).rd_indcollation.add(number) }
+    /// The collation the index compares its column `number` (from 0) by. 55000 unless this is a
+    /// B-tree whose key column `number` holds values of type `type_oid`: an index of the same name
+    /// may have been made over something else.
+    pub(super) fn collation_of(&self, number: usize, type_oid: pg_sys::Oid) -> pg_sys::Oid {
+        // SAFETY: an open index has its pg_index row, and arrays over its key columns.
+        unsafe {
+            let index = &*(*self.relation).rd_index;
+            let is_as_expected = (*(*self.relation).rd_rel).relam == pg_sys::BTREE_AM_OID
+                && number < index.indnkeyatts as usize
+                && *(*self.relation).rd_opcintype.add(number) == type_oid;
+            if !is_as_expected {
+                self.refuse();
+            }
+            *(*self.relation).rd_indcollation.add(number)
+        }
+    }
+
+    /// 55000 where this is an index of another table.
+    pub(super) fn require_of(&self, table: &Table) {
+        // SAFETY: an open index has its pg_index row.
+        if unsafe { (*(*self.relation).rd_index).indrelid } != table.oid() {
+            self.refuse();
+        }
+    }
+
+    fn refuse(&self) -> ! {
+        // SAFETY: an open relation has its pg_class row, whose name ends in NUL.
+        let name = unsafe { CStr::from_ptr((*(*self.relation).rd_rel).relname.data.as_ptr()) };
+        Report::new(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!(
+                "index {} is not the one that create_store() made",
+                name.to_string_lossy()
+            ),
+        )
+        .hint("Drop it; SELECT message_store.create_store(); makes what is missing.")
+        .raise()
     }
 }
 

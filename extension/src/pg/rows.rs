@@ -1,21 +1,24 @@
 //! The rows of a set-returning function, written straight into the tuplestore that the caller
-//! reads from.
+//! reads from; and single composite values.
 
 use super::call::{Call, Reply};
+use super::layout::Layout;
 use super::memory::Scratch;
 use crate::error::Error;
 use pgrx::pg_sys;
 
 /// Rows on their way to the caller.
-pub struct Rows {
+pub struct Rows<const COLUMNS: usize> {
     store: *mut pg_sys::Tuplestorestate,
     descriptor: pg_sys::TupleDesc,
+    layout: Layout<COLUMNS>,
     scratch: Scratch,
 }
 
-impl Rows {
-    /// Prepares the result of `call`, a function declared `RETURNS SETOF` a composite type.
-    pub fn begin(call: &Call<'_>) -> Result<Self, Error> {
+impl<const COLUMNS: usize> Rows<COLUMNS> {
+    /// Prepares the result of `call`, a function declared `RETURNS SETOF` a composite type or
+    /// `RETURNS TABLE`, whose columns have these types; 55000 where they have not.
+    pub fn begin(call: &Call<'_>, types: &[pg_sys::Oid; COLUMNS]) -> Result<Self, Error> {
         // SAFETY: the frame is live (see `Call`); resultinfo, where set, is checked to be a
         // ReturnSetInfo; store and descriptor are made in the context that lives for the query.
         unsafe {
@@ -31,8 +34,8 @@ impl Rows {
             let random_access = (*result).allowedModes & random_access as i32 != 0;
             let query = (*(*result).econtext).ecxt_per_query_memory;
             let previous = pg_sys::MemoryContextSwitchTo(query);
-            let mut descriptor = std::ptr::null_mut();
-            pg_sys::get_call_result_type(call.fcinfo, std::ptr::null_mut(), &mut descriptor);
+            let descriptor = result_descriptor(call).ok_or(Error::SetNotAllowed)?;
+            let layout = Layout::of(descriptor, types);
             let across_transactions = false;
             let store =
                 pg_sys::tuplestore_begin_heap(random_access, across_transactions, pg_sys::work_mem);
@@ -43,32 +46,21 @@ impl Rows {
             Ok(Self {
                 store,
                 descriptor,
+                layout,
                 scratch: Scratch::new("message_store row"),
             })
         }
     }
 
     /// Appends the row that `values` returns. What `values` allocates is freed afterwards.
-    pub fn push<const COLUMNS: usize>(
-        &mut self,
-        values: impl FnOnce() -> [Option<pg_sys::Datum>; COLUMNS],
-    ) {
-        let (store, descriptor) = (self.store, self.descriptor);
+    pub fn push(&mut self, values: impl FnOnce() -> [Option<pg_sys::Datum>; COLUMNS]) {
+        let (store, descriptor, layout) = (self.store, self.descriptor, &self.layout);
         self.scratch.run(|| {
-            let row = values();
-            let mut nulls = row.map(|value| value.is_none());
-            let mut datums = row.map(|value| value.unwrap_or(pg_sys::Datum::null()));
-            // SAFETY: the store copies the values before the scratch memory is freed; the
-            // number of columns is that of the declared type.
-            unsafe {
-                debug_assert_eq!((*descriptor).natts as usize, COLUMNS);
-                pg_sys::tuplestore_putvalues(
-                    store,
-                    descriptor,
-                    datums.as_mut_ptr(),
-                    nulls.as_mut_ptr(),
-                );
-            }
+            layout.spread(values(), |datums, nulls| {
+                // SAFETY: the store copies the values before the scratch memory is freed; there is
+                // one for each column of the descriptor.
+                unsafe { pg_sys::tuplestore_putvalues(store, descriptor, datums, nulls) };
+            });
         });
     }
 
@@ -78,46 +70,66 @@ impl Rows {
     }
 }
 
-/// A single composite value of the type that `call`'s function is declared to return.
+/// The descriptor of the composite type that `call`'s function is declared to return.
+///
+/// # Safety
+/// The frame must be live.
+unsafe fn result_descriptor(call: &Call<'_>) -> Option<pg_sys::TupleDesc> {
+    let mut descriptor = std::ptr::null_mut();
+    // SAFETY: the caller's.
+    unsafe { pg_sys::get_call_result_type(call.fcinfo, std::ptr::null_mut(), &mut descriptor) };
+    (!descriptor.is_null()).then_some(descriptor)
+}
+
+/// A single composite value of the type that `call`'s function is declared to return, whose
+/// attributes have these types; 55000 where they have not.
 pub fn composite<const COLUMNS: usize>(
     call: &Call<'_>,
+    types: &[pg_sys::Oid; COLUMNS],
     values: [Option<pg_sys::Datum>; COLUMNS],
 ) -> Reply {
-    // SAFETY: the frame is live; the descriptor is that of the declared composite type, and
-    // blessing it makes the datum readable everywhere.
+    // SAFETY: the frame is live; blessing the descriptor makes the datum readable everywhere.
     unsafe {
-        let mut descriptor = std::ptr::null_mut();
-        pg_sys::get_call_result_type(call.fcinfo, std::ptr::null_mut(), &mut descriptor);
-        Reply(Some(form(pg_sys::BlessTupleDesc(descriptor), values)))
+        let Some(descriptor) = result_descriptor(call) else {
+            return Reply::null();
+        };
+        let layout = Layout::of(descriptor, types);
+        Reply(Some(form(
+            pg_sys::BlessTupleDesc(descriptor),
+            &layout,
+            values,
+        )))
     }
 }
 
 /// A composite type, looked up once to make many values of it.
-pub struct RowType {
+pub struct RowType<const COLUMNS: usize> {
     descriptor: pg_sys::TupleDesc,
+    layout: Layout<COLUMNS>,
 }
 
-impl RowType {
-    /// The composite type with this oid.
-    pub fn of(type_oid: pg_sys::Oid) -> Self {
+impl<const COLUMNS: usize> RowType<COLUMNS> {
+    /// The composite type with this oid, whose attributes have these types; 55000 where they have
+    /// not.
+    pub fn of(type_oid: pg_sys::Oid, types: &[pg_sys::Oid; COLUMNS]) -> Self {
         let no_modifier = -1;
         // SAFETY: the descriptor stays pinned until this value is dropped, or by the abort where
         // an error unwinds.
-        let descriptor = unsafe { pg_sys::lookup_rowtype_tupdesc(type_oid, no_modifier) };
-        Self { descriptor }
+        unsafe {
+            let descriptor = pg_sys::lookup_rowtype_tupdesc(type_oid, no_modifier);
+            let layout = Layout::of(descriptor, types);
+            Self { descriptor, layout }
+        }
     }
 
     /// A value of the type, in the current memory context.
-    pub fn value<const COLUMNS: usize>(
-        &self,
-        values: [Option<pg_sys::Datum>; COLUMNS],
-    ) -> pg_sys::Datum {
-        // SAFETY: the descriptor is pinned; callers pass the values of the type's columns.
-        unsafe { form(self.descriptor, values) }
+    pub fn value(&self, values: [Option<pg_sys::Datum>; COLUMNS]) -> pg_sys::Datum {
+        // SAFETY: the descriptor is pinned, and the layout its own.
+        unsafe { form(self.descriptor, &self.layout, values) }
     }
 }
 
-impl Drop for RowType {
+impl<const COLUMNS: usize> Drop for RowType<COLUMNS> {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             // SAFETY: pinned in `of`, given back once; some descriptors are not counted.
@@ -137,21 +149,22 @@ pub fn composite_size(value: pg_sys::Datum) -> usize {
 }
 
 /// # Safety
-/// `descriptor` must describe `COLUMNS` columns of the values' types.
+/// `layout` must be that of `descriptor`, which must be live.
 unsafe fn form<const COLUMNS: usize>(
     descriptor: pg_sys::TupleDesc,
+    layout: &Layout<COLUMNS>,
     values: [Option<pg_sys::Datum>; COLUMNS],
 ) -> pg_sys::Datum {
-    let mut nulls = values.map(|value| value.is_none());
-    let mut datums = values.map(|value| value.unwrap_or(pg_sys::Datum::null()));
-    // SAFETY: the caller's; the tuple is a fresh copy.
-    unsafe {
-        let tuple = pg_sys::heap_form_tuple(descriptor, datums.as_mut_ptr(), nulls.as_mut_ptr());
-        let header = (*tuple).t_data;
-        if u32::from((*header).t_infomask) & pg_sys::HEAP_HASEXTERNAL == 0 {
-            // Nothing to fetch from elsewhere: the header is the datum.
-            return pg_sys::Datum::from(header);
+    layout.spread(values, |datums, nulls| {
+        // SAFETY: the caller's; the tuple is a fresh copy.
+        unsafe {
+            let tuple = pg_sys::heap_form_tuple(descriptor, datums, nulls);
+            let header = (*tuple).t_data;
+            if u32::from((*header).t_infomask) & pg_sys::HEAP_HASEXTERNAL == 0 {
+                // Nothing to fetch from elsewhere: the header is the datum.
+                return pg_sys::Datum::from(header);
+            }
+            pg_sys::HeapTupleHeaderGetDatum(header)
         }
-        pg_sys::HeapTupleHeaderGetDatum(header)
-    }
+    })
 }

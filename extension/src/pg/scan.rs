@@ -139,6 +139,7 @@ pub(super) unsafe fn begin(
     snapshot: pg_sys::Snapshot,
     keys: &[(usize, Condition<'_>)],
 ) -> pg_sys::IndexScanDesc {
+    index.require_of(table);
     let mut keys = scan_keys(index, keys);
     let count = keys.len() as i32;
     // SAFETY: the caller's; index_rescan copies the keys.
@@ -170,28 +171,33 @@ pub(super) fn scan_keys(
 }
 
 fn scan_key(index: &Index, column: usize, condition: &Condition<'_>) -> pg_sys::ScanKeyData {
-    let (strategy, procedure, argument) = match condition {
+    let (type_oid, strategy, procedure, argument) = match condition {
         Condition::Equals(text) => (
+            pg_sys::TEXTOID,
             pg_sys::BTEqualStrategyNumber,
             pg_sys::F_TEXTEQ,
             text.datum(),
         ),
         Condition::Is(bytes) => (
+            pg_sys::UUIDOID,
             pg_sys::BTEqualStrategyNumber,
             pg_sys::F_UUID_EQ,
             uuid::datum(bytes),
         ),
         Condition::AtLeast(value) => (
+            pg_sys::INT8OID,
             pg_sys::BTGreaterEqualStrategyNumber,
             pg_sys::F_INT8GE,
             pg_sys::Datum::from(*value),
         ),
         Condition::AtMost(value) => (
+            pg_sys::INT8OID,
             pg_sys::BTLessEqualStrategyNumber,
             pg_sys::F_INT8LE,
             pg_sys::Datum::from(*value),
         ),
     };
+    let collation = index.collation_of(column, type_oid);
     let mut key = pg_sys::ScanKeyData::default();
     // SAFETY: fills `key`; the argument outlives the scan in the caller's frame.
     unsafe {
@@ -201,7 +207,7 @@ fn scan_key(index: &Index, column: usize, condition: &Condition<'_>) -> pg_sys::
             column as pg_sys::AttrNumber + 1,
             strategy as pg_sys::StrategyNumber,
             pg_sys::InvalidOid,
-            index.collation(column),
+            collation,
             pg_sys::Oid::from(procedure),
             argument,
         );

@@ -1,6 +1,9 @@
 //! SQL statements planned once per session.
 
+use super::bindings;
+use super::report::Report;
 use super::text::Text;
+use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys;
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -15,45 +18,88 @@ pub struct Statement {
 }
 
 /// One row of a result, readable inside the closure it is handed to.
+///
+/// What a statement returns depends on the names in it and on the tables of now: every column is
+/// compared with the type that it is read as. Reading one of another type, or one that is not
+/// there, raises 42804.
 pub struct Row {
     tuple: pg_sys::HeapTuple,
     descriptor: pg_sys::TupleDesc,
 }
 
 impl Row {
-    /// Column `number` (from 0) as it is; `None` for NULL.
-    pub fn datum(&self, number: usize) -> Option<pg_sys::Datum> {
-        let mut is_null = false;
-        // SAFETY: tuple and descriptor belong to the result being read.
-        let datum = unsafe {
-            pg_sys::SPI_getbinval(self.tuple, self.descriptor, number as i32 + 1, &mut is_null)
-        };
-        (!is_null).then_some(datum)
+    /// Column `number` (from 0) of this type, to be handed on; `None` for NULL.
+    pub fn value(&self, number: usize, type_oid: pg_sys::Oid) -> Option<pg_sys::Datum> {
+        self.datum(number, &[type_oid])
+    }
+
+    fn datum(&self, number: usize, types: &[pg_sys::Oid]) -> Option<pg_sys::Datum> {
+        // SAFETY: tuple and descriptor belong to the result being read; the column is there.
+        unsafe {
+            let columns = (*self.descriptor).natts as usize;
+            let type_oid = (number < columns)
+                .then(|| (*bindings::TupleDescAttr(self.descriptor, number)).atttypid);
+            if !type_oid.is_some_and(|type_oid| types.contains(&type_oid)) {
+                unexpected(number, type_oid, types);
+            }
+            let mut is_null = false;
+            let place = number as i32 + 1;
+            let datum = pg_sys::SPI_getbinval(self.tuple, self.descriptor, place, &mut is_null);
+            (!is_null).then_some(datum)
+        }
     }
 
     /// A `bigint` column, from 0.
     pub fn bigint(&self, number: usize) -> Option<i64> {
-        self.datum(number).map(|datum| datum.value() as i64)
+        self.datum(number, &[pg_sys::INT8OID])
+            .map(|datum| datum.value() as i64)
+    }
+
+    /// A `timestamp` column, from 0, in microseconds since 2000-01-01 00:00.
+    pub fn timestamp(&self, number: usize) -> Option<i64> {
+        self.datum(number, &[pg_sys::TIMESTAMPOID])
+            .map(|datum| datum.value() as i64)
     }
 
     /// A `boolean` column, from 0; false for NULL.
     pub fn boolean(&self, number: usize) -> bool {
-        self.datum(number)
+        self.datum(number, &[pg_sys::BOOLOID])
             .is_some_and(|datum| datum.value() as u8 != 0)
     }
 
-    /// An `oid` or `regrole` column, from 0.
+    /// An `oid` column, from 0.
     pub fn oid(&self, number: usize) -> Option<pg_sys::Oid> {
-        self.datum(number)
+        self.datum(number, &[pg_sys::OIDOID])
             .map(|datum| pg_sys::Oid::from(datum.value() as u32))
     }
 
-    /// A text column, from 0, copied.
+    /// A `text` or `varchar` column, from 0, copied.
     pub fn text(&self, number: usize) -> Option<String> {
-        // SAFETY: callers name a column of a text type.
-        self.datum(number)
+        // SAFETY: the column is of a text type.
+        self.datum(number, &[pg_sys::TEXTOID, pg_sys::VARCHAROID])
             .map(|datum| unsafe { Text::from_datum(datum) }.to_str().into_owned())
     }
+}
+
+fn unexpected(number: usize, found: Option<pg_sys::Oid>, wanted: &[pg_sys::Oid]) -> ! {
+    let name = |type_oid: pg_sys::Oid| {
+        // SAFETY: any oid may be asked about; the name is palloc'd.
+        unsafe { CStr::from_ptr(pg_sys::format_type_be(type_oid)) }
+            .to_string_lossy()
+            .into_owned()
+    };
+    let found = found.map_or_else(|| "missing".to_owned(), name);
+    let wanted: Vec<String> = wanted.iter().copied().map(name).collect();
+    Report::new(
+        PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
+        format!(
+            "column {} of a result is {found}, not {}",
+            number + 1,
+            wanted.join(" or ")
+        ),
+    )
+    .hint("A table or type of the store is not as create_store() and the extension made it.")
+    .raise()
 }
 
 impl Statement {

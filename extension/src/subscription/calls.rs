@@ -4,7 +4,7 @@ use super::context::{HandlerCall, Scope};
 use super::definition::Definition;
 use super::handlers::{Handler, Handlers, Shape};
 use crate::error::Error;
-use crate::message::{Printed, SCHEMA};
+use crate::message::{self, Printed, SCHEMA};
 use crate::pg::array;
 use crate::pg::error_context::ErrorContext;
 use crate::pg::memory::Scratch;
@@ -40,7 +40,7 @@ pub struct Calls {
     last_type: (Vec<u8>, Option<u16>),
     prepared: Vec<Prepared>,
     message_type: pg_sys::Oid,
-    row_type: RowType,
+    row_type: RowType<{ message::COLUMNS }>,
     printed: Printed,
     /// Messages that were built when they were read, until the tick ends.
     built: Scratch,
@@ -66,7 +66,7 @@ impl Calls {
             last_type: (Vec::new(), None),
             prepared: Vec::new(),
             message_type,
-            row_type: RowType::of(message_type),
+            row_type: RowType::of(message_type, &message::TYPES),
             printed: Printed::new(),
             built: Scratch::new("message_store batch"),
             built_bytes: 0,

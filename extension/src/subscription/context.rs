@@ -13,6 +13,17 @@ sql_functions! {
     handler_context => handler_context,
 }
 
+/// The attributes of type `handler_call`.
+const HANDLER_CALL: [pg_sys::Oid; 7] = [
+    pg_sys::VARCHAROID,
+    pg_sys::INT8OID,
+    pg_sys::INT8OID,
+    pg_sys::INT8OID,
+    pg_sys::BOOLOID,
+    pg_sys::BOOLOID,
+    pg_sys::VARCHAROID,
+];
+
 /// What the handler is told.
 #[derive(Clone, Debug)]
 pub struct HandlerCall {
@@ -146,6 +157,7 @@ fn handler_context(call: &Call<'_>) -> Result<Reply, Error> {
     let text = |value: &str| Text::copied(value.as_bytes()).datum();
     Ok(rows::composite(
         call,
+        &HANDLER_CALL,
         [
             Some(text(&context.subscriber_id)),
             Some(pg_sys::Datum::from(context.member)),

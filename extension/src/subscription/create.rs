@@ -94,8 +94,8 @@ fn create_subscription(call: &Call<'_>) -> Result<Reply, Error> {
     let owner = identity::current_role();
     let handlers = handlers::normalized(&json_text("handlers", call.jsonb(2))?, owner)?;
     let given = options::parse_object("options", &json_text("options", call.jsonb(3))?)?;
-    let given = options::normalized(given, owner)?;
     let search_path = identity::search_path();
+    let given = options::normalized(given, owner, &search_path)?;
     let created = insert(&id, &source, owner, &handlers, &given, &search_path)?;
     if created {
         let definition = Definition::load(&id)?;
@@ -192,7 +192,7 @@ fn first_position(definition: &Definition) -> Result<i64, Error> {
 fn microseconds(time: &str) -> Result<i64, Error> {
     let read = attempt(|| {
         let mut microseconds = None;
-        TIME.run(&[text(time)], |row| microseconds = row.bigint(0));
+        TIME.run(&[text(time)], |row| microseconds = row.timestamp(0));
         Ok(microseconds)
     });
     read.ok().flatten().ok_or_else(|| {
@@ -252,9 +252,10 @@ fn alter_subscription(call: &Call<'_>) -> Result<Reply, Error> {
             }
         }
     }
-    let merged = options::normalized(merged, definition.owner)?;
     // What names mean to its handlers is not the business of whoever alters it.
     let search_path = &definition.search_path;
+    definition.require_owner()?;
+    let merged = options::normalized(merged, definition.owner, search_path)?;
     let changed = replace(&definition, &handlers, &merged, search_path)?;
     Ok(Reply::boolean(changed))
 }

@@ -7,8 +7,7 @@ use super::parked;
 use super::replay::Replayed;
 use crate::error::Error;
 use crate::pg::call::Call;
-use crate::pg::constraints;
-use crate::pg::identity::{self, ActingAs, RunningCodeOf};
+use crate::pg::identity::{self, ActingAs};
 use crate::pg::spi::Statement;
 use crate::pg::text::Text;
 use crate::store;
@@ -169,7 +168,7 @@ impl Definition {
     }
 
     /// Runs `work`, which calls code of the owner's, as the owner. What it defers fires before
-    /// this returns; fire what others deferred before.
+    /// this returns, and what others have deferred before it begins.
     ///
     /// `copies`: the schema that comes first on the search_path. 42704 where the role was dropped.
     pub fn as_owner<T>(
@@ -178,11 +177,14 @@ impl Definition {
         work: impl FnOnce() -> Result<T, Error>,
     ) -> Result<T, Error> {
         self.require_owner()?;
-        let _owner = RunningCodeOf::role(self.owner, &self.path(copies));
-        constraints::defer();
-        let result = work()?;
-        constraints::fire_deferred();
-        Ok(result)
+        let copies = copies.map(pgrx::spi::quote_identifier);
+        let own = self.search_path.trim();
+        let parts = copies
+            .as_deref()
+            .into_iter()
+            .chain((!own.is_empty()).then_some(own));
+        let path = parts.collect::<Vec<_>>().join(", ");
+        as_role(self.owner, &path, &self.options.settings, work)
     }
 
     /// 42704 where the role that owns it was dropped.
@@ -193,19 +195,26 @@ impl Definition {
             Err(Error::OwnerDropped(identity::role_name(self.owner)))
         }
     }
+}
 
-    /// The search_path that the subscription was created with. pg_temp comes last: whoever ticks
-    /// must not shadow what the owner's functions mean.
-    fn path(&self, copies: Option<&str>) -> CString {
-        let copies = copies.map(|schema| format!("\"{}\"", schema.replace('"', "\"\"")));
-        let own = Some(self.search_path.trim().to_owned()).filter(|path| !path.is_empty());
-        let parts: Vec<String> = copies
-            .into_iter()
-            .chain(own)
-            .chain(["pg_temp".to_owned()])
-            .collect();
-        CString::new(parts.join(", ")).unwrap_or_default()
-    }
+/// Runs `work`, which calls code of the role's, as that role, with a search_path and settings of a
+/// subscription.
+pub fn as_role<T>(
+    role: pg_sys::Oid,
+    search_path: &str,
+    settings: &[(String, String)],
+    work: impl FnOnce() -> Result<T, Error>,
+) -> Result<T, Error> {
+    // pg_temp comes last: whoever ticks must not shadow what the owner's functions mean.
+    let path = match search_path.trim() {
+        "" => "pg_temp".to_owned(),
+        path => format!("{path}, pg_temp"),
+    };
+    let c_string = |text: &str| CString::new(text).unwrap_or_default();
+    let mut all = vec![(c"search_path".to_owned(), c_string(&path))];
+    let settings = settings.iter();
+    all.extend(settings.map(|(name, value)| (c_string(name), c_string(value))));
+    identity::run_code_of(role, &all, work)
 }
 
 /// Whether the current role may steer subscriptions of `owner`.

@@ -44,18 +44,22 @@ impl Keyed {
 
     fn checked(&self, table: Option<Table>) -> Result<Table, Error> {
         let table = table.ok_or_else(|| missing(self.name))?;
-        let [id] = table
-            .columns([c"subscriber_id"])
-            .ok_or_else(|| missing(self.name))?;
-        let is_text = [pg_sys::VARCHAROID, pg_sys::TEXTOID].contains(&table.column(id).type_oid);
-        if table.is_ordinary() && is_text {
+        let id = [(c"subscriber_id", pg_sys::VARCHAROID)];
+        if table.is_ordinary() && table.columns(id).is_some() {
             return Ok(table);
         }
+        Err(self.changed())
+    }
+
+    /// 55000: its columns, or the kind of table it is, were changed.
+    pub fn changed(&self) -> Error {
         let name = self.name.to_string_lossy();
-        Err(Error::StoreChanged(
+        Error::StoreChanged(
             format!("message_store.{name} is not the table that create_store() made"),
-            "It is an ordinary heap table whose subscriber_id is varchar.".to_owned(),
-        ))
+            "SELECT message_store.create_store(); brings the tables of an older version up to date. \
+             Otherwise give it back its columns and their types, as an ordinary heap table."
+                .to_owned(),
+        )
     }
 
     /// What `read` makes of the rows of a subscription, which come in the order of the key.

@@ -16,13 +16,20 @@ sql_functions! {
     subscription_lag => subscription_lag,
 }
 
+/// What it returns: the last position, the lag, whether that is an estimate, its age in seconds.
+const TYPES: [pg_sys::Oid; 4] = [
+    pg_sys::INT8OID,
+    pg_sys::INT8OID,
+    pg_sys::BOOLOID,
+    pg_sys::FLOAT8OID,
+];
 /// Messages that are counted; what lies beyond is estimated.
 const COUNTED: i64 = 10_000;
 
 fn subscription_lag(call: &Call<'_>) -> Result<Reply, Error> {
     let id = subscriber_id(call, 0)?;
     let number = call.bigint(1).unwrap_or(0);
-    let nothing = Ok(rows::composite(call, [None, None, None, None]));
+    let nothing = Ok(rows::composite(call, &TYPES, [None; 4]));
     let Some(definition) = Definition::find(&id)? else {
         return nothing;
     };
@@ -64,6 +71,7 @@ fn subscription_lag(call: &Call<'_>) -> Result<Reply, Error> {
     let seconds = age as f64 / 1_000_000.0;
     Ok(rows::composite(
         call,
+        &TYPES,
         [
             Some(pg_sys::Datum::from(head)),
             Some(pg_sys::Datum::from(lag)),

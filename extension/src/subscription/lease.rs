@@ -88,9 +88,21 @@ fn require_fetched(definition: &Definition) -> Result<(), Error> {
     ))
 }
 
+const FETCHED_COLUMNS: usize = message::COLUMNS + 2;
+/// The attributes of type `fetched_message`: those of `message`, the lease and the attempt.
+const FETCHED_MESSAGE: [pg_sys::Oid; FETCHED_COLUMNS] = {
+    let mut types = [pg_sys::INT8OID; FETCHED_COLUMNS];
+    let mut number = 0;
+    while number < message::COLUMNS {
+        types[number] = message::TYPES[number];
+        number += 1;
+    }
+    types
+};
+
 /// What a fetch hands out.
 struct Handed {
-    rows: Rows,
+    rows: Rows<FETCHED_COLUMNS>,
     printed: Printed,
     lease: i64,
     left: i64,
@@ -144,7 +156,7 @@ fn fetch(call: &Call<'_>) -> Result<Reply, Error> {
         )
     })?;
     transaction::require_writable(c"fetch()");
-    let rows = Rows::begin(call)?;
+    let rows = Rows::begin(call, &FETCHED_MESSAGE)?;
     let definition = Definition::load_own(&id)?;
     require_fetched(&definition)?;
     if matches!(definition.state, State::Paused | State::Stopped) {

@@ -10,8 +10,8 @@ use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::rows::Rows;
 use crate::pg::spi::Statement;
 use crate::pg::text::Text;
-use crate::pg::{constraints, transaction};
-use pgrx::pg_sys::BuiltinOid::{TEXTOID, VARCHAROID};
+use crate::pg::transaction;
+use pgrx::pg_sys::BuiltinOid::{self, INT8OID, TEXTOID, VARCHAROID};
 
 sql_functions! {
     start => start,
@@ -74,7 +74,6 @@ pub fn run_init(definition: &Definition, copies: Option<&str>) -> Result<(), Err
     };
     let routine = handlers::find_init(init)?;
     handlers::require_executable(routine, definition.owner)?;
-    constraints::fire_deferred();
     let mut told = HandlerCall::of(definition);
     told.read_model = copies.map(str::to_owned);
     let _scope = Scope::enter(&definition.subscriber_id, told);
@@ -126,10 +125,11 @@ fn set_state(definition: &Definition, state: State, reason: Option<&str>) -> Res
 }
 
 fn started_subscriptions(call: &Call<'_>) -> Result<Reply, Error> {
-    let mut rows = Rows::begin(call)?;
+    let types = [VARCHAROID, VARCHAROID, INT8OID, INT8OID].map(BuiltinOid::value);
+    let mut rows = Rows::begin(call, &types)?;
     let _owner = as_owner_of_subscriptions()?;
     STARTED.run(&[], |row| {
-        rows.push(|| std::array::from_fn::<_, 4, _>(|number| row.datum(number)));
+        rows.push(|| std::array::from_fn(|number| row.value(number, types[number])));
     });
     Ok(rows.finish())
 }

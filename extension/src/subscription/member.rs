@@ -264,7 +264,7 @@ impl Member {
                 text(error),
                 text(sqlstate),
             ],
-            |row| retry_at = row.datum(0),
+            |row| retry_at = row.value(0, pg_sys::TIMESTAMPTZOID),
         );
         Ok(retry_at)
     }

@@ -1,5 +1,6 @@
 //! The options of a subscription: checked when it is created, read back when it is ticked.
 
+use super::definition::as_role;
 use super::handlers;
 use super::policy::Policy;
 use crate::error::Error;
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 const REPAIR: &str = "Known options: init, read_model, types, correlation, group_size, start_from, \
      batch_size, order (strict, per_handler), on_failure (stop, park), retries, retry_delay, \
-     retry_max_delay, park (stream, message), transient_limit.";
+     retry_max_delay, park (stream, message), transient_limit, settings.";
 
 /// A table that a subscription fills, or the rows of it that are the subscription's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +60,8 @@ pub struct Options {
     pub is_strict: bool,
     /// What it does about failures.
     pub policy: Policy,
+    /// PostgreSQL's settings that its handlers run with, name and value.
+    pub settings: Vec<(String, String)>,
 }
 
 impl Default for Options {
@@ -73,6 +76,7 @@ impl Default for Options {
             batch_size: 1000,
             is_strict: true,
             policy: Policy::default(),
+            settings: Vec::new(),
         }
     }
 }
@@ -138,6 +142,7 @@ impl Options {
             "retry_delay" => self.policy.retry_delay = duration(name, value)?,
             "retry_max_delay" => self.policy.retry_max_delay = duration(name, value)?,
             "transient_limit" => self.policy.transient_limit = duration(name, value)?,
+            "settings" => self.settings = settings(value)?,
             unknown => return Err(refuse(format!("has an unknown key: {unknown}"))),
         }
         Ok(())
@@ -181,6 +186,25 @@ fn types(value: &Value) -> Result<Vec<String>, Error> {
         types.iter().map(text).collect()
     });
     types.filter(|types| !types.is_empty()).ok_or_else(wanted)
+}
+
+fn settings(value: &Value) -> Result<Vec<(String, String)>, Error> {
+    let wanted = || {
+        wrong(
+            "settings",
+            "an object of PostgreSQL's settings, such as {\"timezone\": \"UTC\"}",
+        )
+    };
+    // The search_path is that of the session that creates the subscription.
+    let may_be_set = |name: &str| !name.eq_ignore_ascii_case("search_path") && !name.contains('\0');
+    let setting = |(name, value): (&String, &Value)| {
+        let value = value.as_str().filter(|value| !value.contains('\0'))?;
+        may_be_set(name).then(|| (name.clone(), value.to_owned()))
+    };
+    let settings: Option<Vec<_>> = value
+        .as_object()
+        .and_then(|object| object.iter().map(setting).collect());
+    settings.ok_or_else(wanted)
 }
 
 fn read_model(value: &Value) -> Result<Vec<ReadModelTable>, Error> {
@@ -270,9 +294,13 @@ pub fn parse_object(argument: &'static str, text: &str) -> Result<Map<String, Va
 
 /// Checks `options` and returns them as they are stored: names of functions and tables qualified,
 /// so that no search_path can change what they mean later, and intervals in milliseconds.
+///
+/// `role`, `search_path`: the subscription's owner, with whose rights SQL in the options is tried,
+/// and the path that names in it are found on.
 pub fn normalized(
     mut object: Map<String, Value>,
     role: pg_sys::Oid,
+    search_path: &str,
 ) -> Result<Map<String, Value>, Error> {
     for name in ["retry_delay", "retry_max_delay", "transient_limit"] {
         if let Some(value) = object.get_mut(name) {
@@ -280,13 +308,22 @@ pub fn normalized(
         }
     }
     let mut options = Options::from_object(&object)?;
+    if !options.settings.is_empty() {
+        let tried = attempt(|| as_role(role, search_path, &options.settings, || Ok(())));
+        tried.map_err(|failure| {
+            refuse(format!(
+                "must give settings usable ones: {}",
+                failure.message
+            ))
+        })?;
+    }
     if let Some(name) = &options.init {
         let routine = handlers::find_init(name)?;
         handlers::require_executable(routine, role)?;
         object.insert("init".to_owned(), json!(routine.qualified_name()));
     }
     if !options.read_model.is_empty() {
-        super::read_model::qualify(&mut options.read_model)?;
+        super::read_model::qualify(&mut options.read_model, role, search_path)?;
         let tables: Vec<Value> = options
             .read_model
             .iter()

@@ -2,14 +2,18 @@
 //!
 //! All of it runs with the owner's rights: names and conditions are the owner's own SQL.
 
-use super::definition::{Definition, as_owner_of_subscriptions};
+use super::definition::{Definition, as_owner_of_subscriptions, as_role};
 use super::options::ReadModelTable;
 use crate::error::Error;
+use crate::pg::expression;
+use crate::pg::failure::Failure;
 use crate::pg::identity;
 use crate::pg::spi::{self, Row, Statement};
 use crate::pg::subtransaction::attempt;
 use crate::pg::text::Text;
+use pgrx::pg_sys;
 use pgrx::pg_sys::BuiltinOid::TEXTOID;
+use pgrx::spi::{quote_identifier, quote_literal};
 use std::ffi::CString;
 
 /// The rows of a comparison: table, difference (`missing`, `unexpected`, `different`), the row as
@@ -24,18 +28,31 @@ static QUALIFY: Statement = Statement::new(
          AND c.relkind OPERATOR(pg_catalog.=) 'r'",
     &[TEXTOID],
 );
-/// Name alone; columns that can be inserted; the primary key's columns, NULL for none.
+/// Name alone; columns that can be inserted; when rows `e` and `f` have the same primary key, by the
+/// operators of its index, NULL for none.
 static SHAPE: Statement = Statement::new(
     c"SELECT pg_catalog.quote_ident(c.relname), \
              (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', ' ORDER BY a.attnum) \
                 FROM pg_catalog.pg_attribute a \
                WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.>) 0 \
                  AND NOT a.attisdropped AND a.attgenerated OPERATOR(pg_catalog.=) ''), \
-             (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', ' ORDER BY a.attnum) \
+             (SELECT pg_catalog.string_agg( \
+                       pg_catalog.format('e.%1$I OPERATOR(%2$I.%3$s) f.%1$I', \
+                                         a.attname, n.nspname, o.oprname), ' AND ' ORDER BY k.place) \
                 FROM pg_catalog.pg_index i \
+                CROSS JOIN LATERAL pg_catalog.generate_series( \
+                  0, i.indnkeyatts OPERATOR(pg_catalog.-) 1) k (place) \
                 JOIN pg_catalog.pg_attribute a \
                   ON a.attrelid OPERATOR(pg_catalog.=) c.oid \
-                 AND a.attnum OPERATOR(pg_catalog.=) ANY (i.indkey) \
+                 AND a.attnum OPERATOR(pg_catalog.=) i.indkey[k.place] \
+                JOIN pg_catalog.pg_opclass s ON s.oid OPERATOR(pg_catalog.=) i.indclass[k.place] \
+                JOIN pg_catalog.pg_amop m \
+                  ON m.amopfamily OPERATOR(pg_catalog.=) s.opcfamily \
+                 AND m.amoplefttype OPERATOR(pg_catalog.=) s.opcintype \
+                 AND m.amoprighttype OPERATOR(pg_catalog.=) s.opcintype \
+                 AND m.amopstrategy OPERATOR(pg_catalog.=) 3 \
+                JOIN pg_catalog.pg_operator o ON o.oid OPERATOR(pg_catalog.=) m.amopopr \
+                JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) o.oprnamespace \
                WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid AND i.indisprimary) \
         FROM pg_catalog.pg_class c \
        WHERE c.oid OPERATOR(pg_catalog.=) $1::pg_catalog.regclass::pg_catalog.oid",
@@ -49,35 +66,50 @@ static WRITTEN: Statement = Statement::new(
     &[TEXTOID],
 );
 
-/// Qualifies the tables' names and checks their conditions, with the caller's rights; 22023.
-pub fn qualify(tables: &mut [ReadModelTable]) -> Result<(), Error> {
+/// Qualifies the tables' names and checks their conditions, with the rights of `role`, who supplies
+/// them; 22023.
+pub fn qualify(
+    tables: &mut [ReadModelTable],
+    role: pg_sys::Oid,
+    search_path: &str,
+) -> Result<(), Error> {
+    let refuse = |problem: String| {
+        Error::argument(
+            "options",
+            problem,
+            "read_model lists tables, each a name or {\"table\": name, \"where\": condition}.",
+        )
+    };
     for entry in tables {
-        let mut qualified = None;
-        let name = Text::copied(entry.table.as_bytes());
-        QUALIFY.run(&[Some(name.datum())], |row| qualified = row.text(0));
-        let refuse = |problem: String| {
-            Error::argument(
-                "options",
-                problem,
-                "read_model lists tables, each a name or {\"table\": name, \"where\": condition}.",
-            )
+        let own_settings = [];
+        let tried = attempt(|| {
+            as_role(role, search_path, &own_settings, || {
+                let mut qualified = None;
+                let name = Text::copied(entry.table.as_bytes());
+                QUALIFY.run(&[Some(name.datum())], |row| qualified = row.text(0));
+                if let Some(qualified) = &qualified {
+                    let condition = condition(entry)?;
+                    let probe = format!("SELECT FROM {qualified} WHERE {condition} LIMIT 0");
+                    run(&probe, |_| {})?;
+                }
+                Ok(qualified)
+            })
+        });
+        entry.table = match tried {
+            Ok(Some(qualified)) => qualified,
+            Ok(None) => {
+                return Err(refuse(format!(
+                    "must give read_model ordinary tables that exist: {}",
+                    entry.table
+                )));
+            }
+            Err(Failure { message, .. }) => {
+                return Err(refuse(format!(
+                    "must give read_model a usable condition for {}: {message}",
+                    entry.table
+                )));
+            }
         };
-        let Some(qualified) = qualified else {
-            return Err(refuse(format!(
-                "must give read_model ordinary tables that exist: {}",
-                entry.table
-            )));
-        };
-        entry.table = qualified;
-        let condition = condition(entry);
-        let probe = format!("SELECT FROM {} WHERE {condition} LIMIT 0", entry.table);
-        attempt(|| run(&probe, |_| {})).map_err(|failure| {
-            let message = &failure.message;
-            refuse(format!(
-                "must give read_model a usable condition for {}: {message}",
-                entry.table
-            ))
-        })?;
     }
     Ok(())
 }
@@ -95,12 +127,21 @@ pub fn require(definition: &Definition) -> Result<&[ReadModelTable], Error> {
     Ok(tables)
 }
 
-fn condition(entry: &ReadModelTable) -> String {
-    // On a line of its own, so that a comment in it ends with it.
-    entry
-        .filter
-        .as_ref()
-        .map_or_else(|| "true".to_owned(), |filter| format!("(\n{filter}\n)"))
+/// The condition as it stands in our SQL; 22023 where it is not one expression.
+fn condition(entry: &ReadModelTable) -> Result<String, Error> {
+    let Some(filter) = &entry.filter else {
+        return Ok("true".to_owned());
+    };
+    let sql = CString::new(filter.as_str()).unwrap_or_default();
+    if !expression::is_one(&sql) {
+        return Err(Error::argument(
+            "options",
+            format!("has a where that is not one SQL expression: {filter}"),
+            "Pass a condition on the columns of the table, such as page_name = 'home'.",
+        ));
+    }
+    // On lines of its own, so that a comment in it ends with it.
+    Ok(format!("(\n{filter}\n)"))
 }
 
 fn run(sql: &str, each: impl FnMut(&Row)) -> Result<u64, Error> {
@@ -112,7 +153,8 @@ fn run(sql: &str, each: impl FnMut(&Row)) -> Result<u64, Error> {
 struct Shape {
     name: String,
     columns: String,
-    key: Option<String>,
+    /// When rows `e` and `f` are the same one.
+    same_key: Option<String>,
 }
 
 fn shape(entry: &ReadModelTable) -> Result<Shape, Error> {
@@ -122,25 +164,17 @@ fn shape(entry: &ReadModelTable) -> Result<Shape, Error> {
         shape = Some(Shape {
             name: row.text(0).unwrap_or_default(),
             columns: row.text(1).unwrap_or_default(),
-            key: row.text(2),
+            same_key: row.text(2),
         });
     });
     shape.ok_or(Error::NoStore("read_model"))
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// Empties the live read model, as the owner.
 pub fn empty(definition: &Definition) -> Result<(), Error> {
     definition.as_owner(None, || {
         for entry in &definition.options.read_model {
-            let condition = condition(entry);
+            let condition = condition(entry)?;
             run(
                 &format!("DELETE FROM {} WHERE {condition}", entry.table),
                 |_| {},
@@ -151,10 +185,10 @@ pub fn empty(definition: &Definition) -> Result<(), Error> {
 }
 
 /// Makes `schema` and in it empty copies of the tables, or copies with their rows. The copies are
-/// the owner's.
+/// the owner's, and nothing else is made there: it may not create in the schema once they are.
 pub fn copy(definition: &Definition, schema: &str, with_rows: bool) -> Result<(), Error> {
-    let schema = quoted(schema);
-    let owner = quoted(&identity::role_name(definition.owner));
+    let schema = quote_identifier(schema);
+    let owner = quote_identifier(&identity::role_name(definition.owner));
     {
         let _owner = as_owner_of_subscriptions()?;
         run(&format!("CREATE SCHEMA {schema}"), |_| {})?;
@@ -166,7 +200,7 @@ pub fn copy(definition: &Definition, schema: &str, with_rows: bool) -> Result<()
     definition.as_owner(None, || {
         for entry in &definition.options.read_model {
             let Shape { name, columns, .. } = shape(entry)?;
-            let (table, condition) = (&entry.table, condition(entry));
+            let (table, condition) = (&entry.table, condition(entry)?);
             run(
                 &format!("CREATE TABLE {schema}.{name} (LIKE {table} INCLUDING ALL)"),
                 |_| {},
@@ -182,13 +216,19 @@ pub fn copy(definition: &Definition, schema: &str, with_rows: bool) -> Result<()
             }
         }
         Ok(())
-    })
+    })?;
+    let _owner = as_owner_of_subscriptions()?;
+    run(
+        &format!("REVOKE CREATE ON SCHEMA {schema} FROM {owner}"),
+        |_| {},
+    )?;
+    Ok(())
 }
 
 /// Drops a schema of copies.
 pub fn drop_copies(schema: &str) -> Result<(), Error> {
     let _owner = as_owner_of_subscriptions()?.quietly();
-    let drop = format!("DROP SCHEMA IF EXISTS {} CASCADE", quoted(schema));
+    let drop = format!("DROP SCHEMA IF EXISTS {} CASCADE", quote_identifier(schema));
     run(&drop, |_| {})?;
     Ok(())
 }
@@ -199,36 +239,41 @@ pub fn compare(
     schema: &str,
     each: EachDifference<'_>,
 ) -> Result<(), Error> {
-    let schema = quoted(schema);
+    let schema = quote_identifier(schema);
     definition.as_owner(None, || {
         for entry in &definition.options.read_model {
-            let Shape { name, key, .. } = shape(entry)?;
-            let (table, condition) = (&entry.table, condition(entry));
+            let Shape { name, same_key, .. } = shape(entry)?;
+            let (table, condition) = (&entry.table, condition(entry)?);
             let (of_copy, of_live) = (
                 format!("SELECT * FROM {schema}.{name} WHERE {condition}"),
                 format!("SELECT * FROM {table} WHERE {condition}"),
             );
-            let said = literal(table);
-            let sql = match key {
-                Some(key) => format!(
-                    "SELECT {said}::text, CASE WHEN f IS NULL THEN 'missing' \
-                                               WHEN e IS NULL THEN 'unexpected' \
-                                               ELSE 'different' END::text, \
-                            e, f \
-                       FROM (SELECT to_jsonb(e) AS e, to_jsonb(f) AS f, \
-                                    (e.*)::text AS e_text, (f.*)::text AS f_text \
-                               FROM ({of_copy}) e FULL JOIN ({of_live}) f USING ({key})) AS both_rows \
-                      WHERE e_text IS DISTINCT FROM f_text \
+            let said = quote_literal(table);
+            let sql = match same_key {
+                Some(same_key) => format!(
+                    "SELECT {said}::pg_catalog.text, \
+                            CASE WHEN f_text IS NULL THEN 'missing' \
+                                 WHEN e_text IS NULL THEN 'unexpected' \
+                                 ELSE 'different' END::pg_catalog.text, \
+                            e_row, f_row \
+                       FROM (SELECT pg_catalog.to_jsonb(e.*) AS e_row, \
+                                    pg_catalog.to_jsonb(f.*) AS f_row, \
+                                    (e.*)::pg_catalog.text AS e_text, \
+                                    (f.*)::pg_catalog.text AS f_text \
+                               FROM ({of_copy}) e FULL JOIN ({of_live}) f ON {same_key}) AS both_rows \
+                      WHERE (e_text OPERATOR(pg_catalog.<>) f_text) IS NOT FALSE \
                       ORDER BY coalesce(e_text, f_text)"
                 ),
                 None => format!(
-                    "SELECT {said}::text, 'missing'::text, only_there, NULL::jsonb \
-                       FROM (SELECT to_jsonb(e) AS only_there FROM ({of_copy}) e \
-                             EXCEPT ALL SELECT to_jsonb(f) FROM ({of_live}) f) AS missing_rows \
+                    "SELECT {said}::pg_catalog.text, 'missing'::pg_catalog.text, only_there, \
+                            NULL::pg_catalog.jsonb \
+                       FROM (SELECT pg_catalog.to_jsonb(e.*) AS only_there FROM ({of_copy}) e \
+                             EXCEPT ALL SELECT pg_catalog.to_jsonb(f.*) FROM ({of_live}) f) AS missing_rows \
                      UNION ALL \
-                     SELECT {said}::text, 'unexpected'::text, NULL::jsonb, only_here \
-                       FROM (SELECT to_jsonb(f) AS only_here FROM ({of_live}) f \
-                             EXCEPT ALL SELECT to_jsonb(e) FROM ({of_copy}) e) AS unexpected_rows"
+                     SELECT {said}::pg_catalog.text, 'unexpected'::pg_catalog.text, \
+                            NULL::pg_catalog.jsonb, only_here \
+                       FROM (SELECT pg_catalog.to_jsonb(f.*) AS only_here FROM ({of_live}) f \
+                             EXCEPT ALL SELECT pg_catalog.to_jsonb(e.*) FROM ({of_copy}) e) AS unexpected_rows"
                 ),
             };
             run(&sql, &mut *each)?;
@@ -240,20 +285,26 @@ pub fn compare(
 /// Lets the rows of the copies in `schema` take the place of the live ones, as the owner. Rows
 /// that are the same stay; whoever reads meanwhile sees all of the old or all of the new.
 pub fn swap(definition: &Definition, schema: &str) -> Result<(), Error> {
-    let schema = quoted(schema);
+    let schema = quote_identifier(schema);
     definition.as_owner(None, || {
         for entry in &definition.options.read_model {
-            let Shape { name, columns, key } = shape(entry)?;
-            let (table, condition) = (&entry.table, condition(entry));
-            let (unlike_copy, unlike_live) = if key.is_some() {
+            let Shape {
+                name,
+                columns,
+                same_key,
+            } = shape(entry)?;
+            let (table, condition) = (&entry.table, condition(entry)?);
+            let (unlike_copy, unlike_live) = if same_key.is_some() {
                 (
                     format!(
                         "AND NOT EXISTS (SELECT FROM {schema}.{name} AS other \
-                                          WHERE (other.*)::text = (own.*)::text)"
+                                          WHERE (other.*)::pg_catalog.text \
+                                   OPERATOR(pg_catalog.=) (own.*)::pg_catalog.text)"
                     ),
                     format!(
                         "AND NOT EXISTS (SELECT FROM {table} AS other \
-                                          WHERE (other.*)::text = (own.*)::text)"
+                                          WHERE (other.*)::pg_catalog.text \
+                                   OPERATOR(pg_catalog.=) (own.*)::pg_catalog.text)"
                     ),
                 )
             } else {

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::spi::Statement;
 use crate::pg::text::Text;
-use crate::pg::{constraints, transaction};
+use crate::pg::{deferred, transaction};
 use pgrx::pg_sys;
 use pgrx::pg_sys::BuiltinOid::{INT8OID, VARCHAROID};
 
@@ -108,7 +108,6 @@ pub fn require_no_copy(definition: &Definition) -> Result<(), Error> {
 fn rebuild_in_place(definition: &Definition) -> Result<(), Error> {
     require_no_copy(definition)?;
     let members = Member::lock_all(&definition.subscriber_id)?;
-    constraints::fire_deferred();
     read_model::empty(definition)?;
     let start = definition.start_position;
     position::go_to(definition, &members, start, Which::All)?;
@@ -128,7 +127,6 @@ fn rebuild_beside(definition: &Definition) -> Result<(), Error> {
     let hash = hash_64(definition.subscriber_id.as_bytes()) as u64;
     let schema = format!("message_store_copy_{hash:016x}");
     create::create_copy(definition, &id, &schema)?;
-    constraints::fire_deferred();
     let with_rows = false;
     read_model::copy(definition, &schema, with_rows)?;
     run_init(definition, Some(&schema))
@@ -155,7 +153,7 @@ fn promote(call: &Call<'_>) -> Result<Reply, Error> {
         )
     })?;
     let target = live.iter().map(|member| member.position).max().unwrap_or(0);
-    constraints::fire_deferred();
+    deferred::fire();
     for member in &live {
         catch_up(&definition, member, target)?;
     }

@@ -11,12 +11,24 @@ use crate::error::Error;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::rows;
 use crate::pg::text::Text;
-use crate::pg::{constraints, transaction};
+use crate::pg::{deferred, transaction};
 use pgrx::pg_sys;
 
 sql_functions! {
     tick => tick,
 }
+
+/// The attributes of type `tick_result`.
+const TICK_RESULT: [pg_sys::Oid; 8] = [
+    pg_sys::VARCHAROID,
+    pg_sys::INT8OID,
+    pg_sys::INT8OID,
+    pg_sys::INT8OID,
+    pg_sys::INT8OID,
+    pg_sys::TIMESTAMPTZOID,
+    pg_sys::VARCHAROID,
+    pg_sys::TEXTOID,
+];
 
 /// What a tick did, in the words of the SQL type `tick_result`.
 struct Outcome {
@@ -61,6 +73,7 @@ impl Outcome {
         let failure = self.failure.as_ref();
         rows::composite(
             call,
+            &TICK_RESULT,
             [
                 Some(text(self.name)),
                 Some(pg_sys::Datum::from(self.scanned)),
@@ -158,8 +171,8 @@ fn tick_member(
         return Ok(None);
     }
     definition.require_owner()?;
-    // What the caller has deferred is checked with the caller's rights, before the owner's code.
-    constraints::fire_deferred();
+    // A failure of what the caller has deferred is the caller's, not the handler's.
+    deferred::fire();
     let limit = batch_size.unwrap_or(definition.options.batch_size);
     let delivery = Delivery::begin(&definition, member, source)?;
     if !delivery.may_call() {

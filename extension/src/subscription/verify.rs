@@ -15,13 +15,21 @@ use crate::pg::rows::Rows;
 use crate::pg::spi::Row;
 use crate::pg::subtransaction::attempt;
 use crate::pg::text::Text;
-use crate::pg::{constraints, transaction};
+use crate::pg::{deferred, transaction};
+use pgrx::pg_sys;
 
 sql_functions! {
     verify => verify,
     dry_run => dry_run,
 }
 
+/// What both return: the table, the difference, the row as it is made anew, the row as it is.
+const DIFFERENCE: [pg_sys::Oid; 4] = [
+    pg_sys::TEXTOID,
+    pg_sys::TEXTOID,
+    pg_sys::JSONBOID,
+    pg_sys::JSONBOID,
+];
 /// Messages a replay handles between two looks for a cancel.
 const STEP: i64 = 10_000;
 
@@ -64,11 +72,11 @@ fn require_done(definition: &Definition, delivered: &Delivered) -> Result<(), Er
 fn verify(call: &Call<'_>) -> Result<Reply, Error> {
     let id = subscriber_id(call, 0)?;
     transaction::require_writable(c"verify()");
-    let mut rows = Rows::begin(call)?;
+    let mut rows = Rows::begin(call, &DIFFERENCE)?;
     let mut definition = Definition::load_own(&id)?;
     read_model::require(&definition)?;
     context::require_outside(&id)?;
-    constraints::fire_deferred();
+    deferred::fire();
     looked_at(|| {
         let schema = scratch_schema();
         let with_rows = false;
@@ -140,7 +148,7 @@ fn dry_run(call: &Call<'_>) -> Result<Reply, Error> {
     let among = call.array(4);
     let parked = call.boolean(3).unwrap_or(false) || among.is_some();
     transaction::require_writable(c"dry_run()");
-    let mut rows = Rows::begin(call)?;
+    let mut rows = Rows::begin(call, &DIFFERENCE)?;
     let mut definition = Definition::load_own(&id)?;
     read_model::require(&definition)?;
     context::require_outside(&id)?;
@@ -148,7 +156,7 @@ fn dry_run(call: &Call<'_>) -> Result<Reply, Error> {
         let given = given.to_text().to_str().into_owned();
         definition.handlers = handlers::normalized(&given, definition.owner)?;
     }
-    constraints::fire_deferred();
+    deferred::fire();
     looked_at(|| {
         let members = Member::lock_all(&id)?;
         let position = members.iter().map(|member| member.position).min();
@@ -175,7 +183,7 @@ fn dry_run(call: &Call<'_>) -> Result<Reply, Error> {
 }
 
 /// A row of a comparison; `of_change` where the copy is how it was before.
-fn push(rows: &mut Rows, row: &Row, of_change: bool) {
+fn push(rows: &mut Rows<4>, row: &Row, of_change: bool) {
     let difference = row.text(1).unwrap_or_default();
     let word = match (of_change, difference.as_str()) {
         (true, "missing") => "removed",
@@ -185,10 +193,10 @@ fn push(rows: &mut Rows, row: &Row, of_change: bool) {
     };
     rows.push(|| {
         [
-            row.datum(0),
+            row.value(0, pg_sys::TEXTOID),
             Some(Text::copied(word.as_bytes()).datum()),
-            row.datum(2),
-            row.datum(3),
+            row.value(2, pg_sys::JSONBOID),
+            row.value(3, pg_sys::JSONBOID),
         ]
     });
 }

@@ -58,11 +58,32 @@ async fn a_persons_cancel_ends_the_tick_and_counts_for_nothing() {
 }
 
 #[tokio::test]
-async fn a_statement_timeout_in_a_handler_counts() {
+async fn a_statement_timeout_of_the_subscription_counts() {
     let (database, session) = with_recorders(Cluster::shared()).await;
     session.run(GATED).await.unwrap();
     let handlers = "{\"A\": \"public.gated\"}";
-    create_with(&session, "s", "a", handlers, "{\"retries\": 0}").await;
+    let options = "{\"retries\": 0, \"settings\": {\"statement_timeout\": \"300ms\"}}";
+    create_with(&session, "s", "a", handlers, options).await;
+    for _ in 0..3 {
+        write(&session, "a-1", "A").await;
+    }
+    let gate = database.connect().await;
+    gate.run("SELECT pg_advisory_lock(4711)").await.unwrap();
+    let stopped = tick(&session, "s", 1000).await;
+    assert_eq!(stopped.failed(), ("stopped", "57014"), "{stopped:?}");
+    assert!(stopped.error().contains("statement timeout"), "{stopped:?}");
+    assert_eq!(texts(&session, ATTEMPTS).await, ["1 1 stopped"]);
+    assert_eq!(seen(&session, "s").await, [1]);
+}
+
+#[tokio::test]
+async fn a_statement_timeout_of_whoever_ticks_counts_for_nothing() {
+    let (database, session) = with_recorders(Cluster::shared()).await;
+    session.run(GATED).await.unwrap();
+    let handlers = "{\"A\": \"public.gated\"}";
+    // The handler may take longer than the session gives its statement.
+    let options = "{\"retries\": 0, \"settings\": {\"statement_timeout\": \"1h\"}}";
+    create_with(&session, "s", "a", handlers, options).await;
     for _ in 0..3 {
         write(&session, "a-1", "A").await;
     }
@@ -72,12 +93,14 @@ async fn a_statement_timeout_in_a_handler_counts() {
         .run("SET statement_timeout = '300ms'")
         .await
         .unwrap();
-    let stopped = tick(&session, "s", 1000).await;
+    let error = session.error("SELECT message_store.tick('s')").await;
+    assert_eq!(error.sqlstate, "57014", "{error:?}");
     session.run("RESET statement_timeout").await.unwrap();
-    assert_eq!(stopped.failed(), ("stopped", "57014"), "{stopped:?}");
-    assert!(stopped.error().contains("statement timeout"), "{stopped:?}");
-    assert_eq!(texts(&session, ATTEMPTS).await, ["1 1 stopped"]);
-    assert_eq!(seen(&session, "s").await, [1]);
+    gate.run("SELECT pg_advisory_unlock(4711)").await.unwrap();
+    assert_eq!(
+        tick(&session, "s", 1000).await,
+        tick_was("progressed", 3, 3, 3)
+    );
 }
 
 #[tokio::test]

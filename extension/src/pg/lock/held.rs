@@ -54,6 +54,31 @@ pub fn held_by_others(wanted: impl Fn(u16) -> bool) -> Vec<Holding> {
     holdings
 }
 
+/// Whether this session holds an advisory lock that an SQL function took, for the transaction or
+/// for longer.
+pub fn holds_advisory() -> bool {
+    // SAFETY: our own lists; no other session removes from them, and one adds to them locks on
+    // relations only, under the partition's lock.
+    (0..pg_sys::NUM_LOCK_PARTITIONS as usize).any(|partition| unsafe {
+        let own = pg_sys::MyProc.cast_const();
+        let head = (&raw const (*own).myProcLocks[partition]).cast::<Link>();
+        let first = (*head).next.cast_const();
+        if first.is_null() || first == head {
+            return false;
+        }
+        let mut found = false;
+        pg_guard_ffi_boundary(|| {
+            let lock = bindings::lock_partition(partition);
+            raw::LWLockAcquire(lock, pg_sys::LWLockMode::LW_SHARED);
+            for_each_lock(own, partition, |held| {
+                found |= tag_of(held).is_some_and(|tag| matches!(tag.class, 1 | 2));
+            });
+            raw::LWLockRelease(lock);
+        });
+        found
+    })
+}
+
 /// All processes but ours, and the stand-ins of prepared transactions.
 ///
 /// Who holds a lock has had its process id since long before it took that.

@@ -6,6 +6,7 @@ use crate::pg::catalog::{self, Generation};
 use crate::pg::slot::RowVersion;
 use crate::pg::snapshot::Fresh;
 use crate::subscription::keyed::SUBSCRIPTIONS;
+use pgrx::pg_sys;
 use std::cell::RefCell;
 use std::collections::HashMap;
 
@@ -67,7 +68,7 @@ pub(super) fn or_read(
 /// Which version of its row there is now.
 fn version_of(subscriber_id: &str) -> Result<Option<RowVersion>, Error> {
     let table = SUBSCRIPTIONS.to_read()?;
-    if table.columns([c"source"]).is_none() {
+    if table.columns([(c"source", pg_sys::VARCHAROID)]).is_none() {
         return Err(Error::NoStore("subscriptions.source"));
     }
     SUBSCRIPTIONS.rows_of(&table, &Fresh::take(), subscriber_id, |mut scan| {

@@ -34,9 +34,10 @@ pub(super) struct Said {
 }
 
 impl Said {
-    /// A person's cancel is no fault of a message: it goes on.
+    /// A person's cancel is no fault of a message, nor is the end of the time that the session of
+    /// whoever ticks has for its statement: they go on.
     pub(super) fn of(failure: Failure) -> Result<Self, Error> {
-        if failure.is_cancel() {
+        if failure.is_cancel() || failure.is_timeout_of_session() {
             return Err(failure.go_on());
         }
         let context = failure.context.trim();

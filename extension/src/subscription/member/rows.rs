@@ -32,7 +32,7 @@ pub(super) fn hold(subscriber_id: &str, number: i64) -> Result<bool, Error> {
 }
 
 fn read(table: &Table, snapshot: &Fresh, subscriber_id: &str) -> Result<Vec<StoredMember>, Error> {
-    let columns = Columns::of(table).ok_or(Error::NoStore("subscription_progress"))?;
+    let columns = Columns::of(table).ok_or_else(|| PROGRESS.changed())?;
     let now = transaction::clock();
     PROGRESS.rows_of(table, snapshot, subscriber_id, |mut scan| {
         let mut rows = Vec::new();
@@ -52,19 +52,19 @@ struct Columns([usize; 13]);
 impl Columns {
     fn of(table: &Table) -> Option<Self> {
         let columns = table.columns([
-            c"member",
-            c"group_size",
-            c"drains_until",
-            c"position",
-            c"attempts",
-            c"failing_position",
-            c"failing_since",
-            c"retry_at",
-            c"last_sqlstate",
-            c"last_error",
-            c"rate_from",
-            c"rate_since",
-            c"updated_at",
+            (c"member", pg_sys::INT8OID),
+            (c"group_size", pg_sys::INT8OID),
+            (c"drains_until", pg_sys::INT8OID),
+            (c"position", pg_sys::INT8OID),
+            (c"attempts", pg_sys::INT8OID),
+            (c"failing_position", pg_sys::INT8OID),
+            (c"failing_since", pg_sys::TIMESTAMPTZOID),
+            (c"retry_at", pg_sys::TIMESTAMPTZOID),
+            (c"last_sqlstate", pg_sys::VARCHAROID),
+            (c"last_error", pg_sys::TEXTOID),
+            (c"rate_from", pg_sys::INT8OID),
+            (c"rate_since", pg_sys::TIMESTAMPTZOID),
+            (c"updated_at", pg_sys::TIMESTAMPTZOID),
         ]);
         columns.map(Self)
     }

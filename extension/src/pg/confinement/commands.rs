@@ -1,43 +1,24 @@
-//! Code of one role that runs in a session of another must leave nothing behind that would run
-//! later with the session's rights, or with those of the next role: no cursor WITH HOLD, no
-//! temporary table, no prepared statement, no LISTEN.
+//! Commands of confined code: no cursor WITH HOLD, no temporary table, no prepared statement, no
+//! LISTEN.
 //!
 //! PostgreSQL refuses these in a security-restricted operation. There it also refuses deferred
 //! triggers, which are fine here, since they are fired before the role is left. So the restriction
 //! is set for the commands that could leave something behind, and not for queries.
 
-use super::bindings;
+use super::is_confined;
+use crate::pg::bindings;
+use crate::pg::deferred;
+use crate::pg::report::Report;
+use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys;
 use std::cell::Cell;
 use std::ffi::c_char;
 
 thread_local! {
-    static CONFINED: Cell<bool> = const { Cell::new(false) };
     static NEXT_HOOK: Cell<pg_sys::ProcessUtility_hook_type> = const { Cell::new(None) };
 }
 
-/// Confines what runs until dropped.
-pub struct Confinement {
-    before: bool,
-}
-
-impl Confinement {
-    /// Begins; it may already have begun.
-    pub fn enter() -> Self {
-        Self {
-            before: CONFINED.replace(true),
-        }
-    }
-}
-
-impl Drop for Confinement {
-    fn drop(&mut self) {
-        CONFINED.set(self.before);
-    }
-}
-
-/// Puts us into the way of commands; called once, when a session loads the library.
-pub fn install() {
+pub(super) fn install() {
     // SAFETY: single-threaded backend start-up; the hook before ours is called by ours.
     unsafe {
         NEXT_HOOK.set(pg_sys::ProcessUtility_hook);
@@ -45,13 +26,36 @@ pub fn install() {
     }
 }
 
-/// Commands that only run queries or other commands, which come here themselves.
-fn is_wrapper(tag: pg_sys::NodeTag) -> bool {
+/// Whether a command only runs queries or other commands, which come here themselves.
+///
+/// # Safety
+/// `command` must be a live utility statement after parse analysis.
+unsafe fn is_wrapper(command: *mut pg_sys::Node) -> bool {
     use pg_sys::NodeTag as Tag;
-    matches!(
-        tag,
-        Tag::T_DoStmt | Tag::T_CallStmt | Tag::T_ConstraintsSetStmt | Tag::T_ExplainStmt
+    // SAFETY: the caller's; what EXPLAIN explains is an analyzed query.
+    unsafe {
+        match (*command).type_ {
+            Tag::T_DoStmt | Tag::T_CallStmt | Tag::T_ConstraintsSetStmt => true,
+            // CREATE TABLE AS, DECLARE and EXECUTE do not come here when EXPLAIN runs them.
+            Tag::T_ExplainStmt => {
+                let query = (*command.cast::<pg_sys::ExplainStmt>()).query;
+                (*query).type_ == Tag::T_Query
+                    && (*query.cast::<pg_sys::Query>()).commandType != pg_sys::CmdType::CMD_UTILITY
+            }
+            _ => false,
+        }
+    }
+}
+
+/// 55000: what fires now must not be put off once more.
+#[pgrx::pg_guard]
+extern "C-unwind" fn refuse_to_defer() {
+    Report::new(
+        PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        "SET CONSTRAINTS cannot run while deferred triggers fire before the role changes",
     )
+    .hint("Leave SET CONSTRAINTS out of the trigger: what it queues fires at once.")
+    .raise()
 }
 
 /// An error in the command leaves by longjmp over this frame, whole as it came: nothing here has a
@@ -69,7 +73,11 @@ unsafe extern "C-unwind" fn process_utility(
     // SAFETY: PostgreSQL passes a statement with its utility node; the arguments are passed on as
     // they came. The user's security context is put back; an abort restores it by itself.
     unsafe {
-        let restrict = CONFINED.get() && !is_wrapper((*(*statement).utilityStmt).type_);
+        let command = (*statement).utilityStmt;
+        if deferred::is_firing() && (*command).type_ == pg_sys::NodeTag::T_ConstraintsSetStmt {
+            refuse_to_defer();
+        }
+        let restrict = is_confined() && !is_wrapper(command);
         let (mut user, mut security) = (pg_sys::InvalidOid, 0);
         if restrict {
             pg_sys::GetUserIdAndSecContext(&mut user, &mut security);
