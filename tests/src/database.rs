@@ -16,10 +16,18 @@ pub struct Database<'a> {
 impl Cluster {
     /// An empty database under a new name.
     pub async fn create_database(&self) -> Database<'_> {
+        self.create_database_like("template1").await
+    }
+
+    /// A copy of a database that nobody is connected to, under a new name, of the same owner.
+    pub async fn create_database_like(&self, template: &str) -> Database<'_> {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let admin = self.connect("postgres", SUPERUSER).await;
-        admin.run(&format!("CREATE DATABASE {name}")).await.unwrap();
+        admin
+            .run(&format!("CREATE DATABASE {name} TEMPLATE {template}"))
+            .await
+            .unwrap();
         Database {
             cluster: self,
             name,

@@ -2,6 +2,8 @@
 
 use super::bindings;
 use super::relation;
+use super::report::Report;
+use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys;
 use std::ffi::CStr;
 
@@ -30,6 +32,21 @@ pub struct State {
     /// logged ahead; so does, by itself, one draw in 33, the first draw after a crash, and the
     /// beginning.
     pub may_have_been_set: bool,
+}
+
+/// 55000: a relation of the sequence's name is something else.
+///
+/// # Safety
+/// The relation must be open.
+unsafe fn refuse(relation: pg_sys::Relation) -> ! {
+    // SAFETY: the caller's; a name ends in NUL within its fixed width.
+    let name = unsafe { CStr::from_ptr((*(*relation).rd_rel).relname.data.as_ptr()) };
+    Report::new(
+        PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!("{} is not a sequence", name.to_string_lossy()),
+    )
+    .hint("Positions are drawn from the sequence that create_store() made.")
+    .raise()
 }
 
 impl Sequence {
@@ -82,6 +99,9 @@ impl Sequence {
         // single tuple on it is read; the page of a sequence always holds item 1.
         unsafe {
             let relation = pg_sys::relation_open(self.oid, lock as i32);
+            if (*(*relation).rd_rel).relkind as u8 != pg_sys::RELKIND_SEQUENCE {
+                refuse(relation);
+            }
             let buffer = pg_sys::ReadBuffer(relation, 0);
             pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
             let page = pg_sys::BufferGetPage(buffer);

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::message::SCHEMA;
-use crate::pg::identity;
+use crate::pg::identity::{self, ActingAs};
 use crate::pg::routine::{self, Routine};
 use pgrx::pg_sys;
 use serde_json::{Map, Value};
@@ -48,8 +48,10 @@ pub struct Handler {
 
 impl Handler {
     /// By name, with or without its signature; of several functions of one name, the one that
-    /// asks for least and takes most at a time.
-    fn find(name: &str, message_type: &str) -> Result<Self, Error> {
+    /// asks for least and takes most at a time. Looked up with the rights of `role`, whose handler
+    /// it is: whoever ticks need not see its schema.
+    fn find(name: &str, message_type: &str, role: pg_sys::Oid) -> Result<Self, Error> {
+        let _role = ActingAs::role(role);
         let unknown =
             || Error::UnknownHandler(name.to_owned(), format!("the handler of {message_type}"));
         let message = routine::row_type(SCHEMA, "message").ok_or_else(unknown)?;
@@ -79,7 +81,9 @@ impl Handler {
 }
 
 /// Finds an init function, which takes no argument; 42883 where there is none of that name.
-pub fn find_init(name: &str) -> Result<Routine, Error> {
+/// Looked up with the rights of `role`, whose function it is.
+pub fn find_init(name: &str, role: pg_sys::Oid) -> Result<Routine, Error> {
+    let _role = ActingAs::role(role);
     let unknown = || Error::UnknownHandler(name.to_owned(), "init".to_owned());
     let spelled = CString::new(name).map_err(|_| unknown())?;
     Routine::find(&spelled, &[]).ok_or_else(unknown)
@@ -116,7 +120,7 @@ pub fn normalized(handlers: &str, role: pg_sys::Oid) -> Result<String, Error> {
                 "must give {message_type} a function's name as a string"
             )));
         };
-        let handler = Handler::find(&name, &message_type)?;
+        let handler = Handler::find(&name, &message_type, role)?;
         require_executable(handler.routine, role)?;
         qualified.insert(message_type, Value::String(handler.qualified_name()));
     }
@@ -149,7 +153,7 @@ impl Handlers {
         let Some(Value::String(name)) = name else {
             return Ok(None);
         };
-        let handler = Handler::find(name, message_type)?;
+        let handler = Handler::find(name, message_type, self.role)?;
         require_executable(handler.routine, self.role)?;
         Ok(Some(handler))
     }

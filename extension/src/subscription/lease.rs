@@ -35,6 +35,8 @@ thread_local! {
     static OWN: RefCell<HashMap<String, Vec<i64>>> = RefCell::new(HashMap::new());
 }
 
+/// A lease lasts at most this long: a year.
+const LONGEST_LEASE_MS: i64 = 366 * 86_400_000;
 /// Leases of a session that are remembered.
 const OWN_LEASES: usize = 16;
 
@@ -148,13 +150,16 @@ fn fetch(call: &Call<'_>) -> Result<Reply, Error> {
             "Say how many messages you can handle.",
         )
     })?;
-    let lease_ms = call.interval_ms(2).filter(|ms| *ms > 0).ok_or_else(|| {
-        Error::argument(
-            "lease",
-            "must be more than 0",
-            "Pass how long handling takes at most, such as '30 s'.",
-        )
-    })?;
+    let lease_ms = call
+        .interval_ms(2)
+        .filter(|ms| (1..=LONGEST_LEASE_MS).contains(ms))
+        .ok_or_else(|| {
+            Error::argument(
+                "lease",
+                "must be more than 0, and at most a year",
+                "Pass how long handling takes at most, such as '30 s'.",
+            )
+        })?;
     transaction::require_writable(c"fetch()");
     let rows = Rows::begin(call, &FETCHED_MESSAGE)?;
     let definition = Definition::load_own(&id)?;

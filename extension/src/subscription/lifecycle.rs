@@ -72,7 +72,8 @@ pub fn run_init(definition: &Definition, copies: Option<&str>) -> Result<(), Err
     let Some(init) = &definition.options.init else {
         return Ok(());
     };
-    let routine = handlers::find_init(init)?;
+    definition.require_owner()?;
+    let routine = handlers::find_init(init, definition.owner)?;
     handlers::require_executable(routine, definition.owner)?;
     let mut told = HandlerCall::of(definition);
     told.read_model = copies.map(str::to_owned);

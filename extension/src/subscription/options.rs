@@ -318,7 +318,7 @@ pub fn normalized(
         })?;
     }
     if let Some(name) = &options.init {
-        let routine = handlers::find_init(name)?;
+        let routine = handlers::find_init(name, role)?;
         handlers::require_executable(routine, role)?;
         object.insert("init".to_owned(), json!(routine.qualified_name()));
     }

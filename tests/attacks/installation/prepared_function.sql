@@ -1,0 +1,8 @@
+-- A function that is there before the extension.
+-- without a store
+-- S
+CREATE SCHEMA message_store; GRANT ALL ON SCHEMA message_store TO m;
+-- m
+CREATE FUNCTION message_store.tick(text) RETURNS int LANGUAGE sql AS 'SELECT 1';
+-- S fails 55000
+CREATE EXTENSION message_store;

@@ -1,0 +1,11 @@
+-- SQL in functions that run SQL.
+-- m
+CREATE FUNCTION m.h(bigint) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM query_to_xml('PREPARE x AS SELECT 1', true, true, '');
+END $$;
+SELECT message_store.create_subscription('mo', 'mv', '{"$any": "m.h"}', '{"retries": 0}');
+-- S
+SELECT message_store.tick('mo');
+-- check
+SELECT last_sqlstate IS NOT NULL FROM message_store.subscription_status WHERE subscriber_id = 'mo'

@@ -1,0 +1,3 @@
+CREATE ROLE m LOGIN;
+CREATE ROLE n LOGIN;
+GRANT message_store TO m, n;

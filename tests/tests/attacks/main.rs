@@ -1,0 +1,7 @@
+//! Promise: nobody becomes anybody else, and nobody takes the server down.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on must fail loudly"
+)]
+
+mod in_sql;
