@@ -43,6 +43,8 @@ pub struct Config {
     pub database: DatabaseAddress,
     /// Connections the subscriptions share. Default 4.
     pub pool_size: usize,
+    /// Whether a superuser may tick. Default false.
+    pub allow_superuser: bool,
     /// Where the web server listens. Default 127.0.0.1:8080.
     pub listen: SocketAddr,
     /// True where the file or a flag chose `listen`.

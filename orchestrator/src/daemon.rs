@@ -49,9 +49,12 @@ const WEB_PATIENCE: Duration = Duration::from_secs(3);
 /// # Errors
 /// [`Error::Config`] where a pool refuses its settings. Failures later on are
 /// logged and tried again.
+///
+/// `operators`: the database as operators and the samples see it, where that is another role's.
 pub async fn run(
     config: &Config,
     target: &Target,
+    operators: Option<&Target>,
     listeners: Listeners,
     shutdown: CancellationToken,
 ) -> Result<()> {
@@ -83,15 +86,23 @@ pub async fn run(
         &mut tasks,
     );
     let pages = metrics::watch(pages, metrics.requests.clone());
-    servers.spawn(web::serve(listeners.web, pages, shutdown.clone()));
+    servers.spawn(web::serve(
+        "web server",
+        listeners.web,
+        pages,
+        shutdown.clone(),
+    ));
     let is_watched = listeners.metrics.is_some();
     if let Some(listener) = listeners.metrics {
         let router = metrics::router(metrics.clone()).merge(health::router(health.clone()));
-        servers.spawn(web::serve(listener, router, shutdown.clone()));
+        servers.spawn(web::serve("metrics", listener, router, shutdown.clone()));
     }
-    let mut watching = is_watched.then(|| control.clone());
+    let mut watching = match operators {
+        Some(operators) if is_watched => Some(Database::open(operators, CONTROL_CONNECTIONS)?),
+        _ => is_watched.then(|| control.clone()),
+    };
     if let Some(dashboard) = listeners.dashboard {
-        let visitors = dashboard.visitors(target)?;
+        let visitors = dashboard.visitors(operators.unwrap_or(target))?;
         // Who sees every subscription samples for all.
         watching = Some(visitors.operators.clone());
         let requests = metrics.requests.clone();
@@ -110,6 +121,7 @@ pub async fn run(
         info!("no [[aggregators]] and no [[services]]: delivering what the database has started");
     }
     wait_for_store(&control, config, &shutdown).await;
+    require_modest_role(&control, config, &shutdown).await?;
     let declared = Arc::new(Notify::new());
     let boot = Boot {
         control: control.clone(),
@@ -198,6 +210,58 @@ async fn wait_for_store(database: &Database, config: &Config, shutdown: &Cancell
             () = shutdown.cancelled() => return,
         }
     }
+}
+
+/// The ticking role has nothing to steal: whatever a handler of somebody else's finds in its
+/// session, it could not do much with it. A superuser is refused, unless the configuration says so.
+async fn require_modest_role(
+    database: &Database,
+    config: &Config,
+    shutdown: &CancellationToken,
+) -> Result<()> {
+    let mut retry = Retry::new(&config.delivery);
+    let rights = loop {
+        let rights = tokio::select! {
+            rights = database.rights() => rights,
+            () = shutdown.cancelled() => return Ok(()),
+        };
+        match rights {
+            Ok(rights) => break rights,
+            Err(error) if error.is_connection_loss() => {
+                tokio::select! {
+                    () = tokio::time::sleep(retry.next_pause()) => {}
+                    () = shutdown.cancelled() => return Ok(()),
+                }
+            }
+            // The subscriptions will say what is missing.
+            Err(_) => return Ok(()),
+        }
+    };
+    let role = &rights.role;
+    let repair = "Make a role that has nothing else: CREATE ROLE orchestrator LOGIN; GRANT \
+                  message_store TO orchestrator; and connect as that";
+    if rights.is_superuser && !config.allow_superuser {
+        return Err(Error::Config {
+            origin: "of the connection".to_owned(),
+            problem: format!(
+                "the role {role} is a superuser and must not tick: handlers of other roles run in \
+                 its sessions. {repair}, or set [database] allow_superuser = true"
+            ),
+        });
+    }
+    let mut powers = rights.powers.clone();
+    if rights.is_superuser {
+        powers.insert(0, "SUPERUSER".to_owned());
+    } else if rights.is_owner {
+        powers.push("the store's own tables".to_owned());
+    }
+    if !powers.is_empty() {
+        warn!(
+            "the role {role} ticks and has {}. {repair}.",
+            powers.join(", ")
+        );
+    }
+    Ok(())
 }
 
 fn report(ended: std::result::Result<(), JoinError>) {

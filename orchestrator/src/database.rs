@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use deadpool_postgres::{
-    Client, Hook, HookError, Manager, ManagerConfig, Pool, PoolBuilder, PoolError, RecyclingMethod,
+    Client, Hook, HookError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -56,6 +56,9 @@ const POOL_PATIENCE: Duration = Duration::from_secs(10);
 
 const WRITE_MESSAGE: &str = "SELECT message_store.write_message($1, $2, $3, $4, $5, $6)";
 
+/// What our own SQL names is in pg_catalog, or qualified: nothing that anybody made takes its place.
+const OUR_NAMES: &str = "SET search_path = pg_catalog, pg_temp";
+
 type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 /// A small pool of connections to one database. Cheap to clone.
@@ -71,7 +74,7 @@ impl Database {
     /// # Errors
     /// [`Error::Config`] where the pool refuses its settings.
     pub fn open(target: &Target, connections: usize) -> Result<Self> {
-        Self::open_with(target, connections, |builder| builder)
+        Self::open_with(target, connections, OUR_NAMES)
     }
 
     /// The same for connections that only tick. A tick's effects and its position are in one
@@ -82,14 +85,11 @@ impl Database {
     /// # Errors
     /// [`Error::Config`] where the pool refuses its settings.
     pub fn open_for_ticks(target: &Target, connections: usize) -> Result<Self> {
-        Self::open_with(target, connections, |builder| {
-            builder.post_create(Hook::async_fn(|client, _| {
-                Box::pin(async move {
-                    let set = client.batch_execute("SET synchronous_commit = off").await;
-                    set.map_err(HookError::Backend)
-                })
-            }))
-        })
+        Self::open_with(
+            target,
+            connections,
+            "SET search_path = pg_catalog, pg_temp; SET synchronous_commit = off",
+        )
     }
 
     /// The same for connections that render pages: a statement that takes longer
@@ -98,26 +98,27 @@ impl Database {
     /// # Errors
     /// [`Error::Config`] where the pool refuses its settings.
     pub fn open_for_pages(target: &Target, connections: usize) -> Result<Self> {
-        Self::open_with(target, connections, |builder| {
-            builder.post_create(Hook::async_fn(|client, _| {
-                Box::pin(async move {
-                    let set = client.batch_execute("SET statement_timeout = '10s'").await;
-                    set.map_err(HookError::Backend)
-                })
-            }))
-        })
+        Self::open_with(
+            target,
+            connections,
+            "SET search_path = pg_catalog, pg_temp; SET statement_timeout = '10s'",
+        )
     }
 
-    fn open_with(
-        target: &Target,
-        connections: usize,
-        adapt: impl FnOnce(PoolBuilder) -> PoolBuilder,
-    ) -> Result<Self> {
+    /// `settings`: what each connection begins with.
+    fn open_with(target: &Target, connections: usize, settings: &'static str) -> Result<Self> {
         let recycling = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
         };
         let manager = Manager::from_config(target.config.clone(), target.tls.clone(), recycling);
-        let pool = adapt(Pool::builder(manager))
+        let begin = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
+            Box::pin(async move {
+                let set = client.batch_execute(settings).await;
+                set.map_err(HookError::Backend)
+            })
+        });
+        let pool = Pool::builder(manager)
+            .post_create(begin)
             .max_size(connections)
             .runtime(deadpool_postgres::Runtime::Tokio1)
             .wait_timeout(Some(POOL_PATIENCE))
@@ -245,6 +246,27 @@ impl Database {
         answered
             .and_then(|row| row.try_get(0))
             .map_err(Error::database(action))
+    }
+
+    /// The same of a function that finds names which people wrote: on the role's own search_path,
+    /// which a new subscription also keeps.
+    async fn answer_to_people<T: for<'a> FromSql<'a>>(
+        &self,
+        action: String,
+        sql: &str,
+        parameters: Parameters<'_>,
+    ) -> Result<T> {
+        let mut client = self.client().await?;
+        let answered = async {
+            let transaction = client.transaction().await?;
+            transaction
+                .batch_execute("SET LOCAL search_path TO DEFAULT")
+                .await?;
+            let answer = transaction.query_one(sql, parameters).await?.try_get(0)?;
+            transaction.commit().await?;
+            Ok(answer)
+        };
+        answered.await.map_err(Error::database(action))
     }
 
     /// Rows of one JSON value each.

@@ -85,7 +85,8 @@ pub async fn examine(database: &Database, blocked_for: Duration) -> Result<Vec<F
         return Ok(findings);
     }
     let rights = database.rights().await?;
-    findings.extend(privileges::check(&rights));
+    let doors = database.open_doors().await?;
+    findings.extend(privileges::check(&rights, &doors));
     findings.extend(collations::check(&database.changed_collations().await?));
     findings.extend(capacity::check(&database.capacity().await?));
     if !installed.is_standby && rights.missing.is_empty() {

@@ -21,6 +21,8 @@ pub mod import;
 pub mod listeners;
 pub mod logging;
 pub mod metrics;
+pub mod pretty;
+pub mod printable;
 pub mod retry;
 pub mod samples;
 pub mod scheduler;

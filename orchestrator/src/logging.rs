@@ -1,17 +1,23 @@
 //! Log lines on standard error, for people or for programs.
 
 use std::{
-    io::{IsTerminal, stderr},
+    fmt,
+    io::{self, IsTerminal, Write, stderr},
     panic,
     sync::OnceLock,
 };
 
-use tracing::{Level, error, warn};
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, error, field::Field, warn};
+use tracing_subscriber::{
+    EnvFilter,
+    field::MakeExt,
+    fmt::format::{Writer, debug_fn},
+};
 
 use crate::{
     config::LogFormat,
     error::{self, Error},
+    printable::printable,
 };
 
 /// The driver repeats the server's notices ("already exists, skipping") as
@@ -36,8 +42,16 @@ pub fn start(format: LogFormat) {
         .with_writer(stderr);
     // Already started is fine: the first caller decides.
     let started = match format {
-        LogFormat::Json => logs.json().flatten_event(true).try_init(),
-        LogFormat::Human => logs.with_target(false).with_ansi(is_colourful()).try_init(),
+        LogFormat::Json => logs
+            .json()
+            .flatten_event(true)
+            .with_writer(|| Printable(stderr()))
+            .try_init(),
+        LogFormat::Human => logs
+            .with_target(false)
+            .with_ansi(is_colourful())
+            .fmt_fields(debug_fn(print_field).delimited(" "))
+            .try_init(),
     };
     if started.is_err() || FORMAT.set(format).is_err() {
         return;
@@ -48,6 +62,33 @@ pub fn start(format: LogFormat) {
     }
     if let Some(problem) = problem {
         warn!("RUST_LOG cannot be used ({problem}); logging as without it");
+    }
+}
+
+/// The message as it is, other fields with their names, what they hold on one line.
+fn print_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    let text = format!("{value:?}");
+    let text = printable(&text);
+    match field.name() {
+        "message" => write!(writer, "{text}"),
+        name => write!(writer, "{name}={text}"),
+    }
+}
+
+/// Lines of JSON in which nothing stands that a terminal would obey.
+struct Printable<W>(W);
+
+impl<W: Write> Write for Printable<W> {
+    /// Takes whole lines, as log lines are written.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        writeln!(self.0, "{}", printable(text))?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 
@@ -63,6 +104,6 @@ pub fn report(failure: &Error) {
     if FORMAT.get() == Some(&LogFormat::Json) && tracing::enabled!(Level::ERROR) {
         error!("{cause}");
     } else {
-        eprintln!("orchestrator: {cause}");
+        eprintln!("orchestrator: {}", printable(&cause));
     }
 }

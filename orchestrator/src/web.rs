@@ -2,11 +2,13 @@
 
 use axum::{
     Router,
-    http::{HeaderValue, header},
+    extract::Request,
+    http::{HeaderValue, StatusCode, header},
+    middleware::{Next, from_fn, map_response},
+    response::{IntoResponse, Response},
 };
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::error;
 
 use crate::{
     config::Config,
@@ -17,6 +19,9 @@ use crate::{
 pub mod dashboard;
 #[cfg(feature = "home-page")]
 mod home_page;
+mod server;
+
+pub use server::serve;
 
 /// The largest request body taken: 16 KiB.
 const LARGEST_BODY: usize = 16 * 1024;
@@ -43,21 +48,25 @@ pub fn router(
     let _ = (database, config, progressed, shutdown, tasks);
     router
         .layer(axum::extract::DefaultBodyLimit::max(LARGEST_BODY))
-        .layer(axum::middleware::map_response(protect))
+        .layer(from_fn(refuse_nul))
+        .layer(map_response(protect))
 }
 
-/// Serves until shutdown, then lets running requests end.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
-    let served = axum::serve(listener, router)
-        .with_graceful_shutdown(shutdown.cancelled_owned())
-        .await;
-    if let Err(error) = served {
-        error!("web server: {error}");
+/// A NUL cannot be in any text of the database's: 400, before anything is asked.
+pub async fn refuse_nul(request: Request, next: Next) -> Response {
+    let query = request.uri().query().unwrap_or_default();
+    if [request.uri().path(), query]
+        .iter()
+        .any(|part| part.contains("%00"))
+    {
+        let text = "A NUL (%00) cannot be part of an address.\n";
+        return (StatusCode::BAD_REQUEST, text).into_response();
     }
+    next.run(request).await
 }
 
 /// Nothing from elsewhere runs in our pages, and nobody frames them.
-async fn protect(mut response: axum::response::Response) -> axum::response::Response {
+async fn protect(mut response: Response) -> Response {
     let rules = [
         (
             header::CONTENT_SECURITY_POLICY,
@@ -77,7 +86,7 @@ async fn protect(mut response: axum::response::Response) -> axum::response::Resp
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpStream;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
     use crate::connection::Target;
@@ -95,7 +104,7 @@ mod tests {
         let router = router(database, &config, health, progressed, &shutdown, &mut tasks);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server = tokio::spawn(serve(listener, router, shutdown.clone()));
+        let server = tokio::spawn(serve("test", listener, router, shutdown.clone()));
         let mut visitor = TcpStream::connect(address).await.unwrap();
         let request = format!("GET {path} HTTP/1.0\r\n\r\n");
         visitor.write_all(request.as_bytes()).await.unwrap();

@@ -2,7 +2,10 @@
 
 use std::io::{BufRead, IsTerminal, Write, stderr, stdin};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    printable::printable,
+};
 
 /// Asks on the terminal whether to go on. Where there is none nobody can answer, and who wrote the
 /// command is taken at his word.
@@ -14,7 +17,7 @@ pub(super) fn confirm(what: &str) -> Result<()> {
         return Ok(());
     }
     let mut terminal = stderr();
-    write!(terminal, "{what}. Go on? [y/N] ")
+    write!(terminal, "{}. Go on? [y/N] ", printable(what))
         .and_then(|()| terminal.flush())
         .map_err(Error::io("ask on the terminal"))?;
     let mut answer = String::new();

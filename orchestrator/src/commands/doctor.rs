@@ -8,6 +8,7 @@ use crate::{
     database::Database,
     doctor::{Finding, Level, examine},
     error::{Error, Result},
+    printable::printable,
 };
 
 pub(super) async fn doctor(args: DoctorArgs) -> Result<()> {
@@ -37,9 +38,14 @@ fn text(findings: &[Finding]) -> String {
             Level::Problem => "PROBLEM",
         };
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{level:8} {:12} {}", finding.check, finding.finding);
+        let _ = writeln!(
+            text,
+            "{level:8} {:12} {}",
+            finding.check,
+            printable(&finding.finding)
+        );
         if let Some(repair) = &finding.repair {
-            let _ = writeln!(text, "{:21} {repair}", "");
+            let _ = writeln!(text, "{:21} {}", "", printable(repair));
         }
     }
     text.trim_end().to_owned()

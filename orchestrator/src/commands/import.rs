@@ -12,6 +12,7 @@ use crate::{
     database::{Refused, Session, WriteStatements},
     error::{Error, Result},
     import::{self, Batch, Reading},
+    printable::printable,
     shutdown,
 };
 
@@ -113,7 +114,7 @@ impl Load {
     fn say_left_out(&mut self, origin: &str, problem: &str) {
         self.left_out += 1;
         self.progress
-            .suspend(|| eprintln!("{origin}: {problem}; left out"));
+            .suspend(|| eprintln!("{}: {}; left out", printable(origin), printable(problem)));
     }
 
     fn failure(&self, batch: &Batch, refused: Refused) -> Error {

@@ -7,13 +7,14 @@ use serde_json::{Value, json, value::RawValue};
 use super::{
     confirm::confirm,
     read::print_line,
-    table::{print_rows, print_text},
+    table::{print_rows, print_sentence, print_text},
     target_of,
 };
 use crate::{
     cli::{DatabaseArgs, ParkedShowArgs, ParkedVerb as Verb, WhichArgs},
     database::{DISCARDED, Database, ParkedFilter, RETRIED, Source, StoredMessage, Which},
     error::{Error, Result},
+    printable::printable,
 };
 
 /// The columns people see; `--json` has every one.
@@ -45,7 +46,7 @@ pub(super) async fn run(verb: Verb) -> Result<()> {
                 confirm(&format!("{} to be handled again", counted(count)))?;
             }
             let count = database.retry_parked(&args.subscriber_id, &which).await?;
-            print_text(&format!("{} will be handled again", counted(count)))
+            print_sentence(&format!("{} will be handled again", counted(count)))
         }
         Verb::Discard(args) => {
             let (database, which) = (open(&args.database)?, filter(args.which));
@@ -56,7 +57,7 @@ pub(super) async fn run(verb: Verb) -> Result<()> {
             let count = database
                 .discard_parked(&args.subscriber_id, &args.reason, &which)
                 .await?;
-            print_text(&format!("{} given up", counted(count)))
+            print_sentence(&format!("{} given up", counted(count)))
         }
     }
 }
@@ -93,8 +94,8 @@ fn text(parked: &Value, message: Option<&StoredMessage>) -> String {
     for (name, value) in parked.as_object().into_iter().flatten() {
         match value {
             Value::Null => {}
-            Value::String(value) => line(name, value),
-            value => line(name, &value.to_string()),
+            Value::String(value) => line(name, &printable(value)),
+            value => line(name, &printable(&value.to_string())),
         }
     }
     match message {

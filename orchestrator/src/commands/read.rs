@@ -12,6 +12,7 @@ use crate::{
     cli::ReadArgs,
     database::{Database, Source},
     error::{Error, Result},
+    printable::printable,
 };
 
 pub(super) async fn read(args: ReadArgs) -> Result<()> {
@@ -53,8 +54,9 @@ pub(super) fn print_line(value: &impl Serialize) -> Result<bool> {
 
 /// A value as one line of JSON.
 pub(super) fn json_line(value: &impl Serialize) -> Result<Vec<u8>> {
-    let mut line =
-        serde_json::to_vec(value).map_err(|error| Error::io("print a message")(error.into()))?;
+    let line =
+        serde_json::to_string(value).map_err(|error| Error::io("print a message")(error.into()))?;
+    let mut line = printable(&line).into_owned().into_bytes();
     line.push(b'\n');
     Ok(line)
 }

@@ -30,5 +30,5 @@ pub(super) async fn run(args: RunArgs) -> Result<()> {
     let token = shutdown::on_signals(|| {})?;
     let listeners = Listeners::bind(&config).await?;
     listeners.announce()?;
-    daemon::run(&config, &target, listeners, token).await
+    daemon::run(&config, &target, None, listeners, token).await
 }

@@ -16,6 +16,7 @@ use crate::{
     cli::ListArgs,
     database::Database,
     error::{Error, Result},
+    printable::printable,
     shutdown,
 };
 
@@ -65,7 +66,11 @@ async fn watch(database: &Database, as_json: bool, every: Duration) -> Result<()
             }
             Err(error) if error.is_connection_loss() => {
                 if !is_away {
-                    eprintln!("orchestrator: {error}; will try again until it works");
+                    let problem = error.to_string();
+                    eprintln!(
+                        "orchestrator: {}; will try again until it works",
+                        printable(&problem)
+                    );
                 }
                 is_away = true;
             }

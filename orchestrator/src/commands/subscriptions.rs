@@ -1,6 +1,6 @@
 //! `orchestrator subscriptions`: a call of the database each.
 
-use super::{confirm::confirm, status, table::print_text, target_of};
+use super::{confirm::confirm, status, table::print_sentence, target_of};
 use crate::{
     cli::{DatabaseArgs, SubscriptionsVerb as Verb},
     database::Database,
@@ -28,24 +28,24 @@ pub(super) async fn run(verb: Verb) -> Result<()> {
             let at_boot = false;
             let id = args.subscriber_id;
             let state = open(&args.database)?.start(&id, at_boot).await?;
-            print_text(&format!("{id} is {state}"))
+            print_sentence(&format!("{id} is {state}"))
         }
         Verb::Stop(args) => {
             let id = args.subscriber_id;
             let reason = args.reason.as_deref();
             open(&args.database)?.stop(&id, reason).await?;
-            print_text(&format!("{id} is stopped"))
+            print_sentence(&format!("{id} is stopped"))
         }
         Verb::Pause(args) => {
             let id = args.subscriber_id;
             let reason = args.reason.as_deref();
             open(&args.database)?.pause(&id, reason).await?;
-            print_text(&format!("{id} is paused"))
+            print_sentence(&format!("{id} is paused"))
         }
         Verb::Resize(args) => {
             let (id, size) = (args.subscriber_id, args.group_size);
             open(&args.database)?.resize_group(&id, size).await?;
-            print_text(&format!("{id} has {size} members"))
+            print_sentence(&format!("{id} has {size} members"))
         }
         Verb::Reset(args) => {
             let (id, position) = (args.subscriber_id, args.position);
@@ -56,7 +56,7 @@ pub(super) async fn run(verb: Verb) -> Result<()> {
             }
             let database = open(&args.database)?;
             database.reset(&id, position, &args.reason).await?;
-            print_text(&format!("{id} goes on after {position}"))
+            print_sentence(&format!("{id} goes on after {position}"))
         }
         Verb::Skip(args) => {
             let (id, position) = (args.subscriber_id, args.position);
@@ -67,7 +67,7 @@ pub(super) async fn run(verb: Verb) -> Result<()> {
             }
             let database = open(&args.database)?;
             database.skip(&id, position, &args.reason).await?;
-            print_text(&format!("{id} goes on after {position}"))
+            print_sentence(&format!("{id} goes on after {position}"))
         }
     }
 }

@@ -7,7 +7,10 @@ use comfy_table::{Table, presets};
 use serde_json::Value;
 
 use super::read::print_line;
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    printable::{printable, printable_lines},
+};
 
 /// The longest value that is drawn, in characters; a pipe and JSON have it whole.
 const LONGEST_VALUE: usize = 60;
@@ -34,9 +37,14 @@ pub(super) fn print_rows(
     }
 }
 
-/// Prints a line for people; a reader of our output that left is no failure.
+/// Prints a sentence for people, on one line.
+pub(super) fn print_sentence(text: &str) -> Result<()> {
+    print_text(&printable(text))
+}
+
+/// Prints lines for people; a reader of our output that left is no failure.
 pub(super) fn print_text(text: &str) -> Result<()> {
-    match writeln!(stdout(), "{text}") {
+    match writeln!(stdout(), "{}", printable_lines(text)) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(Error::io("write to standard output")(error))
         }
@@ -48,8 +56,10 @@ pub(super) fn print_text(text: &str) -> Result<()> {
 pub(super) fn cell(value: Option<&Value>) -> String {
     let text = match value {
         None | Some(Value::Null) => return String::new(),
-        Some(Value::String(text)) => text.lines().next().unwrap_or_default().to_owned(),
-        Some(other) => other.to_string(),
+        Some(Value::String(text)) => {
+            printable(text.lines().next().unwrap_or_default()).into_owned()
+        }
+        Some(other) => printable(&other.to_string()).into_owned(),
     };
     match text.char_indices().nth(LONGEST_VALUE) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -58,18 +68,14 @@ pub(super) fn cell(value: Option<&Value>) -> String {
 }
 
 /// A line each, the columns' names first. What would break a line or a column is written as in the
-/// text format of COPY: `\t`, `\n`, `\r` and `\\`.
+/// text format of COPY: `\t`, `\n`, `\r` and `\\`; what a terminal would obey as JSON spells it.
 fn tab_separated(rows: &[Value], columns: &[&str]) -> String {
     let mut lines = vec![columns.join("\t")];
     for row in rows {
         let values = columns.iter().map(|column| match row.get(column) {
             None | Some(Value::Null) => String::new(),
-            Some(Value::String(text)) => text
-                .replace('\\', "\\\\")
-                .replace('\t', "\\t")
-                .replace('\n', "\\n")
-                .replace('\r', "\\r"),
-            Some(other) => other.to_string(),
+            Some(Value::String(text)) => printable(&text.replace('\\', "\\\\")).into_owned(),
+            Some(other) => printable(&other.to_string()).into_owned(),
         });
         lines.push(values.collect::<Vec<_>>().join("\t"));
     }

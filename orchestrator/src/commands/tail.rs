@@ -15,6 +15,7 @@ use crate::{
     config::Delivery,
     database::{Database, Session, Source},
     error::Result,
+    printable::printable,
     retry::Retry,
     shutdown,
 };
@@ -52,7 +53,11 @@ pub(super) async fn tail(args: TailArgs) -> Result<()> {
             return Err(error);
         }
         if retry.is_fresh() {
-            eprintln!("orchestrator: {error}; will try again until it works");
+            let problem = error.to_string();
+            eprintln!(
+                "orchestrator: {}; will try again until it works",
+                printable(&problem)
+            );
         }
         tokio::select! {
             () = sleep(retry.next_pause()) => {}

@@ -29,6 +29,11 @@ use crate::{
 /// The database made in the private cluster.
 const DATABASE: &str = "message_store";
 
+/// The role that ticks, declares the configured subscriptions and serves the pages.
+const TICKING_ROLE: &str = "orchestrator";
+/// The role that the dashboard acts as.
+const OPERATING_ROLE: &str = "orchestrator_operator";
+
 /// How often the private server is looked after: every 2 s.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -85,19 +90,25 @@ async fn serve(
     listeners: Listeners,
     token: CancellationToken,
 ) -> Result<()> {
-    let target = prepare(cluster).await?;
+    let Roles { ticking, operators } = prepare(cluster).await?;
     let address_file = data_dir.join(ADDRESS_FILE);
     fs::write(&address_file, format!("{}\n", cluster.url(DATABASE)))
         .map_err(Error::io(format!("write {}", address_file.display())))?;
     info!("psql \"{}\"", cluster.url(DATABASE));
     listeners.announce()?;
     tokio::select! {
-        ended = daemon::run(config, &target, listeners, token.clone()) => ended,
+        ended = daemon::run(config, &ticking, Some(&operators), listeners, token.clone()) => ended,
         never = keep_running(cluster, &token) => never,
     }
 }
 
-async fn prepare(cluster: &Cluster) -> Result<Target> {
+/// The database as the roles of `up` reach it. The superuser makes the store and ticks nothing.
+struct Roles {
+    ticking: Target,
+    operators: Target,
+}
+
+async fn prepare(cluster: &Cluster) -> Result<Roles> {
     let server = Target::plain(cluster.connection_config())?;
     Session::connect(&server)
         .await?
@@ -105,9 +116,14 @@ async fn prepare(cluster: &Cluster) -> Result<Target> {
         .await?;
     let mut config = cluster.connection_config();
     config.dbname(DATABASE);
-    let target = Target::plain(config)?;
-    Session::connect(&target).await?.ensure_store().await?;
-    Ok(target)
+    let session = Session::connect(&Target::plain(config.clone())?).await?;
+    session.ensure_store().await?;
+    session.ensure_roles(TICKING_ROLE, OPERATING_ROLE).await?;
+    let as_role = |role: &str| Target::plain(config.clone().user(role).to_owned());
+    Ok(Roles {
+        ticking: as_role(TICKING_ROLE)?,
+        operators: as_role(OPERATING_ROLE)?,
+    })
 }
 
 /// Starts the private server again when it died; the loops reconnect by

@@ -54,6 +54,8 @@ struct DatabaseTable {
     /// Connections the ticks share, and so the most ticks at a time. Default 4.
     #[schemars(range(min = 1, max = 1000))]
     pool_size: Option<usize>,
+    /// Whether a superuser may tick. Default false: the ticking role needs message_store only.
+    allow_superuser: bool,
 }
 
 #[derive(Deserialize, JsonSchema, Default)]
@@ -113,6 +115,7 @@ impl File {
                 "[database] pool_size is {pool_size}; it must be 1 to {MOST_CONNECTIONS}"
             ));
         }
+        let allow_superuser = self.database.allow_superuser;
         let database = problems.note(self.database.check());
         let dashboard = problems.note(self.dashboard.check());
         let delivery = problems.note(self.delivery.check());
@@ -129,6 +132,7 @@ impl File {
         Ok(Config {
             database,
             pool_size,
+            allow_superuser,
             listen: self.web.listen.unwrap_or(DEFAULT_LISTEN),
             listen_is_chosen: self.web.listen.is_some(),
             #[cfg(feature = "home-page")]

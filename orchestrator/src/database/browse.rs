@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::{Database, Source, records::InLog};
-use crate::error::Result;
+use crate::{error::Result, pretty::pretty};
 
 /// Messages that a page shows.
 pub const PAGE_SIZE: i64 = 50;
@@ -12,10 +12,17 @@ pub const PAGE_SIZE: i64 = 50;
 pub const LOOKED_AT: i64 = 10_000;
 /// Characters of data that a list shows.
 const PREVIEW: i64 = 160;
-/// Stored bytes up to which data is shown at once: beyond, a page would be nothing else.
-const SHOWN_BYTES: i64 = 1 << 20;
-/// Characters of data that a message's page shows.
-const SHOWN_CHARACTERS: i64 = 100_000;
+/// Stored, and so perhaps compressed, bytes up to which JSON is shown at once: the server takes it
+/// whole to show its beginning.
+pub(super) const SHOWN_BYTES: i64 = 256 << 10;
+/// Characters of JSON that a message's page shows.
+const SHOWN_CHARACTERS: i64 = 64_000;
+/// Bytes of it over several lines.
+pub(super) const PRETTY_BYTES: usize = 256 << 10;
+/// Bytes of JSON text up to which a column is handed out whole; `orchestrator read` has any.
+const WHOLE_BYTES: i64 = 4 << 20;
+/// Characters of a name that are shown.
+const LONGEST_NAME: i64 = 2_600;
 
 /// Where a page begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,8 +109,13 @@ impl Whole {
         let characters = usize::try_from(SHOWN_CHARACTERS).unwrap_or(usize::MAX);
         match text {
             None => bytes.is_some(),
-            Some(text) => text.chars().count() >= characters,
+            Some(text) => text.ends_with('…') || text.chars().count() >= characters,
         }
+    }
+
+    /// True where a column is too large to be handed out whole.
+    pub fn is_too_large(bytes: Option<i64>) -> bool {
+        bytes.is_some_and(|bytes| bytes > SHOWN_BYTES)
     }
 }
 
@@ -204,7 +216,7 @@ impl Database {
                'last', (SELECT at FROM looked ORDER BY at {reverse} LIMIT 1),
                'messages', coalesce((SELECT jsonb_agg(to_jsonb(m) ORDER BY m.global_position DESC)
                  FROM wanted CROSS JOIN LATERAL (
-                   SELECT global_position, position, stream_name, type,
+                   SELECT global_position, position, stream_name, left(type, {LONGEST_NAME}) AS type,
                           to_char(time, 'YYYY-MM-DD HH24:MI:SS.MS') AS time,
                           CASE WHEN pg_column_size(data) <= 4000
                                THEN left(data::text, {PREVIEW}) END AS preview
@@ -246,27 +258,37 @@ impl Database {
             format!(
                 "pg_column_size({name}) AS {name}_bytes,
                  CASE WHEN pg_column_size({name}) <= {SHOWN_BYTES}
-                      THEN left(jsonb_pretty({name}), {SHOWN_CHARACTERS}) END AS {name}"
+                      THEN left({name}::text, {SHOWN_CHARACTERS}) END AS {name}"
             )
         };
         let sql = format!(
             "SELECT to_jsonb(m) FROM (
-               SELECT id::text, stream_name, type, position, global_position,
+               SELECT id::text, stream_name, left(type, {LONGEST_NAME}) AS type, position, global_position,
                       to_char(time, 'YYYY-MM-DD HH24:MI:SS.US') AS time,
-                      metadata ->> 'correlationStreamName' AS correlation, {}, {}
+                      left(metadata ->> 'correlationStreamName', {LONGEST_NAME}) AS correlation, {}, {}
                FROM message_store.messages WHERE global_position = $1) m",
             column("data"),
             column("metadata")
         );
-        self.record(&action, &sql, &[&global_position]).await
+        let found: Option<Whole> = self.record(&action, &sql, &[&global_position]).await?;
+        Ok(found.map(|mut message| {
+            for json in [&mut message.data, &mut message.metadata] {
+                *json = json.take().map(|text| pretty(&text, PRETTY_BYTES));
+            }
+            message
+        }))
     }
 
-    /// A column of a message as it is stored; none for NULL, or where there is no such message.
+    /// A column of a message as it is stored, where it takes no more than [`WHOLE_BYTES`]; none for
+    /// NULL, for more, or where there is no such message.
     pub async fn raw_column(&self, global_position: i64, is_data: bool) -> Result<Option<String>> {
         let column = if is_data { "data" } else { "metadata" };
         let action = format!("read the {column} of the message at {global_position}");
         let sql = format!(
-            "SELECT (SELECT {column}::text FROM message_store.messages WHERE global_position = $1)"
+            "SELECT (SELECT whole FROM (
+               SELECT CASE WHEN pg_column_size({column}) <= {SHOWN_BYTES} THEN {column}::text END
+               FROM message_store.messages WHERE global_position = $1) m (whole)
+             WHERE octet_length(whole) <= {WHOLE_BYTES})"
         );
         self.answer(action, &sql, &[&global_position]).await
     }

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
 
 use super::Database;
 use crate::error::{Error, Result};
@@ -47,24 +47,46 @@ pub struct Viewing {
 impl HomePage {
     /// Zeros and no videos where a row or a field is missing or of another kind:
     /// a page is shown in any case.
-    fn from_pages(home: Option<&Value>, most_watched: Option<&Value>) -> Self {
-        let number = |key| home?.get(key)?.as_i64();
+    fn from_pages(home: Option<&str>, most_watched: Option<&str>) -> Self {
+        let home: Page<'_> = read(home);
+        let most_watched: Page<'_> = read(most_watched);
         Self {
-            videos_watched: number("videosWatched").unwrap_or(0),
-            last_view_processed: number("lastViewProcessed").unwrap_or(0),
-            most_watched: entries(most_watched, "videos"),
-            recent: entries(most_watched, "recent"),
+            videos_watched: home.videos_watched.and_then(value).unwrap_or(0),
+            last_view_processed: home.last_view_processed.and_then(value).unwrap_or(0),
+            most_watched: entries(most_watched.videos),
+            recent: entries(most_watched.recent),
         }
     }
 }
 
+/// A row's JSON, each field for itself: whatever one of them holds, the others can be read.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Page<'a> {
+    #[serde(borrow)]
+    videos_watched: Option<&'a RawValue>,
+    #[serde(borrow)]
+    last_view_processed: Option<&'a RawValue>,
+    #[serde(borrow)]
+    videos: Option<&'a RawValue>,
+    #[serde(borrow)]
+    recent: Option<&'a RawValue>,
+}
+
+fn read(json: Option<&str>) -> Page<'_> {
+    json.and_then(|json| serde_json::from_str(json).ok())
+        .unwrap_or_default()
+}
+
+fn value<'a, T: Deserialize<'a>>(json: &'a RawValue) -> Option<T> {
+    serde_json::from_str(json.get()).ok()
+}
+
 /// The entries of a list that are what they must be.
-fn entries<'a, T: Deserialize<'a>>(page: Option<&'a Value>, key: &str) -> Vec<T> {
-    let list = page.and_then(|page| page.get(key)?.as_array());
-    let entries = list.into_iter().flatten().take(MOST_ENTRIES);
-    entries
-        .filter_map(|entry| T::deserialize(entry).ok())
-        .collect()
+fn entries<T: DeserializeOwned>(list: Option<&RawValue>) -> Vec<T> {
+    let list: Vec<&RawValue> = list.and_then(value).unwrap_or_default();
+    let entries = list.into_iter().take(MOST_ENTRIES);
+    entries.filter_map(value).collect()
 }
 
 impl Database {
@@ -75,8 +97,10 @@ impl Database {
     /// # Errors
     /// [`Error::Connect`], [`Error::Database`].
     pub async fn home_page(&self) -> Result<HomePage> {
-        const LOAD: &str = "SELECT page_name, page_data FROM message_store.read_model_pages \
-                            WHERE page_name = ANY ('{home,most-watched}')";
+        // A page that somebody made large is none.
+        const LOAD: &str = "SELECT page_name, \
+               CASE WHEN pg_column_size(page_data) <= 65536 THEN page_data::text END \
+             FROM message_store.read_model_pages WHERE page_name = ANY ('{home,most-watched}')";
         let client = self.client().await?;
         let loaded = async {
             let statement = client.prepare_cached(LOAD).await?;
@@ -84,12 +108,12 @@ impl Database {
             let pages = rows
                 .iter()
                 .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
-            pages.collect::<Result<HashMap<String, Option<Value>>, tokio_postgres::Error>>()
+            pages.collect::<Result<HashMap<String, Option<String>>, tokio_postgres::Error>>()
         };
         let pages = loaded
             .await
             .map_err(Error::database("load the home page"))?;
-        let page = |name| pages.get(name).and_then(Option::as_ref);
+        let page = |name| pages.get(name).and_then(Option::as_deref);
         Ok(HomePage::from_pages(page("home"), page("most-watched")))
     }
 }
@@ -113,16 +137,18 @@ mod tests {
                    "recent": [null, [], {"videoId": "a", "time": 7}]}),
         ];
         for page in &strange {
-            assert_eq!(HomePage::from_pages(Some(page), Some(page)), empty);
+            let page = page.to_string();
+            assert_eq!(HomePage::from_pages(Some(&page), Some(&page)), empty);
         }
-        let page = json!({"videosWatched": 3_000_000_000_i64, "lastViewProcessed": 7, "extra": 1});
-        let watched = HomePage::from_pages(Some(&page), None);
+        let page = r#"{"videosWatched": 3000000000, "lastViewProcessed": 1e400, "extra": 1e999}"#;
+        let watched = HomePage::from_pages(Some(page), None);
+        assert_eq!(watched.last_view_processed, 0);
         assert_eq!(watched.videos_watched, 3_000_000_000);
         let page = json!({
             "videos": ["strange", {"videoId": "a", "views": 2, "extra": 1}],
             "recent": [{"videoId": "b", "globalPosition": 9, "time": "now"}],
         });
-        let watched = HomePage::from_pages(None, Some(&page));
+        let watched = HomePage::from_pages(None, Some(&page.to_string()));
         let most = &watched.most_watched[0];
         assert_eq!((&*most.video_id, most.views), ("a", 2));
         let last = &watched.recent[0];

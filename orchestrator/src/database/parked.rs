@@ -36,7 +36,7 @@ pub struct ParkedMessage {
     pub parked_at: String,
     /// Why it was discarded.
     pub reason: Option<String>,
-    /// Its data, where the message can be read: indented JSON.
+    /// How its data begins, where the message can be read and is not large.
     pub data: Option<String>,
 }
 
@@ -113,8 +113,9 @@ impl Database {
         most: i64,
     ) -> Result<Vec<ParkedMessage>> {
         const PAGE: &str = "SELECT p.subscriber_id, p.global_position, p.stream_name, p.type, \
-               p.status, p.attempts, p.sqlstate, p.error, to_jsonb(p.parked_at) #>> '{}', \
-               p.reason, jsonb_pretty(m.data) \
+               p.status, p.attempts, p.sqlstate, left(p.error, 8000), to_jsonb(p.parked_at) #>> '{}', \
+               left(p.reason, 1000), \
+               CASE WHEN pg_column_size(m.data) <= 4000 THEN left(m.data::text, 16000) END \
              FROM (SELECT * FROM message_store.parked_messages \
                    WHERE ($1::varchar IS NULL OR subscriber_id = $1) \
                      AND (status = 'discarded') = $2 \

@@ -2,8 +2,14 @@
 
 use serde::Deserialize;
 
-use super::Database;
-use crate::error::{Error, Result};
+use super::{
+    Database,
+    browse::{PRETTY_BYTES, SHOWN_BYTES},
+};
+use crate::{
+    error::{Error, Result},
+    pretty::pretty,
+};
 
 /// Pages that are listed at a time.
 const LISTED: usize = 200;
@@ -36,7 +42,7 @@ impl Database {
     }
 
     /// A page's JSON, pretty, at most so many characters of it: none where there is no such page,
-    /// and in it none where it is NULL.
+    /// and in it none where it is NULL, or takes more than 256 KiB as stored.
     ///
     /// # Errors
     /// [`Error::Connect`], [`Error::Database`].
@@ -46,10 +52,15 @@ impl Database {
         characters: i32,
     ) -> Result<Option<Option<String>>> {
         let client = self.client().await?;
-        let sql = "SELECT left(jsonb_pretty(page_data), $2) FROM message_store.read_model_pages
-                   WHERE page_name = $1";
-        let row = client.query_opt(sql, &[&name, &characters]).await;
-        row.and_then(|row| row.map(|row| row.try_get(0)).transpose())
-            .map_err(Error::database(format!("read the page {name}")))
+        let sql = format!(
+            "SELECT CASE WHEN pg_column_size(page_data) <= {SHOWN_BYTES}
+                         THEN left(page_data::text, $2) END
+             FROM message_store.read_model_pages WHERE page_name = $1"
+        );
+        let row = client.query_opt(&sql, &[&name, &characters]).await;
+        let page: Option<Option<String>> = row
+            .and_then(|row| row.map(|row| row.try_get(0)).transpose())
+            .map_err(Error::database(format!("read the page {name}")))?;
+        Ok(page.map(|json| json.map(|json| pretty(&json, PRETTY_BYTES))))
     }
 }

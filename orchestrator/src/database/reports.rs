@@ -62,18 +62,24 @@ impl Database {
         parked: bool,
         global_positions: Option<&[i64]>,
     ) -> Result<Vec<Value>> {
-        self.rows(
-            format!("try the subscription {subscriber_id}"),
-            "SELECT to_jsonb(d) FROM message_store.dry_run($1, $2, $3, $4, $5) d",
-            &[
-                &subscriber_id,
-                &handlers.map(Json),
-                &count,
-                &parked,
-                &global_positions,
-            ],
-        )
-        .await
+        let rows = self
+            .answer_to_people(
+                format!("try the subscription {subscriber_id}"),
+                "SELECT coalesce(jsonb_agg(to_jsonb(d)), '[]')
+             FROM message_store.dry_run($1, $2, $3, $4, $5) d",
+                &[
+                    &subscriber_id,
+                    &handlers.map(Json),
+                    &count,
+                    &parked,
+                    &global_positions,
+                ],
+            )
+            .await?;
+        Ok(match rows {
+            Value::Array(rows) => rows,
+            _ => Vec::new(),
+        })
     }
 
     /// The row of `parked_messages` of one message, where it is parked.

@@ -7,7 +7,7 @@ use tokio_postgres::{CancelToken, Client, Statement, types::Json};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::debug;
 
-use super::{NewMessage, WRITE_MESSAGE, status::PRESENCE_CLASS};
+use super::{NewMessage, OUR_NAMES, WRITE_MESSAGE, status::PRESENCE_CLASS};
 use crate::{
     connection::Target,
     error::{Error, Result},
@@ -61,6 +61,10 @@ impl Session {
                 debug!("connection ended: {}", crate::error::describe(&error));
             }
         });
+        client
+            .batch_execute(OUR_NAMES)
+            .await
+            .map_err(Error::database("begin a session"))?;
         Ok(Self {
             client,
             tls: target.tls.clone(),
@@ -282,6 +286,31 @@ impl Session {
         run("SELECT message_store.create_store()")
             .await
             .map_err(Error::database("create the message store's tables"))
+    }
+
+    /// Makes the roles of a private cluster: one that ticks, with nothing but `message_store`, and one
+    /// that operates. Subscriptions of the demo that the superuser owns, as an older version left
+    /// them, are the ticking role's then, at the positions where they are.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn ensure_roles(&self, ticking: &str, operating: &str) -> Result<()> {
+        let sql = format!(
+            "DO $$ BEGIN
+               IF pg_catalog.to_regrole('{ticking}') IS NULL THEN CREATE ROLE {ticking} LOGIN; END IF;
+               IF pg_catalog.to_regrole('{operating}') IS NULL THEN CREATE ROLE {operating} LOGIN; END IF;
+             END $$;
+             GRANT message_store TO {ticking};
+             GRANT message_store_admin TO {operating};
+             UPDATE message_store.subscriptions SET owner = '{ticking}'
+              WHERE owner = current_user::pg_catalog.regrole
+                AND pg_catalog.split_part(subscriber_id, '#', 1)
+                IN ('aggregators:home-page', 'aggregators:most-watched', 'services:viewings');"
+        );
+        self.client
+            .batch_execute(&sql)
+            .await
+            .map_err(Error::database("make the roles of the private cluster"))
     }
 }
 

@@ -20,7 +20,7 @@ impl Database {
         handlers: &Value,
         options: &Value,
     ) -> Result<bool> {
-        self.answer(
+        self.answer_to_people(
             format!("create the subscription {subscriber_id}"),
             "SELECT message_store.create_subscription($1, $2, $3, $4)",
             &[&subscriber_id, &source, &Json(handlers), &Json(options)],
@@ -39,7 +39,7 @@ impl Database {
         handlers: Option<&Value>,
         options: Option<&Value>,
     ) -> Result<bool> {
-        self.answer(
+        self.answer_to_people(
             format!("alter the subscription {subscriber_id}"),
             "SELECT message_store.alter_subscription($1, $2, $3)",
             &[&subscriber_id, &handlers.map(Json), &options.map(Json)],

@@ -14,10 +14,11 @@ pub(super) fn stranger() -> Finding {
     )
 }
 
-pub(super) fn check(rights: &Rights) -> Vec<Finding> {
+pub(super) fn check(rights: &Rights, doors: &[String]) -> Vec<Finding> {
     let Rights {
         role,
         is_superuser,
+        powers,
         is_owner,
         may_insert,
         missing,
@@ -31,11 +32,13 @@ pub(super) fn check(rights: &Rights) -> Vec<Finding> {
         ));
     }
     let too_much = if *is_superuser {
-        Some("is a superuser")
+        Some("is a superuser: it must never tick".to_owned())
+    } else if !powers.is_empty() {
+        Some(format!("has {}, and must not tick", powers.join(", ")))
     } else if *is_owner {
-        Some("owns the log: it can change and delete messages")
+        Some("owns the log: it can change and delete messages".to_owned())
     } else if *may_insert {
-        Some("may INSERT into the log: such messages can be skipped by readers")
+        Some("may INSERT into the log: such messages can be skipped by readers".to_owned())
     } else {
         None
     };
@@ -47,6 +50,11 @@ pub(super) fn check(rights: &Rights) -> Vec<Finding> {
              granted it and nothing else.",
         ));
     }
+    findings.extend(doors.iter().map(|door| {
+        let repair = "REVOKE what nobody needs, or give it to a role that has nothing else; \
+                      SECURITY.md says who needs what.";
+        Finding::warning(CHECK, door.clone(), repair)
+    }));
     if findings.is_empty() {
         let finding = format!("the role {role} may call what it needs, and no more");
         findings.push(Finding::ok(CHECK, finding));

@@ -5,20 +5,19 @@
 //! and answers with a [`layout::Page`]; [`access::guard`] has decided before who
 //! that is. What changes something takes a [`form::Action`].
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Router,
     http::header,
-    middleware::{from_fn_with_state, map_response},
+    middleware::{from_fn, from_fn_with_state, map_response},
     response::{IntoResponse, Redirect},
     routing::{get, post},
 };
-use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tracing::error;
 
-use super::{LARGEST_BODY, protect};
+use super::{LARGEST_BODY, protect, refuse_nul};
 use crate::{database::Database, samples::Samples};
 
 mod access;
@@ -56,6 +55,8 @@ pub struct Site {
     access: access::Access,
     sessions: sessions::Sessions,
     notices: notices::Notices,
+    /// Answers of a whole column of a message at a time.
+    whole_columns: Arc<Semaphore>,
     shutdown: CancellationToken,
 }
 
@@ -66,17 +67,6 @@ impl Site {
             Role::Operator => &self.operators,
             Role::Viewer => &self.viewers,
         }
-    }
-}
-
-/// Serves until shutdown, then lets running requests end.
-async fn serve(listener: TcpListener, pages: Router, shutdown: CancellationToken) {
-    let service = pages.into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(listener, service)
-        .with_graceful_shutdown(shutdown.cancelled_owned())
-        .await;
-    if let Err(error) = served {
-        error!("dashboard: {error}");
     }
 }
 
@@ -120,6 +110,7 @@ fn router(site: Arc<Site>) -> Router {
         .fallback(layout::not_found)
         .layer(axum::extract::DefaultBodyLimit::max(LARGEST_BODY))
         .layer(from_fn_with_state(site.clone(), access::guard))
+        .layer(from_fn(refuse_nul))
         .with_state(site)
         .layer(map_response(protect))
 }

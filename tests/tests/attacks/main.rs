@@ -4,4 +4,8 @@
     reason = "a test that cannot go on must fail loudly"
 )]
 
+mod fuzz;
 mod in_sql;
+mod names;
+mod terminal;
+mod web;

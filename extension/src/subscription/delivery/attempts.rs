@@ -13,6 +13,9 @@ use crate::subscription::policy::Decision;
 use crate::subscription::read_model;
 use std::cell::Cell;
 
+/// Bytes of an error that are kept, and shown to everybody who looks: a handler chooses its words.
+const ERROR_KEPT: usize = 8 << 10;
+
 /// Runs that were called and taken back.
 pub(super) struct FailedRuns {
     /// The one that failed; `None` where it was something that all had deferred.
@@ -41,11 +44,14 @@ impl Said {
             return Err(failure.go_on());
         }
         let context = failure.context.trim();
-        let error = if context.is_empty() {
-            failure.message
-        } else {
-            format!("{}\n{context}", failure.message)
-        };
+        let mut error = failure.message;
+        if !context.is_empty() {
+            error = format!("{error}\n{context}");
+        }
+        if error.len() > ERROR_KEPT {
+            error.truncate(error.floor_char_boundary(ERROR_KEPT));
+            error.push('…');
+        }
         Ok(Self {
             sqlstate: failure.sqlstate,
             error,

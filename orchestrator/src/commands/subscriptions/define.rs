@@ -3,7 +3,7 @@
 use super::open;
 use crate::{
     cli::{AlterArgs, CreateArgs, DropArgs},
-    commands::{confirm::confirm, table::print_text},
+    commands::{confirm::confirm, table::print_sentence},
     error::{Error, Result},
 };
 
@@ -13,7 +13,7 @@ pub(super) async fn create(args: CreateArgs) -> Result<()> {
     let changed = database
         .create_subscription(id, &args.source, &args.handlers, &args.options)
         .await?;
-    print_text(&match changed {
+    print_sentence(&match changed {
         true => format!("{id} is declared; `orchestrator subscriptions start {id}` starts it"),
         false => format!("{id} is as it was"),
     })
@@ -25,7 +25,7 @@ pub(super) async fn alter(args: AlterArgs) -> Result<()> {
     let changed = database
         .alter_subscription(id, args.handlers.as_ref(), args.options.as_ref())
         .await?;
-    print_text(&match changed {
+    print_sentence(&match changed {
         true => format!("{id} is altered"),
         false => format!("{id} is as it was"),
     })
@@ -43,5 +43,5 @@ pub(super) async fn drop(args: DropArgs) -> Result<()> {
             what: format!("there is no subscription {id}"),
         });
     }
-    print_text(&format!("{id} is dropped"))
+    print_sentence(&format!("{id} is dropped"))
 }

@@ -3,7 +3,7 @@
 use super::open;
 use crate::{
     cli::{OneArgs, RebuildArgs},
-    commands::{confirm::confirm, table::print_text},
+    commands::{confirm::confirm, table::print_sentence},
     error::{Error, Result},
 };
 
@@ -15,7 +15,7 @@ pub(super) async fn rebuild(args: RebuildArgs) -> Result<()> {
         ))?;
     }
     open(&args.database)?.rebuild(id, args.side_by_side).await?;
-    print_text(&match args.side_by_side {
+    print_sentence(&match args.side_by_side {
         true => format!(
             "{id} is rebuilt beside the live read model; when `orchestrator status` shows \
              {id}#rebuild at the head, `orchestrator subscriptions promote {id}` swaps them"
@@ -27,7 +27,7 @@ pub(super) async fn rebuild(args: RebuildArgs) -> Result<()> {
 pub(super) async fn promote(args: OneArgs) -> Result<()> {
     let id = &args.subscriber_id;
     open(&args.database)?.promote(id).await?;
-    print_text(&format!("{id} has the rebuilt read model"))
+    print_sentence(&format!("{id} has the rebuilt read model"))
 }
 
 pub(super) async fn cancel(args: OneArgs) -> Result<()> {
@@ -37,5 +37,5 @@ pub(super) async fn cancel(args: OneArgs) -> Result<()> {
             what: format!("{id} is not being rebuilt side by side"),
         });
     }
-    print_text(&format!("the rebuild of {id} is given up"))
+    print_sentence(&format!("the rebuild of {id} is given up"))
 }

@@ -10,6 +10,7 @@ use crate::{
         table::{print_rows, print_text},
     },
     error::{Error, Result},
+    printable::printable,
 };
 
 pub(super) async fn show(args: ShowArgs) -> Result<()> {
@@ -41,6 +42,7 @@ fn lines(row: &Value) -> String {
             Value::String(value) => value.clone(),
             other => other.to_string(),
         };
+        let value = printable(&value);
         text.push_str(&format!("{name:<20} {value}\n"));
     }
     text

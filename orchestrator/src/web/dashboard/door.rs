@@ -3,11 +3,11 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::{Site, access::Access, notices::Notices, router, serve, sessions::Sessions};
+use super::{Site, access::Access, notices::Notices, router, sessions::Sessions};
 use crate::{
     config::{Dashboard, Tokens},
     connection::Target,
@@ -15,10 +15,14 @@ use crate::{
     error::{Error, Result},
     metrics,
     samples::Samples,
+    web::serve,
 };
 
 /// Connections of the pages, apart from those of the ticks and of the home page.
 const CONNECTIONS: usize = 4;
+
+/// Answers of a whole column of a message at a time: each may wait in memory for its visitor.
+const WHOLE_COLUMNS: usize = 4;
 
 /// A dashboard that can be served.
 pub struct Door {
@@ -93,10 +97,11 @@ impl Door {
             access: Access::new(self.tokens, proxy, hosts, address),
             sessions: Sessions::default(),
             notices: Notices::default(),
+            whole_columns: Arc::new(Semaphore::new(WHOLE_COLUMNS)),
             shutdown: shutdown.clone(),
         };
         let pages = metrics::watch(router(Arc::new(site)), requests);
-        serve(self.listener, pages, shutdown).await;
+        serve("dashboard", self.listener, pages, shutdown).await;
     }
 
     /// Where it is.

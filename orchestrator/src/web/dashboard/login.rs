@@ -59,7 +59,7 @@ pub async fn enter(
         }
     };
     info!(%peer, ?role, "dashboard: signed in");
-    let key = site.sessions.begin(role);
+    let key = site.sessions.begin(role, peer.ip());
     let origin = headers.get(header::ORIGIN).map(|origin| origin.as_bytes());
     let is_tls = origin.is_some_and(|origin| origin.starts_with(b"https://"));
     let secure = if is_tls { "; Secure" } else { "" };

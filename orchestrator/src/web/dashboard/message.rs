@@ -4,10 +4,12 @@ use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     Extension,
+    body::Body,
     extract::{Path, State},
     http::header,
     response::{IntoResponse, Response},
 };
+use http_body_util::BodyExt;
 use maud::{Markup, html};
 
 use super::{
@@ -61,7 +63,7 @@ pub async fn show(
     }
 }
 
-/// A column as it is stored, however large it is.
+/// A column as it is stored, where it is not too large for a page: so many at a time.
 pub async fn raw(
     State(site): State<Arc<Site>>,
     Extension(identity): Extension<Identity>,
@@ -75,9 +77,25 @@ pub async fn raw(
             "A message has data and metadata.",
         );
     }
+    let Ok(turn) = site.whole_columns.clone().acquire_owned().await else {
+        return layout::missing(&identity, Section::Categories, "There is nothing here.");
+    };
     match site.database(&identity).raw_column(position, is_data).await {
-        Ok(Some(text)) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
-        Ok(None) => layout::missing(&identity, Section::Categories, "There is nothing here."),
+        Ok(Some(text)) => {
+            let answer = ([(header::CONTENT_TYPE, "application/json")], text).into_response();
+            // The turn ends when the visitor has taken the answer.
+            answer.map(|body| {
+                Body::new(body.map_frame(move |frame| {
+                    let _turn = &turn;
+                    frame
+                }))
+            })
+        }
+        Ok(None) => layout::missing(
+            &identity,
+            Section::Categories,
+            "There is nothing here, or it is too large for a page.",
+        ),
         Err(error) => layout::trouble(&identity, Section::Categories, &error),
     }
 }
@@ -142,7 +160,9 @@ fn json(
             (Some(text), _) if is_long => details { summary { (text.lines().count()) " lines" } pre tabindex="0" { (text) } },
             (Some(text), _) => pre tabindex="0" { (text) },
         }
-        @if Whole::is_cut(text, bytes) {
+        @if Whole::is_too_large(bytes) {
+            p { "All of it: " code { "orchestrator read '$all' --position " (message.global_position) " --limit 1" } }
+        } @else if Whole::is_cut(text, bytes) {
             p { a href={ (link::message(message.global_position)) "/" (column) } { "The whole of it, as it is stored" } }
         }
     }

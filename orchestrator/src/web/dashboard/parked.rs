@@ -12,7 +12,13 @@ use super::{
     layout::{self, Page, Section},
     link, overview, preview, subscription, words,
 };
-use crate::database::{DISCARDED, Group, ParkedFilter, ParkedMessage, RETRIED, SUMMARY_OF, Which};
+use crate::{
+    database::{DISCARDED, Group, ParkedFilter, ParkedMessage, RETRIED, SUMMARY_OF, Which},
+    pretty::pretty,
+};
+
+/// Bytes of a parked message's data that the list shows.
+const SHOWN_DATA: usize = 32 << 10;
 
 /// Where they are listed.
 pub const LIST: &str = "/admin/parked";
@@ -255,7 +261,7 @@ fn row(has_box: bool, has_subscription: bool, message: &ParkedMessage) -> Markup
             }
             td.wide {
                 @if let Some(data) = &message.data {
-                    details { summary { "Data of " (position) } pre { (data) } }
+                    details { summary { "Data of " (position) } pre { (pretty(data, SHOWN_DATA)) } }
                 }
             }
         }

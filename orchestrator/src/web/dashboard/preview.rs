@@ -12,9 +12,9 @@ use super::{
     form::{self, Action},
     identity::Identity,
     layout::{self, Page, Section},
-    link, parked,
+    link, parked, words,
 };
-use crate::database::RETRIED;
+use crate::{database::RETRIED, pretty::pretty};
 
 /// Where it is asked for.
 pub const SHOW: &str = "/admin/subscription/preview";
@@ -129,10 +129,14 @@ pub async fn show(State(site): State<Arc<Site>>, action: Action) -> Response {
     page.show(&identity)
 }
 
+/// Rows of changes that are shown, and bytes of each row.
+const SHOWN_ROWS: usize = 200;
+const SHOWN_ROW: usize = 4 << 10;
+
 fn changes(rows: &[Value]) -> Markup {
     let json = |value: &Value| match value {
         Value::Null => String::new(),
-        other => serde_json::to_string_pretty(other).unwrap_or_default(),
+        other => pretty(&other.to_string(), SHOWN_ROW),
     };
     html! {
         (layout::table("Changes", html! {
@@ -141,7 +145,7 @@ fn changes(rows: &[Value]) -> Markup {
                 th scope="col" { "Before" } th scope="col" { "After" }
             } }
             tbody {
-                @for row in rows {
+                @for row in rows.iter().take(SHOWN_ROWS) {
                     tr {
                         th scope="row" { (row["read_model"].as_str().unwrap_or_default()) }
                         td { (row["difference"].as_str().unwrap_or_default()) }
@@ -151,5 +155,8 @@ fn changes(rows: &[Value]) -> Markup {
                 }
             }
         }))
+        @if rows.len() > SHOWN_ROWS {
+            p.faint { "And " (words::count_of(rows.len() - SHOWN_ROWS)) " more rows." }
+        }
     }
 }

@@ -65,7 +65,7 @@ pub async fn one(
                             }
                         }
                     }
-                    None => p.faint { "Its data is NULL." },
+                    None => p.faint { "Its data is NULL, or too large to be shown here." },
                 }
                 h2 { "Fed by" }
                 (feeders(sample.as_deref(), PAGES, Some(name)))
