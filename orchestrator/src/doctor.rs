@@ -85,7 +85,11 @@ pub async fn examine(database: &Database, blocked_for: Duration) -> Result<Vec<F
         return Ok(findings);
     }
     let rights = database.rights().await?;
-    let doors = database.open_doors().await?;
+    // Who may not call anything may not see whose subscriptions there are.
+    let doors = match rights.missing.is_empty() {
+        true => database.open_doors().await?,
+        false => Vec::new(),
+    };
     findings.extend(privileges::check(&rights, &doors));
     findings.extend(collations::check(&database.changed_collations().await?));
     findings.extend(capacity::check(&database.capacity().await?));

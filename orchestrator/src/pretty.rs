@@ -18,11 +18,14 @@ pub fn pretty(json: &str, most: usize) -> String {
         if in_string {
             in_string = character != '"' || is_escaped;
             is_escaped = character == '\\' && !is_escaped;
-            continue;
+            if in_string {
+                continue;
+            }
+        } else if character == '"' {
+            in_string = true;
         }
         let next = characters.peek().copied();
         match character {
-            '"' => in_string = true,
             '{' | '[' => {
                 depth += 1;
                 if !matches!(next, Some('}' | ']')) {

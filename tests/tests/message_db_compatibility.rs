@@ -88,7 +88,7 @@ const NAMES: [&str; 20] = [
     "%s-%d\\n",
 ];
 
-const CONDITIONS: [&str; 24] = [
+const CONDITIONS: [&str; 22] = [
     "",
     "TRUE",
     "FALSE",

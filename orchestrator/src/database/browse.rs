@@ -19,7 +19,7 @@ pub(super) const SHOWN_BYTES: i64 = 256 << 10;
 const SHOWN_CHARACTERS: i64 = 64_000;
 /// Bytes of it over several lines.
 pub(super) const PRETTY_BYTES: usize = 256 << 10;
-/// Bytes of JSON text up to which a column is handed out whole; `orchestrator read` has any.
+/// Bytes, stored and as text, up to which a column is handed out whole; `orchestrator read` has any.
 const WHOLE_BYTES: i64 = 4 << 20;
 /// Characters of a name that are shown.
 const LONGEST_NAME: i64 = 2_600;
@@ -115,7 +115,7 @@ impl Whole {
 
     /// True where a column is too large to be handed out whole.
     pub fn is_too_large(bytes: Option<i64>) -> bool {
-        bytes.is_some_and(|bytes| bytes > SHOWN_BYTES)
+        bytes.is_some_and(|bytes| bytes > WHOLE_BYTES)
     }
 }
 
@@ -286,7 +286,7 @@ impl Database {
         let action = format!("read the {column} of the message at {global_position}");
         let sql = format!(
             "SELECT (SELECT whole FROM (
-               SELECT CASE WHEN pg_column_size({column}) <= {SHOWN_BYTES} THEN {column}::text END
+               SELECT CASE WHEN pg_column_size({column}) <= {WHOLE_BYTES} THEN {column}::text END
                FROM message_store.messages WHERE global_position = $1) m (whole)
              WHERE octet_length(whole) <= {WHOLE_BYTES})"
         );

@@ -22,7 +22,7 @@ use crate::{
 const CONNECTIONS: usize = 4;
 
 /// Answers of a whole column of a message at a time: each may wait in memory for its visitor.
-const WHOLE_COLUMNS: usize = 4;
+const WHOLE_COLUMNS: usize = 2;
 
 /// A dashboard that can be served.
 pub struct Door {
