@@ -66,22 +66,12 @@ const COLUMNS: &str = "
       metadata::pg_catalog.varchar,
       time::pg_catalog.timestamp";
 
-/// A condition must be allowed, and be one expression: 22023, 42601.
-fn require_condition(condition: Text<'_>) -> Result<(), Error> {
-    if !settings::SQL_CONDITION.get() {
-        return Err(Error::MessageDb(
-            "Retrieval with SQL condition is not activated".to_owned(),
-        ));
-    }
-    // A text value never contains NUL.
-    let sql = CString::new(condition.bytes()).unwrap_or_default();
-    if expression::is_one(&sql) {
+fn require_condition_allowed() -> Result<(), Error> {
+    if settings::SQL_CONDITION.get() {
         Ok(())
     } else {
-        Err(Error::argument(
-            "condition",
-            "is not one SQL expression",
-            "Pass a condition on the columns of messages, such as type = 'Deposited'.",
+        Err(Error::MessageDb(
+            "Retrieval with SQL condition is not activated".to_owned(),
         ))
     }
 }
@@ -102,8 +92,8 @@ fn get_stream_messages(call: &Call<'_>) -> Result<Reply, Error> {
             )));
         }
     };
-    if let Some(condition) = condition {
-        require_condition(condition)?;
+    if condition.is_some() {
+        require_condition_allowed()?;
     }
     if settings::debug_get() {
         pgrx::notice!("» get_stream_messages");
@@ -178,8 +168,8 @@ fn get_category_messages(call: &Call<'_>) -> Result<Reply, Error> {
         )));
     }
     let group = Member::from_arguments(member, group_size)?;
-    if let Some(condition) = condition {
-        require_condition(condition)?;
+    if condition.is_some() {
+        require_condition_allowed()?;
     }
     if settings::debug_get() {
         pgrx::notice!("» get_category_messages");
@@ -371,7 +361,8 @@ fn limit(batch_size: Option<i64>) -> Option<pg_sys::Datum> {
 }
 
 /// Runs the command that begins with `rows` and ends with the caller's own condition, the column to
-/// order by and a limit (`$3`), with the caller's own rights.
+/// order by and a limit (`$3`), with the caller's own rights. The condition must be one expression:
+/// 42601, 22023.
 fn with_condition(
     call: &Call<'_>,
     rows: &str,
@@ -379,6 +370,15 @@ fn with_condition(
     order: &str,
     arguments: &[(pg_sys::BuiltinOid, Option<pg_sys::Datum>)],
 ) -> Result<Reply, Error> {
+    // A text value never contains NUL.
+    let alone = CString::new(condition.bytes()).unwrap_or_default();
+    if !expression::is_one(&alone) {
+        return Err(Error::argument(
+            "condition",
+            "is not one SQL expression",
+            "Pass a condition on the columns of messages, such as type = 'Deposited'.",
+        ));
+    }
     // On lines of its own, so that a comment in it ends with it; in the database's encoding.
     let before = format!("{rows} AND\n      (\n");
     let after = format!("\n      )\n    ORDER BY\n      {order} ASC\n    LIMIT $3");

@@ -17,8 +17,6 @@ use pgrx::pg_sys;
 /// Bytes a stream name may have: what fits into the index of streams however little it
 /// compresses.
 pub const STREAM_NAME_MAX: usize = 2_600;
-/// Bytes a type may have: it stands in every list of messages.
-pub const TYPE_MAX: usize = 2_600;
 /// Bytes a category and the category of `correlationStreamName` may have together, for the
 /// same reason in the index of categories.
 pub const CATEGORIES_MAX: usize = 2_600;
@@ -94,15 +92,6 @@ impl Message<'_> {
                 argument: "type",
                 problem: "must not be empty".to_owned(),
                 repair: "Handlers are chosen by type; name what happened, such as VideoViewed.",
-            });
-        }
-        if let Some(length) = self.message_type.map(|name| name.bytes().len())
-            && length > TYPE_MAX
-        {
-            return Some(Problem {
-                argument: "type",
-                problem: format!("has {length} bytes; {TYPE_MAX} is the most"),
-                repair: "A type is the name of what happened; the rest belongs into the data.",
             });
         }
         let name = self.stream_name?.bytes();

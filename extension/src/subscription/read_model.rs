@@ -188,7 +188,7 @@ pub fn empty(definition: &Definition) -> Result<(), Error> {
 /// the owner's, and nothing else is made there: it may not create in the schema once they are.
 pub fn copy(definition: &Definition, schema: &str, with_rows: bool) -> Result<(), Error> {
     let schema = quote_identifier(schema);
-    let owner = quote_identifier(&identity::role_name(definition.owner));
+    let owner = quote_identifier(identity::role_name(definition.owner));
     {
         let _owner = as_owner_of_subscriptions()?;
         run(&format!("CREATE SCHEMA {schema}"), |_| {})?;

@@ -6,11 +6,13 @@
 
 use std::{
     collections::HashMap,
+    convert::Infallible,
     io::ErrorKind,
     net::{IpAddr, SocketAddr},
+    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -23,7 +25,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http_body_util::BodyExt;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    body::Incoming,
+    server::conn::http1,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
@@ -96,19 +102,17 @@ pub async fn serve(
     graceful.shutdown().await;
 }
 
+/// A client's connection, whose writes give up on a client that no longer reads.
+type PatientStream = TokioIo<Pin<Box<TimeoutStream<TcpStream>>>>;
+
 fn connection(
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
     place: Place,
 ) -> http1::Connection<
-    TokioIo<std::pin::Pin<Box<TimeoutStream<TcpStream>>>>,
-    impl hyper::service::Service<
-        hyper::Request<Incoming>,
-        Response = Response,
-        Error = std::convert::Infallible,
-        Future = impl Send,
-    >,
+    PatientStream,
+    impl Service<hyper::Request<Incoming>, Response = Response, Error = Infallible, Future = impl Send>,
 > {
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_PATIENCE));
@@ -151,7 +155,7 @@ fn is_of_visitor(kind: ErrorKind) -> bool {
 #[derive(Default)]
 struct Open {
     connections: Mutex<HashMap<u64, Arc<Shared>>>,
-    last: std::sync::atomic::AtomicU64,
+    last: AtomicU64,
 }
 
 struct Shared {

@@ -54,6 +54,8 @@ impl Reader {
             .env("PATH", path)
             .env("PGDATABASE", &database.name)
             .env("DATABASE_URL", database.url("postgres"))
+            // Who reads the pages has one role for everything, in a cluster of its own.
+            .env("ORCHESTRATOR__DATABASE__ALLOW_SUPERUSER", "true")
             .env("ORCHESTRATOR_LISTEN", "127.0.0.1:0");
         Self {
             psql: Interpreter::start(&psql),
