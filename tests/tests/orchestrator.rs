@@ -7,7 +7,7 @@
 )]
 
 use nix::sys::signal::Signal;
-use promises::{Cluster, Database, HOME_PAGE, Running, Session};
+use promises::{Cluster, Database, HOME_PAGE, Running, Session, run_to_end};
 
 /// `public.slow` waits for the advisory lock 42; `public.record` does not.
 const HANDLERS: &str = "
@@ -378,4 +378,24 @@ async fn a_frozen_orchestrator_holds_nobody_up_and_does_no_harm_when_it_wakes() 
     }
     first.stop();
     second.stop();
+}
+
+#[tokio::test]
+async fn a_superuser_ticks_only_where_the_configuration_says_so() {
+    let (database, session) = store_with_handlers().await;
+    let mut deployment = database.deploy(SLOW);
+    deployment.url = database.url("postgres");
+    let ended = run_to_end(&mut deployment.run());
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.stderr.contains("is a superuser"), "{ended:?}");
+    assert!(ended.stderr.contains("CREATE ROLE"), "{ended:?}");
+
+    let mut run = deployment.run();
+    run.env("ORCHESTRATOR__DATABASE__ALLOW_SUPERUSER", "true");
+    let running = Running::start(&mut run);
+    running.wait_for_log("ticks and has SUPERUSER");
+    session.write_jobs(1).await;
+    wait_until_at_the_end(&session, "services:slow").await;
+    assert_handled_once(&session, "slow", "jobs").await;
+    running.stop();
 }

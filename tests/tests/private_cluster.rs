@@ -136,6 +136,37 @@ async fn two_stores_run_side_by_side_and_a_third_up_of_one_is_refused() {
     }
 }
 
+/// Who the orchestrator's own sessions are, and whose its subscriptions are.
+const TICKING: &str = "
+    SELECT (SELECT string_agg(DISTINCT usename, ',' ORDER BY usename) FROM pg_stat_activity
+             WHERE application_name = 'orchestrator') = 'orchestrator'
+       AND (SELECT bool_and(owner = 'orchestrator'::regrole) FROM message_store.subscription_status)
+       AND NOT (SELECT bool_or(rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication
+                               OR rolbypassrls) FROM pg_roles WHERE rolname ~ '^orchestrator')";
+
+#[tokio::test]
+async fn what_ticks_is_nobody_special() {
+    let home = Home::new();
+    let running = start(&mut home.up());
+    let session = home.connect().await;
+    session.write_viewings(1).await;
+    session.assert_videos_watched(1).await;
+    session.wait_until(TICKING).await;
+    // As an `up` of 0.2.0 left it, which ticked as a superuser.
+    session
+        .run("UPDATE message_store.subscriptions SET owner = current_user::regrole")
+        .await
+        .unwrap();
+    running.stop();
+
+    let running = start(&mut home.up());
+    let session = home.connect().await;
+    session.wait_until(TICKING).await;
+    session.write_viewings(1).await;
+    session.assert_videos_watched(2).await;
+    running.stop();
+}
+
 #[tokio::test]
 async fn ctrl_c_in_a_terminal_stops_all_of_it_cleanly() {
     let home = Home::new();
