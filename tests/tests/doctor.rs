@@ -175,6 +175,62 @@ async fn too_few_and_too_many_rights_are_found() {
 }
 
 #[tokio::test]
+async fn powers_that_must_not_tick_and_open_doors_are_found() {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    let role = format!("ticker_{}", database.name);
+    session
+        .run(&format!(
+            "CREATE ROLE {role} LOGIN BYPASSRLS CREATEROLE; GRANT message_store TO {role}"
+        ))
+        .await
+        .unwrap();
+    assert_found(
+        &found(&database, &role),
+        &["warning", "BYPASSRLS, CREATEROLE", "must not tick"],
+    );
+    session
+        .run(&format!(
+            "ALTER ROLE {role} NOBYPASSRLS NOCREATEROLE; GRANT pg_read_server_files TO {role}"
+        ))
+        .await
+        .unwrap();
+    assert_found(
+        &found(&database, &role),
+        &["warning", "pg_read_server_files", "must not tick"],
+    );
+    session
+        .run(&format!("REVOKE pg_read_server_files FROM {role}"))
+        .await
+        .unwrap();
+    assert_eq!(found(&database, &role), [""; 0]);
+
+    session
+        .run(&format!(
+            "GRANT CREATE ON SCHEMA message_store TO {role};
+             GRANT SELECT ON message_store.messages TO PUBLIC"
+        ))
+        .await
+        .unwrap();
+    session
+        .run(
+            "SELECT message_store.create_subscription('a:s', 'a', \
+             '{\"T\": \"message_store.increment_videos_watched\"}')",
+        )
+        .await
+        .unwrap();
+    let open = found(&database, "postgres");
+    let may_create = format!("role {role} may create in schema message_store");
+    assert_found(&open, &["warning", &may_create, "REVOKE"]);
+    assert_found(&open, &["warning", "everybody has SELECT", "REVOKE"]);
+    assert_found(&open, &["warning", "a:s belongs to the superuser postgres"]);
+    session
+        .run(&format!("DROP OWNED BY {role}; DROP ROLE {role}"))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
 async fn a_transaction_that_holds_readers_back_is_named_with_its_session() {
     let database = Cluster::shared().create_store().await;
     let writer = database.connect().await;
