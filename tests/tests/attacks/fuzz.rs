@@ -1,328 +1,327 @@
-//! Every function of the schema, with whatever arguments, wherever it can be called: no backend ends,
-//! no panic text, no XX000, and nobody becomes more.
+//! Every function of the schema, with whatever arguments, in whatever state of a session, while an
+//! administrator cancels and alters: no backend ends, no panic text, no XX000, and nobody becomes
+//! more.
 //!
-//! 10^5 calls in the ordinary run, the same every time; `FUZZ_CALLS=10000000` makes more, and
-//! PROMISES_SEED others.
+//! 10^5 calls in the ordinary run; `FUZZ_CALLS=10000000` makes more, and PROMISES_SEED others. The
+//! calls of each session are the same for the same seed; how sessions interleave is not.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
 
-use promises::{Cluster, Database, Random, Session, seed};
-use tokio_postgres::SimpleQueryMessage;
-use tokio_postgres::error::SqlState;
+use promises::{Cluster, Random, seed};
 
-mod arguments;
-mod places;
+mod counts;
+mod disturber;
+mod functions;
+mod oracle;
+mod states;
+mod values;
+mod wire;
 
-use arguments::{Function, one_of};
-use places::Place;
+use counts::Counts;
+use disturber::{FOR_GOOD, disturb};
+use functions::{Function, one_of};
+use states::State;
+use wire::{Request, Wire};
 
 /// Calls of the ordinary run.
-const CALLS: i64 = 100_000;
+const CALLS: u64 = 100_000;
 /// Encodings, and how many tenths of the calls each gets.
-const ENCODINGS: [(&str, i64); 3] = [("UTF8", 6), ("LATIN1", 2), ("SQL_ASCII", 2)];
-/// Calls between two mistakes of an administrator, and calls that one of them lasts.
-const MISTAKE_EVERY: i64 = 900;
-const MISTAKE_LASTS: i64 = 60;
-/// Calls between two times that sessions forget everything, and that one ends.
-const FORGET_EVERY: i64 = 400;
-const BEGIN_ANEW_EVERY: i64 = 5_000;
+const ENCODINGS: [(&str, u64); 3] = [("UTF8", 6), ("LATIN1", 2), ("SQL_ASCII", 2)];
+/// Who calls, and how many tenths of the calls each makes.
+const ROLES: [(&str, u64); 3] = [("m", 5), ("n", 4), ("su", 1)];
+/// Calls of the time of one store, and how many of them come after it was broken for good.
+const CALLS_OF_A_STORE: u64 = 5_000;
+const CALLS_AFTER: u64 = 200;
+/// Calls between two times that a session forgets everything and makes its subscriptions anew.
+const FORGET_EVERY: u64 = 60;
+/// Calls of one session between two disturbances that it asks for.
+const DISTURB_EVERY: u64 = 20;
 /// Calls that are told where one breaks the server.
-const TOLD: usize = 12;
-
-/// What a superuser changes by mistake, and how it is put right.
-const MISTAKES: [(&str, &str); 9] = [
-    (
-        "ALTER TYPE message_store.message ADD ATTRIBUTE more text",
-        "ALTER TYPE message_store.message DROP ATTRIBUTE more",
-    ),
-    (
-        "ALTER TYPE message_store.tick_result ADD ATTRIBUTE more text",
-        "ALTER TYPE message_store.tick_result DROP ATTRIBUTE more",
-    ),
-    (
-        "ALTER TYPE message_store.new_message ADD ATTRIBUTE more text",
-        "ALTER TYPE message_store.new_message DROP ATTRIBUTE more",
-    ),
-    (
-        "ALTER TABLE message_store.messages RENAME data TO other",
-        "ALTER TABLE message_store.messages RENAME other TO data",
-    ),
-    (
-        "ALTER TABLE message_store.messages ENABLE ROW LEVEL SECURITY",
-        "ALTER TABLE message_store.messages DISABLE ROW LEVEL SECURITY",
-    ),
-    (
-        "ALTER INDEX message_store.messages_category RENAME TO away; \
-         CREATE INDEX messages_category ON message_store.messages (id)",
-        "DROP INDEX message_store.messages_category; \
-         ALTER INDEX message_store.away RENAME TO messages_category",
-    ),
-    (
-        "ALTER INDEX message_store.messages_stream RENAME TO away; \
-         CREATE INDEX messages_stream ON message_store.messages (time, id)",
-        "DROP INDEX message_store.messages_stream; \
-         ALTER INDEX message_store.away RENAME TO messages_stream",
-    ),
-    (
-        "ALTER TABLE message_store.parked RENAME TO away",
-        "ALTER TABLE message_store.away RENAME TO parked",
-    ),
-    (
-        "ALTER SEQUENCE message_store.messages_global_position_seq CACHE 20",
-        "ALTER SEQUENCE message_store.messages_global_position_seq CACHE 1",
-    ),
-];
-
-/// What came of calls.
-#[derive(Default)]
-struct Count {
-    calls: i64,
-    /// Those that were not refused for what they were given.
-    past: i64,
-}
-
-/// By encoding, place and function.
-#[derive(Default)]
-struct Counts(BTreeMap<String, Count>);
-
-impl Counts {
-    fn note(&mut self, of: String, past: bool) {
-        let count = self.0.entry(of).or_default();
-        count.calls += 1;
-        count.past += i64::from(past);
-    }
-
-    fn add(&mut self, other: Self) {
-        for (of, count) in other.0 {
-            let sum = self.0.entry(of).or_default();
-            sum.calls += count.calls;
-            sum.past += count.past;
-        }
-    }
-
-    /// Prints them, and requires that enough calls were more than refused.
-    fn require_depth(&self) {
-        let mut total = Count::default();
-        let mut never = Vec::new();
-        for (of, Count { calls, past }) in &self.0 {
-            println!("{calls:>9} calls, {past:>9} past the checks: {of}");
-            if of.starts_with("function") && *past == 0 {
-                never.push(of);
-            }
-            if of.starts_with("encoding") {
-                total.calls += calls;
-                total.past += past;
-            }
-        }
-        println!("{} calls, {} past the checks", total.calls, total.past);
-        assert!(
-            total.past * 10 >= total.calls * 3,
-            "too few get past the checks"
-        );
-        assert!(never.is_empty(), "never past its checks: {never:?}");
-    }
-}
+const TOLD: usize = 30;
 
 #[test]
 fn no_call_breaks_the_server() {
     let calls = std::env::var("FUZZ_CALLS").map_or(CALLS, |calls| calls.parse().unwrap());
     println!("PROMISES_SEED={} FUZZ_CALLS={calls}", seed());
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap();
-    let counts = runtime.block_on(async {
-        let cluster = Arc::new(Cluster::start(&[("max_stack_depth", "1MB")]));
-        let admin = cluster.connect("postgres", "postgres").await;
-        let mut games = Vec::new();
+    // Little stack, so that recursion ends soon; the readers' conditions are there to be tried.
+    let cluster = Cluster::start(&[
+        ("max_stack_depth", "1MB"),
+        ("statement_timeout", "500ms"),
+        ("lock_timeout", "200ms"),
+        ("message_store.sql_condition", "on"),
+        ("max_worker_processes", "16"),
+        ("log_min_messages", "fatal"),
+        ("log_min_error_statement", "panic"),
+    ]);
+    let counts = Mutex::new(Counts::default());
+    let wrongs = Mutex::new(Wrongs::default());
+    let (counts_ref, wrongs_ref, cluster_ref) = (&counts, &wrongs, &cluster);
+    thread::scope(|scope| {
         for (number, (encoding, tenths)) in ENCODINGS.into_iter().enumerate() {
-            let name = format!("fuzz_{}", encoding.to_lowercase());
-            let create = format!(
-                "CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'"
-            );
-            admin.run(&create).await.unwrap();
-            let game = Game {
-                cluster: cluster.clone(),
-                name,
-                encoding,
-                calls: calls * tenths / 10,
-                random: Random(seed().wrapping_add(number as u64)),
-                counts: Counts::default(),
-                last: Vec::new(),
-            };
-            game.set().await;
-            games.push(tokio::spawn(game.play()));
+            scope.spawn(move || {
+                let calls = calls * tenths / 10;
+                let stores = calls.div_ceil(CALLS_OF_A_STORE);
+                for store in 0..stores {
+                    let game = Game {
+                        cluster: cluster_ref,
+                        encoding,
+                        number: number as u64 * 1_000_000 + store,
+                        wrongs: wrongs_ref,
+                        last: Mutex::default(),
+                        is_over: AtomicBool::new(false),
+                    };
+                    counts_ref.lock().unwrap().add(game.play(calls / stores));
+                }
+            });
         }
-        let mut counts = Counts::default();
-        for game in games {
-            counts.add(game.await.unwrap());
-        }
-        let log = cluster.log();
-        for sign in ["terminated by signal", "PANIC:", "TRAP:"] {
-            let lines: Vec<&str> = log.lines().filter(|line| line.contains(sign)).collect();
-            assert!(lines.is_empty(), "PROMISES_SEED={}: {lines:#?}", seed());
-        }
-        let more = "SELECT rolname FROM pg_roles \
-                    WHERE rolname IN ('m', 'n') AND (rolsuper OR rolcreaterole)";
-        assert!(admin.run(more).await.unwrap().is_empty());
-        counts
     });
-    counts.require_depth();
+    oracle::require_calm_log(&cluster).unwrap();
+    wrongs.into_inner().unwrap().require_none();
+    counts.into_inner().unwrap().require_depth();
 }
 
-/// One database's share of the calls.
-struct Game {
-    cluster: Arc<Cluster>,
-    name: String,
+/// Answers that nobody may see, each with the call that got it first.
+#[derive(Default)]
+struct Wrongs(BTreeMap<String, String>);
+
+impl Wrongs {
+    fn require_none(&self) {
+        let told: Vec<String> = self
+            .0
+            .iter()
+            .map(|(wrong, call)| format!("{wrong}\nto {call}"))
+            .collect();
+        assert!(told.is_empty(), "{}", told.join("\n\n"));
+    }
+}
+
+/// The time of one store.
+struct Game<'a> {
+    cluster: &'a Cluster,
     encoding: &'static str,
-    calls: i64,
+    /// Which one of all: each has numbers of its own.
+    number: u64,
+    wrongs: &'a Mutex<Wrongs>,
+    /// The last calls of all sessions.
+    last: Mutex<VecDeque<String>>,
+    /// Something is broken: nobody goes on.
+    is_over: AtomicBool,
+}
+
+impl Game<'_> {
+    fn play(&self, calls: u64) -> Counts {
+        let database = format!("fuzz_{}", self.encoding.to_lowercase());
+        let mut postgres = self.open("postgres", "postgres", "UTF8");
+        self.set(&mut postgres, &database);
+        let mut admin = self.open(&database, "postgres", self.encoding);
+        let functions = Function::all(&mut admin);
+        let mut counts = self.phase(
+            &database,
+            &functions,
+            calls - CALLS_AFTER.min(calls / 10),
+            0,
+        );
+        self.require(oracle::require_sound(&mut admin));
+        let broken = FOR_GOOD[(self.number % FOR_GOOD.len() as u64) as usize];
+        admin.rows(broken).unwrap();
+        counts.add(self.phase(&database, &functions, CALLS_AFTER.min(calls / 10), 1));
+        drop(admin);
+        let gone = postgres.rows(&format!("DROP DATABASE {database} WITH (FORCE)"));
+        gone.unwrap();
+        counts
+    }
+
+    /// Some calls of everybody, with a disturber.
+    fn phase(&self, database: &str, functions: &[Function], calls: u64, phase: u64) -> Counts {
+        let pids: Vec<Arc<AtomicI32>> = ROLES.iter().map(|_| Arc::default()).collect();
+        let (words, heard) = mpsc::sync_channel(1);
+        let mut counts = Counts::default();
+        thread::scope(|scope| {
+            let admin = self.open(database, "postgres", self.encoding);
+            let (random, all_pids) = (self.random(9 + phase), &pids);
+            scope.spawn(move || disturb(admin, all_pids, &heard, random));
+            let players = ROLES.into_iter().zip(&pids).enumerate();
+            let players = players.map(|(number, ((role, tenths), pid))| {
+                let player = Player {
+                    game: self,
+                    database,
+                    role,
+                    pid: pid.clone(),
+                    random: self.random(2 * number as u64 + phase),
+                    counts: Counts::default(),
+                    // What comes after the store was broken is disturbed no more.
+                    words: (phase == 0).then(|| words.clone()),
+                };
+                scope.spawn(move || player.play(functions, calls * tenths / 10))
+            });
+            let players: Vec<_> = players.collect();
+            drop(words);
+            for player in players {
+                counts.add(player.join().unwrap());
+            }
+        });
+        counts
+    }
+
+    fn random(&self, number: u64) -> Random {
+        Random(seed().wrapping_add(self.number * 1_000 + number))
+    }
+
+    /// Makes the store and what is around it; the roles are the cluster's.
+    fn set(&self, postgres: &mut Wire, database: &str) {
+        let encoding = self.encoding;
+        let create = format!(
+            "CREATE DATABASE {database} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'"
+        );
+        postgres.rows(&create).unwrap();
+        let mut admin = self.open(database, "postgres", encoding);
+        for part in include_str!("fuzz/scene.sql").split(";;\n") {
+            admin.rows(part).unwrap();
+        }
+    }
+
+    fn open(&self, database: &str, role: &str, client_encoding: &str) -> Wire {
+        Wire::open(self.cluster.socket_dir(), database, role, client_encoding).unwrap()
+    }
+
+    /// Ends the test where something is wrong, and tells how to come here again.
+    fn require<T>(&self, result: Result<T, String>) -> T {
+        result.unwrap_or_else(|wrong| {
+            self.is_over.store(true, Ordering::Relaxed);
+            let last: Vec<String> = self.last.lock().unwrap().iter().cloned().collect();
+            panic!(
+                "PROMISES_SEED={}, store {} in {}: {wrong}\nthe last calls:\n{}\nthe log: {:?}",
+                seed(),
+                self.number,
+                self.encoding,
+                last.join("\n"),
+                oracle::require_calm_log(self.cluster)
+            )
+        })
+    }
+}
+
+/// One session of a role, and those that follow when it is terminated.
+struct Player<'a> {
+    game: &'a Game<'a>,
+    database: &'a str,
+    role: &'static str,
+    pid: Arc<AtomicI32>,
     random: Random,
     counts: Counts,
-    /// The last calls.
-    last: Vec<String>,
+    words: Option<mpsc::SyncSender<()>>,
 }
 
-impl Game {
-    /// Makes the store and who is in it; roles are the cluster's, so one database after another.
-    async fn set(&self) {
-        let admin = self.cluster.connect(&self.name, "postgres").await;
-        for part in include_str!("fuzz/scene.sql").split(";;\n") {
-            let made = admin.run(part).await;
-            made.unwrap_or_else(|error| panic!("{part}: {error:?}"));
-        }
-    }
-
-    async fn play(mut self) -> Counts {
-        let cluster = self.cluster.clone();
-        let database = Database {
-            cluster: &cluster,
-            name: self.name.clone(),
-        };
-        let admin = database.connect().await;
-        let functions = Function::all(&admin).await;
-        let mut sessions = [
-            database.connect_as("m").await,
-            database.connect_as("n").await,
-            database.connect().await,
-        ];
-        let mut mistake: Option<&str> = None;
-        for call in 0..self.calls {
-            if call % MISTAKE_EVERY == 0 {
-                let (made, righted) = *one_of(&MISTAKES, &mut self.random);
-                admin.run(made).await.unwrap();
-                mistake = Some(righted);
+impl Player<'_> {
+    fn play(mut self, functions: &[Function], calls: u64) -> Counts {
+        let mut wire = self.connect();
+        for call in 0..calls {
+            if self.game.is_over.load(Ordering::Relaxed) {
+                break;
             }
-            if call % MISTAKE_EVERY == MISTAKE_LASTS
-                && let Some(righted) = mistake.take()
+            if call % FORGET_EVERY == 0 {
+                self.forget(&mut wire);
+            }
+            if call % DISTURB_EVERY == DISTURB_EVERY - 1
+                && let Some(words) = &self.words
             {
-                admin.run(righted).await.unwrap();
+                // Where the disturber is busy, that is disturbance enough.
+                let _ = words.try_send(());
             }
-            self.call(&functions, &sessions).await;
-            if call % FORGET_EVERY == FORGET_EVERY - 1 {
-                for session in &sessions {
-                    let _ = session.simple_query("ROLLBACK").await;
-                    let _ = session.simple_query("DISCARD ALL").await;
+            let function = one_of(functions, &mut self.random);
+            let state = State::any(function, &mut self.random);
+            let requests = state.requests(function, self.role, &mut self.random);
+            if let Some(sqlstates) = self.exchange(&mut wire, state, &requests) {
+                let sqlstates: Vec<&str> = sqlstates.iter().map(String::as_str).collect();
+                let encoding = self.game.encoding;
+                self.counts
+                    .note(encoding, state, &function.signature, &sqlstates);
+            }
+        }
+        self.counts
+    }
+
+    /// The session's state is gone, and its role's subscriptions are as they were.
+    fn forget(&mut self, wire: &mut Wire) {
+        let anew = include_str!("fuzz/subscriptions.sql").replace("{me}", self.role);
+        let mut requests: Vec<Request> = vec!["ROLLBACK".into(), "DISCARD ALL".into()];
+        requests.extend(anew.split(";\n").map(Request::from));
+        self.exchange(wire, State::Query, &requests);
+    }
+
+    /// Plays it, judges what is answered, and returns its SQLSTATEs; `None` where the session was
+    /// terminated, and another one took its place.
+    fn exchange(
+        &mut self,
+        wire: &mut Wire,
+        state: State,
+        requests: &[Request],
+    ) -> Option<Vec<String>> {
+        let told = format!("{} in {state:?}: {}", self.role, tell(requests));
+        {
+            let mut last = self.game.last.lock().unwrap();
+            last.push_back(told.clone());
+            if last.len() > TOLD {
+                last.pop_front();
+            }
+        }
+        match wire.play(requests) {
+            Ok(refusals) => {
+                for refusal in &refusals {
+                    if let Err(wrong) = oracle::judge(refusal) {
+                        let wrongs = &mut self.game.wrongs.lock().unwrap().0;
+                        wrongs
+                            .entry(wrong)
+                            .or_insert_with(|| format!("store {}: {told}", self.game.number));
+                    }
                 }
+                let sqlstates = refusals.into_iter().map(|refusal| refusal.sqlstate);
+                Some(sqlstates.collect())
             }
-            if call % BEGIN_ANEW_EVERY == BEGIN_ANEW_EVERY - 1 {
-                sessions[0] = database.connect_as("m").await;
+            Err(gone) => {
+                let judged = oracle::judge_end(&gone);
+                self.game
+                    .require(judged.map_err(|wrong| format!("{wrong}\nto {told}")));
+                *wire = self.connect();
+                None
             }
         }
-        if let Some(righted) = mistake {
-            admin.run(righted).await.unwrap();
-        }
-        require_sound(&admin).await;
-        self.counts
     }
 
-    async fn call(&mut self, functions: &[Function], sessions: &[Session; 3]) {
-        // A tenth are a superuser's.
-        let who = match self.random.below(10) {
-            0 => 2,
-            number => usize::from(number > 5),
-        };
-        let function = one_of(functions, &mut self.random);
-        let place = Place::any(&mut self.random, function.is_procedure);
-        let arguments = function.arguments(&mut self.random);
-        let statements = place.statements(&function.name, &arguments, &mut self.random);
-        self.last.push(format!("{who}: {statements:?}"));
-        if self.last.len() > TOLD {
-            self.last.remove(0);
-        }
-        let mut past = true;
-        for sql in &statements {
-            match play(&sessions[who], sql, place.is_portal()).await {
-                Ok(()) => {}
-                Err(Trouble::Refused(state)) => past &= !is_for_arguments(&state),
-                Err(Trouble::Broken(what)) => panic!(
-                    "PROMISES_SEED={} in {}: {what}\nthe last calls:\n{}",
-                    seed(),
-                    self.encoding,
-                    self.last.join("\n")
-                ),
+    fn connect(&mut self) -> Wire {
+        let own = self.game.encoding;
+        let client_encoding = *one_of(
+            &[own, own, own, "UTF8", "LATIN1", "SQL_ASCII"],
+            &mut self.random,
+        );
+        // A session may be terminated before it has begun.
+        loop {
+            let folder = self.game.cluster.socket_dir();
+            match Wire::open(folder, self.database, self.role, client_encoding) {
+                Ok(wire) => {
+                    self.pid.store(wire.pid, Ordering::Relaxed);
+                    return wire;
+                }
+                Err(gone) => self.game.require(oracle::judge_end(&gone)),
             }
         }
-        self.counts
-            .note(format!("encoding {}", self.encoding), past);
-        self.counts.note(format!("place {place:?}"), past);
-        self.counts
-            .note(format!("function {}", function.name), past);
     }
 }
 
-enum Trouble {
-    Refused(SqlState),
-    Broken(String),
-}
-
-/// Runs it, and looks at what an error says; the rows do not matter.
-async fn play(session: &Session, sql: &str, by_portal: bool) -> Result<(), Trouble> {
-    let result = if by_portal {
-        session.query(sql, &[]).await.map(drop)
-    } else {
-        session.simple_query(sql).await.map(drop)
-    };
-    let Err(error) = result else { return Ok(()) };
-    let Some(said) = error.as_db_error() else {
-        // Not all that a database in SQL_ASCII answers can be read by a client in UTF-8.
-        return match session.is_closed() {
-            true => Err(Trouble::Broken(format!("{error:?}: {sql}"))),
-            false => Ok(()),
-        };
-    };
-    let text = format!("{said:?}").to_lowercase();
-    let is_of_a_panic = ["panicked", "unwrap()", "unreachable", "assertion"]
-        .iter()
-        .any(|word| text.contains(word));
-    // Two changes of one row of a catalog at a time are PostgreSQL's own.
-    let is_internal =
-        said.code().code().starts_with("XX") && said.message() != "tuple concurrently updated";
-    if is_internal || is_of_a_panic {
-        return Err(Trouble::Broken(format!("{said:?}: {sql}")));
-    }
-    Err(Trouble::Refused(said.code().clone()))
-}
-
-/// A call is past the checks of its arguments when it did something, or failed at what it did.
-fn is_for_arguments(state: &SqlState) -> bool {
-    const FOR_ARGUMENTS: [&str; 15] = [
-        "22023", "22P02", "42883", "42601", "42703", "42P02", "42725", "22021", "22P05", "2201W",
-        "22003", "42804", "42602", "25P02", "0A000",
-    ];
-    FOR_ARGUMENTS.contains(&state.code())
-}
-
-/// Streams have no holes, and global positions rise in them.
-async fn require_sound(admin: &Session) {
-    let holes = "SELECT count(*) FROM (
-        SELECT position, global_position,
-               row_number() OVER w - 1 AS place, lag(global_position) OVER w AS before
-        FROM message_store.messages
-        WINDOW w AS (PARTITION BY stream_name ORDER BY position)) s
-        WHERE position <> place OR before >= global_position";
-    let answer = admin.simple_query(holes).await.unwrap();
-    let is_none = |message: &SimpleQueryMessage| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("0"));
-    assert!(answer.iter().any(is_none), "streams have holes");
+/// Requests as a person reads them.
+fn tell(requests: &[Request]) -> String {
+    let told = requests.iter().map(|request| match request {
+        Request::Simple(sql) => sql.escape_ascii().to_string(),
+        Request::Extended {
+            sql,
+            parameters,
+            rows,
+        } => {
+            format!("{sql} by {rows} rows with {parameters:?}")
+        }
+    });
+    told.collect::<Vec<_>>().join("\n    ")
 }
