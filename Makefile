@@ -59,6 +59,13 @@ build: extension orchestrator ## build the extension and the orchestrator, and i
 install: extension ## install the extension into the PostgreSQL of PG_CONFIG
 	@$(CHOOSE_POSTGRESQL); scripts/install $(CARGO_TARGET_DIR)/message_store
 
+.PHONY: valgrind
+valgrind: setup-test install-with-sudo ## attacks, fuzzer and tests of subscriptions on a server under valgrind
+	@$(CHOOSE_POSTGRESQL); \
+	scripts/valgrind cargo test $(WORKSPACE) --test attacks -- --nocapture fuzz; \
+	scripts/valgrind cargo test $(WORKSPACE) --test attacks in_sql; \
+	scripts/valgrind cargo test $(WORKSPACE) --test write_messages --test subscriptions
+
 .PHONY: bench
 bench: setup-bench install-with-sudo orchestrator ## measure beside Message DB and others (ARGS='write --rounds 7')
 	@$(CHOOSE_POSTGRESQL); scripts/bench $(ARGS)

@@ -106,6 +106,9 @@ impl Cluster {
             .args(["start", "--wait", "--silent", "--pgdata"])
             .arg(self.data_dir());
         start.arg("--log").arg(self.log_file());
+        if let Some(server) = server_program() {
+            start.arg("-p").arg(server).args(["--timeout", "600"]);
+        }
         assert!(
             start.status().unwrap().success(),
             "the server does not start:\n{}",
@@ -253,6 +256,12 @@ impl Drop for GuardedFolder {
         drop(guardian.stdin.take());
         let _ = guardian.wait();
     }
+}
+
+/// What is started instead of PostgreSQL's server, and starts that: PROMISES_SERVER. It is slower,
+/// as `tests/valgrind/postgres` is.
+pub fn server_program() -> Option<PathBuf> {
+    std::env::var_os("PROMISES_SERVER").map(PathBuf::from)
 }
 
 /// PostgreSQL refuses to run as root: then its servers run as `postgres`.

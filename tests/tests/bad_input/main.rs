@@ -5,7 +5,7 @@
     reason = "a test that cannot go on must fail loudly"
 )]
 
-mod any_function;
+mod circumstances;
 mod messages;
 mod stores;
 #[path = "../subscriber/mod.rs"]

@@ -56,25 +56,43 @@ impl Counts {
         }
     }
 
-    /// Prints them, and requires that enough calls were more than refused, in all that there is.
-    pub fn require_depth(&self) {
+    /// Prints them.
+    pub fn print(&self) {
         println!("{:>9} {:>9} {:>9}", "calls", "success", "past");
-        print("encoding", &self.encodings);
-        let states = self.states.iter();
-        let states = states.map(|(state, count)| (format!("{state:?}"), count));
-        print("state", &states.collect::<BTreeMap<_, _>>());
-        print("function", &self.functions);
+        for (of, name, count) in self.all() {
+            let Count {
+                calls,
+                succeeded,
+                past,
+            } = count;
+            println!("{calls:>9} {succeeded:>9} {past:>9} {of} {name}");
+        }
         println!("errors: {:?}", self.sqlstates);
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&'static str, String, &Count)> {
+        let encodings = self.encodings.iter();
+        let states = self.states.iter();
+        let functions = self.functions.iter();
+        encodings
+            .map(|(name, count)| ("encoding", name.clone(), count))
+            .chain(states.map(|(state, count)| ("state", format!("{state:?}"), count)))
+            .chain(functions.map(|(name, count)| ("function", name.clone(), count)))
+    }
+
+    /// Requires that enough calls were more than refused.
+    pub fn require_depth(&self) {
         let calls: u64 = self.encodings.values().map(|count| count.calls).sum();
         let past: u64 = self.encodings.values().map(|count| count.past).sum();
         println!("{past} of {calls} calls past the checks of their arguments");
         assert!(past * 10 >= calls * 3, "too few get past the checks");
-        let never: Vec<_> = self
-            .functions
-            .iter()
-            .filter(|(_, one)| one.past == 0)
-            .collect();
-        let never: Vec<&String> = never.into_iter().map(|(name, _)| name).collect();
+    }
+
+    /// Requires that every function got past its checks, and that every state was tried.
+    pub fn require_breadth(&self) {
+        let functions = self.functions.iter();
+        let never = functions.filter(|(_, count)| count.past == 0);
+        let never: Vec<&String> = never.map(|(name, _)| name).collect();
         assert!(never.is_empty(), "never past its checks: {never:?}");
         assert_eq!(self.states.len(), ALL.len(), "a state was never tried");
     }
@@ -90,16 +108,5 @@ fn add<K: Ord>(sums: &mut BTreeMap<K, Count>, others: BTreeMap<K, Count>) {
         sum.calls += other.calls;
         sum.succeeded += other.succeeded;
         sum.past += other.past;
-    }
-}
-
-fn print<C: std::borrow::Borrow<Count>>(of: &str, counts: &BTreeMap<String, C>) {
-    for (name, count) in counts {
-        let Count {
-            calls,
-            succeeded,
-            past,
-        } = count.borrow();
-        println!("{calls:>9} {succeeded:>9} {past:>9} {of} {name}");
     }
 }

@@ -1,7 +1,7 @@
 //! An administrator who cancels, terminates and alters while the others call.
 
+use std::sync::Mutex;
 use std::sync::mpsc::Receiver;
-use std::sync::{Arc, atomic::AtomicI32, atomic::Ordering};
 
 use promises::Random;
 
@@ -128,24 +128,42 @@ pub const FOR_GOOD: [&str; 9] = [
     "DROP EXTENSION message_store CASCADE; CREATE EXTENSION message_store",
 ];
 
+/// A player's session of the moment, as the disturber knows it.
+#[derive(Default)]
+pub struct Victim {
+    /// The server process.
+    pub pid: i32,
+    /// Whether it was terminated.
+    pub is_terminated: bool,
+}
+
 /// Disturbs once for every word from the players, until they are gone; then all is put right.
-pub fn disturb(mut admin: Wire, pids: &[Arc<AtomicI32>], words: &Receiver<()>, mut random: Random) {
+pub fn disturb(
+    mut admin: Wire,
+    victims: &[Mutex<Victim>],
+    words: &Receiver<()>,
+    mut random: Random,
+) {
     let mut mistake = None;
     while words.recv().is_ok() {
         if let Some(righted) = mistake.take() {
             put_right(&mut admin, righted);
             continue;
         }
-        let pid = one_of(pids, &mut random).load(Ordering::Relaxed);
+        let victim = one_of(victims, &mut random);
         match random.below(8) {
             0..3 => mistake = make(&mut admin, one_of(&MISTAKES, &mut random)),
             3 => {
-                let _ = admin.rows(*one_of(&BLOWS, &mut random));
+                let blow: &&str = one_of(&BLOWS, &mut random);
+                let _ = admin.rows(blow);
             }
             4 => {
-                let _ = admin.rows(&format!("SELECT pg_terminate_backend({pid})"));
+                let mut victim = victim.lock().unwrap();
+                victim.is_terminated = true;
+                let _ = admin.rows(&format!("SELECT pg_terminate_backend({})", victim.pid));
             }
             _ => {
+                let pid = victim.lock().unwrap().pid;
                 let _ = admin.rows(&format!("SELECT pg_cancel_backend({pid})"));
             }
         }

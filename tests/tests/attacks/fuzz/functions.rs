@@ -231,7 +231,8 @@ fn condition(is_friendly: bool, random: &mut Random) -> String {
     };
     if !is_friendly && random.below(2) == 0 {
         let places: Vec<usize> = text.char_indices().map(|(place, _)| place).collect();
-        text.insert_str(*one_of(&places, random), *one_of(TOKENS, random));
+        let token: &&str = one_of(TOKENS, random);
+        text.insert_str(*one_of(&places, random), token);
     }
     match random.below(12) {
         0 => "NULL".to_owned(),
@@ -268,7 +269,8 @@ fn choice<'a>(values: &[&'a str], is_friendly: bool, random: &mut Random) -> &'a
     } else {
         values
     };
-    *one_of(among, random)
+    let one: &&str = one_of(among, random);
+    one
 }
 
 /// Any element.

@@ -22,17 +22,15 @@ const OF_POSTGRESQL: [&str; 5] = [
     "cache lookup failed for",
     "could not open relation with OID",
 ];
-/// Signs in the server's log that a process ended in no good way.
-const OF_A_CRASH: [&str; 6] = [
+/// Signs in the server's log that a process ended in no good way. A worker of a parallel query whose
+/// leader is terminated ends with exit code 1.
+const OF_A_CRASH: [&str; 5] = [
     "terminated by signal",
-    "was terminated",
+    "server process (PID",
     "PANIC:",
     "TRAP:",
-    "exited with exit code",
     "because of crash of another",
 ];
-/// The end of a session that an administrator asked for.
-const TERMINATED: &str = "57P01";
 
 /// What is wrong with an error, if anything is.
 pub fn judge(refusal: &Refusal) -> Result<(), String> {
@@ -48,17 +46,12 @@ pub fn judge(refusal: &Refusal) -> Result<(), String> {
     }
 }
 
-/// What is wrong with a session's end: only one that was asked for is right.
-pub fn judge_end(gone: &Gone) -> Result<(), String> {
+/// What is wrong with a session's end: only one that was asked for is right. A session that is
+/// terminated while its client does not read goes without a word.
+pub fn judge_end(gone: &Gone, was_terminated: bool) -> Result<(), String> {
     match gone {
-        Gone::Closed(refusals) => {
-            let was_asked_for = refusals
-                .last()
-                .is_some_and(|refusal| refusal.sqlstate == TERMINATED);
-            was_asked_for
-                .then_some(())
-                .ok_or_else(|| format!("the session ended: {refusals:?}"))
-        }
+        Gone::Closed(_) if was_terminated => Ok(()),
+        Gone::Closed(refusals) => Err(format!("the session ended: {refusals:?}")),
         Gone::Silent => Err("the server does not answer".to_owned()),
     }
 }

@@ -16,6 +16,7 @@ pub const STREAMS: &[&str] = &[
     "'$all'",
     "repeat('x', 2601)",
     "repeat('y', 2600)",
+    "repeat(chr(233), 100000)",
     r"E'line\nbreak-1'",
     "'a:b+c-d+e'",
     r"E'\xe9-\xc3'",

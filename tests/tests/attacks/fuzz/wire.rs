@@ -12,7 +12,7 @@ use postgres_protocol::message::backend::{ErrorResponseBody, Message};
 use postgres_protocol::message::frontend;
 
 /// A server that says nothing for this long hangs: statements end sooner.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What is sent, up to the server's being ready again.
 #[derive(Debug)]
