@@ -152,7 +152,7 @@ impl Game<'_> {
         thread::scope(|scope| {
             let admin = self.open(database, "postgres", self.encoding);
             let (random, all) = (self.random(9 + phase), &victims);
-            scope.spawn(move || disturb(admin, all, &heard, random));
+            let disturber = scope.spawn(move || disturb(admin, all, &heard, random));
             let players = ROLES.into_iter().zip(&victims).enumerate();
             let players = players.map(|(number, ((role, tenths), victim))| {
                 let player = Player {
@@ -172,6 +172,7 @@ impl Game<'_> {
             for player in players {
                 counts.add(player.join().unwrap());
             }
+            counts.disturb(disturber.join().unwrap());
         });
         counts
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::disturber::Disturbances;
 use super::states::{ALL, State};
 
 /// Errors that come from beyond the checks of arguments, by class or whole: constraints, the
@@ -25,6 +26,7 @@ pub struct Counts {
     states: BTreeMap<State, Count>,
     functions: BTreeMap<String, Count>,
     sqlstates: BTreeMap<String, u64>,
+    disturbances: Disturbances,
 }
 
 impl Counts {
@@ -46,11 +48,21 @@ impl Counts {
         }
     }
 
+    /// Adds what was done to the players meanwhile.
+    pub fn disturb(&mut self, others: Disturbances) {
+        let sum = &mut self.disturbances;
+        sum.mistakes += others.mistakes;
+        sum.blows += others.blows;
+        sum.terminations += others.terminations;
+        sum.cancellations += others.cancellations;
+    }
+
     /// Adds those of another player.
     pub fn add(&mut self, other: Self) {
         add(&mut self.encodings, other.encodings);
         add(&mut self.states, other.states);
         add(&mut self.functions, other.functions);
+        self.disturb(other.disturbances);
         for (sqlstate, number) in other.sqlstates {
             *self.sqlstates.entry(sqlstate).or_default() += number;
         }
@@ -68,6 +80,7 @@ impl Counts {
             println!("{calls:>9} {succeeded:>9} {past:>9} {of} {name}");
         }
         println!("errors: {:?}", self.sqlstates);
+        println!("meanwhile: {:?}", self.disturbances);
     }
 
     fn all(&self) -> impl Iterator<Item = (&'static str, String, &Count)> {

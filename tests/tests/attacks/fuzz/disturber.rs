@@ -137,13 +137,25 @@ pub struct Victim {
     pub is_terminated: bool,
 }
 
+/// What a disturber did.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Disturbances {
+    /// Alterations that were made and put right.
+    pub mistakes: u64,
+    /// Alterations that stay, and upkeep.
+    pub blows: u64,
+    pub terminations: u64,
+    pub cancellations: u64,
+}
+
 /// Disturbs once for every word from the players, until they are gone; then all is put right.
 pub fn disturb(
     mut admin: Wire,
     victims: &[Mutex<Victim>],
     words: &Receiver<()>,
     mut random: Random,
-) {
+) -> Disturbances {
+    let mut done = Disturbances::default();
     let mut mistake = None;
     while words.recv().is_ok() {
         if let Some(righted) = mistake.take() {
@@ -152,18 +164,23 @@ pub fn disturb(
         }
         let victim = one_of(victims, &mut random);
         match random.below(8) {
-            0..3 => mistake = make(&mut admin, one_of(&MISTAKES, &mut random)),
+            0..3 => {
+                mistake = make(&mut admin, one_of(&MISTAKES, &mut random));
+                done.mistakes += u64::from(mistake.is_some());
+            }
             3 => {
                 let blow: &&str = one_of(&BLOWS, &mut random);
-                let _ = admin.rows(blow);
+                done.blows += u64::from(admin.rows(blow).is_ok());
             }
             4 => {
                 let mut victim = victim.lock().unwrap();
                 victim.is_terminated = true;
+                done.terminations += 1;
                 let _ = admin.rows(&format!("SELECT pg_terminate_backend({})", victim.pid));
             }
             _ => {
                 let pid = victim.lock().unwrap().pid;
+                done.cancellations += 1;
                 let _ = admin.rows(&format!("SELECT pg_cancel_backend({pid})"));
             }
         }
@@ -171,6 +188,7 @@ pub fn disturb(
     if let Some(righted) = mistake {
         put_right(&mut admin, righted);
     }
+    done
 }
 
 /// Makes a mistake, unless somebody is in the way; returns how it is put right.
