@@ -5,11 +5,15 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    web::Limits,
+};
 
 mod address;
 mod dashboard;
 mod file;
+mod limits;
 mod metrics;
 mod mistake;
 mod on_failure;
@@ -49,6 +53,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// True where the file or a flag chose `listen`.
     pub listen_is_chosen: bool,
+    /// How many may be connected to it, and how long a client may take.
+    pub limits: Limits,
     /// The videos on the home page: id and title.
     #[cfg(feature = "home-page")]
     pub videos: Vec<Video>,

@@ -24,7 +24,7 @@ use crate::{
     samples::{Sampler, Samples},
     scheduler::Scheduler,
     waiter::Waiter,
-    web,
+    web::{self, Limits, Server, dashboard::ALL_CONNECTIONS},
 };
 
 /// Connections of the web server, apart from the subscriptions' so that a
@@ -60,7 +60,7 @@ pub async fn run(
 ) -> Result<()> {
     let database = Database::open_for_ticks(target, config.pool_size)?;
     let control = Database::open(target, CONTROL_CONNECTIONS)?;
-    let web_database = Database::open(target, WEB_CONNECTIONS)?;
+    let web_database = Database::open_for_pages(target, WEB_CONNECTIONS)?;
     let (wake, woken) = watch::channel(0);
     let (progress, progressed) = watch::channel(0);
     let mut tasks = JoinSet::new();
@@ -86,16 +86,15 @@ pub async fn run(
         &mut tasks,
     );
     let pages = metrics::watch(pages, metrics.requests.clone());
-    servers.spawn(web::serve(
-        "web server",
-        listeners.web,
-        pages,
-        shutdown.clone(),
-    ));
+    let [web_limits, dashboard_limits, metrics_limits] = limits(config);
+    let told = health::router(health.clone());
+    let server = Server::new("web server", listeners.web, web_limits, pages, told);
+    servers.spawn(server.serve(shutdown.clone()));
     let is_watched = listeners.metrics.is_some();
     if let Some(listener) = listeners.metrics {
-        let router = metrics::router(metrics.clone()).merge(health::router(health.clone()));
-        servers.spawn(web::serve("metrics", listener, router, shutdown.clone()));
+        let told = metrics::router(metrics.clone()).merge(health::router(health.clone()));
+        let server = Server::new("metrics", listener, metrics_limits, told.clone(), told);
+        servers.spawn(server.serve(shutdown.clone()));
     }
     let mut watching = match operators {
         Some(operators) if is_watched => Some(Database::open(operators, CONTROL_CONNECTIONS)?),
@@ -104,9 +103,15 @@ pub async fn run(
     if let Some(dashboard) = listeners.dashboard {
         let visitors = dashboard.visitors(operators.unwrap_or(target))?;
         // Who sees every subscription samples for all.
-        watching = Some(visitors.operators.clone());
+        watching = Some(visitors.sampler.clone());
         let requests = metrics.requests.clone();
-        servers.spawn(dashboard.serve(visitors, samples.clone(), requests, shutdown.clone()));
+        servers.spawn(dashboard.serve(
+            dashboard_limits,
+            visitors,
+            samples.clone(),
+            requests,
+            shutdown.clone(),
+        ));
     }
     if let Some(database) = watching {
         let sampler = Sampler {
@@ -182,6 +187,19 @@ pub async fn run(
             Ok(())
         }
     }
+}
+
+/// The limits of the web server, the dashboard and the metrics, as the process can keep them.
+fn limits(config: &Config) -> [Limits; 3] {
+    let mut limits = [
+        config.limits,
+        config.dashboard.limits,
+        Limits::of_metrics(config.limits.client_timeout),
+    ];
+    // The waiter has one of its own.
+    let own = config.pool_size + CONTROL_CONNECTIONS + WEB_CONNECTIONS + ALL_CONNECTIONS + 1;
+    web::limits::fit(&mut limits, own);
+    limits
 }
 
 /// Makes the store's tables as soon as the database answers. A role that may

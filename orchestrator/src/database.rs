@@ -17,6 +17,7 @@ use crate::{
 
 mod browse;
 mod causation;
+mod excerpt;
 mod facts;
 #[cfg(feature = "home-page")]
 mod home_page;
@@ -35,6 +36,7 @@ mod trace_contexts;
 
 pub use browse::{Edge, Estimate, Filter, Found, Grouping, Listed, Recent, Whole};
 pub use causation::{Link as CausationLink, SEARCHED, WALKED};
+pub use excerpt::Excerpt;
 pub use facts::{
     Blocker, Capacity, ChangedCollation, Installed, Override, PositionSequence, Rights,
 };

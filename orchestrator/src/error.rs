@@ -1,11 +1,15 @@
 //! What can go wrong, said once: what happened, to what, and what to do.
 //! Each variant decides the exit code of the program.
 
-use std::path::PathBuf;
+use std::{borrow::Cow, path::PathBuf};
 
 use tokio_postgres::error::SqlState;
 
 mod advice;
+
+/// The longest message, detail or hint of the server that is told, in characters: as much as is
+/// kept of a handler's error.
+const LONGEST_PART: usize = 8_192;
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -164,6 +168,16 @@ impl Error {
         }
     }
 
+    /// True where the database has no letters for a text that a person gave.
+    pub fn is_unknown_text(&self) -> bool {
+        let unknown = [
+            SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+            SqlState::UNTRANSLATABLE_CHARACTER,
+        ];
+        self.sql_state()
+            .is_some_and(|state| unknown.contains(state))
+    }
+
     /// The SQLSTATE of the server's error, where the server gave one.
     pub fn sql_state(&self) -> Option<&SqlState> {
         match self {
@@ -226,22 +240,30 @@ fn told(error: &tokio_postgres::Error) -> String {
     let Some(server) = error.as_db_error() else {
         return chain(error);
     };
-    let mut text = server.message().to_owned();
+    let mut text = begin(server.message()).into_owned();
     // The first line says it; what follows can be pages of a server's insides.
     if let Some(detail) = server.detail().and_then(|detail| detail.lines().next())
         && !detail.is_empty()
     {
         text.push_str(". Detail: ");
-        text.push_str(detail);
+        text.push_str(&begin(detail));
     }
     if let Some(hint) = server.hint() {
         text.push_str(". Hint: ");
-        text.push_str(hint);
+        text.push_str(&begin(hint));
     }
     text.push_str(" (SQLSTATE ");
     text.push_str(server.code().code());
     text.push(')');
     text
+}
+
+/// How a text begins: a function may raise megabytes, and an error is told in logs and on pages.
+fn begin(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(LONGEST_PART) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
 }
 
 /// An error and its causes, outermost first, separated by colons.

@@ -1,4 +1,4 @@
-//! What came from the database, or from people, on its way to a log or a terminal.
+//! What came from the database, or from people, on its way to a log, a terminal or a page.
 //!
 //! Whoever may name a subscription, raise an error or write a message chooses that text. In it a line
 //! break would forge a line, an escape sequence would move the cursor or change the window, and a
@@ -40,6 +40,29 @@ pub fn printable_lines(text: &str) -> String {
     lines.join("\n")
 }
 
+/// The same of the text between the tags of a document that is well formed, as `maud` makes it. What
+/// stands in the tags stays: an attribute may be a value that a form sends back.
+pub fn printable_html(document: &str) -> Cow<'_, str> {
+    if !document.chars().any(is_obeyed) {
+        return Cow::Borrowed(document);
+    }
+    let mut spelled = String::with_capacity(document.len() + 16);
+    let (mut is_tag, mut is_quoted) = (false, false);
+    for character in document.chars() {
+        match character {
+            '"' if is_tag => is_quoted = !is_quoted,
+            '<' if !is_tag => is_tag = true,
+            '>' if !is_quoted => is_tag = false,
+            _ => {}
+        }
+        match character {
+            other if is_tag || matches!(other, '\n' | '\t') => spelled.push(other),
+            other => spelled.push_str(&printable(other.encode_utf8(&mut [0; 4]))),
+        }
+    }
+    Cow::Owned(spelled)
+}
+
 /// Control characters, marks of direction, line and paragraph separators, invisible tags.
 fn is_obeyed(character: char) -> bool {
     character.is_control()
@@ -65,6 +88,15 @@ mod tests {
             assert_eq!(printable(text), spelled);
         }
         assert_eq!(printable_lines("a\tb\nc\u{1b}"), "a\tb\nc\\u001b");
+    }
+
+    #[test]
+    fn a_document_shows_what_its_text_hides_and_keeps_what_its_forms_send() {
+        let document = "<input value=\"a>\u{202e}\n\">\n<p>\u{202e}\u{1b} &lt;</p>";
+        let spelled = "<input value=\"a>\u{202e}\n\">\n<p>\\u202e\\u001b &lt;</p>";
+        assert_eq!(printable_html(document), spelled);
+        let plain = "<p title=\"größe\">größer\n日本</p>";
+        assert!(matches!(printable_html(plain), Cow::Borrowed(same) if same == plain));
     }
 
     #[test]

@@ -262,7 +262,7 @@ impl Sampler {
             at: SystemTime::now(),
             head,
             write_rate,
-            subscriptions: self.database.statuses(None).await?,
+            subscriptions: self.database.statuses().await?,
             blockers: self.database.horizon_blockers().await?,
             orchestrators: self.database.orchestrators().await?,
         })

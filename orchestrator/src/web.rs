@@ -2,11 +2,11 @@
 
 use axum::{
     Router,
-    extract::Request,
-    http::{HeaderValue, StatusCode, header},
-    middleware::{Next, from_fn, map_response},
-    response::{IntoResponse, Response},
+    http::{HeaderValue, header},
+    middleware::map_response,
+    response::Response,
 };
+use maud::{Markup, PreEscaped};
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -14,14 +14,19 @@ use crate::{
     config::Config,
     database::Database,
     health::{self, Health},
+    printable::printable_html,
 };
 
 pub mod dashboard;
 #[cfg(feature = "home-page")]
 mod home_page;
+pub mod limits;
+mod request;
+mod seats;
 mod server;
 
-pub use server::serve;
+pub use limits::Limits;
+pub use server::Server;
 
 /// The largest request body taken: 16 KiB.
 const LARGEST_BODY: usize = 16 * 1024;
@@ -46,23 +51,12 @@ pub fn router(
     // An operator's build has no page that is live.
     #[cfg(not(feature = "home-page"))]
     let _ = (database, config, progressed, shutdown, tasks);
-    router
-        .layer(axum::extract::DefaultBodyLimit::max(LARGEST_BODY))
-        .layer(from_fn(refuse_nul))
-        .layer(map_response(protect))
+    router.layer(map_response(protect))
 }
 
-/// A NUL cannot be in any text of the database's: 400, before anything is asked.
-pub async fn refuse_nul(request: Request, next: Next) -> Response {
-    let query = request.uri().query().unwrap_or_default();
-    if [request.uri().path(), query]
-        .iter()
-        .any(|part| part.contains("%00"))
-    {
-        let text = "A NUL (%00) cannot be part of an address.\n";
-        return (StatusCode::BAD_REQUEST, text).into_response();
-    }
-    next.run(request).await
+/// A document, or a part of one, in whose text nothing is hidden.
+pub(crate) fn visible(markup: Markup) -> Markup {
+    PreEscaped(printable_html(&markup.into_string()).into_owned())
 }
 
 /// Nothing from elsewhere runs in our pages, and nobody frames them.
@@ -104,7 +98,9 @@ mod tests {
         let router = router(database, &config, health, progressed, &shutdown, &mut tasks);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server = tokio::spawn(serve("test", listener, router, shutdown.clone()));
+        let limits = config.limits;
+        let server = Server::new("test", listener, limits, router, Router::new());
+        let server = tokio::spawn(server.serve(shutdown.clone()));
         let mut visitor = TcpStream::connect(address).await.unwrap();
         let request = format!("GET {path} HTTP/1.0\r\n\r\n");
         visitor.write_all(request.as_bytes()).await.unwrap();

@@ -11,8 +11,8 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::DatabaseAddress;
-use crate::error::Error;
+use super::{DatabaseAddress, limits};
+use crate::{error::Error, web::Limits};
 
 /// The address the dashboard has unless told otherwise.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8081);
@@ -40,6 +40,8 @@ pub struct Dashboard {
     /// The names by which browsers may ask for it; empty: the listen address
     /// and `localhost`.
     pub hosts: Vec<String>,
+    /// How many may be connected to it, and how long a client may take.
+    pub limits: Limits,
     operator_token_file: Option<PathBuf>,
     viewer_token_file: Option<PathBuf>,
 }
@@ -97,6 +99,12 @@ pub(super) struct DashboardTable {
     operators: Vec<String>,
     /// The names by which browsers may ask. Default: the listen address and localhost.
     hosts: Vec<String>,
+    /// Connections at a time. Default 512.
+    #[schemars(range(min = 1, max = 100_000))]
+    connections: Option<usize>,
+    /// Those of one client address; a proxy is one client. Default 128.
+    #[schemars(range(min = 1, max = 100_000))]
+    connections_per_client: Option<usize>,
 }
 
 impl DashboardTable {
@@ -135,6 +143,8 @@ impl DashboardTable {
                 ));
             }
         }
+        let (connections, of_client) = (self.connections, self.connections_per_client);
+        let limits = limits::check("dashboard", connections, of_client)?;
         let address = |url, url_file| DatabaseAddress {
             url,
             url_file,
@@ -152,6 +162,7 @@ impl DashboardTable {
             database: address(self.url, self.url_file),
             viewers_database: address(self.viewer_url, self.viewer_url_file),
             hosts: self.hosts,
+            limits,
             operator_token_file: self.operator_token_file,
             viewer_token_file: self.viewer_token_file,
         })

@@ -7,11 +7,12 @@ use serde::Deserialize;
 
 use super::{
     Config, DEFAULT_LISTEN, DatabaseAddress, Delivery, LogFormat, dashboard::DashboardTable,
-    metrics::MetricsTable, problems::Problems, subscription::SubscriptionTable,
+    limits, metrics::MetricsTable, problems::Problems, subscription::SubscriptionTable,
     telemetry::TelemetryTable,
 };
 #[cfg(feature = "home-page")]
 use super::{Video, video};
+use crate::web::Limits;
 
 /// The most connections a configuration may ask for: a guard against a typing
 /// error, not a limit anybody needs.
@@ -64,6 +65,16 @@ struct WebTable {
     /// Address and port of the home page. Default 127.0.0.1:8080.
     #[schemars(with = "Option<String>")]
     listen: Option<SocketAddr>,
+    /// Connections at a time. Default 512.
+    #[schemars(range(min = 1, max = 100_000))]
+    connections: Option<usize>,
+    /// Those of one client address; a proxy is one client. Default 128.
+    #[schemars(range(min = 1, max = 100_000))]
+    connections_per_client: Option<usize>,
+    /// How long a client of any listener may take to send a request, be silent between two of them,
+    /// or take nothing of an answer. Default 20000.
+    #[schemars(range(min = 1, max = 3_600_000))]
+    client_timeout_ms: Option<u64>,
     /// The videos on the home page. Default: three of the demo's.
     #[cfg(feature = "home-page")]
     videos: Option<Vec<Video>>,
@@ -118,23 +129,35 @@ impl File {
         let allow_superuser = self.database.allow_superuser;
         let database = problems.note(self.database.check());
         let dashboard = problems.note(self.dashboard.check());
+        let limits = problems.note(self.web.limits());
         let delivery = problems.note(self.delivery.check());
         let telemetry = problems.note(self.telemetry.check());
-        let (Some(database), Some(dashboard), Some(delivery), Some(telemetry), true) = (
+        let (
+            Some(database),
+            Some(mut dashboard),
+            Some(limits),
+            Some(delivery),
+            Some(telemetry),
+            true,
+        ) = (
             database,
             dashboard,
+            limits,
             delivery,
             telemetry,
             problems.is_empty(),
-        ) else {
+        )
+        else {
             return Err(problems.told());
         };
+        dashboard.limits.client_timeout = limits.client_timeout;
         Ok(Config {
             database,
             pool_size,
             allow_superuser,
             listen: self.web.listen.unwrap_or(DEFAULT_LISTEN),
             listen_is_chosen: self.web.listen.is_some(),
+            limits,
             #[cfg(feature = "home-page")]
             videos: self.web.videos.unwrap_or_else(video::demo),
             dashboard,
@@ -143,6 +166,16 @@ impl File {
             metrics: self.metrics.check(),
             telemetry,
             subscriptions,
+        })
+    }
+}
+
+impl WebTable {
+    fn limits(&self) -> Checked<Limits> {
+        let (connections, of_client) = (self.connections, self.connections_per_client);
+        Ok(Limits {
+            client_timeout: limits::check_timeout(self.client_timeout_ms)?,
+            ..limits::check("web", connections, of_client)?
         })
     }
 }

@@ -3,8 +3,15 @@
 
 use serde::Deserialize;
 
-use super::{Database, Source, records::InLog};
-use crate::{error::Result, pretty::pretty};
+use super::{
+    Database, Source,
+    excerpt::{self, Excerpt, NAME},
+    records::InLog,
+};
+use crate::{
+    error::{Error, Result},
+    pretty::pretty,
+};
 
 /// Messages that a page shows.
 pub const PAGE_SIZE: i64 = 50;
@@ -12,17 +19,20 @@ pub const PAGE_SIZE: i64 = 50;
 pub const LOOKED_AT: i64 = 10_000;
 /// Characters of data that a list shows.
 const PREVIEW: i64 = 160;
-/// Stored, and so perhaps compressed, bytes up to which JSON is shown at once: the server takes it
-/// whole to show its beginning.
-pub(super) const SHOWN_BYTES: i64 = 256 << 10;
+/// Bytes, uncompressed, up to which data is shown in a list.
+pub(super) const LISTED_BYTES: i64 = 128 << 10;
+/// Bytes, uncompressed, up to which JSON is shown on a page of its own: the server takes it whole to
+/// show its beginning.
+pub(super) const SHOWN_BYTES: i64 = 3 << 20;
+/// Bytes, uncompressed, of metadata that is looked into for where a message came from.
+pub(super) const TRACED_BYTES: i64 = 1 << 20;
 /// Characters of JSON that a message's page shows.
 const SHOWN_CHARACTERS: i64 = 64_000;
 /// Bytes of it over several lines.
 pub(super) const PRETTY_BYTES: usize = 256 << 10;
-/// Bytes, stored and as text, up to which a column is handed out whole; `orchestrator read` has any.
-const WHOLE_BYTES: i64 = 4 << 20;
-/// Characters of a name that are shown.
-const LONGEST_NAME: i64 = 2_600;
+/// Bytes, uncompressed, and characters of JSON up to which a column is handed out whole;
+/// `orchestrator read` has any.
+const WHOLE: i64 = 4 << 20;
 
 /// Where a page begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,18 +114,10 @@ pub struct Whole {
 }
 
 impl Whole {
-    /// True where the page has not all of a column.
-    pub fn is_cut(text: Option<&str>, bytes: Option<i64>) -> bool {
+    /// True where more of a column may follow.
+    pub fn is_cut(text: &str) -> bool {
         let characters = usize::try_from(SHOWN_CHARACTERS).unwrap_or(usize::MAX);
-        match text {
-            None => bytes.is_some(),
-            Some(text) => text.ends_with('…') || text.chars().count() >= characters,
-        }
-    }
-
-    /// True where a column is too large to be handed out whole.
-    pub fn is_too_large(bytes: Option<i64>) -> bool {
-        bytes.is_some_and(|bytes| bytes > WHOLE_BYTES)
+        text.ends_with('…') || text.chars().count() >= characters
     }
 }
 
@@ -203,7 +205,7 @@ impl Database {
         let sql = format!(
             "WITH looked AS MATERIALIZED (
                SELECT global_position AS g, {at} AS at, type,
-                      message_store.category(metadata ->> 'correlationStreamName') AS correlation
+                      message_store.category({correlated}) AS correlation
                FROM message_store.messages
                WHERE {condition} AND {at} {comparison} $3 ORDER BY {at} {order} LIMIT {look}),
              wanted AS MATERIALIZED (
@@ -216,12 +218,13 @@ impl Database {
                'last', (SELECT at FROM looked ORDER BY at {reverse} LIMIT 1),
                'messages', coalesce((SELECT jsonb_agg(to_jsonb(m) ORDER BY m.global_position DESC)
                  FROM wanted CROSS JOIN LATERAL (
-                   SELECT global_position, position, stream_name, left(type, {LONGEST_NAME}) AS type,
-                          to_char(time, 'YYYY-MM-DD HH24:MI:SS.MS') AS time,
-                          CASE WHEN pg_column_size(data) <= 4000
-                               THEN left(data::text, {PREVIEW}) END AS preview
+                   SELECT global_position, position, left(stream_name, {NAME}) AS stream_name,
+                          left(type, {NAME}) AS type,
+                          to_char(time, 'YYYY-MM-DD HH24:MI:SS.MS') AS time, {preview} AS preview
                    FROM message_store.messages WHERE global_position = wanted.g) m), '[]'))",
             reverse = if order == "ASC" { "DESC" } else { "ASC" },
+            correlated = correlation_stream_name(),
+            preview = excerpt::text("data", LISTED_BYTES, PREVIEW),
         );
         let action = format!("browse {source}");
         let looked: Option<Looked> = self
@@ -255,18 +258,17 @@ impl Database {
     pub async fn message_at(&self, global_position: i64) -> Result<Option<Whole>> {
         let action = format!("read the message at {global_position}");
         let column = |name: &str| {
-            format!(
-                "pg_column_size({name}) AS {name}_bytes,
-                 CASE WHEN pg_column_size({name}) <= {SHOWN_BYTES}
-                      THEN left({name}::text, {SHOWN_CHARACTERS}) END AS {name}"
-            )
+            let text = excerpt::text(name, SHOWN_BYTES, SHOWN_CHARACTERS);
+            format!("pg_column_size({name}) AS {name}_bytes, {text} AS {name}")
         };
         let sql = format!(
             "SELECT to_jsonb(m) FROM (
-               SELECT id::text, stream_name, left(type, {LONGEST_NAME}) AS type, position, global_position,
+               SELECT id::text, left(stream_name, {NAME}) AS stream_name, left(type, {NAME}) AS type,
+                      position, global_position,
                       to_char(time, 'YYYY-MM-DD HH24:MI:SS.US') AS time,
-                      left(metadata ->> 'correlationStreamName', {LONGEST_NAME}) AS correlation, {}, {}
+                      {} AS correlation, {}, {}
                FROM message_store.messages WHERE global_position = $1) m",
+            correlation_stream_name(),
             column("data"),
             column("metadata")
         );
@@ -279,18 +281,28 @@ impl Database {
         }))
     }
 
-    /// A column of a message as it is stored, where it takes no more than [`WHOLE_BYTES`]; none for
-    /// NULL, for more, or where there is no such message.
-    pub async fn raw_column(&self, global_position: i64, is_data: bool) -> Result<Option<String>> {
+    /// A column of a message as it is stored, where it has no more than [`WHOLE`]; none
+    /// where there is no such message.
+    pub async fn raw_column(&self, global_position: i64, is_data: bool) -> Result<Option<Excerpt>> {
         let column = if is_data { "data" } else { "metadata" };
         let action = format!("read the {column} of the message at {global_position}");
         let sql = format!(
-            "SELECT (SELECT whole FROM (
-               SELECT CASE WHEN pg_column_size({column}) <= {WHOLE_BYTES} THEN {column}::text END
-               FROM message_store.messages WHERE global_position = $1) m (whole)
-             WHERE octet_length(whole) <= {WHOLE_BYTES})"
+            "SELECT {column} IS NULL, nullif(left(whole, {WHOLE}), whole) IS NULL, whole
+             FROM (SELECT {column}, {} AS whole FROM message_store.messages
+                   WHERE global_position = $1) m",
+            excerpt::text(column, WHOLE, WHOLE + 1)
         );
-        self.answer(action, &sql, &[&global_position]).await
+        let client = self.client().await?;
+        let row = client.query_opt(&sql, &[&global_position]).await;
+        let found = row.and_then(|row| {
+            let column = |row: &tokio_postgres::Row| {
+                let is_whole: bool = row.try_get(1)?;
+                let text: Option<String> = row.try_get(2)?;
+                Ok(Excerpt::of(row.try_get(0)?, text.filter(|_| is_whole)))
+            };
+            row.as_ref().map(column).transpose()
+        });
+        found.map_err(Error::database(action))
     }
 
     /// Where the message of an id is.
@@ -353,7 +365,7 @@ impl Database {
             format!("message_store.messages TABLESAMPLE SYSTEM ({percent})")
         };
         let sql = format!(
-            "SELECT jsonb_build_object('name', name,
+            "SELECT jsonb_build_object('name', left(name, {NAME}),
                       'messages', sampled * greatest($1::float8, total) / total)
              FROM (SELECT {} AS name, count(*) AS sampled, sum(count(*)) OVER () AS total
                    FROM {sample} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 20) AS counted",
@@ -369,7 +381,7 @@ impl Database {
             "WITH last AS MATERIALIZED (
                SELECT stream_name, global_position, time FROM message_store.messages
                ORDER BY global_position DESC LIMIT 1000)
-             SELECT jsonb_build_object('name', name, 'messages', messages, 'newest', newest,
+             SELECT jsonb_build_object('name', left(name, {NAME}), 'messages', messages, 'newest', newest,
                       'time', to_char(at, 'YYYY-MM-DD HH24:MI:SS'),
                       'rate', messages / nullif(extract(epoch FROM
                         (clock_timestamp() AT TIME ZONE 'utc') - (SELECT min(time) FROM last)), 0))
@@ -380,4 +392,14 @@ impl Database {
         );
         self.records(action, &sql, &[]).await
     }
+}
+
+/// The stream that a message came about through, where its metadata says so and is no larger than
+/// whoever writes such metadata makes it.
+fn correlation_stream_name() -> String {
+    format!(
+        "CASE WHEN {} <= {TRACED_BYTES}
+              THEN left(metadata ->> 'correlationStreamName', {NAME}) END",
+        excerpt::most_bytes("metadata")
+    )
 }

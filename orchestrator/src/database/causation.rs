@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::Database;
+use super::{Database, browse::TRACED_BYTES, excerpt};
 use crate::error::Result;
 
 /// Messages after the first one that are searched for descendants.
@@ -27,14 +27,25 @@ pub struct Link {
 /// What is done here, for people.
 const FOLLOW: &str = "follow what caused what";
 
-/// What its metadata says of its cause, as a global position: said, or found by stream and position.
-const CAUSE: &str = "coalesce(
-    CASE WHEN metadata ->> 'causationMessageGlobalPosition' ~ '^[0-9]{1,18}$'
-         THEN (metadata ->> 'causationMessageGlobalPosition')::bigint END,
-    CASE WHEN metadata ->> 'causationMessagePosition' ~ '^[0-9]{1,18}$'
-         THEN (SELECT c.global_position FROM message_store.messages c
-               WHERE c.stream_name = m.metadata ->> 'causationMessageStreamName'
-                 AND c.position = (m.metadata ->> 'causationMessagePosition')::bigint) END)";
+/// A [`Link`] of a row of messages: its metadata says its cause as a global position, or by stream
+/// and position.
+const LINK: &str = "jsonb_build_object(
+    'global_position', global_position,
+    'stream_name', left(stream_name, 200),
+    'type', left(type, 200),
+    'cause', coalesce(
+      CASE WHEN metadata ->> 'causationMessageGlobalPosition' ~ '^[0-9]{1,18}$'
+           THEN (metadata ->> 'causationMessageGlobalPosition')::bigint END,
+      CASE WHEN metadata ->> 'causationMessagePosition' ~ '^[0-9]{1,18}$'
+           THEN (SELECT c.global_position FROM message_store.messages c
+                 WHERE c.stream_name = m.metadata ->> 'causationMessageStreamName'
+                   AND c.position = (m.metadata ->> 'causationMessagePosition')::bigint) END))";
+
+/// Its metadata, where that is no larger than what is looked into.
+fn traced_metadata() -> String {
+    let bytes = excerpt::most_bytes("metadata");
+    format!("CASE WHEN {bytes} <= {TRACED_BYTES} THEN metadata END")
+}
 
 impl Database {
     /// A message and those that led to it, itself first. Causes come before what they cause, so
@@ -47,9 +58,10 @@ impl Database {
         let mut next = Some(global_position);
         while let Some(position) = next.filter(|_| chain.len() <= WALKED) {
             let sql = format!(
-                "SELECT jsonb_build_object('global_position', global_position,
-                   'stream_name', stream_name, 'type', type, 'cause', {CAUSE})
-                 FROM message_store.messages m WHERE global_position = $1"
+                "SELECT {LINK} FROM (
+                   SELECT global_position, stream_name, type, {} AS metadata
+                   FROM message_store.messages WHERE global_position = $1 OFFSET 0) m",
+                traced_metadata()
             );
             let found = self.record(FOLLOW, &sql, &[&position]).await?;
             let Some(link): Option<Link> = found else {
@@ -69,15 +81,15 @@ impl Database {
     pub async fn descendants(&self, global_position: i64) -> Result<(Vec<Link>, i64)> {
         let sql = format!(
             "WITH later AS MATERIALIZED (
-               SELECT global_position, stream_name, type, metadata FROM message_store.messages
+               SELECT global_position, stream_name, type, {} AS metadata
+               FROM message_store.messages
                WHERE global_position > $1 ORDER BY global_position LIMIT {SEARCHED})
-             SELECT jsonb_build_object('global_position', global_position,
-               'stream_name', stream_name, 'type', type, 'cause', {CAUSE})
-             FROM later m
+             SELECT {LINK} FROM later m
              WHERE metadata ? 'causationMessageGlobalPosition'
                 OR metadata ? 'causationMessagePosition'
                 OR global_position = (SELECT max(global_position) FROM later)
-             ORDER BY global_position"
+             ORDER BY global_position",
+            traced_metadata()
         );
         let found: Vec<Link> = self.records(FOLLOW, &sql, &[&global_position]).await?;
         let end = found

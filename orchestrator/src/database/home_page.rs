@@ -5,11 +5,18 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use super::Database;
+use super::{
+    Database,
+    excerpt::{self, Excerpt},
+};
 use crate::error::{Error, Result};
 
 /// The most entries of a list that a page shows.
 const MOST_ENTRIES: usize = 10;
+/// Bytes of a page's row that are read: 256 KiB. Twenty entries are two.
+const PAGE_BYTES: i64 = 256 << 10;
+/// More characters than such a row can have.
+const PAGE_CHARACTERS: i64 = 16 << 20;
 
 /// What the home page shows: the rows `home` and `most-watched`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +29,8 @@ pub struct HomePage {
     pub most_watched: Vec<WatchedVideo>,
     /// The last viewings, the newest first.
     pub recent: Vec<Viewing>,
+    /// What is there and cannot be read, for people.
+    pub unreadable: Vec<&'static str>,
 }
 
 /// A video and how often it was watched.
@@ -45,48 +54,72 @@ pub struct Viewing {
 }
 
 impl HomePage {
-    /// Zeros and no videos where a row or a field is missing or of another kind:
-    /// a page is shown in any case.
-    fn from_pages(home: Option<&str>, most_watched: Option<&str>) -> Self {
-        let home: Page<'_> = read(home);
-        let most_watched: Page<'_> = read(most_watched);
+    /// Zeros and no videos where a row is missing. Whoever handles messages may write these rows, so
+    /// what is not as it must be is left out and named: a page is shown in any case.
+    fn from_pages(home: &Excerpt, most_watched: &Excerpt) -> Self {
+        let mut unreadable = Vec::new();
+        let mut note = |what: &'static str, is_read: bool| {
+            if !is_read {
+                unreadable.push(what);
+            }
+        };
+        let (home, most_watched) = (fields(home), fields(most_watched));
+        let number = |key: &str| match &home {
+            None => None,
+            Some(fields) => value(fields, key),
+        };
+        let count = number("videosWatched");
+        note(
+            "how many videos were watched",
+            count.is_some() || is_missing(&home),
+        );
+        let (videos, are_all) = entries(&most_watched, "videos");
+        note("all of the most watched", are_all);
+        let (recent, are_all) = entries(&most_watched, "recent");
+        note("all that was watched recently", are_all);
         Self {
-            videos_watched: home.videos_watched.and_then(value).unwrap_or(0),
-            last_view_processed: home.last_view_processed.and_then(value).unwrap_or(0),
-            most_watched: entries(most_watched.videos),
-            recent: entries(most_watched.recent),
+            videos_watched: count.unwrap_or(0),
+            last_view_processed: number("lastViewProcessed").unwrap_or(0),
+            most_watched: videos,
+            recent,
+            unreadable,
         }
     }
 }
 
-/// A row's JSON, each field for itself: whatever one of them holds, the others can be read.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Page<'a> {
-    #[serde(borrow)]
-    videos_watched: Option<&'a RawValue>,
-    #[serde(borrow)]
-    last_view_processed: Option<&'a RawValue>,
-    #[serde(borrow)]
-    videos: Option<&'a RawValue>,
-    #[serde(borrow)]
-    recent: Option<&'a RawValue>,
+/// The fields of a row as they are written, none for a row that is missing or NULL; `None` for one
+/// that has no fields. A value that no reader of JSON takes spoils no other.
+type Fields = Option<HashMap<String, Box<RawValue>>>;
+
+fn fields(page: &Excerpt) -> Fields {
+    match page {
+        Excerpt::Null => Some(HashMap::new()),
+        Excerpt::Text(text) => serde_json::from_str(text).ok(),
+        Excerpt::TooLarge => None,
+    }
 }
 
-fn read(json: Option<&str>) -> Page<'_> {
-    json.and_then(|json| serde_json::from_str(json).ok())
-        .unwrap_or_default()
+fn is_missing(fields: &Fields) -> bool {
+    fields.as_ref().is_some_and(HashMap::is_empty)
 }
 
-fn value<'a, T: Deserialize<'a>>(json: &'a RawValue) -> Option<T> {
-    serde_json::from_str(json.get()).ok()
+fn value<T: DeserializeOwned>(fields: &HashMap<String, Box<RawValue>>, key: &str) -> Option<T> {
+    serde_json::from_str(fields.get(key)?.get()).ok()
 }
 
-/// The entries of a list that are what they must be.
-fn entries<T: DeserializeOwned>(list: Option<&RawValue>) -> Vec<T> {
-    let list: Vec<&RawValue> = list.and_then(value).unwrap_or_default();
-    let entries = list.into_iter().take(MOST_ENTRIES);
-    entries.filter_map(value).collect()
+/// The first entries of a list that are what they must be, and whether all are.
+fn entries<T: DeserializeOwned>(fields: &Fields, key: &str) -> (Vec<T>, bool) {
+    let list: Option<Vec<Box<RawValue>>> = fields.as_ref().and_then(|fields| value(fields, key));
+    let Some(list) = list else {
+        return (Vec::new(), is_missing(fields));
+    };
+    let first = &list[..list.len().min(MOST_ENTRIES)];
+    let entries: Vec<T> = first
+        .iter()
+        .filter_map(|entry| serde_json::from_str(entry.get()).ok())
+        .collect();
+    let are_all = entries.len() == first.len();
+    (entries, are_all)
 }
 
 impl Database {
@@ -97,23 +130,25 @@ impl Database {
     /// # Errors
     /// [`Error::Connect`], [`Error::Database`].
     pub async fn home_page(&self) -> Result<HomePage> {
-        // A page that somebody made large is none.
-        const LOAD: &str = "SELECT page_name, \
-               CASE WHEN pg_column_size(page_data) <= 65536 THEN page_data::text END \
-             FROM message_store.read_model_pages WHERE page_name = ANY ('{home,most-watched}')";
+        let load = format!(
+            "SELECT page_name, page_data IS NULL, {} FROM message_store.read_model_pages \
+             WHERE page_name = ANY ('{{home,most-watched}}')",
+            excerpt::text("page_data", PAGE_BYTES, PAGE_CHARACTERS)
+        );
         let client = self.client().await?;
         let loaded = async {
-            let statement = client.prepare_cached(LOAD).await?;
+            let statement = client.prepare_cached(&load).await?;
             let rows = client.query(&statement, &[]).await?;
-            let pages = rows
-                .iter()
-                .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
-            pages.collect::<Result<HashMap<String, Option<String>>, tokio_postgres::Error>>()
+            let pages = rows.iter().map(|row| {
+                let page = Excerpt::of(row.try_get(1)?, row.try_get(2)?);
+                Ok((row.try_get(0)?, page))
+            });
+            pages.collect::<Result<HashMap<String, Excerpt>, tokio_postgres::Error>>()
         };
         let pages = loaded
             .await
             .map_err(Error::database("load the home page"))?;
-        let page = |name| pages.get(name).and_then(Option::as_deref);
+        let page = |name| pages.get(name).unwrap_or(&Excerpt::Null);
         Ok(HomePage::from_pages(page("home"), page("most-watched")))
     }
 }
@@ -121,37 +156,51 @@ impl Database {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+
+    fn page(text: &str) -> Excerpt {
+        Excerpt::Text(text.to_owned())
+    }
 
     #[test]
-    fn a_missing_or_empty_home_page_counts_zero() {
+    fn a_page_that_nobody_made_yet_counts_zero() {
         let empty = HomePage::default();
-        assert_eq!(HomePage::from_pages(None, None), empty);
+        assert_eq!(HomePage::from_pages(&Excerpt::Null, &Excerpt::Null), empty);
+        assert_eq!(HomePage::from_pages(&page("{}"), &page("{}")), empty);
+        let made = HomePage::from_pages(
+            &page(r#"{"videosWatched": 0, "lastViewProcessed": 0}"#),
+            &page(r#"{"videos": [], "recent": []}"#),
+        );
+        assert_eq!(made, empty);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named_and_the_rest_is_shown() {
+        let good = r#"{"videos": [{"videoId": "a", "views": 2}], "recent": []}"#;
         let strange = [
-            json!({}),
-            json!([]),
-            json!("text"),
-            json!(null),
-            json!({"videos": 7, "videosWatched": "x", "recent": {"videoId": "a"}}),
-            json!({"videos": [7, {}, {"videoId": 1, "views": "x"}], "videosWatched": 1.5,
-                   "recent": [null, [], {"videoId": "a", "time": 7}]}),
+            "[]",
+            r#""text""#,
+            "null",
+            r#"{"videosWatched": "x"}"#,
+            r#"{"videosWatched": 1.5, "lastViewProcessed": 1e400}"#,
+            r#"{"lastViewProcessed": 7}"#,
+            r#"{"videosWatched": 1000000000000000000000}"#,
         ];
-        for page in &strange {
-            let page = page.to_string();
-            assert_eq!(HomePage::from_pages(Some(&page), Some(&page)), empty);
+        for home in strange {
+            let shown = HomePage::from_pages(&page(home), &page(good));
+            assert_eq!(shown.unreadable, ["how many videos were watched"], "{home}");
+            assert_eq!((shown.videos_watched, shown.most_watched.len()), (0, 1));
         }
-        let page = r#"{"videosWatched": 3000000000, "lastViewProcessed": 1e400, "extra": 1e999}"#;
-        let watched = HomePage::from_pages(Some(page), None);
-        assert_eq!(watched.last_view_processed, 0);
-        assert_eq!(watched.videos_watched, 3_000_000_000);
-        let page = json!({
-            "videos": ["strange", {"videoId": "a", "views": 2, "extra": 1}],
-            "recent": [{"videoId": "b", "globalPosition": 9, "time": "now"}],
-        });
-        let watched = HomePage::from_pages(None, Some(&page.to_string()));
-        let most = &watched.most_watched[0];
+        let home =
+            r#"{"videosWatched": 3000000000, "lastViewProcessed": 1e400, "extra": [[1e999]]}"#;
+        let lists = r#"{"videos": [7, {}, {"videoId": "a", "views": 2, "extra": 1e400}],
+                        "recent": {"videoId": "b"}}"#;
+        let shown = HomePage::from_pages(&page(home), &page(lists));
+        assert_eq!(shown.videos_watched, 3_000_000_000);
+        let most = &shown.most_watched[0];
         assert_eq!((&*most.video_id, most.views), ("a", 2));
-        let last = &watched.recent[0];
-        assert_eq!((&*last.video_id, &*last.time), ("b", "now"));
+        let lists = ["all of the most watched", "all that was watched recently"];
+        assert_eq!(shown.unreadable, lists);
+        let shown = HomePage::from_pages(&page(home), &Excerpt::TooLarge);
+        assert_eq!(shown.unreadable, lists);
     }
 }

@@ -2,7 +2,7 @@
 
 use tokio_postgres::types::ToSql;
 
-use super::{Database, ParkedFilter, Which};
+use super::{Database, ParkedFilter, Which, browse::LISTED_BYTES, excerpt};
 use crate::error::{Error, Result};
 
 /// The statuses of those that a retry touches, as `message_store.retry_parked` does.
@@ -12,6 +12,9 @@ pub const DISCARDED: &[&str] = &["failed", "retry"];
 
 /// How many parked messages are looked at for the summary.
 pub const SUMMARY_OF: i64 = 10_000;
+
+/// Characters of data that the list shows.
+const DATA: i64 = 4_000;
 
 /// A parked message with its payload.
 #[derive(Clone, Debug)]
@@ -38,6 +41,15 @@ pub struct ParkedMessage {
     pub reason: Option<String>,
     /// How its data begins, where the message can be read and is not large.
     pub data: Option<String>,
+}
+
+impl ParkedMessage {
+    /// True where more of its data may follow.
+    pub fn is_cut(&self) -> bool {
+        let most = usize::try_from(DATA).unwrap_or(usize::MAX);
+        let data = self.data.as_deref().unwrap_or_default();
+        data.chars().count() >= most
+    }
 }
 
 /// How many parked messages an action would touch.
@@ -112,22 +124,25 @@ impl Database {
         after: (&str, i64),
         most: i64,
     ) -> Result<Vec<ParkedMessage>> {
-        const PAGE: &str = "SELECT p.subscriber_id, p.global_position, p.stream_name, p.type, \
-               p.status, p.attempts, p.sqlstate, left(p.error, 8000), to_jsonb(p.parked_at) #>> '{}', \
-               left(p.reason, 1000), \
-               CASE WHEN pg_column_size(m.data) <= 4000 THEN left(m.data::text, 16000) END \
+        let page = format!(
+            "SELECT p.subscriber_id, p.global_position, left(p.stream_name, {NAME}), \
+               left(p.type, {NAME}), p.status, p.attempts, p.sqlstate, left(p.error, 8000), \
+               to_jsonb(p.parked_at) #>> '{{}}', left(p.reason, 1000), {} \
              FROM (SELECT * FROM message_store.parked_messages \
                    WHERE ($1::varchar IS NULL OR subscriber_id = $1) \
                      AND (status = 'discarded') = $2 \
                      AND (subscriber_id, global_position) > ($3, $4) \
                    ORDER BY subscriber_id, global_position LIMIT $5) p \
              LEFT JOIN message_store.messages m USING (global_position) \
-             ORDER BY p.subscriber_id, p.global_position";
+             ORDER BY p.subscriber_id, p.global_position",
+            excerpt::text("m.data", LISTED_BYTES, DATA),
+            NAME = excerpt::NAME,
+        );
         let action = "list the parked messages";
         let given: [&(dyn ToSql + Sync); 5] =
             [&subscriber_id, &discarded, &after.0, &after.1, &most];
         let client = self.client().await?;
-        let rows = client.query(PAGE, &given).await;
+        let rows = client.query(&page, &given).await;
         rows.map_err(Error::database(action))?
             .iter()
             .map(|row| {
@@ -213,11 +228,12 @@ impl Database {
     pub async fn parked_groups(&self, subscriber_id: &str) -> Result<(Vec<Group>, Vec<Group>)> {
         let by = |column: &str| {
             format!(
-                "SELECT {column}::text, count(*) FROM ( \
+                "SELECT left({column}, {}), count(*) FROM ( \
                    SELECT {column} FROM message_store.parked_messages \
                    WHERE subscriber_id = $1 AND status = 'failed' \
                    LIMIT {SUMMARY_OF}) p \
-                 WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 20"
+                 WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 20",
+                excerpt::NAME
             )
         };
         let action = || format!("sum up the parked messages of {subscriber_id}");

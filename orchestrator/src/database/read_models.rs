@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::{
     Database,
     browse::{PRETTY_BYTES, SHOWN_BYTES},
+    excerpt::{self, Excerpt, NAME},
 };
 use crate::{
     error::{Error, Result},
@@ -30,7 +31,7 @@ impl Database {
     /// [`Error::Connect`], [`Error::Database`].
     pub async fn read_model_pages(&self, after: &str) -> Result<(Vec<ReadModelPage>, bool)> {
         let sql = format!(
-            "SELECT jsonb_build_object('name', page_name, 'bytes', pg_column_size(page_data))
+            "SELECT jsonb_build_object('name', left(page_name, {NAME}), 'bytes', pg_column_size(page_data))
              FROM message_store.read_model_pages WHERE page_name > $1
              ORDER BY page_name LIMIT {LISTED} + 1"
         );
@@ -41,26 +42,26 @@ impl Database {
         Ok((pages, has_more))
     }
 
-    /// A page's JSON, pretty, at most so many characters of it: none where there is no such page,
-    /// and in it none where it is NULL, or takes more than 256 KiB as stored.
+    /// A page's JSON, pretty, at most so many characters of it: none where there is no such page.
     ///
     /// # Errors
     /// [`Error::Connect`], [`Error::Database`].
-    pub async fn read_model_page(
-        &self,
-        name: &str,
-        characters: i32,
-    ) -> Result<Option<Option<String>>> {
+    pub async fn read_model_page(&self, name: &str, characters: i64) -> Result<Option<Excerpt>> {
         let client = self.client().await?;
         let sql = format!(
-            "SELECT CASE WHEN pg_column_size(page_data) <= {SHOWN_BYTES}
-                         THEN left(page_data::text, $2) END
-             FROM message_store.read_model_pages WHERE page_name = $1"
+            "SELECT page_data IS NULL, {} FROM message_store.read_model_pages
+             WHERE page_name = $1",
+            excerpt::text("page_data", SHOWN_BYTES, characters)
         );
-        let row = client.query_opt(&sql, &[&name, &characters]).await;
-        let page: Option<Option<String>> = row
-            .and_then(|row| row.map(|row| row.try_get(0)).transpose())
-            .map_err(Error::database(format!("read the page {name}")))?;
-        Ok(page.map(|json| json.map(|json| pretty(&json, PRETTY_BYTES))))
+        let row = client.query_opt(&sql, &[&name]).await;
+        let found = row.and_then(|row| {
+            let page = |row: &tokio_postgres::Row| {
+                let text: Option<String> = row.try_get(1)?;
+                let text = text.map(|json| pretty(&json, PRETTY_BYTES));
+                Ok(Excerpt::of(row.try_get(0)?, text))
+            };
+            row.as_ref().map(page).transpose()
+        });
+        found.map_err(Error::database(format!("read the page {name}")))
     }
 }

@@ -3,8 +3,12 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use tokio_postgres::error::SqlState;
 
-use super::Database;
+use super::{
+    Database, Parameters,
+    excerpt::{self, NAME},
+};
 use crate::error::{Error, Result};
 
 /// The class of the advisory lock that says "an orchestrator is alive": the
@@ -12,6 +16,13 @@ use crate::error::{Error, Result};
 /// orchestrator holds it shared while it waits for messages, so that any role
 /// can count them in `pg_locks`.
 pub const PRESENCE_CLASS: i32 = 0x6f72_6368;
+
+/// Bytes of a declaration's handlers, and of its options, that a page shows: 256 KiB.
+const DECLARED_BYTES: i64 = 256 << 10;
+/// Bytes of its options that are looked into for each sample: 64 KiB.
+const SAMPLED_BYTES: i64 = 64 << 10;
+/// Characters of an error or a reason that a page shows; of a handler's error there are no more.
+const TEXT: i64 = 8_192;
 
 /// A row of `subscription_status`: one member of one subscription.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -67,10 +78,11 @@ pub struct SubscriptionStatus {
     pub holder: Option<i64>,
     /// When the position last moved.
     pub updated_at: String,
-    /// Message type to function; empty where an application fetches.
+    /// Message type to function; empty where an application fetches; null where they are too large
+    /// to be shown, and in a sample.
     #[serde(default)]
     pub handlers: Value,
-    /// What else was declared.
+    /// What else was declared, in a sample the read model alone; null where it is too large.
     #[serde(default)]
     pub options: Value,
     /// The message whose handler fails, until it succeeds or is parked.
@@ -101,13 +113,20 @@ pub struct Orchestrator {
 }
 
 impl Database {
-    /// The rows of `subscription_status`: all, or those of one subscription.
+    /// Every subscription, for a sample: numbers and names, and what read models they declare.
     ///
     /// # Errors
     /// [`Error::Connect`], [`Error::Database`].
-    pub async fn statuses(&self, subscriber_id: Option<&str>) -> Result<Vec<SubscriptionStatus>> {
-        let rows = self.subscription_status(subscriber_id).await?;
-        rows.into_iter().map(status).collect()
+    pub async fn statuses(&self) -> Result<Vec<SubscriptionStatus>> {
+        let options = format!(
+            "CASE WHEN {} IS NOT NULL THEN jsonb_strip_nulls( \
+               jsonb_build_object('read_model', s.options -> 'read_model')) END",
+            excerpt::plain("s.options", SAMPLED_BYTES)
+        );
+        let all = "ORDER BY s.subscriber_id, s.member";
+        let sql = status_sql("NULL::text", "NULL::jsonb", &options, all);
+        self.read_statuses("read the status of the subscriptions", &sql, &[])
+            .await
     }
 
     /// The rows of one subscription, then those of the copy that a rebuild side by
@@ -116,16 +135,46 @@ impl Database {
     /// # Errors
     /// [`Error::Connect`], [`Error::Database`].
     pub async fn status_with_copy(&self, subscriber_id: &str) -> Result<Vec<SubscriptionStatus>> {
-        let rows = self
-            .rows(
-                format!("read the status of {subscriber_id}"),
-                "SELECT to_jsonb(s) FROM message_store.subscription_status s \
-                 WHERE s.subscriber_id = $1 OR s.copy_of = $1 \
-                 ORDER BY s.copy_of IS NOT NULL, s.subscriber_id, s.member",
-                &[&subscriber_id],
-            )
-            .await?;
-        rows.into_iter().map(status).collect()
+        let sql = status_sql(
+            &format!("left(s.last_error, {TEXT})"),
+            &excerpt::plain("s.handlers", DECLARED_BYTES),
+            &excerpt::plain("s.options", DECLARED_BYTES),
+            "WHERE s.subscriber_id = $1 OR s.copy_of = $1 \
+             ORDER BY s.copy_of IS NOT NULL, s.subscriber_id, s.member",
+        );
+        let action = format!("read the status of {subscriber_id}");
+        self.read_statuses(&action, &sql, &[&subscriber_id]).await
+    }
+
+    async fn read_statuses(
+        &self,
+        action: &str,
+        sql: &str,
+        parameters: Parameters<'_>,
+    ) -> Result<Vec<SubscriptionStatus>> {
+        let rows = self.rows(action.to_owned(), sql, parameters).await;
+        match rows {
+            Ok(rows) => rows.into_iter().map(status).collect(),
+            Err(error) if error.sql_state() == Some(&SqlState::UNDEFINED_COLUMN) => {
+                Err(another_version(&error))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The newest `most` entries of `subscription_history`, the newest first, as a page shows them.
+    ///
+    /// # Errors
+    /// [`Error::Connect`], [`Error::Database`].
+    pub async fn recent_history(&self, subscriber_id: &str, most: i64) -> Result<Vec<Value>> {
+        let sql = format!(
+            "SELECT jsonb_build_object('at', h.at, 'role', h.role, 'actor', left(h.actor, {NAME}), \
+               'action', h.action, 'position', h.position, 'reason', left(h.reason, {TEXT})) \
+             FROM message_store.subscription_history h \
+             WHERE h.subscriber_id = $1 ORDER BY h.at DESC LIMIT $2"
+        );
+        let action = format!("read the history of the subscription {subscriber_id}");
+        self.rows(action, &sql, &[&subscriber_id, &most]).await
     }
 
     /// The global position of the last message that is visible; 0 where there is none.
@@ -194,13 +243,32 @@ impl Database {
     }
 }
 
-/// A view of another version may have other columns.
+/// The rows of `subscription_status` as [`SubscriptionStatus`] has them.
+fn status_sql(last_error: &str, handlers: &str, options: &str, which: &str) -> String {
+    format!(
+        "SELECT to_jsonb(t) FROM ( \
+           SELECT left(s.subscriber_id, {NAME}) AS subscriber_id, s.owner, \
+             left(s.source, {NAME}) AS source, s.state, left(s.state_reason, {TEXT}) AS state_reason, \
+             s.member, s.group_size, s.position, s.head, s.lag, s.lag_is_estimate, s.lag_seconds, \
+             s.rate, s.handled, s.parked, s.attempts, {last_error} AS last_error, \
+             s.last_sqlstate, s.last_error_at, s.retry_at, s.copy_of, s.replay_target, \
+             s.replay_eta_seconds, s.holder, s.updated_at, {handlers} AS handlers, \
+             {options} AS options, s.failing_position \
+           FROM message_store.subscription_status s {which}) t"
+    )
+}
+
 fn status(row: Value) -> Result<SubscriptionStatus> {
-    serde_json::from_value(row).map_err(|error| Error::Config {
+    serde_json::from_value(row).map_err(|error| another_version(&error))
+}
+
+/// A view of another version may have other columns.
+fn another_version(error: &dyn std::fmt::Display) -> Error {
+    Error::Config {
         origin: "of the database".to_owned(),
         problem: format!(
             "the view subscription_status is not as expected ({error}); \
              use the orchestrator that belongs to the installed extension"
         ),
-    })
+    }
 }

@@ -10,14 +10,14 @@ use std::sync::Arc;
 use axum::{
     Router,
     http::header,
-    middleware::{from_fn, from_fn_with_state, map_response},
+    middleware::{from_fn_with_state, map_response},
     response::{IntoResponse, Redirect},
     routing::{get, post},
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::{LARGEST_BODY, protect, refuse_nul};
+use super::protect;
 use crate::{database::Database, samples::Samples};
 
 mod access;
@@ -44,7 +44,7 @@ mod subscription;
 mod subscriptions;
 mod words;
 
-pub use door::{Door, Visitors};
+pub use door::{ALL_CONNECTIONS, Door, Visitors};
 pub use identity::{Identity, Role};
 
 /// What the pages share.
@@ -108,9 +108,7 @@ fn router(site: Arc<Site>) -> Router {
         .route("/admin/dashboard.js", get(script))
         .merge(pages.layer(from_fn_with_state(site.clone(), access::require_identity)))
         .fallback(layout::not_found)
-        .layer(axum::extract::DefaultBodyLimit::max(LARGEST_BODY))
         .layer(from_fn_with_state(site.clone(), access::guard))
-        .layer(from_fn(refuse_nul))
         .with_state(site)
         .layer(map_response(protect))
 }

@@ -3,6 +3,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use axum::Router;
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -15,11 +16,14 @@ use crate::{
     error::{Error, Result},
     metrics,
     samples::Samples,
-    web::serve,
+    web::{Limits, Server},
 };
 
 /// Connections of the pages, apart from those of the ticks and of the home page.
 const CONNECTIONS: usize = 4;
+
+/// Those of operators, of viewers, and the one that takes the samples.
+pub const ALL_CONNECTIONS: usize = 2 * CONNECTIONS + 1;
 
 /// Answers of a whole column of a message at a time: each may wait in memory for its visitor.
 const WHOLE_COLUMNS: usize = 2;
@@ -35,7 +39,9 @@ pub struct Door {
 
 /// The databases as people of each role see them.
 pub struct Visitors {
-    /// With which operators act, and the samples are taken.
+    /// With which the samples are taken: no page keeps them waiting.
+    pub sampler: Database,
+    /// With which operators act.
     pub operators: Database,
     /// With which viewers look.
     pub viewers: Database,
@@ -75,14 +81,16 @@ impl Door {
         let operators = self.operators.as_ref().unwrap_or(own);
         let viewers = self.viewers.as_ref().unwrap_or(operators);
         Ok(Visitors {
+            sampler: Database::open_for_pages(operators, 1)?,
             operators: Database::open_for_pages(operators, CONNECTIONS)?,
             viewers: Database::open_for_pages(viewers, CONNECTIONS)?,
         })
     }
 
-    /// Serves until shutdown.
+    /// Serves until shutdown, within `limits`.
     pub async fn serve(
         self,
+        limits: Limits,
         visitors: Visitors,
         samples: Samples,
         requests: metrics::Requests,
@@ -101,7 +109,9 @@ impl Door {
             shutdown: shutdown.clone(),
         };
         let pages = metrics::watch(router(Arc::new(site)), requests);
-        serve("dashboard", self.listener, pages, shutdown).await;
+        let nothing = Router::new();
+        let server = Server::new("dashboard", self.listener, limits, pages, nothing);
+        server.serve(shutdown).await;
     }
 
     /// Where it is.

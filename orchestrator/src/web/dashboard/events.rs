@@ -26,6 +26,7 @@ use tokio_stream::wrappers::WatchStream;
 use tracing::debug;
 
 use super::{Site, form::Fields, identity::Identity, overview, subscription};
+use crate::web::visible;
 
 /// A comment line keeps proxies from closing a quiet connection: 15 s.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -103,7 +104,7 @@ fn send(
         .flat_map(move |regions| {
             let mut news = Vec::new();
             for (id, markup) in regions {
-                let html = markup.into_string();
+                let html = visible(markup).into_string();
                 if sent.get(id) != Some(&html) {
                     let data = json!({ "id": id, "html": html }).to_string();
                     news.push(Ok::<_, Infallible>(

@@ -8,7 +8,7 @@ use maud::{DOCTYPE, Markup, html};
 use tracing::warn;
 
 use super::{identity::Identity, login, notices::Notice};
-use crate::error::Error;
+use crate::{error::Error, web::visible};
 
 /// The parts of the dashboard, as the navigation lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,9 @@ const SECTIONS: [(Section, &str, &str); 5] = [
     (Section::Categories, "Categories", "/admin/categories"),
     (Section::ReadModels, "Read models", "/admin/read-models"),
 ];
+
+/// What is said of a text that the database's encoding has no letters for.
+const UNKNOWN_TEXT: &str = "This text holds a character that the database cannot hold.";
 
 /// A page.
 pub struct Page {
@@ -161,6 +164,10 @@ pub fn refuse(identity: &Identity, text: &str) -> Response {
 /// The page while the database does not answer, or does not as we asked. Only
 /// operators are told the cause: it names hosts and statements.
 pub fn trouble(identity: &Identity, section: Section, error: &Error) -> Response {
+    if error.is_unknown_text() {
+        let page = Page::new(section, "Nothing found", html! { p { (UNKNOWN_TEXT) } });
+        return (StatusCode::BAD_REQUEST, page.show(identity)).into_response();
+    }
     warn!("dashboard: {error}");
     let (status, what) = if error.is_connection_loss() {
         (
@@ -182,7 +189,7 @@ pub fn trouble(identity: &Identity, section: Section, error: &Error) -> Response
 }
 
 fn document(title: &str, body: Markup) -> Markup {
-    html! {
+    visible(html! {
         (DOCTYPE)
         html lang="en" {
             head {
@@ -196,5 +203,5 @@ fn document(title: &str, body: Markup) -> Markup {
             }
             body { (body) }
         }
-    }
+    })
 }

@@ -6,7 +6,7 @@ use axum::{
     Extension,
     body::Body,
     extract::{Path, State},
-    http::header,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use http_body_util::BodyExt;
@@ -19,8 +19,9 @@ use super::{
     link, words,
 };
 use crate::{
-    database::{CausationLink, Database, SEARCHED, WALKED, Whole},
+    database::{CausationLink, Database, Excerpt, SEARCHED, WALKED, Whole},
     error::Result,
+    printable::printable,
 };
 
 /// Generations that are drawn below a message, and messages that one caused.
@@ -81,8 +82,9 @@ pub async fn raw(
         return layout::missing(&identity, Section::Categories, "There is nothing here.");
     };
     match site.database(&identity).raw_column(position, is_data).await {
-        Ok(Some(text)) => {
-            let answer = ([(header::CONTENT_TYPE, "application/json")], text).into_response();
+        Ok(Some(Excerpt::Text(text))) => {
+            let json = printable(&text).into_owned();
+            let answer = ([(header::CONTENT_TYPE, "application/json")], json).into_response();
             // The turn ends when the visitor has taken the answer.
             answer.map(|body| {
                 Body::new(body.map_frame(move |frame| {
@@ -91,11 +93,14 @@ pub async fn raw(
                 }))
             })
         }
-        Ok(None) => layout::missing(
-            &identity,
-            Section::Categories,
-            "There is nothing here, or it is too large for a page.",
-        ),
+        Ok(Some(Excerpt::TooLarge)) => {
+            let content = html! { p { "It is too large to be sent. " (whole(position)) } };
+            let page = Page::new(Section::Categories, "Too large", content);
+            (StatusCode::PAYLOAD_TOO_LARGE, page.show(&identity)).into_response()
+        }
+        Ok(Some(Excerpt::Null) | None) => {
+            layout::missing(&identity, Section::Categories, "There is nothing here.")
+        }
         Err(error) => layout::trouble(&identity, Section::Categories, &error),
     }
 }
@@ -156,15 +161,29 @@ fn json(
         h2 { (title) }
         @match (text, bytes) {
             (None, None) => p.faint { "NULL" },
-            (None, Some(bytes)) => p { "It has " (words::count(bytes)) " bytes as stored, too many to be shown here." },
+            (None, Some(bytes)) => p {
+                "It has " (words::count(bytes)) " bytes as stored: too many to be shown here, or too deep, or with \
+                 numbers that are too long. "
+                a href={ (link::message(message.global_position)) "/" (column) } { "The whole of it" } ", up to 4 MiB. "
+                (whole(message.global_position))
+            },
             (Some(text), _) if is_long => details { summary { (text.lines().count()) " lines" } pre tabindex="0" { (text) } },
             (Some(text), _) => pre tabindex="0" { (text) },
         }
-        @if Whole::is_too_large(bytes) {
-            p { "All of it: " code { "orchestrator read '$all' --position " (message.global_position) " --limit 1" } }
-        } @else if Whole::is_cut(text, bytes) {
-            p { a href={ (link::message(message.global_position)) "/" (column) } { "The whole of it, as it is stored" } }
+        @if text.is_some_and(Whole::is_cut) {
+            p {
+                "This is how it begins. "
+                a href={ (link::message(message.global_position)) "/" (column) } { "The whole of it, as it is stored" } ". "
+                (whole(message.global_position))
+            }
         }
+    }
+}
+
+/// How the whole of a message is had, whatever it holds.
+fn whole(position: i64) -> Markup {
+    html! {
+        "All of the message: " code { "orchestrator read '$all' --position " (position) " --limit 1" }
     }
 }
 

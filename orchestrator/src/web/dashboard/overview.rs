@@ -138,14 +138,19 @@ fn subscriptions(sample: &Sample, samples: &Samples) -> Markup {
     }
 }
 
+/// Subscriptions that a page lists.
+const LISTED: usize = 200;
+
 /// A row for each subscription whose id or source contains `wanted`, those first
-/// that need somebody.
+/// that need somebody; the first [`LISTED`] of them.
 pub fn table(sample: &Sample, samples: &Samples, wanted: &str) -> Markup {
     let is_wanted = |members: &&[SubscriptionStatus]| {
         members[0].subscriber_id.contains(wanted) || members[0].source.contains(wanted)
     };
     let mut found: Vec<_> = subscriptions_of(sample).filter(is_wanted).collect();
     found.sort_by_key(|members| urgency(&members[0]));
+    let more = found.len().saturating_sub(LISTED);
+    found.truncate(LISTED);
     html! {
         @if found.is_empty() {
             p.faint { "There is none, or none that this role may see." }
@@ -167,6 +172,12 @@ pub fn table(sample: &Sample, samples: &Samples, wanted: &str) -> Markup {
                     }
                 }
             }))
+            @if more > 0 {
+                p.notice.warn {
+                    "And " (words::count_of(more)) " more. "
+                    a href="/admin/subscriptions" { "Search" } " by id or source."
+                }
+            }
         }
     }
 }

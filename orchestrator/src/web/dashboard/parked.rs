@@ -260,8 +260,13 @@ fn row(has_box: bool, has_subscription: bool, message: &ParkedMessage) -> Markup
                 @if let Some(reason) = &message.reason { br; "Discarded: " (reason) }
             }
             td.wide {
-                @if let Some(data) = &message.data {
-                    details { summary { "Data of " (position) } pre { (pretty(data, SHOWN_DATA)) } }
+                @match &message.data {
+                    Some(data) => details {
+                        summary { "Data of " (position) }
+                        pre { (pretty(data, SHOWN_DATA)) }
+                        @if message.is_cut() { p.faint { "This is how it begins; the message's page has more." } }
+                    },
+                    None => span.faint { "none, or too large for this list" },
                 }
             }
         }

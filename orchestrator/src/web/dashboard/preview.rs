@@ -12,7 +12,7 @@ use super::{
     form::{self, Action},
     identity::Identity,
     layout::{self, Page, Section},
-    link, parked, words,
+    link, parked,
 };
 use crate::{database::RETRIED, pretty::pretty};
 
@@ -99,7 +99,7 @@ pub async fn show(State(site): State<Arc<Site>>, action: Action) -> Response {
             _ => None,
         };
         database
-            .dry_run(id, None, TRIED, of == Of::Parked, chosen.as_deref())
+            .preview(id, TRIED, of == Of::Parked, chosen.as_deref())
             .await
     };
     let content = match &tried.await {
@@ -109,12 +109,15 @@ pub async fn show(State(site): State<Arc<Site>>, action: Action) -> Response {
         Err(error) => html! {
             p.notice.bad role="alert" { "It would fail: " (error.to_string()) }
         },
-        Ok(rows) if rows.is_empty() => html! {
+        Ok((rows, _)) if rows.is_empty() => html! {
             p.notice.good { "It would succeed, and change nothing in the declared read model." }
         },
-        Ok(rows) => html! {
+        Ok((rows, has_more)) => html! {
             p.notice.good { "It would succeed, and change this. Nothing was changed." }
             (changes(rows))
+            @if *has_more {
+                p.faint { "There are more: " code { "orchestrator subscriptions dry-run" } " prints all." }
+            }
         },
     };
     let content = html! {
@@ -129,14 +132,14 @@ pub async fn show(State(site): State<Arc<Site>>, action: Action) -> Response {
     page.show(&identity)
 }
 
-/// Rows of changes that are shown, and bytes of each row.
-const SHOWN_ROWS: usize = 200;
-const SHOWN_ROW: usize = 4 << 10;
+/// Bytes of a row that are shown.
+const SHOWN_ROW: usize = 16 << 10;
 
 fn changes(rows: &[Value]) -> Markup {
-    let json = |value: &Value| match value {
-        Value::Null => String::new(),
-        other => pretty(&other.to_string(), SHOWN_ROW),
+    let json = |row: &Value, column: &str, is_there: &str| match row[column].as_str() {
+        Some(text) => pretty(text, SHOWN_ROW),
+        None if row[is_there] == true => "too large to be shown here".to_owned(),
+        None => String::new(),
     };
     html! {
         (layout::table("Changes", html! {
@@ -145,18 +148,15 @@ fn changes(rows: &[Value]) -> Markup {
                 th scope="col" { "Before" } th scope="col" { "After" }
             } }
             tbody {
-                @for row in rows.iter().take(SHOWN_ROWS) {
+                @for row in rows {
                     tr {
                         th scope="row" { (row["read_model"].as_str().unwrap_or_default()) }
                         td { (row["difference"].as_str().unwrap_or_default()) }
-                        td.wide { pre { (json(&row["before"])) } }
-                        td.wide { pre { (json(&row["after"])) } }
+                        td.wide { pre { (json(row, "before", "had_row")) } }
+                        td.wide { pre { (json(row, "after", "has_row")) } }
                     }
                 }
             }
         }))
-        @if rows.len() > SHOWN_ROWS {
-            p.faint { "And " (words::count_of(rows.len() - SHOWN_ROWS)) " more rows." }
-        }
     }
 }

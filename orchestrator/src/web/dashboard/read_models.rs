@@ -13,14 +13,17 @@ use super::{
     layout::{self, Page, Section},
     link, overview, words,
 };
-use crate::{database::ReadModelPage, samples::Sample};
+use crate::{
+    database::{Excerpt, ReadModelPage},
+    samples::Sample,
+};
 
 /// The address of the page.
 pub const LIST: &str = "/admin/read-models";
 /// The address of one of them.
 pub const ONE: &str = "/admin/read-model";
 /// Characters of a page's JSON that are shown.
-const SHOWN: i32 = 100_000;
+const SHOWN: usize = 100_000;
 
 /// The table of the pages.
 const PAGES: &str = "message_store.read_model_pages";
@@ -51,21 +54,24 @@ pub async fn one(
     let name = query.text("name").unwrap_or_default();
     let sample = site.samples.look().sample;
     let database = site.database(&identity);
-    match database.read_model_page(name, SHOWN + 1).await {
+    let most = i64::try_from(SHOWN).unwrap_or(i64::MAX);
+    match database.read_model_page(name, most).await {
         Ok(Some(json)) => {
+            let all = html! {
+                "All of it: " code { "SELECT page_data FROM " (PAGES) " WHERE page_name = …" }
+            };
             let content = html! {
                 @match &json {
-                    Some(json) => {
-                        @let end = json.char_indices().nth(usize::try_from(SHOWN).unwrap_or(usize::MAX));
-                        pre tabindex="0" { (&json[..end.map_or(json.len(), |(end, _)| end)]) }
-                        @if end.is_some() {
-                            p.notice.warn {
-                                "Cut after " (words::count(SHOWN.into())) " characters. All of it: "
-                                code { "SELECT page_data FROM " (PAGES) " WHERE page_name = …" }
-                            }
+                    Excerpt::Text(json) => {
+                        pre tabindex="0" { (json) }
+                        @if json.ends_with('…') || json.chars().count() >= SHOWN {
+                            p.notice.warn { "This is how it begins. " (all) }
                         }
                     }
-                    None => p.faint { "Its data is NULL, or too large to be shown here." },
+                    Excerpt::TooLarge => p {
+                        "It is too large, too deep, or with numbers too long to be shown here. " (all)
+                    },
+                    Excerpt::Null => p.faint { "Its data is NULL." },
                 }
                 h2 { "Fed by" }
                 (feeders(sample.as_deref(), PAGES, Some(name)))

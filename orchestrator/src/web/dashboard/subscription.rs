@@ -31,7 +31,7 @@ pub async fn show(
     let database = site.database(&identity);
     let found = async {
         let rows = database.status_with_copy(id).await?;
-        Ok((rows, database.subscription_history(id, HISTORY).await?))
+        Ok((rows, database.recent_history(id, HISTORY).await?))
     };
     let (rows, history) = match found.await {
         Ok(found) => found,
@@ -279,7 +279,9 @@ fn declaration(first: &SubscriptionStatus) -> Markup {
     let options = serde_json::to_string_pretty(&first.options).unwrap_or_default();
     html! {
         h2 { "Handlers" }
-        @if handlers.is_empty() {
+        @if first.handlers.is_null() {
+            p { "They are too large to be shown here." }
+        } @else if handlers.is_empty() {
             p { "None: an application fetches its messages." }
         } @else {
             (layout::table("Handlers", html! {
@@ -295,7 +297,10 @@ fn declaration(first: &SubscriptionStatus) -> Markup {
             }))
         }
         p { "They run with the rights of " code { (first.owner) } "." }
-        @if first.options.as_object().is_some_and(|options| !options.is_empty()) {
+        @if first.options.is_null() {
+            h2 { "Options" }
+            p { "They are too large to be shown here." }
+        } @else if first.options.as_object().is_some_and(|options| !options.is_empty()) {
             h2 { "Options" }
             pre { (options) }
         }

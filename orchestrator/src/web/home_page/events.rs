@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio_stream::wrappers::WatchStream;
 
 use super::{Site, lists, page};
-use crate::{config::Video, database::HomePage};
+use crate::{config::Video, database::HomePage, web::visible};
 
 /// A comment line keeps proxies from closing a quiet connection: 15 s.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -44,7 +44,7 @@ fn event(page: &HomePage, videos: &[Video]) -> Event {
         "videosWatched": page.videos_watched,
         "mostWatched": page.most_watched,
         "recent": page.recent,
-        "html": lists::render(page, videos).into_string(),
+        "html": visible(lists::render(page, videos)).into_string(),
     });
     Event::default().event("home").data(data.to_string())
 }

@@ -8,9 +8,12 @@ use crate::{
     database::{HomePage, Viewing, WatchedVideo},
 };
 
-/// Both lists.
+/// Both lists, and what of the page cannot be shown.
 pub fn render(page: &HomePage, videos: &[Video]) -> Markup {
     html! {
+        @if !page.unreadable.is_empty() {
+            p.none role="status" { "Cannot be shown at the moment: " (page.unreadable.join("; ")) "." }
+        }
         section aria-labelledby="most" {
             h2 #most { "Most watched" }
             @if page.most_watched.is_empty() {

@@ -9,7 +9,7 @@ use maud::{DOCTYPE, Markup, html};
 use tracing::warn;
 
 use super::{Site, lists, poster};
-use crate::{config::Video, database::HomePage, error::Error};
+use crate::{config::Video, database::HomePage, error::Error, web::visible};
 
 /// Shows the count, the videos, the most watched and the last viewings.
 pub async fn show(State(site): State<Site>) -> Response {
@@ -78,7 +78,7 @@ fn card(video: &Video) -> Markup {
 }
 
 fn layout(content: Markup) -> Markup {
-    html! {
+    visible(html! {
         (DOCTYPE)
         html lang="en" {
             head {
@@ -94,7 +94,7 @@ fn layout(content: Markup) -> Markup {
                 main { (content) }
             }
         }
-    }
+    })
 }
 
 /// Percent-encodes whatever is not plainly safe in a path segment.
@@ -136,6 +136,7 @@ mod tests {
                     video_id: "<i>".to_owned(),
                     time: "\"><u>".to_owned(),
                 }],
+                unreadable: Vec::new(),
             },
             &[video],
         );

@@ -24,7 +24,7 @@ use crate::{
 /// the page it is sent to shows it: 250 ms. After that the page comes anyway.
 const COUNT_PATIENCE: Duration = Duration::from_millis(250);
 
-/// The longest video id taken, in bytes.
+/// The longest id taken, of a video or a user, in bytes.
 const LONGEST_ID: usize = 200;
 
 /// What a JSON request may hold; a browser's form holds nothing.
@@ -47,7 +47,7 @@ pub async fn record(
     if header_is(&headers, "sec-fetch-site", "cross-site") {
         return refuse(StatusCode::FORBIDDEN, "this form belongs to another site");
     }
-    if video_id.is_empty() || video_id.len() > LONGEST_ID || video_id.contains(char::is_control) {
+    if video_id.is_empty() || !is_plain(&video_id) {
         return refuse(
             StatusCode::BAD_REQUEST,
             "a video id is 1 to 200 bytes of plain text",
@@ -66,6 +66,13 @@ pub async fn record(
         Viewing::default()
     };
 
+    if viewing.user_id.as_deref().is_some_and(|id| !is_plain(id)) {
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            "a user's id is at most 200 bytes of plain text",
+        );
+    }
+
     let message = match register_viewing(&video_id, viewing.user_id.as_deref()) {
         Ok(message) => message,
         Err(error) => return page::unavailable(&error),
@@ -79,7 +86,17 @@ pub async fn record(
         let counted = write_and_see_counted(&site, &message).await;
         counted.map(|()| Redirect::to("/").into_response())
     };
-    written.unwrap_or_else(|error| page::unavailable(&error))
+    written.unwrap_or_else(|error| match error.is_unknown_text() {
+        true => refuse(
+            StatusCode::BAD_REQUEST,
+            "an id holds a character that the database cannot hold",
+        ),
+        false => page::unavailable(&error),
+    })
+}
+
+fn is_plain(id: &str) -> bool {
+    id.len() <= LONGEST_ID && !id.contains(char::is_control)
 }
 
 /// Returns when the count has risen, or after [`COUNT_PATIENCE`]: the browser
