@@ -37,8 +37,15 @@ async fn names_messages_and_errors_are_shown_and_not_obeyed() {
         .await
         .unwrap();
     for format in ["human", "json"] {
-        let log = format!("[log]\nformat = \"{format}\"\n");
-        let running = database.deploy(&log).start();
+        // The reason why one is not started names it.
+        let declared = serde_json::to_string(&format!("{HOSTILE}!")).unwrap();
+        let running = database
+            .deploy(&format!(
+                "[log]\nformat = \"{format}\"\n[[services]]\nsubscriber_id = {declared}\n\
+                 category = \"a\"\nhandlers = {{ X = \"public.none\" }}\n"
+            ))
+            .start();
+        running.wait_for_log("not started");
         running.wait_for_log("forged");
         session
             .wait_until("SELECT count(*) > 0 FROM message_store.parked_messages")
