@@ -43,7 +43,11 @@ pub fn printable_lines(text: &str) -> String {
 /// The same of the text between the tags of a document that is well formed, as `maud` makes it. What
 /// stands in the tags stays: an attribute may be a value that a form sends back.
 pub fn printable_html(document: &str) -> Cow<'_, str> {
-    if !document.chars().any(is_obeyed) {
+    let is_kept = |character| matches!(character, '\n' | '\t');
+    if !document
+        .chars()
+        .any(|character| is_obeyed(character) && !is_kept(character))
+    {
         return Cow::Borrowed(document);
     }
     let mut spelled = String::with_capacity(document.len() + 16);
@@ -56,7 +60,7 @@ pub fn printable_html(document: &str) -> Cow<'_, str> {
             _ => {}
         }
         match character {
-            other if is_tag || matches!(other, '\n' | '\t') => spelled.push(other),
+            other if is_tag || is_kept(other) => spelled.push(other),
             other => spelled.push_str(&printable(other.encode_utf8(&mut [0; 4]))),
         }
     }

@@ -4,34 +4,38 @@ use std::time::Duration;
 
 use axum::{
     body::{Body, to_bytes},
-    extract::{Request, State},
+    extract::Request,
     http::{StatusCode, Uri, header, request::Parts},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
+use hyper::body::Incoming;
 use tokio::time::timeout;
 
 use super::LARGEST_BODY;
 
-/// Reads the body, in `time` and up to [`LARGEST_BODY`], and passes the request on.
-pub async fn read_whole(State(time): State<Duration>, request: Request, next: Next) -> Response {
+/// Reads the body, in `time` and up to [`LARGEST_BODY`]; or what to answer instead.
+pub async fn read_whole(
+    request: Request<Incoming>,
+    time: Duration,
+) -> Result<Request, Box<Response>> {
+    let refuse = |status: StatusCode, text: &'static str| Box::new((status, text).into_response());
     let (parts, body) = request.into_parts();
-    let body = match timeout(time, to_bytes(body, LARGEST_BODY)).await {
+    let body = match timeout(time, to_bytes(Body::new(body), LARGEST_BODY)).await {
         Ok(Ok(body)) => body,
         Ok(Err(_)) => {
             let text = "The request is too large, or broke off.\n";
-            return (StatusCode::PAYLOAD_TOO_LARGE, text).into_response();
+            return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, text));
         }
         Err(_) => {
             let text = "The request took too long.\n";
-            return (StatusCode::REQUEST_TIMEOUT, text).into_response();
+            return Err(refuse(StatusCode::REQUEST_TIMEOUT, text));
         }
     };
     if has_nul(&parts.uri) || (is_form(&parts) && form_has_nul(&body)) {
         let text = "There is a NUL character (%00) in this request; no name and no text has one.\n";
-        return (StatusCode::BAD_REQUEST, text).into_response();
+        return Err(refuse(StatusCode::BAD_REQUEST, text));
     }
-    next.run(Request::from_parts(parts, Body::from(body))).await
+    Ok(Request::from_parts(parts, Body::from(body)))
 }
 
 fn has_nul(uri: &Uri) -> bool {

@@ -1,7 +1,7 @@
 //! Who may be connected to a listener: so many in all, so many from one client address, and one
 //! more for whoever only wants to know how we are.
 //!
-//! A connection works from the head of a request to the end of its answer; the rest of the time it
+//! A connection works from the end of a request to the end of its answer; the rest of the time it
 //! waits for its client, whether that is between two requests or in the midst of sending one. Where
 //! all seats are taken, the connection that has waited longest gives up its own: half a request
 //! keeps nobody out. Only where all are at work a newcomer is crowded out.
@@ -51,7 +51,7 @@ pub struct Seat {
     pub is_crowded: bool,
 }
 
-/// From the head of a request until its answer is written. Dropping it ends the work.
+/// From the end of a request until its answer is written. Dropping it ends the work.
 pub struct Work {
     number: u64,
     room: Arc<Room>,

@@ -5,14 +5,13 @@
 //! request for longest makes room, so that nobody keeps others out by connecting and keeping still;
 //! and where all are at work, how we are is still told.
 
-use std::{convert::Infallible, net::SocketAddr, pin::Pin};
+use std::{convert::Infallible, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     body::Body,
     extract::{ConnectInfo, Request},
     http::{StatusCode, header},
-    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     serve::Listener,
 };
@@ -31,7 +30,7 @@ use tracing::debug;
 use super::{
     limits::Limits,
     request::read_whole,
-    seats::{Seats, Work},
+    seats::{Seat, Seats},
 };
 
 /// The longest head of a request, and the bytes of an answer that wait in memory for a visitor to
@@ -56,13 +55,12 @@ impl Server {
         pages: Router,
         health: Router,
     ) -> Self {
-        let whole = || from_fn_with_state(limits.client_timeout, read_whole);
         Self {
             name,
             listener,
             limits,
-            pages: pages.layer(whole()),
-            health: health.fallback(no_room).layer(whole()),
+            pages,
+            health: health.fallback(no_room),
         }
     }
 
@@ -90,8 +88,11 @@ impl Server {
                 self.pages.clone()
             };
             let left = seat.left();
-            let service =
-                service_fn(move |request| answer(router.clone(), seat.work(), peer, request));
+            let seat = Arc::new(seat);
+            let patience = self.limits.client_timeout;
+            let service = service_fn(move |request| {
+                answer(router.clone(), seat.clone(), patience, peer, request)
+            });
             let connection = http.serve_connection(TokioIo::new(self.limit(stream)), service);
             let connection = graceful.watch(connection);
             tokio::spawn(async move {
@@ -115,14 +116,20 @@ impl Server {
     }
 }
 
-/// The connection is at work until the last of the answer is on its way.
+/// The connection is at work from when the request has come, the last of its body too, until the
+/// last of the answer is on its way.
 async fn answer(
     router: Router,
-    work: Work,
+    seat: Arc<Seat>,
+    patience: Duration,
     peer: SocketAddr,
     request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
-    let mut request = request.map(Body::new);
+    let mut request = match read_whole(request, patience).await {
+        Ok(request) => request,
+        Err(refusal) => return Ok(*refusal),
+    };
+    let work = seat.work();
     request.extensions_mut().insert(ConnectInfo(peer));
     let response = router.oneshot(request).await?;
     Ok(response.map(|body| {

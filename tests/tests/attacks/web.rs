@@ -315,7 +315,7 @@ async fn what_a_few_bytes_grow_to_is_not_made_for_a_page() {
              SELECT pg_temp.write(('[' || repeat('1e-16000,', 60000) || '1]')::jsonb);
              SELECT pg_temp.write(('[' || rpad('1.', 16000, '0') || ']')::jsonb);
              SELECT pg_temp.write(jsonb_build_object('x', repeat('y', 20000000)));
-             SELECT pg_temp.write(jsonb_build_object('correlationStreamName', repeat('y', 20000000)));
+             SELECT pg_temp.write(jsonb_build_object('correlationStreamName', 'y-' || repeat('y', 20000000)));
              SELECT pg_temp.write((repeat('{\"a\":', 2000) || '1' || repeat('}', 2000))::jsonb)",
         )
         .await
