@@ -88,11 +88,7 @@ pub fn added<'a>(causation: Jsonb<'a>, metadata: Option<Jsonb<'a>>) -> Jsonb<'a>
 pub fn is_same(one: Option<Jsonb<'_>>, other: Option<Jsonb<'_>>) -> bool {
     CAUSE.iter().all(|field| {
         let [one, other] = [one, other].map(|metadata| metadata.and_then(|it| it.field(field)));
-        match (one, other) {
-            (None, None) => true,
-            (Some(one), Some(other)) => one.equals(other),
-            _ => false,
-        }
+        Jsonb::are_equal(one, other)
     })
 }
 

@@ -13,6 +13,7 @@ use crate::message::{self, COLUMNS, column};
 use crate::message_id;
 use crate::pg::guard::{self, Words};
 use crate::pg::insert::Insert;
+use crate::pg::jsonb::Jsonb;
 use crate::pg::probe::{Probe, Writer};
 use crate::pg::relation::Table;
 use crate::pg::scan::{Condition, Order};
@@ -178,12 +179,7 @@ fn require_same_content(entry: &Entry<'_>, row: &Slot) -> Result<(), Error> {
         return Ok(());
     }
     let (data, metadata) = (row.jsonb(column::DATA), row.jsonb(column::METADATA));
-    let is_same_data = match (data, entry.message.data) {
-        (None, None) => true,
-        (Some(one), Some(other)) => one.equals(other),
-        _ => false,
-    };
-    let problem = if !is_same_data {
+    let problem = if !Jsonb::are_equal(data, entry.message.data) {
         "Its data are others."
     } else if !causation::is_same(metadata, entry.message.metadata) {
         "Its metadata name another cause."

@@ -3,6 +3,7 @@
 use super::confinement::Confinement;
 use super::deferred;
 use super::role_settings::RoleSettings;
+use super::setting;
 use super::time_limit::TimeLimit;
 use pgrx::pg_sys;
 use std::ffi::{CStr, CString};
@@ -41,28 +42,17 @@ impl ActingAs {
         self
     }
 
-    /// Sets a setting until this is dropped.
+    /// Sets a setting until this is dropped, with the rights that we act with.
     fn set(&self, name: &CStr, value: &CStr) {
-        let (change, error_level, is_reload) = (true, 0, false);
-        // SAFETY: the setting goes back with the level that `role` opened; it is set with the
-        // rights that we act with.
-        unsafe {
-            let context = if pg_sys::superuser() {
-                pg_sys::GucContext::PGC_SUSET
-            } else {
-                pg_sys::GucContext::PGC_USERSET
-            };
-            pg_sys::set_config_option(
-                name.as_ptr(),
-                value.as_ptr(),
-                context,
-                pg_sys::GucSource::PGC_S_SESSION,
-                pg_sys::GucAction::GUC_ACTION_SAVE,
-                change,
-                error_level,
-                is_reload,
-            );
-        }
+        // SAFETY: looks at who we are.
+        let context = if unsafe { pg_sys::superuser() } {
+            pg_sys::GucContext::PGC_SUSET
+        } else {
+            pg_sys::GucContext::PGC_USERSET
+        };
+        // It goes back with the level that `role` opened.
+        let action = pg_sys::GucAction::GUC_ACTION_SAVE;
+        setting::set(name, Some(value), context, action, setting::OR_RAISE);
     }
 }
 

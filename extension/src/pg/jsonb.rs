@@ -134,7 +134,7 @@ impl<'a> Jsonb<'a> {
     }
 
     /// The operator `=`.
-    pub fn equals(self, other: Jsonb<'_>) -> bool {
+    fn equals(self, other: Jsonb<'_>) -> bool {
         // SAFETY: jsonb = jsonb returns a boolean.
         let equal = unsafe {
             pg_sys::OidFunctionCall2Coll(
@@ -145,6 +145,15 @@ impl<'a> Jsonb<'a> {
             )
         };
         equal.value() as u8 != 0
+    }
+
+    /// Whether both are absent, or both there and equal.
+    pub fn are_equal(one: Option<Jsonb<'_>>, other: Option<Jsonb<'_>>) -> bool {
+        match (one, other) {
+            (None, None) => true,
+            (Some(one), Some(other)) => one.equals(other),
+            _ => false,
+        }
     }
 
     /// The value under `key` of an object, as `->` finds it; `None` where this is no object or the

@@ -85,15 +85,19 @@ impl<const N: usize> Layout<N> {
 /// # Safety
 /// `descriptor` must be live.
 unsafe fn refuse(descriptor: pg_sys::TupleDesc) -> ! {
-    // SAFETY: the caller's; the name is palloc'd.
-    let name = unsafe {
-        let name = pg_sys::format_type_be((*descriptor).tdtypeid);
-        CStr::from_ptr(name).to_string_lossy().into_owned()
-    };
+    // SAFETY: the caller's.
+    let name = type_name(unsafe { (*descriptor).tdtypeid });
     Report::new(
         PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
         format!("type {name} does not have the attributes that this library knows"),
     )
     .hint("ALTER TYPE takes back what was changed; the extension's script has it as it must be.")
     .raise()
+}
+
+/// A type's name as SQL spells it, whether there is such a type or not.
+pub(super) fn type_name(type_oid: pg_sys::Oid) -> String {
+    // SAFETY: any oid may be asked about; the name is palloc'd.
+    let name = unsafe { CStr::from_ptr(pg_sys::format_type_be(type_oid)) };
+    name.to_string_lossy().into_owned()
 }

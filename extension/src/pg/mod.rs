@@ -33,6 +33,7 @@ pub mod row_lock;
 pub mod rows;
 pub mod scan;
 pub mod sequence;
+mod setting;
 pub mod slot;
 pub mod snapshot;
 pub mod spi;

@@ -22,6 +22,17 @@ pub fn oid(schema: &CStr, name: &CStr) -> Option<pg_sys::Oid> {
     }
 }
 
+/// The name of a relation, without its schema.
+///
+/// # Safety
+/// The relation must be open.
+pub(super) unsafe fn name_of(relation: pg_sys::Relation) -> String {
+    // SAFETY: the caller's; an open relation has its pg_class row, whose name ends in NUL within
+    // its fixed width.
+    let name = unsafe { CStr::from_ptr((*(*relation).rd_rel).relname.data.as_ptr()) };
+    name.to_string_lossy().into_owned()
+}
+
 /// The role that owns a relation, where it exists.
 pub fn owner(relation: pg_sys::Oid) -> Option<pg_sys::Oid> {
     // SAFETY: a syscache tuple is read and released; the struct lies at its data.
@@ -293,14 +304,11 @@ impl Index {
     }
 
     fn refuse(&self) -> ! {
-        // SAFETY: an open relation has its pg_class row, whose name ends in NUL.
-        let name = unsafe { CStr::from_ptr((*(*self.relation).rd_rel).relname.data.as_ptr()) };
+        // SAFETY: the index is open.
+        let name = unsafe { name_of(self.relation) };
         Report::new(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            format!(
-                "index {} is not the one that create_store() made",
-                name.to_string_lossy()
-            ),
+            format!("index {name} is not the one that create_store() made"),
         )
         .hint("Drop it; SELECT message_store.create_store(); makes what is missing.")
         .raise()

@@ -5,6 +5,7 @@
 //! itself, or brings from its own role or its connection, is not among them.
 
 use super::identity::ActingAs;
+use super::setting;
 use super::spi::Statement;
 use super::text::Text;
 use super::transaction;
@@ -223,18 +224,9 @@ fn current_value(name: &CStr) -> Option<CString> {
 
 /// As a session's begin does it: a value that is not to be had is left out.
 fn set(name: &CStr, value: &CStr) {
-    let (change, quietly, is_reload) = (true, pgrx::PgLogLevel::DEBUG1 as c_int, false);
-    // SAFETY: the setting goes back with the level that the caller has opened.
-    unsafe {
-        pg_sys::set_config_option(
-            name.as_ptr(),
-            value.as_ptr(),
-            pg_sys::GucContext::PGC_SUSET,
-            pg_sys::GucSource::PGC_S_SESSION,
-            pg_sys::GucAction::GUC_ACTION_SAVE,
-            change,
-            quietly,
-            is_reload,
-        );
-    }
+    let context = pg_sys::GucContext::PGC_SUSET;
+    // It goes back with the level that the caller has opened.
+    let action = pg_sys::GucAction::GUC_ACTION_SAVE;
+    let quietly = pgrx::PgLogLevel::DEBUG1 as c_int;
+    setting::set(name, Some(value), context, action, quietly);
 }

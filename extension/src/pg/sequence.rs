@@ -39,11 +39,11 @@ pub struct State {
 /// # Safety
 /// The relation must be open.
 unsafe fn refuse(relation: pg_sys::Relation) -> ! {
-    // SAFETY: the caller's; a name ends in NUL within its fixed width.
-    let name = unsafe { CStr::from_ptr((*(*relation).rd_rel).relname.data.as_ptr()) };
+    // SAFETY: the caller's.
+    let name = unsafe { relation::name_of(relation) };
     Report::new(
         PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-        format!("{} is not a sequence", name.to_string_lossy()),
+        format!("{name} is not a sequence"),
     )
     .hint("Positions are drawn from the sequence that create_store() made.")
     .raise()

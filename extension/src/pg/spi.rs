@@ -1,6 +1,7 @@
 //! SQL statements planned once per session.
 
 use super::bindings;
+use super::layout::type_name;
 use super::report::Report;
 use super::text::Text;
 use pgrx::PgSqlErrorCode;
@@ -82,14 +83,8 @@ impl Row {
 }
 
 fn unexpected(number: usize, found: Option<pg_sys::Oid>, wanted: &[pg_sys::Oid]) -> ! {
-    let name = |type_oid: pg_sys::Oid| {
-        // SAFETY: any oid may be asked about; the name is palloc'd.
-        unsafe { CStr::from_ptr(pg_sys::format_type_be(type_oid)) }
-            .to_string_lossy()
-            .into_owned()
-    };
-    let found = found.map_or_else(|| "missing".to_owned(), name);
-    let wanted: Vec<String> = wanted.iter().copied().map(name).collect();
+    let found = found.map_or_else(|| "missing".to_owned(), type_name);
+    let wanted: Vec<String> = wanted.iter().copied().map(type_name).collect();
     Report::new(
         PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
         format!(

@@ -1,5 +1,6 @@
 //! Facts about the transaction we run in.
 
+use super::setting;
 use pgrx::pg_sys;
 
 /// A number that no other transaction of this backend has; it survives savepoints.
@@ -84,20 +85,14 @@ pub fn random() -> f64 {
 /// Lets this transaction commit as durably as the server, the database and the role say, where the
 /// session was told to be faster (`SET synchronous_commit = off`).
 pub fn commit_as_by_default() {
-    let (change, error_level, is_reload) = (true, 0, false);
-    // SAFETY: as SET LOCAL synchronous_commit TO DEFAULT.
-    unsafe {
-        pg_sys::set_config_option(
-            c"synchronous_commit".as_ptr(),
-            std::ptr::null(),
-            pg_sys::GucContext::PGC_USERSET,
-            pg_sys::GucSource::PGC_S_SESSION,
-            pg_sys::GucAction::GUC_ACTION_LOCAL,
-            change,
-            error_level,
-            is_reload,
-        );
-    }
+    // SET LOCAL synchronous_commit TO DEFAULT.
+    setting::set(
+        c"synchronous_commit",
+        None,
+        pg_sys::GucContext::PGC_USERSET,
+        pg_sys::GucAction::GUC_ACTION_LOCAL,
+        setting::OR_RAISE,
+    );
 }
 
 /// A random positive number, of no cryptographic worth.
