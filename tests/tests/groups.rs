@@ -230,6 +230,38 @@ async fn members_of_the_old_size_come_to_their_end_before_the_new_begin() {
     require_once_and_in_order(&session).await;
 }
 
+/// As far as a member has come is settled, but a commit may keep its announcement for a moment after
+/// it has let go of the member: a member that drains up to there waits for it.
+#[tokio::test]
+async fn a_member_that_drains_does_not_end_before_all_is_settled() {
+    for has_handlers in [true, false] {
+        let (database, session) = with_recorders(Cluster::shared()).await;
+        let handlers = if has_handlers { RECORD } else { "{}" };
+        create_with(&session, "s", "e", handlers, "{\"group_size\": 2}").await;
+        let slow = database.connect().await;
+        slow.run("BEGIN").await.unwrap();
+        write(&slow, "e-slow", "A").await;
+        write_many(&session, 10, 7).await;
+        session
+            .run(
+                "UPDATE message_store.subscription_progress SET position = 11 WHERE member = 0;
+                 SELECT message_store.resize_group('s', 3)",
+            )
+            .await
+            .unwrap();
+        let next = if has_handlers {
+            "SELECT message_store.tick('s')"
+        } else {
+            "SELECT message_store.fetch('s', 10, '1 min')"
+        };
+        session.run(next).await.unwrap();
+        slow.run("COMMIT").await.unwrap();
+        let draining = "SELECT member, position FROM message_store.subscription_status \
+                        WHERE member < 0";
+        assert_eq!(texts(&session, draining).await, ["-2 0"], "{next}");
+    }
+}
+
 #[tokio::test]
 async fn a_parked_message_goes_to_the_member_that_has_its_entity_now() {
     let (_database, session) = with_recorders(Cluster::shared()).await;

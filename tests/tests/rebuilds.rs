@@ -659,3 +659,39 @@ async fn a_group_is_promoted_exactly() {
     let lines = "SELECT count(*) FROM own.lines";
     assert_eq!(session.bigint(lines).await, 70);
 }
+
+/// A transaction that wrote a message and handled it lets go of the subscription a moment before the
+/// announcement of its message. Here another writer's announcement stands for the one that is left.
+#[tokio::test]
+async fn what_a_commit_has_not_given_back_yet_hides_no_message_that_is_handled() {
+    let (database, session) = with_recorders(Cluster::shared()).await;
+    session.run(OWN_READ_MODEL).await.unwrap();
+    create_with(&session, "s", "a", OWN, OWN_OPTIONS).await;
+    write(&session, "a-1", "Good").await;
+    tick_to_the_end(&session, "s").await;
+    session
+        .run("SELECT message_store.rebuild('s', true)")
+        .await
+        .unwrap();
+    tick_to_the_end(&session, "s#rebuild").await;
+    let slow = database.connect().await;
+    slow.run("BEGIN").await.unwrap();
+    write(&slow, "a-2", "Good").await;
+    write(&session, "a-3", "Good").await;
+    session
+        .run(
+            "INSERT INTO own.lines VALUES (3, 'Good');
+             UPDATE message_store.subscription_progress SET position = 3
+             WHERE subscriber_id = 's'",
+        )
+        .await
+        .unwrap();
+    let verify = "SELECT * FROM message_store.verify('s')";
+    assert_eq!(texts(&session, verify).await, [""; 0]);
+    session
+        .run("SELECT message_store.promote('s')")
+        .await
+        .unwrap();
+    let lines = "SELECT position FROM own.lines ORDER BY 1";
+    assert_eq!(texts(&session, lines).await, ["1", "3"]);
+}

@@ -256,7 +256,7 @@ fn pass(id: &str, member: &Member, source: &Source, position: i64) -> Result<(),
     }
     let has_come_to_its_end = member
         .drains_until
-        .is_some_and(|end| position >= end || !source.has_message_after(position));
+        .is_some_and(|end| source.has_drained(end, position));
     if has_come_to_its_end {
         member.end_draining(id)?;
     }
@@ -409,7 +409,7 @@ fn end_lease(id: &str, member: &Member) -> Result<(), Error> {
 fn move_on(definition: &Definition, member: &Member, position: i64) -> Result<(), Error> {
     let id = &definition.subscriber_id;
     let mut source = Source::open(definition, "ack")?;
-    source.end_at(position);
+    source.end_where_a_member_is(position);
     let (mut scanned, mut handled) = (0, 0);
     {
         let snapshot = Fresh::take();

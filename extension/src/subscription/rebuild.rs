@@ -190,7 +190,7 @@ fn catch_up(definition: &Definition, member: &Member, target: i64) -> Result<(),
         return Err(refuse("has a group whose size is being changed"));
     }
     let mut source = Source::open(definition, "promote")?;
-    source.end_at(target);
+    source.end_where_a_member_is(target);
     let (mut member, mut scanned) = (member.clone(), 0);
     while source.has_message_after(member.position) {
         if scanned >= CATCH_UP_LIMIT {
@@ -231,7 +231,7 @@ fn handle_what_live_has(
     // Read again: it has parked messages by now.
     let copy = Definition::load(&copy.subscriber_id)?;
     let mut source = Source::open(&copy, "promote")?;
-    source.end_at(target);
+    source.end_where_a_member_is(target);
     let limit = i64::try_from(retried).unwrap_or(i64::MAX);
     let delivered = Delivery::begin(&copy, member, &source)?.deliver(limit)?;
     match delivered.put_aside_for {

@@ -78,6 +78,22 @@ impl Source {
         })
     }
 
+    /// Goes as far as a member has come, no more and no less: it has proven that nothing is to come
+    /// up to there. A proof of now may reach less far, since a transaction that wrote messages and
+    /// handled them gives back its member a moment before the announcement of its messages.
+    pub fn end_where_a_member_is(&mut self, position: i64) {
+        self.horizon = Horizon {
+            position,
+            drawn: position,
+        };
+    }
+
+    /// Whether a member that drains until `end` has come to it: `position` is the last it dealt
+    /// with. Where less is proven than that, nobody can say.
+    pub fn has_drained(&self, end: i64, position: i64) -> bool {
+        position >= end || (self.horizon.position >= end && !self.has_message_after(position))
+    }
+
     /// Goes no further than this position.
     pub fn end_at(&mut self, position: i64) {
         self.horizon.position = self.horizon.position.min(position);

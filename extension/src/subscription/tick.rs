@@ -257,7 +257,7 @@ fn finish(
         End::Done => {
             let is_at_end = member
                 .drains_until
-                .is_some_and(|end| position >= end || !source.has_message_after(position));
+                .is_some_and(|end| source.has_drained(end, position));
             if is_at_end {
                 member.end_draining(id)?;
             } else if scanned == 0 {

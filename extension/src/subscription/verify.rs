@@ -127,7 +127,7 @@ fn replay_from(definition: &mut Definition, position: i64) -> Member {
 
 fn replay_to(definition: &Definition, member: &mut Member, until: i64) -> Result<(), Error> {
     let mut source = Source::open(definition, "verify")?;
-    source.end_at(until);
+    source.end_where_a_member_is(until);
     while source.has_message_after(member.position) {
         pgrx::check_for_interrupts!();
         let delivered = Delivery::begin(definition, member, &source)?.deliver(STEP)?;
