@@ -59,6 +59,9 @@ BEGIN
   RAISE EXCEPTION USING MESSAGE = repeat('e', 20000), ERRCODE = '40001';
 END $$;
 CREATE FUNCTION fuzz.prepare() RETURNS void LANGUAGE sql AS '';
+-- Who calls may alter these.
+ALTER TABLE fuzz.pages OWNER TO message_store;
+ALTER FUNCTION fuzz.prepare() OWNER TO message_store;
 CREATE FUNCTION fuzz.fail_init() RETURNS void LANGUAGE sql AS 'SELECT 1 / 0';
 CREATE TABLE fuzz.triggers (sql text);
 GRANT ALL ON fuzz.triggers TO PUBLIC;

@@ -314,9 +314,9 @@ impl State {
                 "RESET session_replication_role".into(),
             ],
             Self::TinyMemory => vec![
-                "SET work_mem = '64kB'; SET temp_buffers = '800kB'".into(),
+                "SET work_mem = '64kB'; SET hash_mem_multiplier = 1".into(),
                 format!("SELECT * FROM {call}").into(),
-                "RESET work_mem; RESET temp_buffers".into(),
+                "RESET work_mem; RESET hash_mem_multiplier".into(),
             ],
             Self::Timeout => vec![
                 format!("SET statement_timeout = {}", 1 + random.below(4)).into(),
