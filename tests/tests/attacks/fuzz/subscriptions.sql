@@ -1,5 +1,5 @@
 SELECT message_store.drop_subscription(subscriber_id) FROM unnest(ARRAY[
-  'of:{me}', 'fetched:{me}', 'group:{me}', 'run:{me}', 'stopped:{me}']) AS subscriber_id;
+  'of:{me}', 'fetched:{me}', 'group:{me}', 'run:{me}', 'stopped:{me}', 'counted:{me}']) AS subscriber_id;
 SELECT message_store.create_subscription('of:{me}', 'fuzz', '{"$any": "fuzz.handle"}',
     '{"retries": 0, "on_failure": "park", "park": "message", "read_model": ["fuzz.pages"], "init": "fuzz.prepare"}'),
   message_store.create_subscription('fetched:{me}', 'fuzz', '{}'),
@@ -8,4 +8,7 @@ SELECT message_store.create_subscription('of:{me}', 'fuzz', '{"$any": "fuzz.hand
   message_store.create_subscription('run:{me}', '$all', '{"T": "fuzz.handle_run"}',
     '{"retries": 0, "read_model": [{"table": "fuzz.pages", "where": "n > 0"}], "start_from": "now"}'),
   message_store.create_subscription('stopped:{me}', 'fuzz', '{"$any": "fuzz.fail"}',
-    '{"retries": 1, "retry_delay": "0", "start_from": "now"}')
+    '{"retries": 1, "retry_delay": "0", "start_from": "now"}'),
+  message_store.create_subscription('counted:{me}', 'viewings',
+    '{"$any": "message_store.increment_videos_watched"}',
+    '{"read_model": ["message_store.read_model_pages"], "init": "message_store.ensure_home_page"}')
