@@ -63,20 +63,25 @@ fn no_call_breaks_the_server() {
     ]);
     let counts = Mutex::new(Counts::default());
     let wrongs = Mutex::new(Wrongs::default());
+    let is_over = AtomicBool::new(false);
     let (counts_ref, wrongs_ref, cluster_ref) = (&counts, &wrongs, &cluster);
+    let is_over_ref = &is_over;
     thread::scope(|scope| {
         for (number, (encoding, tenths)) in ENCODINGS.into_iter().enumerate() {
             scope.spawn(move || {
                 let calls = calls * tenths / 10;
                 let stores = calls.div_ceil(CALLS_OF_A_STORE);
                 for store in 0..stores {
+                    if is_over_ref.load(Ordering::Relaxed) {
+                        break;
+                    }
                     let game = Game {
                         cluster: cluster_ref,
                         encoding,
                         number: number as u64 * 1_000_000 + store,
                         wrongs: wrongs_ref,
                         last: Mutex::default(),
-                        is_over: AtomicBool::new(false),
+                        is_over: is_over_ref,
                     };
                     counts_ref.lock().unwrap().add(game.play(calls / stores));
                 }
@@ -118,15 +123,15 @@ struct Game<'a> {
     /// The last calls of all sessions.
     last: Mutex<VecDeque<String>>,
     /// Something is broken: nobody goes on.
-    is_over: AtomicBool,
+    is_over: &'a AtomicBool,
 }
 
 impl Game<'_> {
     fn play(&self, calls: u64) -> Counts {
         let database = format!("fuzz_{}", self.encoding.to_lowercase());
-        let mut postgres = self.open("postgres", "postgres", "UTF8");
+        let mut postgres = self.open_unhurried("postgres", "UTF8");
         self.set(&mut postgres, &database);
-        let mut admin = self.open(&database, "postgres", self.encoding);
+        let mut admin = self.open_unhurried(&database, self.encoding);
         let functions = Function::all(&mut admin);
         let mut counts = self.phase(
             &database,
@@ -150,7 +155,9 @@ impl Game<'_> {
         let (words, heard) = mpsc::sync_channel(1);
         let mut counts = Counts::default();
         thread::scope(|scope| {
-            let admin = self.open(database, "postgres", self.encoding);
+            let mut admin = self.open_unhurried(database, self.encoding);
+            // Players have to end for a mistake to be put right: it does not wait for them.
+            admin.rows("RESET lock_timeout").unwrap();
             let (random, all) = (self.random(9 + phase), &victims);
             let disturber = scope.spawn(move || disturb(admin, all, &heard, random));
             let players = ROLES.into_iter().zip(&victims).enumerate();
@@ -188,7 +195,7 @@ impl Game<'_> {
             "CREATE DATABASE {database} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'"
         );
         postgres.rows(&create).unwrap();
-        let mut admin = self.open(database, "postgres", encoding);
+        let mut admin = self.open_unhurried(database, encoding);
         for part in include_str!("fuzz/scene.sql").split(";;\n") {
             admin.rows(part).unwrap();
         }
@@ -196,6 +203,14 @@ impl Game<'_> {
 
     fn open(&self, database: &str, role: &str, client_encoding: &str) -> Wire {
         Wire::open(self.cluster.socket_dir(), database, role, client_encoding).unwrap()
+    }
+
+    /// A session of the superuser, whose statements take the time that they need.
+    fn open_unhurried(&self, database: &str, client_encoding: &str) -> Wire {
+        let mut wire = self.open(database, "postgres", client_encoding);
+        let unhurried = wire.rows("SET statement_timeout = 0; SET lock_timeout = 0");
+        unhurried.unwrap();
+        wire
     }
 
     /// Ends the test where something is wrong, and tells how to come here again.
