@@ -119,6 +119,14 @@ impl State {
             "m" => "n",
             _ => "m",
         };
+        // No limit of time holds in a commit, where held cursors are run and deferred triggers fire.
+        let waits = ["wait_for", "pg_sleep"]
+            .iter()
+            .any(|word| call.contains(word));
+        let before_commit = match waits {
+            true => "SET CONSTRAINTS ALL IMMEDIATE",
+            false => "SELECT 1",
+        };
         match self {
             Self::Query => one(select),
             Self::From => one(format!("SELECT * FROM {call}")),
@@ -142,10 +150,14 @@ impl State {
                 ),
             ),
             Self::HeldCursor => vec![
-                format!("DECLARE held CURSOR WITH HOLD FOR {select}").into(),
+                match waits {
+                    true => format!("BEGIN; DECLARE held CURSOR FOR {select}"),
+                    false => format!("DECLARE held CURSOR WITH HOLD FOR {select}"),
+                }
+                .into(),
                 format!("FETCH 1 FROM held; SELECT message_store.tick('of:{other}', 3)").into(),
                 "FETCH ALL FROM held".into(),
-                "CLOSE ALL".into(),
+                "ROLLBACK; CLOSE ALL".into(),
             ],
             Self::Do => one(format!("DO $fuzz$ BEGIN PERFORM {call}; END $fuzz$")),
             Self::Loop => one(format!(
@@ -254,7 +266,7 @@ impl State {
                        FOR EACH ROW EXECUTE FUNCTION fuzz.run(); \
                      INSERT INTO d VALUES ('SELECT {quoted}'), ('SELECT {role}.trap()'), \
                        ('INSERT INTO d VALUES (''SELECT {role}.trap()'')'); \
-                     SELECT message_store.tick('of:{other}')"
+                     SELECT message_store.tick('of:{other}'); {before_commit}"
                 ),
             ),
             Self::Default => in_transaction(
