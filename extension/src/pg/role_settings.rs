@@ -11,14 +11,14 @@ use super::text::Text;
 use super::transaction;
 use pgrx::pg_sys;
 use pgrx::pg_sys::BuiltinOid::{OIDOID, TEXTOID};
-use std::cell::RefCell;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_int};
 use std::rc::Rc;
 
 /// Settings that change what SQL means, what it returns or whether it succeeds, and PostgreSQL's
 /// own default of each.
-const SETTINGS: [(&CStr, &CStr); 30] = [
+const SETTINGS: [(&CStr, &CStr); 29] = [
     (c"array_nulls", c"on"),
     (c"backslash_quote", c"safe_encoding"),
     (c"bytea_output", c"hex"),
@@ -37,7 +37,6 @@ const SETTINGS: [(&CStr, &CStr); 30] = [
     (c"lc_numeric", c"C"),
     (c"lc_time", c"C"),
     (c"lock_timeout", c"0"),
-    (c"plpgsql.variable_conflict", c"error"),
     (c"restrict_nonsystem_relation_kind", c""),
     (c"row_security", c"on"),
     (c"session_replication_role", c"origin"),
@@ -51,12 +50,15 @@ const SETTINGS: [(&CStr, &CStr); 30] = [
     (c"xmloption", c"content"),
 ];
 
+/// One more, of a library that is loaded when the first function in its language is called.
+const OF_PLPGSQL: (&CStr, &CStr) = (c"plpgsql.variable_conflict", c"error");
+
 /// Settings of a role that are somebody else's to choose: the search_path is the subscription's,
 /// and who acts is ours.
 const NOT_OURS: [&str; 3] = ["search_path", "role", "session_authorization"];
 
 /// How long what was read of a role is believed, in microseconds.
-const BELIEVED_FOR: i64 = 1_000_000;
+const BELIEVED_FOR: u64 = 1_000_000;
 
 struct OfRole {
     read_at: i64,
@@ -66,7 +68,11 @@ struct OfRole {
 
 thread_local! {
     /// The server's own variables, in the order of [`SETTINGS`]; null where this version has none.
-    static VARIABLES: RefCell<Vec<*mut pg_sys::config_generic>> = const { RefCell::new(Vec::new()) };
+    static VARIABLES: OnceCell<[*mut pg_sys::config_generic; SETTINGS.len()]> =
+        const { OnceCell::new() };
+    /// That of [`OF_PLPGSQL`]; null until the library has made it.
+    static MADE_BY_PLPGSQL: Cell<*mut pg_sys::config_generic> =
+        const { Cell::new(std::ptr::null_mut()) };
     static OF_ROLES: RefCell<HashMap<pg_sys::Oid, OfRole>> = RefCell::new(HashMap::new());
 }
 
@@ -98,7 +104,7 @@ impl RoleSettings {
         let now = transaction::clock();
         let known = OF_ROLES.with_borrow(|roles| {
             let known = roles.get(&role)?;
-            (now.abs_diff(known.read_at) < BELIEVED_FOR.unsigned_abs()).then(|| known.own.clone())
+            (now.abs_diff(known.read_at) < BELIEVED_FOR).then(|| known.own.clone())
         });
         let own = known.unwrap_or_else(|| {
             let own = Rc::new(read(role));
@@ -115,25 +121,33 @@ impl RoleSettings {
     /// Puts them into force, until the settings level that the caller has opened ends. Acting as
     /// the role already.
     pub fn apply(&self) {
-        for ((name, default), variable) in SETTINGS.iter().zip(variables()) {
-            if !variable.is_null() && !self.has(name) {
-                // SAFETY: a variable of the server lives as long as that.
-                let (source, reset_source) =
-                    unsafe { ((*variable).source, (*variable).reset_source) };
-                if !is_of_all_roles(source) {
-                    if is_of_all_roles(reset_source) {
-                        set(name, &reset_value(name));
-                    } else {
-                        set(name, in_files(name).as_deref().unwrap_or(default));
-                    }
-                }
-            }
+        let variables = VARIABLES.with(|known| *known.get_or_init(|| SETTINGS.map(find)));
+        for (setting, variable) in SETTINGS.into_iter().zip(variables) {
+            self.apply_to(setting, variable);
         }
+        self.apply_to(OF_PLPGSQL, of_plpgsql());
         for (name, value) in self.own.iter() {
             if current_value(name).as_deref() != Some(value) {
                 set(name, value);
             }
         }
+    }
+
+    fn apply_to(&self, (name, default): (&CStr, &CStr), variable: *mut pg_sys::config_generic) {
+        if variable.is_null() || self.has(name) {
+            return;
+        }
+        // SAFETY: a variable of the server, or one that was found just now.
+        let (source, reset_source) = unsafe { ((*variable).source, (*variable).reset_source) };
+        if is_of_all_roles(source) {
+            return;
+        }
+        let of_all = if is_of_all_roles(reset_source) {
+            reset_value(name)
+        } else {
+            in_files(name)
+        };
+        set(name, of_all.as_deref().unwrap_or(default));
     }
 
     fn has(&self, name: &CStr) -> bool {
@@ -177,17 +191,26 @@ fn in_files(name: &CStr) -> Option<CString> {
     value
 }
 
-fn variables() -> Vec<*mut pg_sys::config_generic> {
-    VARIABLES.with_borrow_mut(|known| {
-        if known.is_empty() {
-            known.extend(SETTINGS.map(|(name, _)| find(name)));
-        }
-        known.clone()
-    })
+/// The variable of [`OF_PLPGSQL`]. Before the library is loaded it is missing, or a placeholder for
+/// what a session has set, which is freed when the library makes the real one.
+fn of_plpgsql() -> *mut pg_sys::config_generic {
+    let known = MADE_BY_PLPGSQL.get();
+    if !known.is_null() || current_value(OF_PLPGSQL.0).is_none() {
+        return known;
+    }
+    let found = find(OF_PLPGSQL);
+    // SAFETY: found just now, where it is not null.
+    let is_made = unsafe {
+        !found.is_null() && (*found).flags & pg_sys::GUC_CUSTOM_PLACEHOLDER as c_int == 0
+    };
+    if is_made {
+        MADE_BY_PLPGSQL.set(found);
+    }
+    found
 }
 
-/// A variable of the server by name.
-fn find(name: &CStr) -> *mut pg_sys::config_generic {
+/// A variable of the server, by the name of its setting.
+fn find((name, _): (&CStr, &CStr)) -> *mut pg_sys::config_generic {
     // SAFETY: the array holds pointers to the server's variables, as many as it says.
     unsafe {
         #[cfg(feature = "pg15")]
@@ -208,9 +231,13 @@ fn find(name: &CStr) -> *mut pg_sys::config_generic {
     }
 }
 
-fn reset_value(name: &CStr) -> CString {
+/// `None` where it is that of a placeholder.
+fn reset_value(name: &CStr) -> Option<CString> {
     // SAFETY: a copy of what the server returns, which is good until the next call.
-    unsafe { CStr::from_ptr(pg_sys::GetConfigOptionResetString(name.as_ptr())) }.to_owned()
+    unsafe {
+        let value = pg_sys::GetConfigOptionResetString(name.as_ptr());
+        (!value.is_null()).then(|| CStr::from_ptr(value).to_owned())
+    }
 }
 
 fn current_value(name: &CStr) -> Option<CString> {

@@ -3,9 +3,11 @@
 //! in full, types and operators too.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use promises::Cluster;
+
+use crate::files_below;
 
 #[tokio::test]
 async fn functions_in_sql_look_in_pg_temp_last() {
@@ -35,8 +37,7 @@ const SYNTAX: [&str; 20] = [
 #[test]
 fn statements_in_the_sources_name_everything_in_full() {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../extension/src");
-    let mut files = Vec::new();
-    collect(&sources, &mut files);
+    let files = files_below(&sources, "rs");
     let mut statements = 0;
     let mut open = Vec::new();
     for file in &files {
@@ -74,17 +75,6 @@ fn what_is_not_named_in_full_is_found() {
     let full = "UPDATE message_store.x SET a = b, c = $1::pg_catalog.int8 \
                 WHERE d OPERATOR(pg_catalog.=) ANY ('{=,count(}') AND coalesce(e, f) IS NULL";
     assert!(unqualified(full).is_empty(), "{:?}", unqualified(full));
-}
-
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            collect(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
 }
 
 /// The string literals of Rust code, line breaks in them taken out.
