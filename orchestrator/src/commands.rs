@@ -8,6 +8,7 @@ use crate::{
     config::{Config, DatabaseAddress},
     connection::Target,
     error::{Error, Result},
+    printable::printable,
 };
 
 mod config;
@@ -56,6 +57,14 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Completions(args) => documents::completions(&args),
         Command::Man(args) => documents::man(&args),
     }
+}
+
+fn say_that_it_is_tried_again(lost: &Error) {
+    let problem = lost.to_string();
+    eprintln!(
+        "orchestrator: {}; will try again until it works",
+        printable(&problem)
+    );
 }
 
 /// The database a client command talks to; see [`DatabaseArgs`].

@@ -59,7 +59,7 @@ const POOL_PATIENCE: Duration = Duration::from_secs(10);
 const WRITE_MESSAGE: &str = "SELECT message_store.write_message($1, $2, $3, $4, $5, $6)";
 
 /// What our own SQL names is in pg_catalog, or qualified: nothing that anybody made takes its place.
-const OUR_NAMES: &str = "SET search_path = pg_catalog, pg_temp";
+const OUR_NAMES: &str = "SET search_path = pg_catalog, pg_temp;";
 
 type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
 
@@ -76,7 +76,7 @@ impl Database {
     /// # Errors
     /// [`Error::Config`] where the pool refuses its settings.
     pub fn open(target: &Target, connections: usize) -> Result<Self> {
-        Self::open_with(target, connections, OUR_NAMES)
+        Self::open_with(target, connections, "")
     }
 
     /// The same for connections that only tick. A tick's effects and its position are in one
@@ -87,11 +87,7 @@ impl Database {
     /// # Errors
     /// [`Error::Config`] where the pool refuses its settings.
     pub fn open_for_ticks(target: &Target, connections: usize) -> Result<Self> {
-        Self::open_with(
-            target,
-            connections,
-            "SET search_path = pg_catalog, pg_temp; SET synchronous_commit = off",
-        )
+        Self::open_with(target, connections, "SET synchronous_commit = off")
     }
 
     /// The same for connections that render pages: a statement that takes longer
@@ -100,14 +96,10 @@ impl Database {
     /// # Errors
     /// [`Error::Config`] where the pool refuses its settings.
     pub fn open_for_pages(target: &Target, connections: usize) -> Result<Self> {
-        Self::open_with(
-            target,
-            connections,
-            "SET search_path = pg_catalog, pg_temp; SET statement_timeout = '10s'",
-        )
+        Self::open_with(target, connections, "SET statement_timeout = '10s'")
     }
 
-    /// `settings`: what each connection begins with.
+    /// `settings`: what each connection begins with, beside our names.
     fn open_with(target: &Target, connections: usize, settings: &'static str) -> Result<Self> {
         let recycling = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
@@ -115,7 +107,9 @@ impl Database {
         let manager = Manager::from_config(target.config.clone(), target.tls.clone(), recycling);
         let begin = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
             Box::pin(async move {
-                let set = client.batch_execute(settings).await;
+                let set = client
+                    .batch_execute(&format!("{OUR_NAMES} {settings}"))
+                    .await;
                 set.map_err(HookError::Backend)
             })
         });

@@ -16,7 +16,6 @@ use crate::{
     cli::ListArgs,
     database::Database,
     error::{Error, Result},
-    printable::printable,
     shutdown,
 };
 
@@ -66,11 +65,7 @@ async fn watch(database: &Database, as_json: bool, every: Duration) -> Result<()
             }
             Err(error) if error.is_connection_loss() => {
                 if !is_away {
-                    let problem = error.to_string();
-                    eprintln!(
-                        "orchestrator: {}; will try again until it works",
-                        printable(&problem)
-                    );
+                    super::say_that_it_is_tried_again(&error);
                 }
                 is_away = true;
             }

@@ -15,7 +15,6 @@ use crate::{
     config::Delivery,
     database::{Database, Session, Source},
     error::Result,
-    printable::printable,
     retry::Retry,
     shutdown,
 };
@@ -53,11 +52,7 @@ pub(super) async fn tail(args: TailArgs) -> Result<()> {
             return Err(error);
         }
         if retry.is_fresh() {
-            let problem = error.to_string();
-            eprintln!(
-                "orchestrator: {}; will try again until it works",
-                printable(&problem)
-            );
+            super::say_that_it_is_tried_again(&error);
         }
         tokio::select! {
             () = sleep(retry.next_pause()) => {}

@@ -19,17 +19,8 @@ pub const PAGE_SIZE: i64 = 50;
 pub const LOOKED_AT: i64 = 10_000;
 /// Characters of data that a list shows.
 const PREVIEW: i64 = 160;
-/// Bytes, uncompressed, up to which data is shown in a list.
-pub(super) const LISTED_BYTES: i64 = 128 << 10;
-/// Bytes, uncompressed, up to which JSON is shown on a page of its own: the server takes it whole to
-/// show its beginning.
-pub(super) const SHOWN_BYTES: i64 = 3 << 20;
-/// Bytes, uncompressed, of metadata that is looked into for where a message came from.
-pub(super) const TRACED_BYTES: i64 = 1 << 20;
 /// Characters of JSON that a message's page shows.
 const SHOWN_CHARACTERS: i64 = 64_000;
-/// Bytes of it over several lines.
-pub(super) const PRETTY_BYTES: usize = 256 << 10;
 /// Bytes, uncompressed, and characters of JSON up to which a column is handed out whole;
 /// `orchestrator read` has any.
 const WHOLE: i64 = 4 << 20;
@@ -116,8 +107,7 @@ pub struct Whole {
 impl Whole {
     /// True where more of a column may follow.
     pub fn is_cut(text: &str) -> bool {
-        let characters = usize::try_from(SHOWN_CHARACTERS).unwrap_or(usize::MAX);
-        text.ends_with('…') || text.chars().count() >= characters
+        text.ends_with('…') || excerpt::is_cut(text, SHOWN_CHARACTERS)
     }
 }
 
@@ -224,7 +214,7 @@ impl Database {
                    FROM message_store.messages WHERE global_position = wanted.g) m), '[]'))",
             reverse = if order == "ASC" { "DESC" } else { "ASC" },
             correlated = correlation_stream_name(),
-            preview = excerpt::text("data", LISTED_BYTES, PREVIEW),
+            preview = excerpt::text("data", excerpt::LISTED_BYTES, PREVIEW),
         );
         let action = format!("browse {source}");
         let looked: Option<Looked> = self
@@ -258,7 +248,7 @@ impl Database {
     pub async fn message_at(&self, global_position: i64) -> Result<Option<Whole>> {
         let action = format!("read the message at {global_position}");
         let column = |name: &str| {
-            let text = excerpt::text(name, SHOWN_BYTES, SHOWN_CHARACTERS);
+            let text = excerpt::text(name, excerpt::SHOWN_BYTES, SHOWN_CHARACTERS);
             format!("pg_column_size({name}) AS {name}_bytes, {text} AS {name}")
         };
         let sql = format!(
@@ -275,7 +265,7 @@ impl Database {
         let found: Option<Whole> = self.record(&action, &sql, &[&global_position]).await?;
         Ok(found.map(|mut message| {
             for json in [&mut message.data, &mut message.metadata] {
-                *json = json.take().map(|text| pretty(&text, PRETTY_BYTES));
+                *json = json.take().map(|text| pretty(&text, excerpt::PRETTY_BYTES));
             }
             message
         }))
@@ -398,8 +388,9 @@ impl Database {
 /// whoever writes such metadata makes it.
 fn correlation_stream_name() -> String {
     format!(
-        "CASE WHEN {} <= {TRACED_BYTES}
+        "CASE WHEN {} <= {}
               THEN left(metadata ->> 'correlationStreamName', {NAME}) END",
-        excerpt::most_bytes("metadata")
+        excerpt::most_bytes("metadata"),
+        excerpt::TRACED_BYTES,
     )
 }

@@ -2,7 +2,10 @@
 
 use serde::Deserialize;
 
-use super::{Database, browse::TRACED_BYTES, excerpt};
+use super::{
+    Database,
+    excerpt::{self, TRACED_BYTES},
+};
 use crate::error::Result;
 
 /// Messages after the first one that are searched for descendants.

@@ -7,6 +7,15 @@
 
 /// The longest name that a page shows, in characters: more than a type may have.
 pub(super) const NAME: i64 = 2_600;
+/// Bytes, uncompressed, up to which data is shown in a list.
+pub(super) const LISTED_BYTES: i64 = 128 << 10;
+/// Bytes, uncompressed, up to which JSON is shown on a page of its own: the server takes it whole to
+/// show its beginning.
+pub(super) const SHOWN_BYTES: i64 = 3 << 20;
+/// Bytes of it over several lines.
+pub(super) const PRETTY_BYTES: usize = 256 << 10;
+/// Bytes, uncompressed, of metadata that is looked into for where a message came from.
+pub(super) const TRACED_BYTES: i64 = 1 << 20;
 /// Levels of JSON that are looked into for a page.
 const DEEPEST: u32 = 1_000;
 /// Digits before or behind the point, beyond which a number is not printed.
@@ -32,6 +41,11 @@ impl Excerpt {
             None => Self::TooLarge,
         }
     }
+}
+
+/// Whether more may follow on what [`text`] has cut to so many characters.
+pub(super) fn is_cut(text: &str, characters: i64) -> bool {
+    i64::try_from(text.chars().count()).is_ok_and(|count| count >= characters)
 }
 
 /// The most bytes that a column can have once it is read, by what it has as stored. pglz makes 273

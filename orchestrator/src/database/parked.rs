@@ -2,7 +2,7 @@
 
 use tokio_postgres::types::ToSql;
 
-use super::{Database, ParkedFilter, Which, browse::LISTED_BYTES, excerpt};
+use super::{Database, ParkedFilter, Which, excerpt};
 use crate::error::{Error, Result};
 
 /// The statuses of those that a retry touches, as `message_store.retry_parked` does.
@@ -46,9 +46,8 @@ pub struct ParkedMessage {
 impl ParkedMessage {
     /// True where more of its data may follow.
     pub fn is_cut(&self) -> bool {
-        let most = usize::try_from(DATA).unwrap_or(usize::MAX);
         let data = self.data.as_deref().unwrap_or_default();
-        data.chars().count() >= most
+        excerpt::is_cut(data, DATA)
     }
 }
 
@@ -135,7 +134,7 @@ impl Database {
                    ORDER BY subscriber_id, global_position LIMIT $5) p \
              LEFT JOIN message_store.messages m USING (global_position) \
              ORDER BY p.subscriber_id, p.global_position",
-            excerpt::text("m.data", LISTED_BYTES, DATA),
+            excerpt::text("m.data", excerpt::LISTED_BYTES, DATA),
             NAME = excerpt::NAME,
         );
         let action = "list the parked messages";

@@ -4,7 +4,6 @@ use serde::Deserialize;
 
 use super::{
     Database,
-    browse::{PRETTY_BYTES, SHOWN_BYTES},
     excerpt::{self, Excerpt, NAME},
 };
 use crate::{
@@ -51,13 +50,13 @@ impl Database {
         let sql = format!(
             "SELECT page_data IS NULL, {} FROM message_store.read_model_pages
              WHERE page_name = $1",
-            excerpt::text("page_data", SHOWN_BYTES, characters)
+            excerpt::text("page_data", excerpt::SHOWN_BYTES, characters)
         );
         let row = client.query_opt(&sql, &[&name]).await;
         let found = row.and_then(|row| {
             let page = |row: &tokio_postgres::Row| {
                 let text: Option<String> = row.try_get(1)?;
-                let text = text.map(|json| pretty(&json, PRETTY_BYTES));
+                let text = text.map(|json| pretty(&json, excerpt::PRETTY_BYTES));
                 Ok(Excerpt::of(row.try_get(0)?, text))
             };
             row.as_ref().map(page).transpose()

@@ -5,7 +5,6 @@ use tokio_postgres::types::Json;
 
 use super::{
     Database, Parameters,
-    browse::LISTED_BYTES,
     excerpt::{self, NAME},
 };
 use crate::error::Result;
@@ -74,8 +73,8 @@ impl Database {
                  d.before IS NOT NULL AS had_row, d.after IS NOT NULL AS has_row, \
                  {} AS before, {} AS after \
                FROM message_store.dry_run($1, NULL, $2, $3, $4) d LIMIT {SHOWN} + 1) t",
-            excerpt::text("d.before", LISTED_BYTES, CHARACTERS),
-            excerpt::text("d.after", LISTED_BYTES, CHARACTERS),
+            excerpt::text("d.before", excerpt::LISTED_BYTES, CHARACTERS),
+            excerpt::text("d.after", excerpt::LISTED_BYTES, CHARACTERS),
         );
         let action = format!("try the subscription {subscriber_id}");
         let given: Parameters<'_> = &[&subscriber_id, &count, &parked, &global_positions];

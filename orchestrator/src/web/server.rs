@@ -132,12 +132,17 @@ async fn answer(
     let work = seat.work();
     request.extensions_mut().insert(ConnectInfo(peer));
     let response = router.oneshot(request).await?;
-    Ok(response.map(|body| {
+    Ok(hold_until_taken(response, work))
+}
+
+/// The response, and something that is kept until the last of it is on its way.
+pub fn hold_until_taken<T: Send + 'static>(response: Response, kept: T) -> Response {
+    response.map(|body| {
         Body::new(body.map_frame(move |frame| {
-            let _work = &work;
+            let _kept = &kept;
             frame
         }))
-    }))
+    })
 }
 
 async fn no_room() -> Response {

@@ -4,12 +4,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     Extension,
-    body::Body,
     extract::{Path, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use http_body_util::BodyExt;
 use maud::{Markup, html};
 
 use super::{
@@ -22,6 +20,7 @@ use crate::{
     database::{CausationLink, Database, Excerpt, SEARCHED, WALKED, Whole},
     error::Result,
     printable::printable,
+    web::server::hold_until_taken,
 };
 
 /// Generations that are drawn below a message, and messages that one caused.
@@ -86,12 +85,7 @@ pub async fn raw(
             let json = printable(&text).into_owned();
             let answer = ([(header::CONTENT_TYPE, "application/json")], json).into_response();
             // The turn ends when the visitor has taken the answer.
-            answer.map(|body| {
-                Body::new(body.map_frame(move |frame| {
-                    let _turn = &turn;
-                    frame
-                }))
-            })
+            hold_until_taken(answer, turn)
         }
         Ok(Some(Excerpt::TooLarge)) => {
             let content = html! { p { "It is too large to be sent. " (whole(position)) } };
