@@ -12,6 +12,7 @@ mod consumer_group;
 mod error;
 mod horizon;
 mod horizon_blockers;
+mod install;
 mod message;
 mod message_id;
 mod parse;
@@ -38,4 +39,18 @@ pub extern "C-unwind" fn _PG_init() {
     pg::backtrace::keep_out_of_errors();
     pg::confinement::install();
     settings::define();
+}
+
+#[cfg(feature = "pg_test")]
+mod pg_tests;
+
+/// Called by `cargo pgrx test`.
+#[cfg(all(test, feature = "pg_test"))]
+#[allow(missing_docs, reason = "pgrx names them")]
+pub mod pg_test {
+    pub fn setup(_options: Vec<&str>) {}
+
+    pub fn postgresql_conf_options() -> Vec<&'static str> {
+        Vec::new()
+    }
 }

@@ -1,0 +1,5 @@
+//! Tests that run inside PostgreSQL, each in one transaction that is rolled back: `cargo pgrx test`.
+//! What needs commits, crashes, several sessions or the orchestrator is in `tests/`.
+
+mod chapter;
+mod support;
