@@ -2,4 +2,10 @@
 //! What needs commits, crashes, several sessions or the orchestrator is in `tests/`.
 
 mod chapter;
+mod failures;
+mod handlers;
+mod reading;
+mod rebuilds;
+mod steering;
 mod support;
+mod writing;

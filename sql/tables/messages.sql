@@ -1,7 +1,12 @@
 -- Names and types are compared by their bytes ("C"): equal is equal in every collation, the order
 -- among different ones means nothing here, and no library's change of order corrupts an index.
+--
+-- The sequence is named here: a name that bigserial makes up avoids those of transactions that are
+-- still running, and would stay another one where they roll back.
+CREATE SEQUENCE message_store.messages_global_position_seq;
+
 CREATE TABLE message_store.messages (
-  global_position bigserial NOT NULL,
+  global_position bigint NOT NULL DEFAULT nextval('message_store.messages_global_position_seq'),
   position bigint NOT NULL,
   time timestamp without time zone NOT NULL DEFAULT (now() AT TIME ZONE 'utc'),
   stream_name text COLLATE "C" NOT NULL,
@@ -11,6 +16,8 @@ CREATE TABLE message_store.messages (
   id uuid NOT NULL DEFAULT gen_random_uuid(),
   CONSTRAINT messages_pkey PRIMARY KEY (global_position) NOT DEFERRABLE INITIALLY IMMEDIATE
 );
+
+ALTER SEQUENCE message_store.messages_global_position_seq OWNED BY message_store.messages.global_position;
 
 COMMENT ON TABLE message_store.messages IS
   'The log: every message once, in the stream it was written to. Written by write_message only.';

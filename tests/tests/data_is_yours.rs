@@ -181,6 +181,24 @@ async fn creating_the_store_twice_changes_nothing() {
     assert_same_text(&before, &dumped(&database));
 }
 
+/// A name that PostgreSQL makes up avoids those of transactions that are still running.
+#[tokio::test]
+async fn a_store_that_is_created_beside_one_that_is_given_up_is_whole() {
+    let database = Cluster::shared().create_database().await;
+    let (first, second) = (database.connect().await, database.connect().await);
+    let create = "SELECT message_store.create_store()";
+    first.run("CREATE EXTENSION message_store").await.unwrap();
+    first.run("BEGIN").await.unwrap();
+    first.run(create).await.unwrap();
+    let created = second.run(create);
+    let given_up = async {
+        first.wait_until_blocked(second.pid).await;
+        first.run("ROLLBACK").await.unwrap();
+    };
+    tokio::join!(created, given_up).0.unwrap();
+    write(&second, "a-1", "A").await;
+}
+
 #[tokio::test]
 async fn stores_and_a_message_db_of_one_cluster_share_the_role() {
     // Ours first, then Message DB; and the other way round.

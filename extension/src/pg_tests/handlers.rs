@@ -1,0 +1,129 @@
+//! Handlers of each shape, and what they are told.
+
+#[pgrx::pg_schema]
+mod tests {
+    use crate::pg_tests::support::*;
+    use pgrx::pg_test;
+
+    fn begin(handlers: &str) {
+        create_store();
+        create_handlers();
+        for message_type in ["A", "B", "A"] {
+            write("a-1", message_type);
+        }
+        subscribe("s", "a", handlers, "{}");
+    }
+
+    #[pg_test]
+    fn a_handler_takes_a_message() {
+        begin(r#"{"$any": "app.message"}"#);
+        assert_eq!(tick("s"), "progressed 3 3");
+        let seen = rows("SELECT position, type FROM app.handled ORDER BY entry");
+        assert_eq!(seen, ["1 A", "2 B", "3 A"]);
+    }
+
+    #[pg_test]
+    fn a_handler_takes_an_array_of_messages() {
+        begin(r#"{"$any": "app.messages"}"#);
+        tick("s");
+        assert_eq!(handled(), ["1", "2", "3"]);
+    }
+
+    #[pg_test]
+    fn a_handler_takes_a_position() {
+        begin(r#"{"$any": "app.position"}"#);
+        tick("s");
+        assert_eq!(handled(), ["1", "2", "3"]);
+    }
+
+    #[pg_test]
+    fn a_handler_takes_an_array_of_positions() {
+        begin(r#"{"$any": "app.positions"}"#);
+        tick("s");
+        assert_eq!(handled(), ["1", "2", "3"]);
+    }
+
+    #[pg_test]
+    fn handlers_of_several_types_are_called_in_the_order_of_the_log() {
+        begin(r#"{"A": "app.positions", "B": "app.message"}"#);
+        tick("s");
+        assert_eq!(handled(), ["1", "2", "3"]);
+    }
+
+    #[pg_test]
+    fn a_type_without_a_handler_is_passed() {
+        begin(r#"{"B": "app.position"}"#);
+        assert_eq!(tick("s"), "progressed 1 3");
+        assert_eq!(handled(), ["2"]);
+    }
+
+    #[pg_test]
+    fn a_function_that_is_not_there_is_refused() {
+        begin(r#"{"$any": "app.message"}"#);
+        let create =
+            "SELECT message_store.create_subscription('t', 'a', '{\"$any\": \"app.none\"}')";
+        assert_eq!(sqlstate(create), "42883");
+    }
+
+    #[pg_test]
+    fn a_function_of_another_shape_is_refused() {
+        begin(r#"{"$any": "app.message"}"#);
+        run("CREATE FUNCTION app.other(text) RETURNS void LANGUAGE sql AS ''");
+        let create =
+            "SELECT message_store.create_subscription('t', 'a', '{\"$any\": \"app.other\"}')";
+        assert_eq!(sqlstate(create), "42883");
+    }
+
+    #[pg_test]
+    fn a_handler_is_told_for_whom_it_is_called() {
+        begin(r#"{"$any": "app.message"}"#);
+        run("CREATE TABLE app.told (call message_store.handler_call);
+             CREATE FUNCTION app.tells(bigint) RETURNS void LANGUAGE sql AS
+               'INSERT INTO app.told SELECT message_store.handler_context()'");
+        subscribe("t", "a", r#"{"$any": "app.tells"}"#, "{}");
+        tick("t");
+        let told = "SELECT (call).subscriber_id, (call).global_position, (call).attempt, \
+                    (call).is_replay FROM app.told";
+        assert_eq!(rows(told), ["t 1 1 false", "t 2 1 false", "t 3 1 false"]);
+    }
+
+    #[pg_test]
+    fn outside_a_handler_there_is_no_context() {
+        create_store();
+        assert_eq!(text("message_store.handler_context()"), "-");
+    }
+
+    #[pg_test]
+    fn what_a_handler_writes_derives_from_its_message() {
+        create_store();
+        subscribe(
+            "s",
+            "a",
+            r#"{"$any": "message_store.register_viewing"}"#,
+            "{}",
+        );
+        let viewing = r#"{"userId": 1, "videoId": "7"}"#;
+        write_data("a-1", "RegisterViewing", viewing);
+        tick("s");
+        run("SELECT message_store.reset('s', 0, 'test')");
+        tick("s");
+        let events = "SELECT stream_name, type, metadata ->> 'causationMessageGlobalPosition' \
+                      FROM message_store.messages WHERE global_position > 1";
+        assert_eq!(rows(events), ["viewings-7 VideoViewed 1"]);
+    }
+
+    #[pg_test]
+    fn a_handler_runs_with_the_owners_rights() {
+        begin(r#"{"$any": "app.message"}"#);
+        run("CREATE ROLE test_owner IN ROLE message_store;
+             GRANT USAGE ON SCHEMA app TO test_owner;
+             CREATE TABLE app.roles (role name); GRANT INSERT ON app.roles TO test_owner;
+             CREATE FUNCTION app.role(bigint) RETURNS void LANGUAGE sql AS
+               'INSERT INTO app.roles SELECT current_user';
+             SET LOCAL ROLE test_owner");
+        subscribe("t", "a", r#"{"A": "app.role"}"#, "{}");
+        run("RESET ROLE");
+        tick("t");
+        assert_eq!(rows("SELECT DISTINCT role FROM app.roles"), ["test_owner"]);
+    }
+}
