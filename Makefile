@@ -34,7 +34,7 @@ run: setup-run install-with-sudo orchestrator ## install what is missing, build,
 	@export PG_CONFIG=$$($(FIND_PG_CONFIG)); exec $(CARGO_TARGET_DIR)/release/orchestrator up $(ARGS)
 
 .PHONY: test
-test: setup-test check install-with-sudo orchestrator ## everything CI runs: set-up, lint, unit tests, promises
+test: setup-test check pgrx-test install-with-sudo orchestrator ## everything CI runs: set-up, lint, unit tests, promises
 	$(CHOOSE_POSTGRESQL); \
 	cargo test $(WORKSPACE) --doc --quiet; \
 	ORCHESTRATOR=$(CARGO_TARGET_DIR)/release/orchestrator \
@@ -44,11 +44,17 @@ test: setup-test check install-with-sudo orchestrator ## everything CI runs: set
 	ORCHESTRATOR=$(CARGO_TARGET_DIR)/debug/orchestrator cargo test $(TRACING) --test traces; \
 	cargo test $(TRACING) --lib -- traces telemetry
 
+.PHONY: pgrx-test
+pgrx-test: setup-test ## the tests that run inside PostgreSQL, by cargo pgrx test
+	@$(CHOOSE_POSTGRESQL); scripts/pgrx-test
+
 .PHONY: check
 check: ## formatting, clippy with warnings denied, no unsafe outside extension/src/pg/
 	cargo fmt --all --check
 	scripts/check-unsafe
 	$(CHOOSE_POSTGRESQL); cargo clippy $(WORKSPACE) --all-targets -- -D warnings
+	$(CHOOSE_POSTGRESQL); cargo clippy -p message_store --locked --no-default-features \
+		--features pg$$major,pg_test --all-targets -- -D warnings
 	cargo clippy $(OPERATORS) --all-targets -- -D warnings
 	cargo clippy $(TRACING) --all-targets -- -D warnings
 
