@@ -209,6 +209,8 @@ async fn streams_all_messages_and_groups_are_linked_to_their_own() {
         write(&session, &format!("jobs-{trace}"), "Job", trace).await;
     }
     write(&session, "others-1", "Other", 7).await;
+    // Without an id: member 0's.
+    write(&session, "jobs", "Job", 8).await;
     let collector = Collector::default();
     let running = start(&database.deploy(SOURCES), &collector.serve());
     let are_all_there = |spans: &Vec<Span>, count: u64| {
@@ -220,8 +222,8 @@ async fn streams_all_messages_and_groups_are_linked_to_their_own() {
     };
     for (subscriber_id, expected) in [
         ("stream", BTreeSet::from([1])),
-        ("all", BTreeSet::from([1, 2, 3, 4, 5, 6, 7])),
-        ("group", BTreeSet::from([1, 2, 3, 4, 5, 6])),
+        ("all", BTreeSet::from([1, 2, 3, 4, 5, 6, 7, 8])),
+        ("group", BTreeSet::from([1, 2, 3, 4, 5, 6, 8])),
     ] {
         let count = u64::try_from(expected.len()).unwrap();
         let spans = wait_for(

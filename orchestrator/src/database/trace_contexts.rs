@@ -63,8 +63,8 @@ impl Database {
                    ORDER BY m.{at} DESC LIMIT $3) r \
              WHERE r.metadata ->> 'traceparent' IS NOT NULL \
                AND ($4::text[] IS NULL OR r.type = ANY ($4)) \
-               AND ($5::bigint IS NULL OR mod(abs(message_store.hash_64( \
-                     message_store.cardinal_id(r.stream_name))), $6::bigint) = $5) \
+               AND ($5::bigint IS NULL OR coalesce(mod(abs(message_store.hash_64( \
+                     message_store.cardinal_id(r.stream_name))), $6::bigint), 0) = $5) \
              LIMIT $7"
         );
         let most = range.scanned.min(MOST_MESSAGES);
