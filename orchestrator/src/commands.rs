@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use private_cluster::Postmaster;
+
 use crate::{
     cli::{Cli, Command, DatabaseArgs},
-    cluster::Postmaster,
     config::{Config, DatabaseAddress},
     connection::Target,
     error::{Error, Result},
@@ -80,7 +81,7 @@ fn target_of(args: &DatabaseArgs) -> Result<Target> {
         return target.ok_or_else(|| no_url(file));
     }
     let address_file = args.data_dir.join(ADDRESS_FILE);
-    let runs = Postmaster::find(&args.data_dir.join(crate::cluster::PGDATA)).is_some();
+    let runs = Postmaster::find(&args.data_dir.join(private_cluster::PGDATA)).is_some();
     match std::fs::read_to_string(&address_file) {
         Ok(url) if runs => Target::parse(url.trim(), &address_file.display().to_string()),
         _ => Err(no_database(args)),

@@ -127,6 +127,17 @@ pub enum Error {
     },
 }
 
+impl From<private_cluster::Error> for Error {
+    fn from(error: private_cluster::Error) -> Self {
+        use private_cluster::Error as Private;
+        match error {
+            Private::Unusable { origin, problem } => Self::Config { origin, problem },
+            Private::Cluster { problem } => Self::Cluster { problem },
+            Private::Io { action, cause } => Self::Io { action, cause },
+        }
+    }
+}
+
 impl Error {
     /// The exit code of the program: 1 failure, 3 configuration, 4 cannot
     /// connect, 5 input data, 6 an unwell store. (0 is success, 2 is clap's for wrong usage.)

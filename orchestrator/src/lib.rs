@@ -8,7 +8,6 @@
 
 pub mod boot;
 pub mod cli;
-pub mod cluster;
 pub mod commands;
 pub mod config;
 pub mod connection;

@@ -2,20 +2,16 @@
 //! the test, however the test ends.
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
-use nix::unistd::{Uid, User};
-
-/// The superuser of every test cluster.
-pub(crate) const SUPERUSER: &str = "postgres";
+pub(crate) use private_cluster::SUPERUSER;
+pub use private_cluster::StopMode;
 
 /// What every cluster is set to, before the test's own settings.
 const SETTINGS: &[(&str, &str)] = &[
-    ("listen_addresses", ""),
     ("fsync", "off"),
     ("max_connections", "60"),
     ("max_prepared_transactions", "20"),
@@ -37,20 +33,12 @@ fi
 rm -rf "$1"
 "#;
 
-/// How a server is stopped, in PostgreSQL's words.
-#[derive(Clone, Copy, Debug)]
-pub enum StopMode {
-    /// Rolls back what runs and shuts down cleanly.
-    Fast,
-    /// Ends without a checkpoint; the next start recovers from the log.
-    Immediate,
-}
-
 /// A running private server. Dropping it stops it and removes its data.
 pub struct Cluster {
-    folder: GuardedFolder,
-    programs: PathBuf,
+    server: private_cluster::Cluster,
     pg_config: PathBuf,
+    // Dropped last: the server is gone by then.
+    _folder: GuardedFolder,
 }
 
 impl Cluster {
@@ -63,90 +51,49 @@ impl Cluster {
     /// Makes and starts a cluster. `settings` come after [the defaults](SETTINGS) and win.
     pub fn start(settings: &[(&str, &str)]) -> Self {
         let pg_config = find_pg_config();
-        let programs = PathBuf::from(output_of(Command::new(&pg_config).arg("--bindir")));
-        let folder = GuardedFolder::new("data/postmaster.pid");
-        if let Some(user) = server_user() {
-            folder.give_to(&user);
-        }
-        let cluster = Self {
-            folder,
-            programs,
+        let folder = GuardedFolder::new("cluster/postmaster.pid");
+        let describe = private_cluster::Cluster::builder()
+            .data_dir(folder.path())
+            .pg_config(Some(pg_config.clone()))
+            .settings(SETTINGS.iter().copied())
+            .settings(settings.iter().copied())
+            .server_program(server_program())
+            .temporary();
+        Self {
+            server: wait_for(describe.start()),
             pg_config,
-        };
-        cluster.initialise(settings);
-        cluster.start_again();
-        cluster
-    }
-
-    fn initialise(&self, settings: &[(&str, &str)]) {
-        let mut initdb = self.server_command("initdb");
-        initdb.args([
-            "--no-sync",
-            "--no-instructions",
-            "--auth=trust",
-            "--encoding=UTF8",
-        ]);
-        initdb
-            .args(["--locale=C", "--username", SUPERUSER, "--pgdata"])
-            .arg(self.data_dir());
-        output_of(&mut initdb);
-        let socket_dir = self.socket_dir().to_string_lossy().into_owned();
-        let ours = [("unix_socket_directories", socket_dir.as_str())];
-        let file = self.data_dir().join("postgresql.conf");
-        let mut file = fs::OpenOptions::new().append(true).open(file).unwrap();
-        for (name, value) in SETTINGS.iter().chain(&ours).chain(settings) {
-            writeln!(file, "{name} = '{}'", value.replace('\'', "''")).unwrap();
+            _folder: folder,
         }
     }
 
     /// Starts a server that was stopped; returns when it takes connections.
     pub fn start_again(&self) {
-        let mut start = self.server_command("pg_ctl");
-        start
-            .args(["start", "--wait", "--silent", "--pgdata"])
-            .arg(self.data_dir());
-        start.arg("--log").arg(self.log_file());
-        if let Some(server) = server_program() {
-            start.arg("-p").arg(server).args(["--timeout", "600"]);
-        }
-        assert!(
-            start.status().unwrap().success(),
-            "the server does not start:\n{}",
-            self.log()
-        );
+        wait_for(self.server.start());
     }
 
     /// Stops the server and waits until it is gone.
     pub fn stop(&self, mode: StopMode) {
-        let mode = match mode {
-            StopMode::Fast => "fast",
-            StopMode::Immediate => "immediate",
-        };
-        let mut stop = self.server_command("pg_ctl");
-        stop.args(["stop", "--wait", "--silent", "--mode", mode, "--pgdata"])
-            .arg(self.data_dir());
-        output_of(&mut stop);
+        wait_for(self.server.stop(mode));
     }
 
     /// Stops and starts.
     pub fn restart(&self, mode: StopMode) {
-        self.stop(mode);
-        self.start_again();
+        wait_for(self.server.restart(mode));
     }
 
     /// The folder of the socket; also PGHOST.
     pub fn socket_dir(&self) -> &Path {
-        self.folder.path()
+        self.server.socket_dir()
     }
 
     /// PostgreSQL's data directory.
     pub fn data_dir(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.server.pgdata().to_owned()
     }
 
     /// The folder of PostgreSQL's programs.
     pub fn bin_dir(&self) -> &Path {
-        &self.programs
+        self.server.program_dir()
     }
 
     /// The `pg_config` this cluster was made with.
@@ -161,17 +108,14 @@ impl Cluster {
 
     /// What the server has logged so far.
     pub fn log(&self) -> String {
-        String::from_utf8_lossy(&fs::read(self.log_file()).unwrap_or_default()).into_owned()
-    }
-
-    fn log_file(&self) -> PathBuf {
-        self.folder.path().join("log")
+        let log = fs::read(self.server.log_file()).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
     }
 
     /// A client program of PostgreSQL (`psql`, `pg_dump`, `createdb`, ...) that finds this
     /// cluster by its environment, as the superuser. It runs as us, not as the server's user.
     pub fn client_command(&self, program: &str) -> Command {
-        let mut command = Command::new(self.programs.join(program));
+        let mut command = Command::new(self.bin_dir().join(program));
         self.set_client_environment(&mut command);
         command
     }
@@ -184,23 +128,24 @@ impl Cluster {
             .env("PGUSER", SUPERUSER)
             .env("PGOPTIONS", "-c client_min_messages=warning")
             .env("LC_ALL", "C.UTF-8")
-            .env("PATH", path_with(&self.programs));
+            .env("PATH", path_with(self.bin_dir()));
     }
 
     /// A program of the server, run as the user PostgreSQL lets it.
     pub fn server_command(&self, program: &str) -> Command {
-        let mut command = Command::new(self.programs.join(program));
-        remove_pg_variables(&mut command);
-        command.env("LC_ALL", "C").current_dir(self.folder.path());
-        command.stdin(Stdio::null()).process_group(0);
-        if let Some(user) = server_user() {
-            command
-                .uid(user.uid.as_raw())
-                .gid(user.gid.as_raw())
-                .env("HOME", self.folder.path());
-        }
-        command
+        self.server.server_command(program)
     }
+}
+
+/// Waits, wherever it is called: in a test that has a runtime of its own, too.
+fn wait_for<T: Send>(future: impl Future<Output = private_cluster::Result<T>> + Send) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let wait = move || {
+        let runtime = { runtime }.enable_all().build().unwrap();
+        runtime.block_on(future)
+    };
+    let waited = std::thread::scope(|scope| scope.spawn(wait).join().unwrap());
+    waited.unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A folder with a short path for a server, which is ended, and the folder removed, however we
@@ -239,12 +184,6 @@ impl GuardedFolder {
     pub fn path(&self) -> &Path {
         &self.path
     }
-
-    /// Makes another user its owner.
-    pub fn give_to(&self, user: &User) {
-        std::os::unix::fs::chown(&self.path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
-            .unwrap();
-    }
 }
 
 impl Drop for GuardedFolder {
@@ -262,15 +201,6 @@ impl Drop for GuardedFolder {
 /// as `tests/valgrind/postgres` is.
 pub fn server_program() -> Option<PathBuf> {
     std::env::var_os("PROMISES_SERVER").map(PathBuf::from)
-}
-
-/// PostgreSQL refuses to run as root: then its servers run as `postgres`.
-fn server_user() -> Option<User> {
-    Uid::effective().is_root().then(|| {
-        User::from_name("postgres")
-            .unwrap()
-            .expect("as root, the tests run PostgreSQL as the user postgres, which is missing")
-    })
 }
 
 /// The `pg_config` of the PostgreSQL under test: PG_CONFIG, else the one our scripts find.

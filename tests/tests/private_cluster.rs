@@ -6,7 +6,7 @@
 )]
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -214,7 +214,12 @@ async fn an_ordinary_user_needs_no_rights() {
     up.current_dir(home.folder.path());
     if Uid::effective().is_root() {
         let nobody = User::from_name("nobody").unwrap().unwrap();
-        home.folder.give_to(&nobody);
+        chown(
+            home.folder.path(),
+            Some(nobody.uid.as_raw()),
+            Some(nobody.gid.as_raw()),
+        )
+        .unwrap();
         up.uid(nobody.uid.as_raw()).gid(nobody.gid.as_raw());
     }
     let running = start(&mut up);

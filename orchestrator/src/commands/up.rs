@@ -9,6 +9,7 @@ use std::{
 };
 
 use nix::sys::signal::Signal;
+use private_cluster::{Cluster, Postmaster, StopMode};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -16,7 +17,6 @@ use tracing::{error, info, warn};
 use super::ADDRESS_FILE;
 use crate::{
     cli::UpArgs,
-    cluster::{Cluster, Postmaster, StopMode},
     config::{Config, LogFormat},
     connection::Target,
     daemon,
@@ -80,7 +80,7 @@ pub(super) async fn up(args: UpArgs) -> Result<()> {
     let stopped = cluster.stop(StopMode::Fast).await;
     // Left behind it would only send a client to a server that is not there.
     let _ = fs::remove_file(args.data_dir.join(ADDRESS_FILE));
-    served.and(stopped)
+    served.and(stopped.map_err(Error::from))
 }
 
 async fn serve(

@@ -2,8 +2,8 @@
 //! nobody else may open, and gone with its owner.
 //!
 //! ```no_run
-//! # async fn example() -> orchestrator::error::Result<()> {
-//! use orchestrator::cluster::{Cluster, StopMode};
+//! # async fn example() -> private_cluster::Result<()> {
+//! use private_cluster::{Cluster, StopMode};
 //!
 //! let cluster = Cluster::builder()
 //!     .data_dir("/tmp/some-test")
@@ -18,16 +18,18 @@
 
 use std::{
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
 use nix::sys::signal::Signal;
 use tracing::{debug, info};
 
-use crate::error::Result;
+pub use error::{Error, Result};
 
 mod account;
 mod builder;
+mod error;
 mod place;
 mod postmaster;
 mod programs;
@@ -70,6 +72,7 @@ pub struct Cluster {
     place: Place,
     data_dir: PathBuf,
     port: u16,
+    server_program: Option<PathBuf>,
     temporary: bool,
 }
 
@@ -144,6 +147,14 @@ impl Cluster {
         &self.programs.dir
     }
 
+    /// A program that is run as the server is: as its user, with none of our `PG*` variables, in its
+    /// data directory, and out of the reach of our terminal's Ctrl-C.
+    pub fn server_command(&self, program: impl AsRef<Path>) -> Command {
+        let mut command = Command::new(self.program_dir().join(program));
+        programs::prepare(&mut command, self.account.as_ref(), self.pgdata());
+        command
+    }
+
     /// The running server's first process, where it runs.
     pub fn postmaster(&self) -> Option<Postmaster> {
         Postmaster::find(self.pgdata())
@@ -153,7 +164,7 @@ impl Cluster {
     /// connections. Does nothing where it runs.
     ///
     /// # Errors
-    /// [`Cluster`](crate::error::Error::Cluster) with the end of the server's log.
+    /// [`Cluster`](Error::Cluster) with the end of the server's log.
     pub async fn start(&self) -> Result<()> {
         if self.postmaster().is_some() {
             return Ok(());
@@ -164,7 +175,7 @@ impl Cluster {
     /// Stops the server and waits until it is gone.
     ///
     /// # Errors
-    /// [`Cluster`](crate::error::Error::Cluster) where it does not end within a minute.
+    /// [`Cluster`](Error::Cluster) where it does not end within a minute.
     pub async fn stop(&self, mode: StopMode) -> Result<()> {
         if self.postmaster().is_none() {
             return Ok(());
@@ -185,7 +196,7 @@ impl Cluster {
     /// it, and returns when they are gone. [`Cluster::start`] recovers.
     ///
     /// # Errors
-    /// [`Cluster`](crate::error::Error::Cluster) where a process does not die.
+    /// [`Cluster`](Error::Cluster) where a process does not die.
     pub async fn kill9(&self) -> Result<()> {
         self.server().kill9().await
     }
@@ -193,7 +204,7 @@ impl Cluster {
     /// Stops the server at once and removes its data.
     ///
     /// # Errors
-    /// [`Cluster`](crate::error::Error::Cluster), [`Io`](crate::error::Error::Io) naming what could not be removed.
+    /// [`Cluster`](Error::Cluster), [`Io`](Error::Io) naming what could not be removed.
     pub async fn destroy(mut self) -> Result<()> {
         self.stop(StopMode::Immediate).await?;
         self.temporary = false;
@@ -206,6 +217,8 @@ impl Cluster {
             account: self.account.as_ref(),
             pgdata: self.pgdata(),
             socket_dir: self.socket_dir(),
+            server_program: self.server_program.as_deref(),
+            temporary: self.temporary,
         }
     }
 }
@@ -228,7 +241,7 @@ impl Drop for Cluster {
         if self.temporary
             && let Err(error) = self.place.remove(&self.data_dir)
         {
-            debug!("{}", crate::error::chain(&error));
+            debug!(%error);
         }
     }
 }

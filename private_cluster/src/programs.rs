@@ -32,7 +32,7 @@ impl Programs {
             .map(Path::to_owned)
             .or(from_env.map(PathBuf::from))
         {
-            let dir = bindir(&chosen).await.map_err(|problem| Error::Config {
+            let dir = bindir(&chosen).await.map_err(|problem| Error::Unusable {
                 origin: format!("pg_config {}", chosen.display()),
                 problem,
             })?;
@@ -43,7 +43,7 @@ impl Programs {
         {
             return Self::in_dir(dir).await;
         }
-        let newest = newest_debian_dir().ok_or_else(|| Error::Config {
+        let newest = newest_debian_dir().ok_or_else(|| Error::Unusable {
             origin: "PostgreSQL".to_owned(),
             problem: format!(
                 "no server found (PostgreSQL {OLDEST} or newer). On Debian or Ubuntu: \
@@ -54,7 +54,7 @@ impl Programs {
     }
 
     async fn in_dir(dir: PathBuf) -> Result<Self> {
-        let fail = |problem: String| Error::Config {
+        let fail = |problem: String| Error::Unusable {
             origin: format!("PostgreSQL in {}", dir.display()),
             problem,
         };
@@ -100,19 +100,7 @@ pub(super) async fn run(
     current_dir: &Path,
 ) -> std::result::Result<String, String> {
     let name = command.get_program().to_string_lossy().into_owned();
-    for (variable, _) in std::env::vars_os() {
-        if variable.to_string_lossy().starts_with("PG") {
-            command.env_remove(variable);
-        }
-    }
-    command
-        .env("LC_ALL", "C")
-        .current_dir(current_dir)
-        .stdin(Stdio::null())
-        .process_group(0);
-    if let Some(account) = account {
-        account.apply(&mut command);
-    }
+    prepare(&mut command, account, current_dir);
     let output = tokio::process::Command::from(command)
         .output()
         .await
@@ -124,6 +112,23 @@ pub(super) async fn run(
     let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     let said = if stderr.is_empty() { stdout } else { stderr };
     Err(format!("{name} failed ({}): {said}", output.status))
+}
+
+/// How every program of PostgreSQL is run; see [`run`].
+pub(super) fn prepare(command: &mut Command, account: Option<&Account>, current_dir: &Path) {
+    for (variable, _) in std::env::vars_os() {
+        if variable.to_string_lossy().starts_with("PG") {
+            command.env_remove(variable);
+        }
+    }
+    command
+        .env("LC_ALL", "C")
+        .current_dir(current_dir)
+        .stdin(Stdio::null())
+        .process_group(0);
+    if let Some(account) = account {
+        account.apply(command);
+    }
 }
 
 async fn bindir(pg_config: &Path) -> std::result::Result<PathBuf, String> {

@@ -12,6 +12,7 @@ pub struct ClusterBuilder {
     pg_config: Option<PathBuf>,
     settings: Vec<(String, String)>,
     port: u16,
+    server_program: Option<PathBuf>,
     temporary: bool,
 }
 
@@ -22,6 +23,7 @@ impl ClusterBuilder {
             pg_config: None,
             settings: Vec::new(),
             port: 5432,
+            server_program: None,
             temporary: false,
         }
     }
@@ -57,7 +59,15 @@ impl ClusterBuilder {
         self
     }
 
-    /// Removes the data when the cluster is dropped: for tests.
+    /// What is started instead of PostgreSQL's server, and starts that: a profiler, say. Default:
+    /// the server itself.
+    pub fn server_program(mut self, path: Option<PathBuf>) -> Self {
+        self.server_program = path;
+        self
+    }
+
+    /// Removes the data when the cluster is dropped, and makes it without waiting for the disk: for
+    /// tests.
     pub fn temporary(mut self) -> Self {
         self.temporary = true;
         self
@@ -67,7 +77,7 @@ impl ClusterBuilder {
     /// running by an earlier owner is taken over, with the settings it has.
     ///
     /// # Errors
-    /// [`Error::Config`] where no usable PostgreSQL is found; else
+    /// [`Error::Unusable`] where no usable PostgreSQL is found; else
     /// [`Error::Cluster`] or [`Error::Io`].
     pub async fn start(self) -> Result<Cluster> {
         let programs = Programs::find(self.pg_config.as_deref()).await?;
@@ -81,6 +91,7 @@ impl ClusterBuilder {
             place,
             data_dir,
             port: self.port,
+            server_program: self.server_program.clone(),
             temporary: self.temporary,
         };
         cluster.server().initialise_once().await?;

@@ -47,6 +47,8 @@ pub(super) struct Server<'a> {
     pub(super) account: Option<&'a Account>,
     pub(super) pgdata: &'a Path,
     pub(super) socket_dir: &'a Path,
+    pub(super) server_program: Option<&'a Path>,
+    pub(super) temporary: bool,
 }
 
 impl Server<'_> {
@@ -71,7 +73,7 @@ impl Server<'_> {
         if let Some(account) = self.account {
             account.own(&fresh)?;
         }
-        let command = InitDbBuilder::new()
+        let mut command = InitDbBuilder::new()
             .program_dir(&self.programs.dir)
             .pgdata(&fresh)
             .encoding("UTF8")
@@ -81,9 +83,11 @@ impl Server<'_> {
             .auth_local("trust")
             .auth_host("reject")
             .data_checksums()
-            .no_instructions()
-            .build();
-        programs::run(command, self.account, &fresh)
+            .no_instructions();
+        if self.temporary {
+            command = command.no_sync();
+        }
+        programs::run(command.build(), self.account, &fresh)
             .await
             .map_err(|problem| Error::Cluster { problem })?;
         self.include_settings(&fresh)?;
@@ -150,16 +154,18 @@ impl Server<'_> {
     pub(super) async fn start(&self) -> Result<()> {
         self.clear_remains().await;
         let log_file = self.pgdata.join(LOG_FILE);
-        let command = PgCtlBuilder::new()
+        let mut command = PgCtlBuilder::new()
             .program_dir(&self.programs.dir)
             .mode(Mode::Start)
             .pgdata(self.pgdata)
             .log(&log_file)
             .timeout(START_PATIENCE_S)
             .wait()
-            .silent()
-            .build();
-        let started = programs::run(command, self.account, self.pgdata).await;
+            .silent();
+        if let Some(program) = self.server_program {
+            command = command.path_to_postgres(program);
+        }
+        let started = programs::run(command.build(), self.account, self.pgdata).await;
         started.map(|_| ()).map_err(|problem| Error::Cluster {
             problem: format!(
                 "{problem}\nthe end of {}:\n{}",
