@@ -7,7 +7,7 @@ use tokio_postgres::{CancelToken, Client, Statement, types::Json};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::debug;
 
-use super::{NewMessage, OUR_NAMES, WRITE_MESSAGE, status::PRESENCE_CLASS};
+use super::{NewMessage, OUR_NAMES, Powers, WRITE_MESSAGE, rights, status::PRESENCE_CLASS};
 use crate::{
     connection::Target,
     error::{Error, Result},
@@ -112,6 +112,15 @@ impl Session {
             .map_err(Error::database("show that we are alive"))?;
         debug!(is_counted = shown.get::<_, bool>(0), "presence");
         Ok(())
+    }
+
+    /// What its roles have, as [`super::Database::powers`] says it.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn powers(&self) -> Result<Vec<Powers>> {
+        let powers = rights::powers(&self.client).await;
+        powers.map_err(Error::database("look at what the role may do"))
     }
 
     /// Ends a running statement in the server, so that it does not wait on for
