@@ -1,7 +1,7 @@
 //! What `run` and `up` have in common: boot, the scheduler, the waiter, the web
 //! server, and their orderly end.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, future::Future, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Notify, watch},
@@ -13,9 +13,9 @@ use tracing::{error, info, warn};
 
 use crate::{
     boot::Boot,
-    config::Config,
+    config::{Config, Delivery},
     connection::Target,
-    database::Database,
+    database::{Database, Powers, Superusers},
     error::{Error, Result},
     health::{self, Health},
     listeners::Listeners,
@@ -23,6 +23,7 @@ use crate::{
     retry::Retry,
     samples::{Sampler, Samples},
     scheduler::Scheduler,
+    ticking_role::TickingRole,
     waiter::Waiter,
     web::{self, Limits, Server, dashboard::ALL_CONNECTIONS},
 };
@@ -47,8 +48,8 @@ const WEB_PATIENCE: Duration = Duration::from_secs(3);
 /// returns. Waits for the database as long as it takes, at boot too.
 ///
 /// # Errors
-/// [`Error::Config`] where a pool refuses its settings. Failures later on are
-/// logged and tried again.
+/// [`Error::Config`] where a pool refuses its settings, or the role is a superuser that must not
+/// tick. Failures later on are logged and tried again.
 ///
 /// `operators`: the database as operators and the samples see it, where that is another role's.
 pub async fn run(
@@ -58,8 +59,12 @@ pub async fn run(
     listeners: Listeners,
     shutdown: CancellationToken,
 ) -> Result<()> {
-    let database = Database::open_for_ticks(target, config.pool_size)?;
-    let control = Database::open(target, CONTROL_CONNECTIONS)?;
+    let superusers = match config.allow_superuser {
+        true => Superusers::Allowed,
+        false => Superusers::Refused,
+    };
+    let database = Database::open_for_ticks(target, config.pool_size, superusers)?;
+    let control = Database::open_for_control(target, CONTROL_CONNECTIONS, superusers)?;
     let web_database = Database::open_for_pages(target, WEB_CONNECTIONS)?;
     let (wake, woken) = watch::channel(0);
     let (progress, progressed) = watch::channel(0);
@@ -104,6 +109,8 @@ pub async fn run(
         let visitors = dashboard.visitors(operators.unwrap_or(target))?;
         // Who sees every subscription samples for all.
         watching = Some(visitors.sampler.clone());
+        let pools = [visitors.operators.clone(), visitors.viewers.clone()];
+        tasks.spawn(look_at_visitors(pools, config.delivery, shutdown.clone()));
         let requests = metrics.requests.clone();
         servers.spawn(dashboard.serve(
             dashboard_limits,
@@ -125,8 +132,8 @@ pub async fn run(
     if config.subscriptions.is_empty() {
         info!("no [[aggregators]] and no [[services]]: delivering what the database has started");
     }
-    wait_for_store(&control, config, &shutdown).await;
-    require_modest_role(&control, config, &shutdown).await?;
+    let role = look_at_role(&control, &config.delivery, &shutdown).await?;
+    make_store(&control, &config.delivery, &shutdown).await;
     let declared = Arc::new(Notify::new());
     let boot = Boot {
         control: control.clone(),
@@ -155,6 +162,7 @@ pub async fn run(
         pace: config.delivery,
         wake,
         health,
+        role,
         shutdown: shutdown.clone(),
     };
     tasks.spawn(waiter.run());
@@ -202,22 +210,75 @@ fn limits(config: &Config) -> [Limits; 3] {
     limits
 }
 
-/// Makes the store's tables as soon as the database answers. A role that may
-/// not make them goes on: somebody else has, or the subscriptions will say.
-async fn wait_for_store(database: &Database, config: &Config, shutdown: &CancellationToken) {
-    let mut retry = Retry::new(&config.delivery);
-    loop {
-        let created = tokio::select! {
-            created = database.create_store() => created,
-            () = shutdown.cancelled() => return,
-        };
-        let Err(error) = created else { return };
-        if !error.is_connection_loss() {
-            if error.sql_state() != Some(&SqlState::INSUFFICIENT_PRIVILEGE) {
-                warn!("{error}");
+/// The role is looked at before anything of anybody's runs in its sessions.
+///
+/// # Errors
+/// [`Error::Config`] where it is a superuser, unless the configuration allows one.
+async fn look_at_role(
+    database: &Database,
+    pace: &Delivery,
+    shutdown: &CancellationToken,
+) -> Result<TickingRole> {
+    let may_pass = |error: &Error| !matches!(error, Error::Config { .. });
+    let mut role = TickingRole::default();
+    if let Some(powers) = ask(|| database.powers(), may_pass, pace, shutdown).await {
+        role.look(powers?);
+    }
+    Ok(role)
+}
+
+/// Makes the store's tables. A role that may not make them goes on: somebody else has, or the
+/// subscriptions will say.
+async fn make_store(database: &Database, pace: &Delivery, shutdown: &CancellationToken) {
+    let made = ask(
+        || database.create_store(),
+        Error::is_connection_loss,
+        pace,
+        shutdown,
+    );
+    if let Some(Err(error)) = made.await
+        && error.sql_state() != Some(&SqlState::INSUFFICIENT_PRIVILEGE)
+    {
+        warn!("{error}");
+    }
+}
+
+/// Handlers run in the dashboard's sessions too, where somebody tries one or promotes a copy.
+async fn look_at_visitors(pools: [Database; 2], pace: Delivery, shutdown: CancellationToken) {
+    let mut told = HashSet::new();
+    for pool in &pools {
+        let looked = ask(|| pool.powers(), |_| true, &pace, &shutdown).await;
+        for Powers { role, all, .. } in looked.into_iter().flatten().flatten() {
+            if !all.is_empty() && told.insert(role.clone()) {
+                warn!(
+                    "the role {role} serves the dashboard and has {}: handlers run in its \
+                     sessions too. Give [dashboard] url a role that has message_store_admin and \
+                     nothing else.",
+                    all.join(", ")
+                );
             }
-            return;
         }
+    }
+    shutdown.cancelled().await;
+}
+
+/// Asks until there is an answer, or an error that may not pass; none at shutdown.
+async fn ask<T, Answer: Future<Output = Result<T>>>(
+    question: impl Fn() -> Answer,
+    may_pass: impl Fn(&Error) -> bool,
+    pace: &Delivery,
+    shutdown: &CancellationToken,
+) -> Option<Result<T>> {
+    let mut retry = Retry::new(pace);
+    loop {
+        let answer = tokio::select! {
+            answer = question() => answer,
+            () = shutdown.cancelled() => return None,
+        };
+        let error = match answer {
+            Err(error) if may_pass(&error) => error,
+            settled => return Some(settled),
+        };
         let pause = retry.next_pause();
         warn!(
             pause_ms = pause.as_millis() as u64,
@@ -225,61 +286,9 @@ async fn wait_for_store(database: &Database, config: &Config, shutdown: &Cancell
         );
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = shutdown.cancelled() => return,
+            () = shutdown.cancelled() => return None,
         }
     }
-}
-
-/// The ticking role has nothing to steal: whatever a handler of somebody else's finds in its
-/// session, it could not do much with it. A superuser is refused, unless the configuration says so.
-async fn require_modest_role(
-    database: &Database,
-    config: &Config,
-    shutdown: &CancellationToken,
-) -> Result<()> {
-    let mut retry = Retry::new(&config.delivery);
-    let rights = loop {
-        let rights = tokio::select! {
-            rights = database.rights() => rights,
-            () = shutdown.cancelled() => return Ok(()),
-        };
-        match rights {
-            Ok(rights) => break rights,
-            Err(error) if error.is_connection_loss() => {
-                tokio::select! {
-                    () = tokio::time::sleep(retry.next_pause()) => {}
-                    () = shutdown.cancelled() => return Ok(()),
-                }
-            }
-            // The subscriptions will say what is missing.
-            Err(_) => return Ok(()),
-        }
-    };
-    let role = &rights.role;
-    let repair = "Make a role that has nothing else: CREATE ROLE orchestrator LOGIN; GRANT \
-                  message_store TO orchestrator; and connect as that";
-    if rights.is_superuser && !config.allow_superuser {
-        return Err(Error::Config {
-            origin: "of the connection".to_owned(),
-            problem: format!(
-                "the role {role} is a superuser and must not tick: handlers of other roles run in \
-                 its sessions. {repair}, or set [database] allow_superuser = true"
-            ),
-        });
-    }
-    let mut powers = rights.powers.clone();
-    if rights.is_superuser {
-        powers.insert(0, "SUPERUSER".to_owned());
-    } else if rights.is_owner {
-        powers.push("the store's own tables".to_owned());
-    }
-    if !powers.is_empty() {
-        warn!(
-            "the role {role} ticks and has {}. {repair}.",
-            powers.join(", ")
-        );
-    }
-    Ok(())
 }
 
 fn report(ended: std::result::Result<(), JoinError>) {

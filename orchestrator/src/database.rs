@@ -25,6 +25,7 @@ mod parked;
 mod read_models;
 mod records;
 mod reports;
+mod rights;
 mod session;
 mod status;
 mod steering;
@@ -37,9 +38,7 @@ mod trace_contexts;
 pub use browse::{Edge, Estimate, Filter, Found, Grouping, Listed, Recent, Whole};
 pub use causation::{Link as CausationLink, SEARCHED, WALKED};
 pub use excerpt::Excerpt;
-pub use facts::{
-    Blocker, Capacity, ChangedCollation, Installed, Override, PositionSequence, Rights,
-};
+pub use facts::{Blocker, Capacity, ChangedCollation, Installed, Override, PositionSequence};
 #[cfg(feature = "home-page")]
 pub use home_page::{HomePage, Viewing, WatchedVideo};
 pub use parked::{DISCARDED, Group, ParkedMessage, RETRIED, SUMMARY_OF, Touched};
@@ -47,6 +46,7 @@ pub use read_models::ReadModelPage;
 pub use records::{
     ALL, NewMessage, Outcome, ParkedFilter, Source, Started, StoredMessage, Tick, Trouble,
 };
+pub use rights::{Door, Powers, Rights, Superusers};
 pub use session::{Refused, Session, WriteStatements};
 pub use status::{HorizonBlocker, Orchestrator, PRESENCE_CLASS, SubscriptionStatus};
 pub use steering::{Steering, Which};
@@ -68,6 +68,7 @@ type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
 pub struct Database {
     pool: Pool,
     target: Target,
+    superusers: Superusers,
 }
 
 impl Database {
@@ -76,7 +77,19 @@ impl Database {
     /// # Errors
     /// [`Error::Config`] where the pool refuses its settings.
     pub fn open(target: &Target, connections: usize) -> Result<Self> {
-        Self::open_with(target, connections, "")
+        Self::open_with(target, connections, "", Superusers::Allowed)
+    }
+
+    /// The same for connections that declare and start subscriptions, whose `init` runs there.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where the pool refuses its settings.
+    pub fn open_for_control(
+        target: &Target,
+        connections: usize,
+        superusers: Superusers,
+    ) -> Result<Self> {
+        Self::open_with(target, connections, "", superusers)
     }
 
     /// The same for connections that only tick. A tick's effects and its position are in one
@@ -86,8 +99,17 @@ impl Database {
     ///
     /// # Errors
     /// [`Error::Config`] where the pool refuses its settings.
-    pub fn open_for_ticks(target: &Target, connections: usize) -> Result<Self> {
-        Self::open_with(target, connections, "SET synchronous_commit = off")
+    pub fn open_for_ticks(
+        target: &Target,
+        connections: usize,
+        superusers: Superusers,
+    ) -> Result<Self> {
+        Self::open_with(
+            target,
+            connections,
+            "SET synchronous_commit = off",
+            superusers,
+        )
     }
 
     /// The same for connections that render pages: a statement that takes longer
@@ -96,11 +118,21 @@ impl Database {
     /// # Errors
     /// [`Error::Config`] where the pool refuses its settings.
     pub fn open_for_pages(target: &Target, connections: usize) -> Result<Self> {
-        Self::open_with(target, connections, "SET statement_timeout = '10s'")
+        Self::open_with(
+            target,
+            connections,
+            "SET statement_timeout = '10s'",
+            Superusers::Allowed,
+        )
     }
 
     /// `settings`: what each connection begins with, beside our names.
-    fn open_with(target: &Target, connections: usize, settings: &'static str) -> Result<Self> {
+    fn open_with(
+        target: &Target,
+        connections: usize,
+        settings: &'static str,
+        superusers: Superusers,
+    ) -> Result<Self> {
         let recycling = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
         };
@@ -110,7 +142,12 @@ impl Database {
                 let set = client
                     .batch_execute(&format!("{OUR_NAMES} {settings}"))
                     .await;
-                set.map_err(HookError::Backend)
+                set.map_err(HookError::Backend)?;
+                if superusers == Superusers::Allowed {
+                    return Ok(());
+                }
+                let powers = rights::powers(client).await.map_err(HookError::Backend)?;
+                Powers::refusal(&powers).map_or(Ok(()), |why| Err(HookError::message(why)))
             })
         });
         let pool = Pool::builder(manager)
@@ -127,6 +164,7 @@ impl Database {
         Ok(Self {
             pool,
             target: target.clone(),
+            superusers,
         })
     }
 
@@ -138,21 +176,34 @@ impl Database {
     /// A connection of its own, outside the pool, to the same database.
     ///
     /// # Errors
-    /// [`Error::Connect`].
+    /// [`Error::Connect`]; [`Error::Config`] where a superuser is refused.
     pub async fn session(&self) -> Result<Session> {
-        Session::connect(&self.target).await
+        let session = Session::connect(&self.target).await?;
+        if self.superusers == Superusers::Refused
+            && let Some(problem) = Powers::refusal(&session.powers().await?)
+        {
+            return Err(refused(problem));
+        }
+        Ok(session)
     }
 
     async fn client(&self) -> Result<Client> {
-        self.pool.get().await.map_err(|error| Error::Connect {
+        let problem = match self.pool.get().await {
+            Ok(client) => return Ok(client),
+            Err(PoolError::PostCreateHook(HookError::Message(problem))) => {
+                return Err(refused(problem.into_owned()));
+            }
+            Err(
+                PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)),
+            ) => crate::error::describe(&error),
+            Err(PoolError::Timeout(_)) => {
+                format!("no connection within {} s", POOL_PATIENCE.as_secs())
+            }
+            Err(other) => other.to_string(),
+        };
+        Err(Error::Connect {
             target: self.target.label.clone(),
-            problem: match error {
-                PoolError::Backend(error) => crate::error::describe(&error),
-                PoolError::Timeout(_) => {
-                    format!("no connection within {} s", POOL_PATIENCE.as_secs())
-                }
-                other => other.to_string(),
-            },
+            problem,
         })
     }
 
@@ -303,5 +354,13 @@ impl Database {
     ) -> Result<Option<T>> {
         let records = self.records(action, sql, parameters).await?;
         Ok(records.into_iter().next())
+    }
+}
+
+/// Of a session that must not tick.
+fn refused(problem: String) -> Error {
+    Error::Config {
+        origin: "of the connection".to_owned(),
+        problem,
     }
 }

@@ -26,6 +26,7 @@ pub mod retry;
 pub mod samples;
 pub mod scheduler;
 pub mod shutdown;
+pub mod ticking_role;
 #[cfg(feature = "opentelemetry")]
 pub mod traces;
 pub mod waiter;

@@ -8,6 +8,7 @@ use tracing::{debug, info, warn};
 
 use crate::{
     config::Delivery as Pace, database::Database, error::Result, health::Health, retry::Retry,
+    ticking_role::TickingRole,
 };
 
 /// The least time between two wake-ups. A flood of writes wakes the loops
@@ -25,13 +26,15 @@ pub struct Waiter {
     pub wake: watch::Sender<i64>,
     /// Told when the connection comes and goes.
     pub health: Health,
+    /// Looked at with each connection.
+    pub role: TickingRole,
     /// Ends the waiting at once.
     pub shutdown: CancellationToken,
 }
 
 impl Waiter {
     /// Waits until shutdown; reconnects with growing, jittered pauses.
-    pub async fn run(self) {
+    pub async fn run(mut self) {
         let mut retry = Retry::new(&self.pace);
         let mut said = String::new();
         while let Err(error) = self.wait_on_one_connection(&mut retry, &mut said).await {
@@ -52,11 +55,12 @@ impl Waiter {
         }
     }
 
-    async fn wait_on_one_connection(&self, retry: &mut Retry, said: &mut String) -> Result<()> {
+    async fn wait_on_one_connection(&mut self, retry: &mut Retry, said: &mut String) -> Result<()> {
         let session = tokio::select! {
             session = self.database.session() => session?,
             () = self.shutdown.cancelled() => return Ok(()),
         };
+        self.role.look(session.powers().await?);
         session.show_presence().await?;
         self.health.connected();
         info!("connected to {}", self.database.label());

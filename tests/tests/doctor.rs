@@ -5,7 +5,7 @@
     reason = "a test that cannot go on must fail loudly"
 )]
 
-use promises::{Cluster, Database, Ended, orchestrator, run_to_end};
+use promises::{Cluster, Database, Ended, Running, orchestrator, run_to_end};
 use serde_json::Value;
 
 fn doctor(database: &Database<'_>, role: &str, more: &[&str]) -> Ended {
@@ -163,10 +163,10 @@ async fn too_few_and_too_many_rights_are_found() {
         format!("GRANT message_store TO {role}; GRANT INSERT ON message_store.messages TO {role}");
     session.run(&grant).await.unwrap();
     let many = found(&database, &role);
-    assert_found(&many, &["warning", "may INSERT into the log"]);
+    assert_found(&many, &["warning", "INSERT on message_store.messages"]);
     assert_found(
         &found(&database, "postgres"),
-        &["warning", "is a superuser"],
+        &["problem", "is a superuser"],
     );
     session
         .run(&format!("DROP OWNED BY {role}; DROP ROLE {role}"))
@@ -229,6 +229,159 @@ async fn powers_that_must_not_tick_and_open_doors_are_found() {
         .await
         .unwrap();
 }
+
+#[tokio::test]
+async fn what_a_ticking_role_may_become_or_do_past_the_functions_is_found() {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    let role = format!("heir_{}", database.name);
+    session
+        .run(&format!(
+            "CREATE ROLE between_{role} NOINHERIT; GRANT pg_write_server_files TO between_{role};
+             CREATE ROLE {role} LOGIN; GRANT message_store, between_{role}, postgres TO {role}"
+        ))
+        .await
+        .unwrap();
+    assert_found(
+        &found(&database, &role),
+        &["problem", "may become one (SUPERUSER of postgres"],
+    );
+    session
+        .run(&format!(
+            "REVOKE postgres FROM {role};
+             GRANT UPDATE (data), DELETE, TRIGGER, TRUNCATE ON message_store.messages TO {role}"
+        ))
+        .await
+        .unwrap();
+    let many = found(&database, &role);
+    assert_found(&many, &["warning", "has pg_write_server_files"]);
+    assert_found(
+        &many,
+        &[
+            "warning",
+            "DELETE, TRIGGER, TRUNCATE, UPDATE on message_store.messages",
+        ],
+    );
+    session
+        .run(&format!(
+            "DROP OWNED BY {role}; DROP ROLE {role}, between_{role}"
+        ))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn doors_that_stand_open_to_everybody_are_found_whoever_asks() {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    session
+        .run(
+            "GRANT USAGE, CREATE ON SCHEMA message_store TO PUBLIC;
+             GRANT EXECUTE ON FUNCTION message_store.pause TO PUBLIC;
+             GRANT SELECT (data) ON message_store.messages TO PUBLIC;
+             GRANT SELECT ON message_store.parked TO PUBLIC;
+             CREATE ROLE stranger_to_doctor LOGIN",
+        )
+        .await
+        .unwrap();
+    for role in ["postgres", "message_store", "stranger_to_doctor"] {
+        let open = found(&database, role);
+        for (door, repair) in [
+            (
+                "everybody may create in schema message_store",
+                "REVOKE CREATE",
+            ),
+            (
+                "everybody may look into schema message_store",
+                "REVOKE USAGE",
+            ),
+            ("everybody may call message_store.pause(", "REVOKE EXECUTE"),
+            (
+                "everybody has SELECT on message_store.messages",
+                "REVOKE ALL",
+            ),
+            ("everybody has SELECT on message_store.parked", "REVOKE ALL"),
+        ] {
+            assert_found(&open, &["warning", door, repair]);
+        }
+        // What the extension leaves open is none.
+        assert!(!open.iter().any(|one| one.contains("hash_64")), "{open:#?}");
+    }
+    for finding in found(&database, "postgres") {
+        let repair = finding.rsplit_once(" | ").unwrap().1;
+        if repair.starts_with("REVOKE") {
+            session.run(repair).await.unwrap();
+        }
+    }
+    assert_eq!(found(&database, "message_store"), [""; 0]);
+    session.run("DROP ROLE stranger_to_doctor").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_role_of_the_store_that_is_more_than_a_role_is_a_problem() {
+    let cluster = Cluster::start(&[]);
+    let database = cluster.create_store().await;
+    let session = database.connect().await;
+    session
+        .run(
+            "CREATE ROLE maker CREATEROLE; GRANT maker TO message_store;
+             GRANT postgres TO message_store_viewer; ALTER ROLE message_store_admin BYPASSRLS",
+        )
+        .await
+        .unwrap();
+    for asked_by in ["message_store", "postgres"] {
+        let found = found(&database, asked_by);
+        for (role, power) in [
+            ("message_store", "CREATEROLE of maker"),
+            ("message_store_viewer", "SUPERUSER of postgres"),
+            ("message_store_admin", "BYPASSRLS"),
+        ] {
+            let role = format!("role {role}, which others are granted, has");
+            assert_found(&found, &["problem", &role, power]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_was_brought_up_to_date_has_no_open_door() {
+    let database = Cluster::shared().create_database().await;
+    let session = database.connect().await;
+    session
+        .run(
+            "CREATE EXTENSION message_store VERSION '0.1.1';
+             ALTER EXTENSION message_store UPDATE; SELECT message_store.create_store()",
+        )
+        .await
+        .unwrap();
+    assert_eq!(found(&database, "message_store"), [""; 0]);
+}
+
+#[tokio::test]
+async fn beside_a_running_orchestrator_its_role_is_judged_and_not_who_asks() {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    let mut deployment = database.deploy("");
+    let running = deployment.start();
+    running.wait_for_log("connected to");
+    assert_eq!(found(&database, "postgres"), [""; 0]);
+    running.stop();
+    session.wait_until(NOBODY_TICKS).await;
+
+    deployment.url = database.url("postgres");
+    let mut run = deployment.run();
+    run.env("ORCHESTRATOR__DATABASE__ALLOW_SUPERUSER", "true");
+    let running = Running::start(&mut run);
+    running.wait_for_log("connected to");
+    assert_found(
+        &found(&database, "message_store"),
+        &["problem", "role postgres is a superuser"],
+    );
+    running.stop();
+}
+
+/// The last session of an orchestrator is gone.
+const NOBODY_TICKS: &str = "SELECT NOT EXISTS (SELECT FROM pg_stat_activity \
+    WHERE application_name = 'orchestrator' AND datname = current_database())";
 
 #[tokio::test]
 async fn a_transaction_that_holds_readers_back_is_named_with_its_session() {

@@ -399,3 +399,134 @@ async fn a_superuser_ticks_only_where_the_configuration_says_so() {
     assert_handled_once(&session, "slow", "jobs").await;
     running.stop();
 }
+
+/// A role of this test's own that may tick, and log in.
+async fn create_ticker(database: &Database<'_>, session: &Session, attributes: &str) -> String {
+    let role = format!("ticker_of_{}", database.name);
+    let create = format!("CREATE ROLE {role} LOGIN {attributes}; GRANT message_store TO {role}");
+    session.run(&create).await.unwrap();
+    role
+}
+
+#[tokio::test]
+async fn a_superuser_is_refused_before_there_is_a_store() {
+    let database = Cluster::shared().create_database().await;
+    let mut deployment = database.deploy(SLOW);
+    deployment.url = database.url("postgres");
+    let ended = run_to_end(&mut deployment.run());
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.stderr.contains("is a superuser"), "{ended:?}");
+    let session = database.connect().await;
+    session.run("CREATE EXTENSION message_store").await.unwrap();
+    let ended = run_to_end(&mut deployment.run());
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    let has_store = "SELECT to_regclass('message_store.messages') IS NOT NULL";
+    assert_eq!(session.value(has_store).await.as_deref(), Some("f"));
+}
+
+#[tokio::test]
+async fn who_acts_as_another_or_may_become_a_superuser_is_refused_too() {
+    let (database, session) = store_with_handlers().await;
+    let role = create_ticker(&database, &session, "NOINHERIT").await;
+    let grant = format!("GRANT postgres TO {role}");
+    session.run(&grant).await.unwrap();
+    let as_another = format!("{}&options=-c%20role%3D", database.url("postgres"));
+    for (url, who) in [
+        (database.url(&role), role.as_str()),
+        (as_another.clone() + "message_store", "postgres"),
+    ] {
+        let mut deployment = database.deploy(SLOW);
+        deployment.url = url;
+        let ended = run_to_end(&mut deployment.run());
+        assert_eq!(ended.code, Some(3), "{ended:?}");
+        let refusal = format!("the role {who} is a superuser, or may become one");
+        assert!(ended.stderr.contains(&refusal), "{ended:?}");
+    }
+    session
+        .run(&format!("REVOKE postgres FROM {role}; DROP ROLE {role}"))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn what_a_ticking_role_could_become_is_warned_of() {
+    let (database, session) = store_with_handlers().await;
+    let role = create_ticker(&database, &session, "NOINHERIT CREATEROLE").await;
+    let grant = format!("GRANT pg_write_server_files TO {role}");
+    session.run(&grant).await.unwrap();
+    let mut deployment = database.deploy(SLOW);
+    deployment.url = database.url(&role);
+    let running = deployment.start();
+    let warning = format!("the role {role} ticks and has CREATEROLE, pg_write_server_files");
+    running.wait_for_log(&warning);
+    session
+        .wait_until(&format!("SELECT EXISTS ({WAITER})"))
+        .await;
+    assert_eq!(running.log().matches(&warning).count(), 1);
+    running.stop();
+}
+
+#[tokio::test]
+async fn nothing_is_ticked_while_the_role_cannot_be_looked_at() {
+    let (database, session) = store_with_handlers().await;
+    session
+        .run("REVOKE SELECT ON pg_catalog.pg_roles FROM PUBLIC")
+        .await
+        .unwrap();
+    session.write_jobs(1).await;
+    let running = database.deploy(SLOW).start();
+    running.wait_for_logs("permission denied for view pg_roles", 2);
+    let declared = "SELECT count(*) FROM message_store.subscriptions";
+    assert_eq!(session.bigint(declared).await, 0);
+    session
+        .run("GRANT SELECT ON pg_catalog.pg_roles TO PUBLIC")
+        .await
+        .unwrap();
+    wait_until_at_the_end(&session, "services:slow").await;
+    assert_handled_once(&session, "slow", "jobs").await;
+    running.stop();
+}
+
+#[tokio::test]
+async fn a_role_that_has_become_a_superuser_ticks_no_more_after_a_reconnect() {
+    let (database, session) = store_with_handlers().await;
+    let role = create_ticker(&database, &session, "").await;
+    session
+        .run(&format!("GRANT INSERT ON public.handled TO {role}"))
+        .await
+        .unwrap();
+    let mut deployment = database.deploy(SLOW);
+    deployment.url = database.url(&role);
+    let running = deployment.start();
+    running.wait_for_log("connected to");
+    let disconnect =
+        format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'");
+    let alter = format!("ALTER ROLE {role} SUPERUSER");
+    session.run(&alter).await.unwrap();
+    session.run(&disconnect).await.unwrap();
+    running.wait_for_log(&format!("the role {role} is a superuser"));
+    session.write_jobs(1).await;
+    running.wait_for_log("services:slow");
+    let handled = "SELECT count(*) FROM public.handled";
+    assert_eq!(session.bigint(handled).await, 0);
+
+    let alter = format!("ALTER ROLE {role} NOSUPERUSER CREATEROLE");
+    session.run(&alter).await.unwrap();
+    wait_until_at_the_end(&session, "services:slow").await;
+    assert_handled_once(&session, "slow", "jobs").await;
+    running.wait_for_log(&format!("the role {role} ticks and has CREATEROLE"));
+    running.stop();
+}
+
+#[tokio::test]
+async fn powers_of_the_dashboards_role_are_warned_of() {
+    let (database, _session) = store_with_handlers().await;
+    let running = database
+        .deploy(&format!(
+            "[dashboard]\nenabled = true\nlisten = \"127.0.0.1:0\"\nurl = \"{}\"\n",
+            database.url("postgres")
+        ))
+        .start();
+    running.wait_for_log("the role postgres serves the dashboard and has SUPERUSER");
+    running.stop();
+}

@@ -144,6 +144,74 @@ const TICKING: &str = "
        AND NOT (SELECT bool_or(rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication
                                OR rolbypassrls) FROM pg_roles WHERE rolname ~ '^orchestrator')";
 
+/// What `up` of 0.2.0 made: it ticked as a superuser, which owned what it declared.
+const AS_BEFORE: &str = "UPDATE message_store.subscriptions SET owner = current_user::regrole";
+
+/// Whether the copy of the home page has what the live one has.
+const IS_COPIED: &str = "
+    SELECT bool_and(s.position = s.head) AND count(*) = 1 FROM message_store.subscription_status s
+    WHERE s.copy_of = 'aggregators:home-page'";
+
+#[tokio::test]
+async fn a_rebuild_that_an_older_up_began_goes_on() {
+    let home = Home::new();
+    let running = start(&mut home.up());
+    let session = home.connect().await;
+    session.write_viewings(2).await;
+    session.assert_videos_watched(2).await;
+    session.run(AS_BEFORE).await.unwrap();
+    // So that the copy has something left to do.
+    session
+        .run("SELECT message_store.rebuild('aggregators:home-page', side_by_side => true)")
+        .await
+        .unwrap();
+    session.write_viewings(1).await;
+    running.stop();
+
+    let running = start(&mut home.up());
+    let session = home.connect().await;
+    session.write_viewings(1).await;
+    session.assert_videos_watched(4).await;
+    session.wait_until(TICKING).await;
+    session.wait_until(IS_COPIED).await;
+    session
+        .run(
+            "SET ROLE orchestrator; SELECT message_store.promote('aggregators:home-page');
+              RESET ROLE",
+        )
+        .await
+        .unwrap();
+    session.write_viewings(1).await;
+    session.assert_videos_watched(5).await;
+    running.stop();
+}
+
+#[tokio::test]
+async fn what_somebody_made_of_the_ticking_role_is_taken_away() {
+    let home = Home::new();
+    let running = start(&mut home.up());
+    let session = home.connect().await;
+    session.wait_until(TICKING).await;
+    session
+        .run(
+            "ALTER ROLE orchestrator SUPERUSER CREATEDB CREATEROLE REPLICATION BYPASSRLS NOLOGIN;
+             ALTER ROLE orchestrator_operator CREATEROLE NOLOGIN NOINHERIT",
+        )
+        .await
+        .unwrap();
+    running.stop();
+
+    let running = start(home.up().arg("--dashboard"));
+    let session = home.connect().await;
+    session.write_viewings(1).await;
+    session.assert_videos_watched(1).await;
+    let are_modest = "SELECT bool_and(rolcanlogin AND rolinherit) AND NOT bool_or(rolsuper
+        OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls)
+        FROM pg_roles WHERE rolname ~ '^orchestrator'";
+    assert_eq!(session.value(are_modest).await.as_deref(), Some("t"));
+    running.stop();
+}
+
 #[tokio::test]
 async fn what_ticks_is_nobody_special() {
     let home = Home::new();
@@ -152,11 +220,7 @@ async fn what_ticks_is_nobody_special() {
     session.write_viewings(1).await;
     session.assert_videos_watched(1).await;
     session.wait_until(TICKING).await;
-    // As an `up` of 0.2.0 left it, which ticked as a superuser.
-    session
-        .run("UPDATE message_store.subscriptions SET owner = current_user::regrole")
-        .await
-        .unwrap();
+    session.run(AS_BEFORE).await.unwrap();
     running.stop();
 
     let running = start(&mut home.up());

@@ -1,7 +1,8 @@
 //! Promise: EXECUTE on the functions is the privilege to write and to steer, SELECT the
 //! privilege to read, and nobody but the owner gets past the functions.
 //!
-//! One test walks every cell of role x object x verb by really doing it.
+//! One test walks every cell of role x object x verb by really doing it, and another does what
+//! SECURITY.md says of each role.
 #![allow(
     clippy::unwrap_used,
     reason = "a test that cannot go on must fail loudly"
@@ -323,4 +324,193 @@ async fn making_a_store_needs_the_right_to_create_in_its_schema() {
     let made = "SELECT count(*) FROM pg_class WHERE relnamespace = 'message_store'::regnamespace \
                 AND relkind <> 'c'";
     assert_eq!(admin.bigint(made).await, 0);
+}
+
+/// The columns of SECURITY.md's table, each with a role that is nothing else.
+const COLUMNS: [(&str, &str); 6] = [
+    ("everybody", "deeds_everybody"),
+    ("message_store", "deeds_client"),
+    ("message_store_viewer", "deeds_viewer"),
+    ("message_store_admin", "deeds_admin"),
+    ("the store's owner", "deeds_keeper"),
+    ("a superuser", "postgres"),
+];
+
+/// The rows of SECURITY.md's table, each with all ways to do it: who can may go one of them, who
+/// cannot none. `own_` and its name is a subscription of the role, `theirs` is not.
+#[rustfmt::skip]
+const DEEDS: &[(&str, &[&str])] = &[
+    ("look into the schema", &["SELECT message_store.hash_64('a-1')"]),
+    ("read messages and read models", &[
+        "SELECT message_store.get_stream_messages('a-1')",
+        "SELECT message_store.get_all_messages()",
+        "SELECT data FROM message_store.messages",
+        "SELECT page_data FROM message_store.read_model_pages",
+    ]),
+    ("write messages by the functions", &[
+        "SELECT message_store.write_message(gen_random_uuid()::varchar, 'a-1', 'T', '{}')",
+        "SELECT message_store.write_messages('a-1', '[{\"type\": \"T\"}]')",
+        "SELECT message_store.register_viewing(ROW(NULL, 'c-1', 'RegisterViewing', 0, 1, '{\"videoId\": \"v\"}', NULL, NULL))",
+    ]),
+    ("change read_model_pages and video_views", &[
+        "SELECT message_store.increment_videos_watched(1)",
+        "UPDATE message_store.read_model_pages SET page_data = '{}'",
+        "DELETE FROM message_store.video_views",
+    ]),
+    ("see its own subscriptions", &[
+        "SELECT 1 / count(*) FROM message_store.subscription_status WHERE subscriber_id = 'own_' || current_user",
+        "SELECT 1 / count(*) FROM message_store.subscription_history WHERE subscriber_id = 'own_' || current_user",
+    ]),
+    ("create, steer, alter and drop subscriptions of its own", &[
+        "SELECT message_store.create_subscription('new', 'a', '{\"T\": \"message_store.increment_videos_watched\"}')",
+        "SELECT message_store.pause('own_' || current_user)",
+        "SELECT message_store.alter_subscription('own_' || current_user, options => '{\"retries\": 1}')",
+        "SELECT message_store.rebuild('own_' || current_user)",
+        "SELECT message_store.drop_subscription('own_' || current_user)",
+    ]),
+    ("tick subscriptions of others", &["SELECT message_store.tick('theirs')"]),
+    ("see subscriptions of others", &[
+        "SELECT 1 / count(*) FROM message_store.subscription_status WHERE subscriber_id = 'theirs'",
+        "SELECT 1 / count(*) FROM message_store.subscription_history WHERE subscriber_id = 'theirs'",
+        "SELECT 1 / count(*) FROM message_store.subscriptions WHERE subscriber_id = 'theirs'",
+    ]),
+    ("steer and drop subscriptions of others", &[
+        "SELECT message_store.start('theirs')",
+        "SELECT message_store.stop('theirs')",
+        "SELECT message_store.reset('theirs', 0, 'why')",
+        "SELECT message_store.drop_subscription('theirs')",
+        "UPDATE message_store.subscriptions SET state = 'paused' WHERE subscriber_id = 'theirs'",
+        "DELETE FROM message_store.subscriptions WHERE subscriber_id = 'theirs'",
+    ]),
+    ("choose the handlers of subscriptions of others", &[
+        "SELECT message_store.alter_subscription('theirs', '{\"T\": \"message_store.count_views_per_video\"}')",
+        "SELECT message_store.create_subscription('theirs', 'a', '{\"T\": \"message_store.count_views_per_video\"}')",
+        "UPDATE message_store.subscriptions SET handlers = '{}' WHERE subscriber_id = 'theirs'",
+    ]),
+    ("give a subscription to another owner", &[
+        "UPDATE message_store.subscriptions SET owner = 'postgres' WHERE subscriber_id = 'own_' || current_user",
+    ]),
+    ("insert messages past the functions", &[
+        "INSERT INTO message_store.messages (stream_name) SELECT 'a-1' WHERE false",
+    ]),
+    ("change and delete messages", &[
+        "UPDATE message_store.messages SET type = 'U'",
+        "DELETE FROM message_store.messages",
+        "TRUNCATE message_store.messages",
+    ]),
+    ("draw and set positions", &[
+        "SELECT nextval('message_store.messages_global_position_seq')",
+        "SELECT setval('message_store.messages_global_position_seq', 1000)",
+        "ALTER SEQUENCE message_store.messages_global_position_seq RESTART",
+    ]),
+    ("put triggers on the tables, which run as whoever writes", &[
+        "CREATE TRIGGER mine BEFORE UPDATE ON message_store.messages FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+        "CREATE TRIGGER mine BEFORE UPDATE ON message_store.read_model_pages FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+    ]),
+    ("create in the schema", &["CREATE TABLE message_store.mine ()", "CREATE TYPE message_store.mine AS ()"]),
+    ("change the functions", &[
+        "ALTER FUNCTION message_store.hash_64(varchar) COST 2",
+        "ALTER FUNCTION message_store.write_message OWNER TO current_user",
+        "ALTER FUNCTION message_store.tick(varchar, bigint, bigint) SECURITY DEFINER",
+    ]),
+];
+
+/// Rows of cells of the first table after a heading, the head first, without its marks of code.
+fn table_under<'a>(heading: &str, text: &'a str) -> Vec<Vec<String>> {
+    let (_, section) = text.split_once(heading).unwrap();
+    let lines = section.lines().skip_while(|line| !line.starts_with('|'));
+    let rows = lines.take_while(|line| line.starts_with('|'));
+    let cells = |row: &'a str| {
+        let cells = row.trim_matches('|').split('|');
+        cells.map(|cell| cell.replace('`', "").trim().to_owned())
+    };
+    let mut rows: Vec<Vec<String>> = rows.map(|row| cells(row).collect()).collect();
+    rows.remove(1);
+    rows
+}
+
+#[tokio::test]
+async fn every_role_can_do_what_security_md_says_and_nothing_else() {
+    let promised = table_under("## Who can do what", include_str!("../../SECURITY.md"));
+    let columns: Vec<&str> = promised[0][1..].iter().map(String::as_str).collect();
+    assert_eq!(columns, COLUMNS.map(|(column, _)| column));
+    let rows: Vec<&str> = promised[1..].iter().map(|row| row[0].as_str()).collect();
+    let deeds: Vec<&str> = DEEDS.iter().map(|(deed, _)| *deed).collect();
+    assert_eq!(rows, deeds);
+
+    let database = Cluster::shared().create_database().await;
+    let admin = database.connect().await;
+    admin
+        .run(
+            "CREATE EXTENSION message_store;
+             CREATE ROLE deeds_everybody LOGIN;
+             CREATE ROLE deeds_client LOGIN IN ROLE message_store;
+             CREATE ROLE deeds_other LOGIN IN ROLE message_store;
+             CREATE ROLE deeds_viewer LOGIN IN ROLE message_store_viewer;
+             CREATE ROLE deeds_admin LOGIN IN ROLE message_store_admin;
+             CREATE ROLE deeds_keeper LOGIN IN ROLE message_store;
+             GRANT CREATE ON SCHEMA message_store TO deeds_keeper;
+             SET ROLE deeds_keeper; SELECT message_store.create_store(); RESET ROLE;
+             SELECT message_store.ensure_home_page();
+             SELECT message_store.write_message(gen_random_uuid()::varchar, 'a-1', 'T', '{}')",
+        )
+        .await
+        .unwrap();
+    let owners = COLUMNS
+        .iter()
+        .map(|(_, role)| (format!("own_{role}"), *role));
+    for (id, owner) in owners.chain([("theirs".to_owned(), "deeds_other")]) {
+        admin
+            .run(&format!(
+                "SELECT message_store.create_subscription('{id}', 'a',
+                   '{{\"T\": \"message_store.increment_videos_watched\"}}',
+                   '{{\"read_model\": [\"message_store.read_model_pages\"]}}');
+                 UPDATE message_store.subscriptions SET owner = '{owner}'
+                  WHERE subscriber_id = '{id}'"
+            ))
+            .await
+            .unwrap();
+    }
+
+    let mut wrong = Vec::new();
+    for (column, (title, role)) in COLUMNS.iter().enumerate() {
+        let session = database.connect_as(role).await;
+        for (row, (deed, ways)) in promised[1..].iter().zip(DEEDS) {
+            let mut done = Vec::new();
+            for way in *ways {
+                if does(&session, way).await {
+                    done.push(way);
+                }
+            }
+            let promise = row[column + 1].as_str();
+            let kept = match promise {
+                "yes" => !done.is_empty(),
+                "no" => done.is_empty(),
+                other => panic!("{other} is neither yes nor no"),
+            };
+            if !kept {
+                wrong.push(format!("{title}: {deed}: {promise}, but {done:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    admin
+        .run(
+            "DROP OWNED BY deeds_keeper CASCADE; DROP ROLE deeds_everybody, deeds_client,
+              deeds_other, deeds_viewer, deeds_admin, deeds_keeper",
+        )
+        .await
+        .unwrap();
+}
+
+/// Tries, and takes back what it did. Who sees no row (a division by zero of ours) did nothing.
+async fn does(session: &Session, way: &str) -> bool {
+    session.run("BEGIN").await.unwrap();
+    let outcome = session.run(way).await;
+    session.run("ROLLBACK").await.unwrap();
+    match outcome {
+        Ok(_) => true,
+        Err(error) if ["42501", "22012"].contains(&error.sqlstate.as_str()) => false,
+        Err(error) => panic!("{way}: {error:?}"),
+    }
 }

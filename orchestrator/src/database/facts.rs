@@ -46,23 +46,6 @@ pub struct PositionSequence {
     pub highest: i64,
 }
 
-/// What the role that connects may do.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Rights {
-    /// Its name.
-    pub role: String,
-    /// Whether it may do everything.
-    pub is_superuser: bool,
-    /// Attributes and roles by which it could become more than it is.
-    pub powers: Vec<String>,
-    /// Whether it owns the log, or belongs to its owner.
-    pub is_owner: bool,
-    /// Whether it may write to the log past the functions.
-    pub may_insert: bool,
-    /// Functions of the orchestrator that it may not call.
-    pub missing: Vec<String>,
-}
-
 /// A transaction that keeps messages from readers.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 pub struct Blocker {
@@ -105,15 +88,6 @@ pub struct Capacity {
     /// Tables of the store that autovacuum leaves alone.
     pub without_autovacuum: Vec<String>,
 }
-
-/// Functions that every orchestrator calls.
-const CALLED: [&str; 5] = [
-    "message_store.started_subscriptions()",
-    "message_store.tick(varchar, bigint, bigint)",
-    "message_store.start(varchar, boolean)",
-    "message_store.create_subscription(varchar, varchar, jsonb, jsonb)",
-    "message_store.wait_for_messages(bigint, interval, bigint)",
-];
 
 impl Database {
     /// What is installed.
@@ -178,68 +152,6 @@ impl Database {
                  (SELECT max(global_position) FROM message_store.messages), 0))
              FROM pg_sequence s
              WHERE s.seqrelid = 'message_store.messages_global_position_seq'::regclass",
-            &[],
-        )
-        .await
-    }
-
-    /// What the role may do.
-    pub async fn rights(&self) -> Result<Rights> {
-        let called = CALLED.as_slice();
-        self.fact(
-            "look at what the role may do",
-            "SELECT jsonb_build_object(
-               'role', current_user,
-               'is_superuser', r.rolsuper,
-               'powers', to_jsonb(array_remove(ARRAY[
-                 CASE WHEN r.rolbypassrls THEN 'BYPASSRLS' END,
-                 CASE WHEN r.rolcreaterole THEN 'CREATEROLE' END,
-                 CASE WHEN r.rolreplication THEN 'REPLICATION' END], NULL) || ARRAY(
-                 SELECT g.rolname::text FROM pg_roles g
-                 WHERE g.rolname IN ('pg_execute_server_program', 'pg_read_server_files',
-                   'pg_write_server_files') AND pg_has_role(g.oid, 'USAGE'))),
-               'is_owner', pg_has_role(c.relowner, 'USAGE'),
-               'may_insert', has_table_privilege(c.oid, 'INSERT'),
-               'missing', coalesce((SELECT jsonb_agg(f) FROM unnest($1::text[]) f
-                 WHERE to_regprocedure(f) IS NULL
-                   OR NOT has_function_privilege(to_regprocedure(f), 'EXECUTE')), '[]'))
-             FROM pg_class c CROSS JOIN pg_roles r
-             WHERE c.oid = 'message_store.messages'::regclass AND r.rolname = current_user",
-            &[&called],
-        )
-        .await
-    }
-
-    /// Doors of the store that stand open to roles beside its owner's.
-    pub async fn open_doors(&self) -> Result<Vec<String>> {
-        self.records(
-            "look at who may do what in the store",
-            "SELECT to_jsonb(door) FROM (
-               SELECT format('role %s may create in schema message_store', r.rolname)
-               FROM pg_namespace n
-               CROSS JOIN LATERAL aclexplode(n.nspacl) a
-               JOIN pg_roles r ON r.oid = a.grantee
-               WHERE n.nspname = 'message_store' AND a.privilege_type = 'CREATE'
-                 AND a.grantee <> n.nspowner AND NOT r.rolsuper
-               UNION ALL
-               SELECT format('schema message_store belongs to %s, no superuser', r.rolname)
-               FROM pg_namespace n JOIN pg_roles r ON r.oid = n.nspowner
-               WHERE n.nspname = 'message_store' AND NOT r.rolsuper
-               UNION ALL
-               SELECT format('everybody has %s on %s', a.privilege_type, c.oid::regclass)
-               FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a
-               WHERE c.relnamespace = 'message_store'::regnamespace AND a.grantee = 0
-               UNION ALL
-               SELECT format('the role %s has more than LOGIN', r.rolname)
-               FROM pg_roles r
-               WHERE r.rolname IN ('message_store', 'message_store_admin', 'message_store_viewer')
-                 AND (r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication
-                   OR r.rolbypassrls)
-               UNION ALL
-               SELECT format('subscription %s belongs to the superuser %s, whose rights its handlers have',
-                 s.subscriber_id, r.rolname)
-               FROM message_store.subscription_status s JOIN pg_roles r ON r.oid = s.owner
-               WHERE r.rolsuper) d (door)",
             &[],
         )
         .await

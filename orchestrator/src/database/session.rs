@@ -7,7 +7,7 @@ use tokio_postgres::{CancelToken, Client, Statement, types::Json};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::debug;
 
-use super::{NewMessage, OUR_NAMES, WRITE_MESSAGE, status::PRESENCE_CLASS};
+use super::{NewMessage, OUR_NAMES, Powers, WRITE_MESSAGE, rights, status::PRESENCE_CLASS};
 use crate::{
     connection::Target,
     error::{Error, Result},
@@ -112,6 +112,15 @@ impl Session {
             .map_err(Error::database("show that we are alive"))?;
         debug!(is_counted = shown.get::<_, bool>(0), "presence");
         Ok(())
+    }
+
+    /// What its roles have, as [`super::Database::powers`] says it.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn powers(&self) -> Result<Vec<Powers>> {
+        let powers = rights::powers(&self.client).await;
+        powers.map_err(Error::database("look at what the role may do"))
     }
 
     /// Ends a running statement in the server, so that it does not wait on for
@@ -289,23 +298,47 @@ impl Session {
     }
 
     /// Makes the roles of a private cluster: one that ticks, with nothing but `message_store`, and one
-    /// that operates. Subscriptions of the demo that the superuser owns, as an older version left
-    /// them, are the ticking role's then, at the positions where they are.
+    /// that operates. What else somebody has made of them is taken away. Subscriptions of the demo
+    /// that the superuser owns, as an older version left them, are the ticking role's then, at the
+    /// positions where they are; so are the tables of a rebuild under way beside the live ones.
     ///
     /// # Errors
     /// [`Error::Database`].
     pub async fn ensure_roles(&self, ticking: &str, operating: &str) -> Result<()> {
+        const ATTRIBUTES: &str = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION \
+                                  NOBYPASSRLS INHERIT";
         let sql = format!(
-            "DO $$ BEGIN
-               IF pg_catalog.to_regrole('{ticking}') IS NULL THEN CREATE ROLE {ticking} LOGIN; END IF;
-               IF pg_catalog.to_regrole('{operating}') IS NULL THEN CREATE ROLE {operating} LOGIN; END IF;
-             END $$;
-             GRANT message_store TO {ticking};
-             GRANT message_store_admin TO {operating};
-             UPDATE message_store.subscriptions SET owner = '{ticking}'
-              WHERE owner = current_user::pg_catalog.regrole
-                AND pg_catalog.split_part(subscriber_id, '#', 1)
-                IN ('aggregators:home-page', 'aggregators:most-watched', 'services:viewings');"
+            "DO $$
+             DECLARE
+               role text;
+               demo constant text[] := ARRAY['aggregators:home-page', 'aggregators:most-watched',
+                                             'services:viewings'];
+               its_schema name;
+               its_table regclass;
+             BEGIN
+               FOREACH role IN ARRAY ARRAY['{ticking}', '{operating}'] LOOP
+                 IF to_regrole(role) IS NULL THEN EXECUTE 'CREATE ROLE ' || role; END IF;
+                 EXECUTE 'ALTER ROLE ' || role || ' {ATTRIBUTES}';
+               END LOOP;
+               GRANT message_store TO {ticking};
+               GRANT message_store_admin TO {operating};
+               UPDATE message_store.subscriptions SET owner = '{ticking}'
+                WHERE owner = current_user::regrole
+                  AND (subscriber_id = ANY (demo) OR copy_of = ANY (demo));
+               FOR its_schema IN
+                 SELECT s.copy_schema FROM message_store.subscriptions s
+                 WHERE s.copy_of = ANY (demo) AND s.owner = '{ticking}'::regrole
+               LOOP
+                 EXECUTE format('GRANT USAGE ON SCHEMA %I TO {ticking}', its_schema);
+                 FOR its_table IN
+                   SELECT c.oid FROM pg_class c
+                   WHERE c.relnamespace = to_regnamespace(quote_ident(its_schema))
+                     AND c.relkind = 'r' AND c.relowner = current_user::regrole
+                 LOOP
+                   EXECUTE format('ALTER TABLE %s OWNER TO {ticking}', its_table);
+                 END LOOP;
+               END LOOP;
+             END $$"
         );
         self.client
             .batch_execute(&sql)

@@ -1,7 +1,8 @@
-//! Whether the role may do what it must, and no more.
+//! Whether the roles that tick may do what they must, and no more, and whether the store is shut
+//! to everybody else.
 
 use super::Finding;
-use crate::database::Rights;
+use crate::database::{Door, Rights};
 
 const CHECK: &str = "privileges";
 
@@ -14,47 +15,48 @@ pub(super) fn stranger() -> Finding {
     )
 }
 
-pub(super) fn check(rights: &Rights, doors: &[String]) -> Vec<Finding> {
-    let Rights {
-        role,
-        is_superuser,
-        powers,
-        is_owner,
-        may_insert,
-        missing,
-    } = rights;
+/// Judges those that tick; where nobody does, whoever connects, as if it were to.
+pub(super) fn check(rights: &[Rights], doors: &[Door]) -> Vec<Finding> {
+    let is_ticked = rights.iter().any(|rights| rights.ticks);
+    let judged = rights.iter().filter(|rights| rights.ticks || !is_ticked);
+    let mut findings: Vec<Finding> = judged.flat_map(judge).collect();
+    findings.extend(doors.iter().map(|door| {
+        let told = match door.is_danger {
+            true => Finding::problem,
+            false => Finding::warning,
+        };
+        told(CHECK, door.finding.clone(), door.repair.clone())
+    }));
+    findings
+}
+
+fn judge(rights: &Rights) -> Vec<Finding> {
+    const REPAIR: &str = "Let orchestrator and applications connect as message_store, or as a role \
+                          that was granted it and nothing else.";
+    let role = &rights.powers.role;
     let mut findings = Vec::new();
-    if !missing.is_empty() {
+    if !rights.missing.is_empty() {
         findings.push(Finding::problem(
             CHECK,
-            format!("the role {role} may not call {}", missing.join(", ")),
+            format!("the role {role} may not call {}", rights.missing.join(", ")),
             format!("GRANT message_store TO {role};"),
         ));
     }
-    let too_much = if *is_superuser {
-        Some("is a superuser: it must never tick".to_owned())
+    let powers = rights.powers.all.join(", ");
+    if rights.powers.is_superuser {
+        let superuser = format!(
+            "the role {role} is a superuser, or may become one ({powers}): it must never tick"
+        );
+        findings.push(Finding::problem(CHECK, superuser, REPAIR));
     } else if !powers.is_empty() {
-        Some(format!("has {}, and must not tick", powers.join(", ")))
-    } else if *is_owner {
-        Some("owns the log: it can change and delete messages".to_owned())
-    } else if *may_insert {
-        Some("may INSERT into the log: such messages can be skipped by readers".to_owned())
-    } else {
-        None
-    };
-    if let Some(too_much) = too_much {
-        findings.push(Finding::warning(
-            CHECK,
-            format!("the role {role} {too_much}"),
-            "Let orchestrator and applications connect as message_store, or as a role that was \
-             granted it and nothing else.",
-        ));
+        let powerful = format!("the role {role} has {powers}, and must not tick");
+        findings.push(Finding::warning(CHECK, powerful, REPAIR));
     }
-    findings.extend(doors.iter().map(|door| {
-        let repair = "REVOKE what nobody needs, or give it to a role that has nothing else; \
-                      SECURITY.md says who needs what.";
-        Finding::warning(CHECK, door.clone(), repair)
-    }));
+    if !rights.excess.is_empty() {
+        let excess = rights.excess.join("; ");
+        let finding = format!("the role {role} has more than it needs to tick: {excess}");
+        findings.push(Finding::warning(CHECK, finding, REPAIR));
+    }
     if findings.is_empty() {
         let finding = format!("the role {role} may call what it needs, and no more");
         findings.push(Finding::ok(CHECK, finding));
