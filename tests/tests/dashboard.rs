@@ -812,7 +812,7 @@ async fn the_role_that_ticks_is_asked_nothing_by_the_dashboard() {
     let log = log.split("looked at from here").nth(1).unwrap();
     // A new connection sets itself up, and looks at what its role may do.
     let delivery = [
-        "pg_has_role",
+        "jsonb_build_object('role'",
         "wait_for_messages",
         "started_subscriptions",
         "message_store.tick",

@@ -1,9 +1,10 @@
-//! Promise: what a page of docs/ shows works as shown.
+//! Promise: what README.md and the pages of docs/ show works as shown.
 //!
 //! Every page is read as a person would: from its top, in one psql session and one shell. After a
 //! block of `sql` a block of `text` is what psql prints; in a block of `console` what follows a
 //! command is what it prints. `…` stands for what differs from time to time, a line of it for any
 //! number of lines. A command that fails, or an error that the page does not show, fails the test.
+//! A block of `sh` builds and installs all of this, and is not run.
 //! A block of `toml` is saved under the name in its first line; a block of another language is a
 //! part of the file that its first line names.
 #![allow(
@@ -21,10 +22,11 @@ use page::{Page, folder, repository};
 use promises::{Cluster, Rows};
 
 /// Pages without commands: what we decided and how we differ.
-const NOT_RUN: [&str; 5] = [
+const NOT_RUN: [&str; 6] = [
     "compatibility",
     "configuration",
     "dashboard",
+    "guarantees",
     "monitoring",
     "performance",
 ];
@@ -48,6 +50,7 @@ pages! {
     failures_are_handled_as_the_page_says => "failures",
     a_migration_goes_as_the_page_says => "migrate",
     the_index_shows_what_is_so => "README",
+    the_orchestrator_runs_as_the_page_says => "orchestrator",
     a_rebuild_goes_as_the_page_says => "rebuild",
     the_reference_shows_what_is_so => "reference",
     several_run_as_the_page_says => "run-several",
@@ -61,6 +64,11 @@ async fn read(name: &str) {
     for block in &page.blocks {
         reader.read(block);
     }
+}
+
+#[tokio::test]
+async fn the_first_page_shows_what_is_so() {
+    read("../README").await;
 }
 
 #[test]
