@@ -14,7 +14,7 @@ use std::process::Command;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, Uid, User};
 use promises::{
-    GuardedFolder, Running, Session, find_pg_config, orchestrator, orchestrator_at,
+    GuardedFolder, HOME_PAGE, Running, Session, find_pg_config, orchestrator, orchestrator_at,
     orchestrator_program, run_to_end,
 };
 
@@ -147,6 +147,15 @@ const TICKING: &str = "
 /// What `up` of 0.2.0 made: it ticked as a superuser, which owned what it declared.
 const AS_BEFORE: &str = "UPDATE message_store.subscriptions SET owner = current_user::regrole";
 
+/// Looks until the home page has counted so many, by whatever subscription.
+async fn wait_until_counted(session: &Session, viewings: i64) {
+    let sql = format!(
+        "SELECT coalesce((SELECT (page_data ->> 'videosWatched')::bigint = {viewings}
+           FROM message_store.read_model_pages WHERE page_name = 'home'), false)"
+    );
+    session.wait_until(&sql).await;
+}
+
 /// Whether the copy of the home page has what the live one has.
 const IS_COPIED: &str = "
     SELECT bool_and(s.position = s.head) AND count(*) = 1 FROM message_store.subscription_status s
@@ -183,6 +192,37 @@ async fn a_rebuild_that_an_older_up_began_goes_on() {
         .unwrap();
     session.write_viewings(1).await;
     session.assert_videos_watched(5).await;
+    running.stop();
+}
+
+#[tokio::test]
+async fn what_ones_own_configuration_declared_stays_the_superusers_until_it_is_handed_over() {
+    let home = Home::new();
+    let file = home.folder.path().join("config.toml");
+    let own = HOME_PAGE.replace("aggregators:home-page", "aggregators:own");
+    fs::write(&file, own).unwrap();
+    let running = start(home.up().arg("--config").arg(&file));
+    let session = home.connect().await;
+    session.write_viewings(1).await;
+    wait_until_counted(&session, 1).await;
+    session.run(AS_BEFORE).await.unwrap();
+    running.stop();
+
+    let running = start(home.up().arg("--config").arg(&file));
+    running.wait_for_log("subscription \"aggregators:own\" belongs to another role");
+    let session = home.connect().await;
+    session.write_viewings(1).await;
+    wait_until_counted(&session, 2).await;
+    session
+        .run(
+            "UPDATE message_store.subscriptions SET owner = 'orchestrator'
+              WHERE subscriber_id = 'aggregators:own'",
+        )
+        .await
+        .unwrap();
+    running.wait_for_log("declared");
+    session.write_viewings(1).await;
+    wait_until_counted(&session, 3).await;
     running.stop();
 }
 
