@@ -9,10 +9,10 @@ use tracing::{debug, info, warn};
 
 use crate::{
     config::{Delivery as Pace, Subscription},
-    database::Database,
     error::Result,
     retry::Retry,
 };
+use message_store_client::database::Database;
 
 /// What declaring needs.
 #[derive(Clone)]

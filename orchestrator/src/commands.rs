@@ -7,10 +7,10 @@ use private_cluster::Postmaster;
 use crate::{
     cli::{Cli, Command, DatabaseArgs},
     config::{Config, DatabaseAddress},
-    connection::Target,
     error::{Error, Result},
     printable::printable,
 };
+use message_store_client::connection::Target;
 
 mod config;
 mod confirm;
@@ -83,7 +83,10 @@ fn target_of(args: &DatabaseArgs) -> Result<Target> {
     let address_file = args.data_dir.join(ADDRESS_FILE);
     let runs = Postmaster::find(&args.data_dir.join(private_cluster::PGDATA)).is_some();
     match std::fs::read_to_string(&address_file) {
-        Ok(url) if runs => Target::parse(url.trim(), &address_file.display().to_string()),
+        Ok(url) if runs => Ok(Target::parse(
+            url.trim(),
+            &address_file.display().to_string(),
+        )?),
         _ => Err(no_database(args)),
     }
 }

@@ -14,8 +14,6 @@ use tracing::{error, info, warn};
 use crate::{
     boot::Boot,
     config::{Config, Delivery},
-    connection::Target,
-    database::{Database, Powers, Superusers},
     error::{Error, Result},
     health::{self, Health},
     listeners::Listeners,
@@ -26,6 +24,11 @@ use crate::{
     ticking_role::TickingRole,
     waiter::Waiter,
     web::{self, Limits, Server, dashboard::ALL_CONNECTIONS},
+};
+use message_store_client::{
+    Error as DatabaseError,
+    connection::Target,
+    database::{Database, Powers, Superusers},
 };
 
 /// Connections of the web server, apart from the subscriptions' so that a
@@ -219,7 +222,7 @@ async fn look_at_role(
     pace: &Delivery,
     shutdown: &CancellationToken,
 ) -> Result<TickingRole> {
-    let may_pass = |error: &Error| !matches!(error, Error::Config { .. });
+    let may_pass = |error: &DatabaseError| !matches!(error, DatabaseError::Config { .. });
     let mut role = TickingRole::default();
     if let Some(powers) = ask(|| database.powers(), may_pass, pace, shutdown).await {
         role.look(powers?);
@@ -232,7 +235,7 @@ async fn look_at_role(
 async fn make_store(database: &Database, pace: &Delivery, shutdown: &CancellationToken) {
     let made = ask(
         || database.create_store(),
-        Error::is_connection_loss,
+        DatabaseError::is_connection_loss,
         pace,
         shutdown,
     );
@@ -263,12 +266,12 @@ async fn look_at_visitors(pools: [Database; 2], pace: Delivery, shutdown: Cancel
 }
 
 /// Asks until there is an answer, or an error that may not pass; none at shutdown.
-async fn ask<T, Answer: Future<Output = Result<T>>>(
+async fn ask<T, Answer: Future<Output = message_store_client::Result<T>>>(
     question: impl Fn() -> Answer,
-    may_pass: impl Fn(&Error) -> bool,
+    may_pass: impl Fn(&DatabaseError) -> bool,
     pace: &Delivery,
     shutdown: &CancellationToken,
-) -> Option<Result<T>> {
+) -> Option<message_store_client::Result<T>> {
     let mut retry = Retry::new(pace);
     loop {
         let answer = tokio::select! {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::{database::Database, error::Result};
+use crate::error::Result;
+use message_store_client::database::Database;
 
 mod capacity;
 mod clock;

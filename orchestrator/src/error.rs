@@ -1,15 +1,9 @@
 //! What can go wrong, said once: what happened, to what, and what to do.
 //! Each variant decides the exit code of the program.
 
-use std::{borrow::Cow, path::PathBuf};
+use std::path::PathBuf;
 
-use tokio_postgres::error::SqlState;
-
-mod advice;
-
-/// The longest message, detail or hint of the server that is told, in characters: as much as is
-/// kept of a handler's error.
-const LONGEST_PART: usize = 8_192;
+pub use message_store_client::error::chain;
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -26,14 +20,10 @@ pub enum Error {
         problem: String,
     },
 
-    /// PostgreSQL does not answer, or does not let us in. Exit code 4.
-    #[error("cannot connect to PostgreSQL at {target}: {problem}")]
-    Connect {
-        /// Host and database, never the password.
-        target: String,
-        /// The cause, as the driver or the server gave it.
-        problem: String,
-    },
+    /// The database does not answer, or refuses. Exit code 1; 4 where it cannot be reached, 3 for an
+    /// address that cannot be used.
+    #[error(transparent)]
+    Database(#[from] message_store_client::Error),
 
     /// No database was named and no private cluster runs here. Exit code 4.
     #[error(
@@ -44,15 +34,6 @@ pub enum Error {
     NoDatabase {
         /// Where a private cluster was looked for.
         data_dir: PathBuf,
-    },
-
-    /// A statement failed. Exit code 1, or 4 where the connection was lost.
-    #[error("cannot {action}: {}", describe(cause))]
-    Database {
-        /// What was being done, to which subscriber or stream.
-        action: String,
-        /// The driver's error; its text is part of this one's.
-        cause: Box<tokio_postgres::Error>,
     },
 
     /// Input from the user is not what it must be. Exit code 5.
@@ -144,12 +125,13 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config { .. } => 3,
-            Self::Connect { .. } | Self::NoDatabase { .. } => 4,
+            Self::Database(message_store_client::Error::Config { .. }) => 3,
+            Self::NoDatabase { .. } => 4,
             Self::Input { .. } => 5,
             Self::Load { cause, .. } => cause.exit_code(),
             Self::Unwell { .. } => 6,
-            Self::Database { .. } if self.is_connection_loss() => 4,
-            Self::Database { .. }
+            Self::Database(error) if error.is_connection_loss() => 4,
+            Self::Database(_)
             | Self::Cluster { .. }
             | Self::Io { .. }
             | Self::Missing { .. }
@@ -163,38 +145,20 @@ impl Error {
     /// is at fault and somebody has to repair something.
     pub fn is_connection_loss(&self) -> bool {
         match self {
-            Self::Connect { .. } => true,
-            Self::Database { cause, .. } => is_connection_loss(cause),
+            Self::Database(error) => error.is_connection_loss(),
             Self::Load { cause, .. } => cause.is_connection_loss(),
             _ => false,
         }
     }
 
-    /// True where a statement was refused for what it was given: other data may pass.
-    pub fn is_of_the_data(&self) -> bool {
-        const CLASSES: [&str; 4] = ["22", "23", "54", "P0"];
-        match self.sql_state() {
-            Some(state) => CLASSES.contains(&&state.code()[..2]),
-            None => matches!(self, Self::Database { .. }) && !self.is_connection_loss(),
-        }
-    }
-
     /// True where the database has no letters for a text that a person gave.
     pub fn is_unknown_text(&self) -> bool {
-        let unknown = [
-            SqlState::CHARACTER_NOT_IN_REPERTOIRE,
-            SqlState::UNTRANSLATABLE_CHARACTER,
-        ];
-        self.sql_state()
-            .is_some_and(|state| unknown.contains(state))
+        matches!(self, Self::Database(error) if error.is_unknown_text())
     }
 
-    /// The SQLSTATE of the server's error, where the server gave one.
-    pub fn sql_state(&self) -> Option<&SqlState> {
-        match self {
-            Self::Database { cause, .. } => cause.code(),
-            _ => None,
-        }
+    /// True where a statement was refused for what it was given: other data may pass.
+    pub fn is_of_the_data(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_of_the_data())
     }
 
     /// Wraps an operating system error with what was being done.
@@ -202,94 +166,6 @@ impl Error {
         let action = action.into();
         move |cause| Self::Io { action, cause }
     }
-
-    /// Wraps a driver error with what was being done.
-    pub fn database(action: impl Into<String>) -> impl FnOnce(tokio_postgres::Error) -> Self {
-        let action = action.into();
-        move |cause| Self::Database {
-            action,
-            cause: Box::new(cause),
-        }
-    }
-}
-
-/// A server on its way down or up reports it by SQLSTATE; a server that is
-/// gone shows as a closed connection or an input/output error.
-fn is_connection_loss(error: &tokio_postgres::Error) -> bool {
-    match error.code() {
-        Some(state) => {
-            let restarting = [
-                SqlState::ADMIN_SHUTDOWN,
-                SqlState::CRASH_SHUTDOWN,
-                SqlState::CANNOT_CONNECT_NOW,
-                SqlState::TOO_MANY_CONNECTIONS,
-                // A standby that has not been promoted yet.
-                SqlState::READ_ONLY_SQL_TRANSACTION,
-            ];
-            restarting.contains(state) || state.code().starts_with("08")
-        }
-        None => {
-            error.is_closed()
-                || std::error::Error::source(error)
-                    .is_some_and(|cause| cause.is::<std::io::Error>())
-        }
-    }
-}
-
-/// The server's message, detail, hint and SQLSTATE in one line, or the chain
-/// of causes where the server said nothing; then what to do, where that is known.
-pub fn describe(error: &tokio_postgres::Error) -> String {
-    let mut text = told(error);
-    if let Some(advice) = advice::advice(error) {
-        text.push_str(". ");
-        text.push_str(advice);
-    }
-    text
-}
-
-fn told(error: &tokio_postgres::Error) -> String {
-    let Some(server) = error.as_db_error() else {
-        return chain(error);
-    };
-    let mut text = begin(server.message()).into_owned();
-    // The first line says it; what follows can be pages of a server's insides.
-    if let Some(detail) = server.detail().and_then(|detail| detail.lines().next())
-        && !detail.is_empty()
-    {
-        text.push_str(". Detail: ");
-        text.push_str(&begin(detail));
-    }
-    if let Some(hint) = server.hint() {
-        text.push_str(". Hint: ");
-        text.push_str(&begin(hint));
-    }
-    text.push_str(" (SQLSTATE ");
-    text.push_str(server.code().code());
-    text.push(')');
-    text
-}
-
-/// How a text begins: a function may raise megabytes, and an error is told in logs and on pages.
-fn begin(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(LONGEST_PART) {
-        Some((end, _)) => format!("{}…", &text[..end]).into(),
-        None => text.into(),
-    }
-}
-
-/// An error and its causes, outermost first, separated by colons.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        next = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]
@@ -302,10 +178,10 @@ mod tests {
             origin: "a".into(),
             problem: "b".into(),
         };
-        let connect = Error::Connect {
+        let connect = Error::Database(message_store_client::Error::Connect {
             target: "a".into(),
             problem: "b".into(),
-        };
+        });
         let input = Error::Input {
             origin: "a".into(),
             problem: "b".into(),

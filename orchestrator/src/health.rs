@@ -13,7 +13,8 @@ use axum::{
     routing::get,
 };
 
-use crate::{config::Subscription, database::Started};
+use crate::config::Subscription;
+use message_store_client::database::Started;
 
 /// What `/readyz` and the metrics know of the connection and the subscriptions.
 /// Cheap to clone; all clones share it.

@@ -8,10 +8,8 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::{
-    database::NewMessage,
-    error::{Error, Result},
-};
+use crate::error::{Error, Result};
+use message_store_client::database::NewMessage;
 
 /// Lines in one transaction.
 pub const BATCH_LINES: usize = 1000;

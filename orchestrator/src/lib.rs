@@ -2,7 +2,7 @@
 //! shows what they do. It holds no state that matters; kill it anywhere.
 //!
 //! Dependencies point one way: `commands` -> `daemon` -> `boot`, `scheduler`,
-//! `waiter`, `web`, `metrics` -> `database`, which holds the only SQL.
+//! `waiter`, `web`, `metrics` -> the crate `message_store_client`, which holds the only SQL.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -10,9 +10,7 @@ pub mod boot;
 pub mod cli;
 pub mod commands;
 pub mod config;
-pub mod connection;
 pub mod daemon;
-pub mod database;
 pub mod doctor;
 pub mod error;
 pub mod health;
@@ -20,7 +18,6 @@ pub mod import;
 pub mod listeners;
 pub mod logging;
 pub mod metrics;
-pub mod pretty;
 pub mod printable;
 pub mod retry;
 pub mod samples;

@@ -15,7 +15,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::{
+use message_store_client::{
     database::{Database, HorizonBlocker, Orchestrator, SubscriptionStatus},
     error::Result,
 };

@@ -15,13 +15,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::{
-    config::Delivery as Pace,
+use message_store_client::{
+    Result,
     database::{Database, Outcome, Started, Tick},
-    error::Result,
-    health::Health,
-    metrics,
 };
+
+use crate::{config::Delivery as Pace, health::Health, metrics};
 
 mod journal;
 mod schedule;

@@ -3,7 +3,7 @@
 
 use tracing::warn;
 
-use crate::database::Powers;
+use message_store_client::database::Powers;
 
 /// What it was when it was last looked at. A superuser is no matter of warnings: the connections
 /// that tick are not given to one.

@@ -26,9 +26,9 @@ use tracing::{debug, info, warn};
 
 use crate::{
     config::Config,
-    database::{Database, Outcome, ReadRange, Started, Tick, TraceContext},
     error::{Error, Result},
 };
+use message_store_client::database::{Database, Outcome, ReadRange, Started, Tick, TraceContext};
 
 mod client;
 mod exporter;
@@ -109,7 +109,7 @@ impl Traces {
         subscriber_id: &Arc<str>,
         row: Option<&Started>,
         took: Duration,
-        ticked: &Result<Tick>,
+        ticked: &message_store_client::Result<Tick>,
     ) {
         let is_idle = |tick: &Tick| matches!(tick.outcome, Outcome::Idle | Outcome::Busy);
         if !self.idle_ticks && ticked.as_ref().is_ok_and(is_idle) {

@@ -7,9 +7,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::{
-    config::Delivery as Pace, database::Database, error::Result, health::Health, retry::Retry,
+    config::Delivery as Pace, error::Result, health::Health, retry::Retry,
     ticking_role::TickingRole,
 };
+use message_store_client::database::Database;
 
 /// The least time between two wake-ups. A flood of writes wakes the loops
 /// 500 times a second, not once a message; a message waits no longer than this.

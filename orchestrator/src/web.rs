@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Config,
-    database::Database,
     health::{self, Health},
     printable::printable_html,
 };
+use message_store_client::database::Database;
 
 pub mod dashboard;
 #[cfg(feature = "home-page")]
@@ -83,7 +83,7 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::connection::Target;
+    use message_store_client::connection::Target;
 
     /// The status of a GET, from a server whose database is not there.
     async fn status_of(path: &str) -> String {

@@ -6,10 +6,9 @@ use super::{ADDRESS_FLAG, no_url, table::print_text};
 use crate::{
     cli::{ConfigCheckArgs, ConfigVerb},
     config::Config,
-    connection::Target,
-    database::Database,
     error::{Error, Result},
 };
+use message_store_client::{connection::Target, database::Database};
 
 pub(super) async fn run(verb: ConfigVerb) -> Result<()> {
     match verb {

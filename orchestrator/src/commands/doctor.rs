@@ -5,11 +5,11 @@ use std::{fmt::Write, time::Duration};
 use super::{read::print_line, table::print_text, target_of};
 use crate::{
     cli::DoctorArgs,
-    database::Database,
     doctor::{Finding, Level, examine},
     error::{Error, Result},
     printable::printable,
 };
+use message_store_client::database::Database;
 
 pub(super) async fn doctor(args: DoctorArgs) -> Result<()> {
     let database = Database::open(&target_of(&args.database)?, 1)?;

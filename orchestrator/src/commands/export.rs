@@ -17,9 +17,9 @@ use super::{
 };
 use crate::{
     cli::ExportArgs,
-    database::{Database, Session, Source},
     error::{Error, Result},
 };
+use message_store_client::database::{Database, Session, Source};
 
 /// Where a reading of the last position answers at once.
 const NOT_WAITING: Duration = Duration::ZERO;

@@ -8,12 +8,14 @@ use tokio_util::sync::CancellationToken;
 use super::{progress::progress_bar, target_of};
 use crate::{
     cli::ImportArgs,
-    connection::Target,
-    database::{Refused, Session, WriteStatements},
     error::{Error, Result},
     import::{self, Batch, Reading},
     printable::printable,
     shutdown,
+};
+use message_store_client::{
+    connection::Target,
+    database::{Refused, Session, WriteStatements},
 };
 
 pub(super) async fn import(args: ImportArgs) -> Result<()> {
@@ -130,7 +132,7 @@ impl Load {
             );
             return Error::Load {
                 origin: self.origin.clone(),
-                cause: Box::new(refused.error),
+                cause: Box::new(refused.error.into()),
                 state: format!("{unknown}; {state}"),
             };
         }
@@ -143,7 +145,7 @@ impl Load {
         }
         Error::Load {
             origin,
-            cause: Box::new(refused.error),
+            cause: Box::new(refused.error.into()),
             state,
         }
     }

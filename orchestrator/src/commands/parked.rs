@@ -12,9 +12,11 @@ use super::{
 };
 use crate::{
     cli::{DatabaseArgs, ParkedShowArgs, ParkedVerb as Verb, WhichArgs},
-    database::{DISCARDED, Database, ParkedFilter, RETRIED, Source, StoredMessage, Which},
     error::{Error, Result},
     printable::printable,
+};
+use message_store_client::database::{
+    DISCARDED, Database, ParkedFilter, RETRIED, Source, StoredMessage, Which,
 };
 
 /// The columns people see; `--json` has every one.
@@ -149,5 +151,5 @@ fn filter(which: WhichArgs) -> ParkedFilter {
 }
 
 fn open(args: &DatabaseArgs) -> Result<Database> {
-    Database::open(&target_of(args)?, 1)
+    Ok(Database::open(&target_of(args)?, 1)?)
 }

@@ -10,10 +10,10 @@ use super::{
 };
 use crate::{
     cli::ReadArgs,
-    database::{Database, Source},
     error::{Error, Result},
     printable::printable,
 };
+use message_store_client::database::{Database, Source};
 
 pub(super) async fn read(args: ReadArgs) -> Result<()> {
     let database = Database::open(&target_of(&args.database)?, 1)?;

@@ -1,6 +1,6 @@
 //! Reading a source batch by batch, up to where it ends now.
 
-use crate::{
+use message_store_client::{
     database::{Database, Source, StoredMessage},
     error::Result,
 };

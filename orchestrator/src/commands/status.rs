@@ -14,10 +14,10 @@ use super::{
 };
 use crate::{
     cli::ListArgs,
-    database::Database,
     error::{Error, Result},
     shutdown,
 };
+use message_store_client::database::Database;
 
 /// The columns people see; `--json` has every one.
 const COLUMNS: [&str; 11] = [

@@ -3,9 +3,9 @@
 use super::{confirm::confirm, status, table::print_sentence, target_of};
 use crate::{
     cli::{DatabaseArgs, SubscriptionsVerb as Verb},
-    database::Database,
     error::Result,
 };
+use message_store_client::database::Database;
 
 mod check;
 mod define;
@@ -73,5 +73,5 @@ pub(super) async fn run(verb: Verb) -> Result<()> {
 }
 
 fn open(args: &DatabaseArgs) -> Result<Database> {
-    Database::open(&target_of(args)?, 1)
+    Ok(Database::open(&target_of(args)?, 1)?)
 }

@@ -10,14 +10,8 @@ use super::{
     reader::{Reader, Types},
     target_of,
 };
-use crate::{
-    cli::TailArgs,
-    config::Delivery,
-    database::{Database, Session, Source},
-    error::Result,
-    retry::Retry,
-    shutdown,
-};
+use crate::{cli::TailArgs, config::Delivery, error::Result, retry::Retry, shutdown};
+use message_store_client::database::{Database, Session, Source};
 
 /// What was drawn is looked for again after pauses that double from the first to the second: a
 /// message is drawn before it is committed.

@@ -18,13 +18,12 @@ use super::ADDRESS_FILE;
 use crate::{
     cli::UpArgs,
     config::{Config, LogFormat},
-    connection::Target,
     daemon,
-    database::Session,
     error::{Error, Result},
     listeners::Listeners,
     logging, shutdown,
 };
+use message_store_client::{connection::Target, database::Session};
 
 /// The database made in the private cluster.
 const DATABASE: &str = "message_store";

@@ -6,10 +6,10 @@ use uuid::Uuid;
 use super::{import::load, read::print_line, target_of};
 use crate::{
     cli::WriteArgs,
-    database::{Database, NewMessage},
     error::{Error, Result},
     import::{self, Reading},
 };
+use message_store_client::database::{Database, NewMessage};
 
 pub(super) async fn write(args: WriteArgs) -> Result<()> {
     let target = target_of(&args.database)?;

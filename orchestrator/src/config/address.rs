@@ -5,10 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{
-    connection::Target,
-    error::{Error, Result},
-};
+use crate::error::{Error, Result};
+use message_store_client::connection::Target;
 
 /// How the file says to find the database. Printing it shows no secret.
 #[derive(Clone, Default, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Whether there is room, and what stands in the way of others.
 
 use super::Finding;
-use crate::database::Capacity;
+use message_store_client::database::Capacity;
 
 const CHECK: &str = "capacity";
 /// What an orchestrator of the default `pool_size` connects with, at most.

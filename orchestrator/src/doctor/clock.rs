@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Finding;
-use crate::{database::Database, error::Result};
+use message_store_client::{database::Database, error::Result};
 
 const CHECK: &str = "clock";
 /// How many seconds apart are worth a word.

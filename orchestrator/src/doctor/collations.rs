@@ -1,7 +1,7 @@
 //! Whether text is still sorted as it was when the indexes were built.
 
 use super::Finding;
-use crate::database::ChangedCollation;
+use message_store_client::database::ChangedCollation;
 
 const CHECK: &str = "collations";
 

@@ -1,7 +1,7 @@
 //! Settings with which a crash loses what was acknowledged.
 
 use super::Finding;
-use crate::{database::Database, error::Result};
+use message_store_client::{database::Database, error::Result};
 
 const CHECK: &str = "durability";
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::Finding;
-use crate::{
+use message_store_client::{
     database::{Blocker, Database},
     error::Result,
 };

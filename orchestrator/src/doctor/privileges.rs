@@ -2,7 +2,7 @@
 //! to everybody else.
 
 use super::Finding;
-use crate::database::{Door, Rights};
+use message_store_client::database::{Door, Rights};
 
 const CHECK: &str = "privileges";
 

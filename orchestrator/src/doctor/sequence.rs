@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Finding;
-use crate::{
+use message_store_client::{
     database::{Database, PositionSequence},
     error::Result,
 };

@@ -1,7 +1,7 @@
 //! Whether program, library and SQL belong together.
 
 use super::Finding;
-use crate::database::Installed;
+use message_store_client::database::Installed;
 
 const CHECK: &str = "versions";
 /// Of this program.

@@ -6,7 +6,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::{database::HorizonBlocker, samples::Sample};
+use crate::samples::Sample;
+use message_store_client::database::HorizonBlocker;
 
 /// Who is seen, and since when.
 #[derive(Debug, Default)]

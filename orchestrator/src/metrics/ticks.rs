@@ -12,11 +12,12 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{
+use message_store_client::{
+    Result,
     database::{Outcome, Tick},
-    error::Result,
-    samples::Samples,
 };
+
+use crate::samples::Samples;
 
 /// From a tick that finds nothing to a batch of slow handlers, in seconds.
 const BUCKETS: [f64; 12] = [
@@ -249,7 +250,7 @@ mod tests {
     use prometheus_client::encoding::prometheus_text;
 
     use super::*;
-    use crate::database::Trouble;
+    use message_store_client::database::Trouble;
 
     fn text(registry: &Registry) -> String {
         let mut text = String::new();

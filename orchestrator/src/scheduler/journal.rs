@@ -6,12 +6,12 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use super::schedule::Changes;
-use crate::{
-    config::Delivery as Pace,
+use message_store_client::{
+    Error,
     database::{Outcome, Tick},
-    error::Error,
-    retry::Retry,
 };
+
+use crate::{config::Delivery as Pace, retry::Retry};
 
 /// How much longer than its retry takes a trouble must have been silent before
 /// another member's success counts as its end.

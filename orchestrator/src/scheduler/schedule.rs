@@ -9,7 +9,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::database::{Outcome, Started};
+use message_store_client::database::{Outcome, Started};
 
 mod entry;
 

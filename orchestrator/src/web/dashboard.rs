@@ -18,7 +18,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::protect;
-use crate::{database::Database, samples::Samples};
+use crate::samples::Samples;
+use message_store_client::database::Database;
 
 mod access;
 mod actions;

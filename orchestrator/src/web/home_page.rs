@@ -15,11 +15,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::{
-    config::Video,
-    database::{Database, HomePage},
-    error::Result,
-};
+use crate::{config::Video, error::Result};
+use message_store_client::database::{Database, HomePage};
 
 mod events;
 mod lists;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Failure, Ticked};
-use crate::database::{Outcome, Started};
+use message_store_client::database::{Outcome, Started};
 
 /// The first pause after a tick that writers in flight held back.
 const HELD_BACK_MIN: Duration = Duration::from_millis(1);
@@ -59,7 +59,7 @@ impl Entry {
     /// Due at once. `connections` is the most ticks there can be.
     pub(super) fn new(row: Started, connections: usize) -> Self {
         Self {
-            most: row.most_ticks(connections),
+            most: most_ticks(&row, connections),
             row,
             is_listed: true,
             is_due: false,
@@ -75,7 +75,7 @@ impl Entry {
     /// Takes a row of the list over; true where that asks for a tick.
     pub(super) fn take_over(&mut self, row: Started, connections: usize) -> bool {
         let is_news = self.row != row || self.pause == Pause::List;
-        self.most = row.most_ticks(connections);
+        self.most = most_ticks(&row, connections);
         self.row = row;
         is_news
     }
@@ -194,11 +194,9 @@ impl Entry {
     }
 }
 
-impl Started {
-    fn most_ticks(&self, connections: usize) -> usize {
-        let members = usize::try_from(self.group_size).unwrap_or(1);
-        members.clamp(1, connections)
-    }
+fn most_ticks(subscription: &Started, connections: usize) -> usize {
+    let members = usize::try_from(subscription.group_size).unwrap_or(1);
+    members.clamp(1, connections)
 }
 
 impl Pause {

@@ -19,7 +19,7 @@ use super::{
     link,
     notices::Notice,
 };
-use crate::error::Result;
+use message_store_client::error::Result;
 
 /// Where a deed is asked about.
 pub const CONFIRM: &str = "/admin/subscription/confirm";

@@ -17,7 +17,7 @@ use super::{
     layout::{self, Page, Section},
     link, words,
 };
-use crate::database::{ALL, Edge, Filter, Found, Listed, Source};
+use message_store_client::database::{ALL, Edge, Filter, Found, Listed, Source};
 
 /// The address of the page.
 pub const LIST: &str = "/admin/browse";

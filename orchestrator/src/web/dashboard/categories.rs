@@ -18,7 +18,7 @@ use super::{
     layout::{self, Page, Section},
     link, words,
 };
-use crate::{
+use message_store_client::{
     database::{ALL, Database, Estimate, Grouping, Recent},
     error::Result,
 };

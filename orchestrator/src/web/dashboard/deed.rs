@@ -1,6 +1,6 @@
 //! What an operator can do to a subscription, as it is said before it is done.
 
-use crate::{database::Steering, error::Result};
+use message_store_client::{database::Steering, error::Result};
 
 /// A deed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,13 +11,12 @@ use tracing::warn;
 use super::{Site, access::Access, notices::Notices, router, sessions::Sessions};
 use crate::{
     config::{Dashboard, Tokens},
-    connection::Target,
-    database::Database,
     error::{Error, Result},
     metrics,
     samples::Samples,
     web::{Limits, Server},
 };
+use message_store_client::{connection::Target, database::Database};
 
 /// Connections of the pages, apart from those of the ticks and of the home page.
 const CONNECTIONS: usize = 4;

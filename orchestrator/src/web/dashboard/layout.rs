@@ -8,7 +8,9 @@ use maud::{DOCTYPE, Markup, html};
 use tracing::warn;
 
 use super::{identity::Identity, login, notices::Notice};
-use crate::{error::Error, web::visible};
+use message_store_client::Error;
+
+use crate::web::visible;
 
 /// The parts of the dashboard, as the navigation lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,12 +16,12 @@ use super::{
     layout::{self, Page, Section},
     link, words,
 };
-use crate::{
+use message_store_client::{
+    Result,
     database::{CausationLink, Database, Excerpt, SEARCHED, WALKED, Whole},
-    error::Result,
-    printable::printable,
-    web::server::hold_until_taken,
 };
+
+use crate::{printable::printable, web::server::hold_until_taken};
 
 /// Generations that are drawn below a message, and messages that one caused.
 const DRAWN: usize = 25;

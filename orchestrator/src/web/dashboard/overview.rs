@@ -12,10 +12,8 @@ use super::{
     layout::{self, Page, Section},
     link, words,
 };
-use crate::{
-    database::SubscriptionStatus,
-    samples::{Sample, Samples},
-};
+use crate::samples::{Sample, Samples};
+use message_store_client::database::SubscriptionStatus;
 
 /// The page.
 pub async fn show(

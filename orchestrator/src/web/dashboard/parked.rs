@@ -12,7 +12,7 @@ use super::{
     layout::{self, Page, Section},
     link, overview, preview, subscription, words,
 };
-use crate::{
+use message_store_client::{
     database::{DISCARDED, Group, ParkedFilter, ParkedMessage, RETRIED, SUMMARY_OF, Which},
     pretty::pretty,
 };

@@ -14,7 +14,7 @@ use super::{
     layout::{self, Page, Section},
     link, parked,
 };
-use crate::{database::RETRIED, pretty::pretty};
+use message_store_client::{database::RETRIED, pretty::pretty};
 
 /// Where it is asked for.
 pub const SHOW: &str = "/admin/subscription/preview";

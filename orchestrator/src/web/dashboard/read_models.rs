@@ -13,10 +13,8 @@ use super::{
     layout::{self, Page, Section},
     link, overview, words,
 };
-use crate::{
-    database::{Excerpt, ReadModelPage},
-    samples::Sample,
-};
+use crate::samples::Sample;
+use message_store_client::database::{Excerpt, ReadModelPage};
 
 /// The address of the page.
 pub const LIST: &str = "/admin/read-models";

@@ -15,7 +15,7 @@ use super::{
     layout::{self, Page, Section},
     link, overview, preview, words,
 };
-use crate::{database::SubscriptionStatus, error::Result};
+use message_store_client::{database::SubscriptionStatus, error::Result};
 
 /// Lines of the history that are shown.
 const HISTORY: i64 = 50;

@@ -14,7 +14,8 @@ use serde_json::json;
 use tokio_stream::wrappers::WatchStream;
 
 use super::{Site, lists, page};
-use crate::{config::Video, database::HomePage, web::visible};
+use crate::{config::Video, web::visible};
+use message_store_client::database::HomePage;
 
 /// A comment line keeps proxies from closing a quiet connection: 15 s.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);

@@ -3,10 +3,8 @@
 
 use maud::{Markup, html};
 
-use crate::{
-    config::Video,
-    database::{HomePage, Viewing, WatchedVideo},
-};
+use crate::config::Video;
+use message_store_client::database::{HomePage, Viewing, WatchedVideo};
 
 /// Both lists, and what of the page cannot be shown.
 pub fn render(page: &HomePage, videos: &[Video]) -> Markup {

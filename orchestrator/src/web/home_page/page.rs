@@ -9,7 +9,8 @@ use maud::{DOCTYPE, Markup, html};
 use tracing::warn;
 
 use super::{Site, lists, poster};
-use crate::{config::Video, database::HomePage, error::Error, web::visible};
+use crate::{config::Video, error::Error, web::visible};
+use message_store_client::database::HomePage;
 
 /// Shows the count, the videos, the most watched and the last viewings.
 pub async fn show(State(site): State<Site>) -> Response {
@@ -19,7 +20,7 @@ pub async fn show(State(site): State<Site>) -> Response {
             render(&page, &site.videos),
         )
             .into_response(),
-        Err(error) => unavailable(&error),
+        Err(error) => unavailable(&error.into()),
     }
 }
 
@@ -115,7 +116,7 @@ fn viewings_path(video_id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::database::{Viewing, WatchedVideo};
+    use message_store_client::database::{Viewing, WatchedVideo};
 
     #[test]
     fn titles_and_ids_cannot_break_out_of_the_page() {

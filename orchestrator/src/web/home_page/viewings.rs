@@ -15,10 +15,8 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{Site, page};
-use crate::{
-    database::NewMessage,
-    error::{Error, Result},
-};
+use crate::error::{Error, Result};
+use message_store_client::database::NewMessage;
 
 /// How long a browser's answer waits for its own view to be counted, so that
 /// the page it is sent to shows it: 250 ms. After that the page comes anyway.
@@ -78,7 +76,8 @@ pub async fn record(
         Err(error) => return page::unavailable(&error),
     };
     let written = if header_is(&headers, header::ACCEPT.as_str(), "application/json") {
-        site.database.write_message(&message).await.map(|position| {
+        let written = site.database.write_message(&message).await;
+        written.map_err(Error::from).map(|position| {
             let answer = json!({ "stream": message.stream, "position": position });
             (StatusCode::CREATED, Json(answer)).into_response()
         })

@@ -32,7 +32,7 @@ mod steering;
 mod subscriptions;
 mod tail;
 mod ticks;
-#[cfg(feature = "opentelemetry")]
+#[cfg(feature = "trace-contexts")]
 mod trace_contexts;
 
 pub use browse::{Edge, Estimate, Filter, Found, Grouping, Listed, Recent, Whole};
@@ -50,7 +50,7 @@ pub use rights::{Door, Powers, Rights, Superusers};
 pub use session::{Refused, Session, WriteStatements};
 pub use status::{HorizonBlocker, Orchestrator, PRESENCE_CLASS, SubscriptionStatus};
 pub use steering::{Steering, Which};
-#[cfg(feature = "opentelemetry")]
+#[cfg(feature = "trace-contexts")]
 pub use trace_contexts::{ReadRange, TraceContext};
 
 /// How long a caller waits for a free or new connection: 10 s.

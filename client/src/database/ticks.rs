@@ -48,7 +48,7 @@ impl Database {
     ///
     /// # Errors
     /// Those of [`Database::tick`].
-    #[cfg(feature = "opentelemetry")]
+    #[cfg(feature = "trace-contexts")]
     pub async fn tick_member(&self, subscriber_id: &str) -> Result<Tick> {
         const TICK: &str = "SELECT t.outcome, t.scanned, t.handled, t.position, t.parked, \
              t.sqlstate, t.error, t.retry_at::text, \

@@ -1,0 +1,14 @@
+//! The functions and views of message_store as a typed Rust API over tokio-postgres.
+//!
+//! A [`Target`](connection::Target) is an address; a [`Database`](database::Database) is a pool of
+//! connections to it, with a function for each thing that one asks the store; a
+//! [`Session`](database::Session) is one connection, for what belongs to one.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod connection;
+pub mod database;
+pub mod error;
+pub mod pretty;
+
+pub use error::{Error, Result};
