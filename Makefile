@@ -77,9 +77,9 @@ bench: setup-bench install-with-sudo orchestrator ## measure beside Message DB a
 	@$(CHOOSE_POSTGRESQL); scripts/bench $(ARGS)
 
 .PHONY: pictures
-pictures: setup-test install-with-sudo orchestrator ## remake the README's pictures (docs/images/) in a browser
+pictures: setup-test install-with-sudo orchestrator ## remake the pictures of README.md and docs/ in a browser: six minutes
 	$(CHOOSE_POSTGRESQL); ORCHESTRATOR=$(CARGO_TARGET_DIR)/release/orchestrator \
-		cargo test $(WORKSPACE) --test the_minute by_keyboard
+		cargo test $(WORKSPACE) --test pictures -- --ignored
 	@for name in home overview subscription; do \
 		cp $(CARGO_TARGET_DIR)/screenshots/readme-$$name.png docs/images/$$name.png; done
 

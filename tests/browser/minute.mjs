@@ -4,7 +4,7 @@
 //   REPAIR      the SQL that repairs the handler, as its team deploys it
 //   PATIENCE_S  how long the rebuild may take
 //   HANDS       "keyboard"; or "mouse": without JavaScript, too
-import { asVisitor, finish, home, photograph, pressOn, requireAccessible } from "./browser.mjs";
+import { asVisitor, finish, home, pressOn, requireAccessible } from "./browser.mjs";
 import { find, rebuild, repair } from "./operator.mjs";
 
 const hasKeyboard = process.env.HANDS === "keyboard";
@@ -14,15 +14,13 @@ await asVisitor(options, async (page) => {
   const press = hasKeyboard
     ? (wanted, key) => pressOn(page, wanted, key)
     : (wanted) => wanted.click();
-  const show = (name) => hasKeyboard && photograph(page, `readme-${name}`, { fullPage: false });
   await page.goto(home);
-  await show("home");
   const started = Date.now();
-  await find(page, press, show);
+  await find(page, press);
   // axe is JavaScript, too.
   const check = hasKeyboard ? requireAccessible : () => {};
   await repair(page, press, process.env.REPAIR, check);
-  await rebuild(page, press, show, Number(process.env.PATIENCE_S) * 1000);
+  await rebuild(page, press, Number(process.env.PATIENCE_S) * 1000);
   console.log(`${Math.round((Date.now() - started) / 100) / 10} s`);
 });
 

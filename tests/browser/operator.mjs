@@ -8,11 +8,10 @@ const link = (page, name) => page.getByRole("link", { name, exact: true });
 const button = (page, name) => page.getByRole("button", { name, exact: true });
 
 /** From the overview to the parked message: what it is, and why it failed. */
-export async function find(page, press, show) {
+export async function find(page, press) {
   await page.goto(dashboard);
   const row = page.getByRole("row").filter({ has: link(page, SUBSCRIBER) });
   await reloadUntil(page, row.getByRole("cell").last().getByText("1", { exact: true }), 20_000);
-  await show("overview");
   await press(link(page, SUBSCRIBER));
   await press(link(page, "Look at its parked messages"));
   const message = page.getByRole("row").filter({ hasText: "a viewing of no video" });
@@ -45,13 +44,12 @@ export async function repair(page, press, repaired, check) {
 }
 
 /** Has the read model made anew beside the live one, and puts it in its place. */
-export async function rebuild(page, press, show, patienceMs) {
+export async function rebuild(page, press, patienceMs) {
   await press(link(page, SUBSCRIBER));
   await press(link(page, "Rebuild side by side"));
   await press(button(page, "Rebuild side by side"));
   await page.getByText("The copy is being filled beside").waitFor();
   await page.getByRole("heading", { name: "Rebuild side by side" }).waitFor();
-  await show("subscription");
   await reloadUntil(page, page.getByText("The copy has caught up"), patienceMs);
   await press(link(page, "Promote the rebuild"));
   await press(button(page, "Promote the rebuild"));
