@@ -15,7 +15,7 @@ fn horizon_blockers(call: &Call<'_>) -> Result<Reply, Error> {
     let scope = category
         .as_ref()
         .map_or(Scope::All, |name| Scope::Category(name.bytes()));
-    let mut rows = Rows::begin(call, &[pg_sys::INT4OID, pg_sys::BOOLOID, pg_sys::INT8OID])?;
+    let mut rows = Rows::begin(call, &[pg_sys::INT4OID, pg_sys::BOOLOID, pg_sys::INT8OID]);
     for writer in horizon::writers_in_flight(horizon::sequence()?, scope)? {
         let prepared = writer.pid == 0;
         rows.push(|| {

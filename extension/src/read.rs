@@ -189,7 +189,7 @@ fn get_category_messages(call: &Call<'_>) -> Result<Reply, Error> {
     }
     let Some(category) = category else {
         BatchSize::from_argument(batch_size)?;
-        return Ok(Rows::begin(call, &message::TYPES)?.finish());
+        return Ok(Rows::begin(call, &message::TYPES).finish());
     };
     let horizon =
         horizon::settled(Scope::Category(category.bytes()), "get_category_messages")?.position;
@@ -277,7 +277,7 @@ fn get_last_stream_message(call: &Call<'_>) -> Result<Reply, Error> {
         pgrx::notice!("type ($2): {}", printed(message_type));
     }
     let Some(name) = name else {
-        return Ok(Rows::begin(call, &message::TYPES)?.finish());
+        return Ok(Rows::begin(call, &message::TYPES).finish());
     };
     let table = message::open_to_read()?;
     let index = stream::open_index()?;
@@ -325,7 +325,7 @@ struct Batch {
 impl Batch {
     fn begin(call: &Call<'_>, size: BatchSize) -> Result<Self, Error> {
         Ok(Self {
-            rows: Rows::begin(call, &message::TYPES)?,
+            rows: Rows::begin(call, &message::TYPES),
             printed: message::Printed::new(),
             size,
             returned: 0,
@@ -387,7 +387,7 @@ fn with_condition(
     if settings::debug_get() {
         pgrx::notice!("Generated Command: {}", command.to_string_lossy());
     }
-    let mut rows = Rows::begin(call, &message::TYPES)?;
+    let mut rows = Rows::begin(call, &message::TYPES);
     spi::run_text(&command, arguments, |row| {
         rows.push(|| std::array::from_fn(|number| row.value(number, message::TYPES[number])));
     });

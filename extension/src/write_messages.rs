@@ -235,7 +235,7 @@ fn write(
     on_duplicate: OnDuplicate,
 ) -> Result<Reply, Error> {
     transaction::require_writable(c"write_messages()");
-    let mut rows = Rows::begin(call, &WRITTEN_MESSAGE)?;
+    let mut rows = Rows::begin(call, &WRITTEN_MESSAGE);
     let handler = context::current();
     let causation = match &handler {
         Some(handler) if handler.run_length == 1 && !handler.is_replay && !given.is_empty() => {

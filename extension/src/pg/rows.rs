@@ -4,7 +4,8 @@
 use super::call::{Call, Reply};
 use super::layout::Layout;
 use super::memory::Scratch;
-use crate::error::Error;
+use super::report::Report;
+use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys;
 
 /// Rows on their way to the caller.
@@ -17,8 +18,9 @@ pub struct Rows<const COLUMNS: usize> {
 
 impl<const COLUMNS: usize> Rows<COLUMNS> {
     /// Prepares the result of `call`, a function declared `RETURNS SETOF` a composite type or
-    /// `RETURNS TABLE`, whose columns have these types; 55000 where they have not.
-    pub fn begin(call: &Call<'_>, types: &[pg_sys::Oid; COLUMNS]) -> Result<Self, Error> {
+    /// `RETURNS TABLE`, whose columns have these types. 55000 where they have not, 0A000 where
+    /// no set can go.
+    pub fn begin(call: &Call<'_>, types: &[pg_sys::Oid; COLUMNS]) -> Self {
         // SAFETY: the frame is live (see `Call`); resultinfo, where set, is checked to be a
         // ReturnSetInfo; store and descriptor are made in the context that lives for the query.
         unsafe {
@@ -28,13 +30,13 @@ impl<const COLUMNS: usize> Rows<COLUMNS> {
                 || (*result).type_ != pg_sys::NodeTag::T_ReturnSetInfo
                 || (*result).allowedModes & materialize as i32 == 0
             {
-                return Err(Error::SetNotAllowed);
+                refuse_set();
             }
             let random_access = pg_sys::SetFunctionReturnMode::SFRM_Materialize_Random;
             let random_access = (*result).allowedModes & random_access as i32 != 0;
             let query = (*(*result).econtext).ecxt_per_query_memory;
             let previous = pg_sys::MemoryContextSwitchTo(query);
-            let descriptor = result_descriptor(call).ok_or(Error::SetNotAllowed)?;
+            let descriptor = result_descriptor(call).unwrap_or_else(|| refuse_set());
             let layout = Layout::of(descriptor, types);
             let across_transactions = false;
             let store =
@@ -43,12 +45,12 @@ impl<const COLUMNS: usize> Rows<COLUMNS> {
             (*result).setResult = store;
             (*result).setDesc = descriptor;
             pg_sys::MemoryContextSwitchTo(previous);
-            Ok(Self {
+            Self {
                 store,
                 descriptor,
                 layout,
                 scratch: Scratch::new("message_store row"),
-            })
+            }
         }
     }
 
@@ -68,6 +70,14 @@ impl<const COLUMNS: usize> Rows<COLUMNS> {
     pub fn finish(self) -> Reply {
         Reply::null()
     }
+}
+
+fn refuse_set() -> ! {
+    Report::new(
+        PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+        "set-valued function called in context that cannot accept a set",
+    )
+    .raise()
 }
 
 /// The descriptor of the composite type that `call`'s function is declared to return.

@@ -190,7 +190,7 @@ fn first_position(definition: &Definition) -> Result<i64, Error> {
 
 /// A time as PostgreSQL reads it, in microseconds since 2000-01-01 00:00 UTC.
 fn microseconds(time: &str) -> Result<i64, Error> {
-    let read = attempt(|| {
+    let read = attempt(|| -> Result<_, Error> {
         let mut microseconds = None;
         TIME.run(&[text(time)], |row| microseconds = row.timestamp(0));
         Ok(microseconds)

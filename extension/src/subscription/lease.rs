@@ -161,7 +161,7 @@ fn fetch(call: &Call<'_>) -> Result<Reply, Error> {
             )
         })?;
     transaction::require_writable(c"fetch()");
-    let rows = Rows::begin(call, &FETCHED_MESSAGE)?;
+    let rows = Rows::begin(call, &FETCHED_MESSAGE);
     let definition = Definition::load_own(&id)?;
     require_fetched(&definition)?;
     if matches!(definition.state, State::Paused | State::Stopped) {

@@ -127,7 +127,7 @@ fn set_state(definition: &Definition, state: State, reason: Option<&str>) -> Res
 
 fn started_subscriptions(call: &Call<'_>) -> Result<Reply, Error> {
     let types = [VARCHAROID, VARCHAROID, INT8OID, INT8OID].map(BuiltinOid::value);
-    let mut rows = Rows::begin(call, &types)?;
+    let mut rows = Rows::begin(call, &types);
     let _owner = as_owner_of_subscriptions()?;
     STARTED.run(&[], |row| {
         rows.push(|| std::array::from_fn(|number| row.value(number, types[number])));

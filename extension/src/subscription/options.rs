@@ -263,7 +263,7 @@ static INTERVAL_MS: Statement = Statement::new(
 fn milliseconds(name: &str, value: &Value) -> Result<i64, Error> {
     let wanted = || wrong(name, "an interval such as \"100 ms\", of 0 to a year");
     let text = value.as_str().ok_or_else(wanted)?;
-    let read = attempt(|| {
+    let read = attempt(|| -> Result<_, Error> {
         let mut ms = None;
         let text = Text::copied(text.as_bytes());
         INTERVAL_MS.run(&[Some(text.datum())], |row| ms = row.bigint(0));

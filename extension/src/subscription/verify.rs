@@ -72,7 +72,7 @@ fn require_done(definition: &Definition, delivered: &Delivered) -> Result<(), Er
 fn verify(call: &Call<'_>) -> Result<Reply, Error> {
     let id = subscriber_id(call, 0)?;
     transaction::require_writable(c"verify()");
-    let mut rows = Rows::begin(call, &DIFFERENCE)?;
+    let mut rows = Rows::begin(call, &DIFFERENCE);
     let mut definition = Definition::load_own(&id)?;
     read_model::require(&definition)?;
     context::require_outside(&id)?;
@@ -148,7 +148,7 @@ fn dry_run(call: &Call<'_>) -> Result<Reply, Error> {
     let among = call.array(4);
     let parked = call.boolean(3).unwrap_or(false) || among.is_some();
     transaction::require_writable(c"dry_run()");
-    let mut rows = Rows::begin(call, &DIFFERENCE)?;
+    let mut rows = Rows::begin(call, &DIFFERENCE);
     let mut definition = Definition::load_own(&id)?;
     read_model::require(&definition)?;
     context::require_outside(&id)?;

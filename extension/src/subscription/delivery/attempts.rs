@@ -20,11 +20,11 @@ const ERROR_KEPT: usize = 8 << 10;
 pub(super) struct FailedRuns {
     /// The one that failed; `None` where it was something that all had deferred.
     pub(super) run: Option<usize>,
-    pub(super) failure: Box<Failure>,
+    pub(super) failure: Box<Failure<Error>>,
 }
 
 impl FailedRuns {
-    pub(super) fn at(run: Option<usize>, failure: Failure) -> Self {
+    pub(super) fn at(run: Option<usize>, failure: Failure<Error>) -> Self {
         let failure = Box::new(failure);
         Self { run, failure }
     }
@@ -39,7 +39,7 @@ pub(super) struct Said {
 impl Said {
     /// A person's cancel is no fault of a message, nor is the end of the time that the session of
     /// whoever ticks has for its statement: they go on.
-    pub(super) fn of(failure: Failure) -> Result<Self, Error> {
+    pub(super) fn of(failure: Failure<Error>) -> Result<Self, Error> {
         if failure.is_cancel() || failure.is_timeout_of_session() {
             return Err(failure.go_on());
         }
@@ -255,7 +255,7 @@ impl Delivery<'_> {
             for item in *run {
                 if self.parked.is_first_time(item.position) {
                     Parked::take(self.definition, item.position)
-                        .map_err(|error| FailedRuns::at(None, Failure::from(error)))?;
+                        .map_err(|error| FailedRuns::at(None, Failure::returned(error)))?;
                 }
             }
         }
