@@ -6,8 +6,9 @@
 
 use crate::error::Error;
 use crate::message::SCHEMA;
+use crate::pg::acting_as::ActingAs;
 use crate::pg::call::{Call, Reply, sql_functions};
-use crate::pg::identity::{self, ActingAs};
+use crate::pg::identity;
 use crate::pg::relation::{self, Table};
 use crate::pg::spi::{self, Statement};
 use std::ffi::{CStr, CString};

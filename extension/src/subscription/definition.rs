@@ -6,8 +6,10 @@ use super::options::Options;
 use super::parked;
 use super::replay::Replayed;
 use crate::error::Error;
+use crate::pg::acting_as::ActingAs;
 use crate::pg::call::Call;
-use crate::pg::identity::{self, ActingAs};
+use crate::pg::identity;
+use crate::pg::role_code;
 use crate::pg::spi::Statement;
 use crate::pg::text::Text;
 use crate::store;
@@ -214,7 +216,7 @@ pub fn as_role<T>(
     let mut all = vec![(c"search_path".to_owned(), c_string(&path))];
     let settings = settings.iter();
     all.extend(settings.map(|(name, value)| (c_string(name), c_string(value))));
-    identity::run_code_of(role, &all, work)
+    role_code::run(role, &all, work)
 }
 
 /// Whether the current role may steer subscriptions of `owner`.

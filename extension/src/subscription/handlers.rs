@@ -2,7 +2,8 @@
 
 use crate::error::Error;
 use crate::message::SCHEMA;
-use crate::pg::identity::{self, ActingAs};
+use crate::pg::acting_as::ActingAs;
+use crate::pg::identity;
 use crate::pg::routine::{self, Routine};
 use pgrx::pg_sys;
 use serde_json::{Map, Value};

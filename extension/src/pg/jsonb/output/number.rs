@@ -1,6 +1,6 @@
 //! The text of a number in a jsonb value: PostgreSQL's `numeric`, digits to the base 10,000.
 
-use super::{TooLong, make_room};
+use super::room::{TooLong, make_room};
 
 /// Marks of the first two bytes after the length; a short number has its sign, scale and weight in
 /// them, a long one its sign and scale, and its weight after.

@@ -6,7 +6,9 @@
 //! numbers, `utils/adt/numeric.c`; it is part of the data on disk, and the same in 15 to 18.
 
 mod number;
+mod room;
 
+use room::{TooLong, make_room};
 use std::ops::Range;
 
 /// Marks of a container's header.
@@ -47,14 +49,6 @@ struct Level {
     /// Where the next value begins.
     value: usize,
 }
-
-/// The text is longer than any value of PostgreSQL, or than memory has room for. A number of a few
-/// bytes may have a hundred thousand digits.
-#[derive(Debug)]
-pub struct TooLong;
-
-/// PostgreSQL's `MaxAllocSize`: the most bytes of a value.
-const LIMIT: usize = 0x3FFF_FFFF;
 
 /// Appends the text of a value, given the bytes after its varlena header.
 pub fn append(json: &[u8], text: &mut Vec<u8>) -> Result<(), TooLong> {
@@ -143,16 +137,6 @@ impl Level {
         let bytes = self.children + start..self.children + self.value;
         (entry & entry::KIND, bytes)
     }
-}
-
-/// Sees to it that so many more bytes, and a few between two values, have room.
-fn make_room(text: &mut Vec<u8>, bytes: usize) -> Result<(), TooLong> {
-    const BETWEEN: usize = 16;
-    let more = bytes.saturating_add(BETWEEN);
-    if text.len().saturating_add(more) > LIMIT {
-        return Err(TooLong);
-    }
-    text.try_reserve(more).map_err(|_| TooLong)
 }
 
 fn append_scalar(
@@ -279,14 +263,6 @@ mod tests {
     fn control_characters_quotes_and_backslashes_are_escaped() {
         assert_eq!(string(b"a\"b\\c\n\r\t\x08\x0c"), br#""a\"b\\c\n\r\t\b\f""#);
         assert_eq!(string(b"\x01\x1f\x7f"), b"\"\\u0001\\u001f\x7f\"");
-    }
-
-    #[test]
-    fn a_text_beyond_the_limit_is_refused_before_it_is_made() {
-        let mut text = vec![b' '; 64];
-        assert!(make_room(&mut text, LIMIT - 128).is_ok());
-        assert!(make_room(&mut text, LIMIT - 64).is_err());
-        assert!(make_room(&mut text, usize::MAX).is_err());
     }
 
     proptest! {
