@@ -23,6 +23,7 @@ mod store;
 mod stream;
 mod stream_name;
 mod subscription;
+mod tables;
 mod version;
 mod wait;
 mod write;

@@ -25,6 +25,7 @@ pub mod jsonb;
 pub mod layout;
 pub mod lock;
 pub mod memory;
+pub mod parameter;
 pub mod probe;
 pub mod relation;
 pub mod report;

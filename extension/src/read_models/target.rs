@@ -2,8 +2,8 @@
 
 use crate::error::Error;
 use crate::pg::spi::{Row, Statement};
-use crate::store;
 use crate::subscription::context;
+use crate::tables::owner;
 use pgrx::pg_sys;
 
 /// Runs `statement`, which names one of our tables as `message_store.<table>`. On the live table
@@ -18,7 +18,7 @@ pub fn run(
     let copies = context::current().and_then(|handler| handler.read_model);
     Ok(match copies {
         None => {
-            let _owner = store::as_owner_of(table)?;
+            let _owner = owner::of(table)?;
             statement.run(arguments, each)
         }
         Some(schema) => {

@@ -1,13 +1,15 @@
 //! `create_subscription`, `alter_subscription`, `drop_subscription`: what is read and who handles
 //! it. These start nothing.
 
-use super::definition::{Definition, as_owner_of_subscriptions, may_steer, subscriber_id};
+use super::copy;
+use super::definition::{Definition, subscriber_id};
+use super::given_options;
 use super::handlers;
 use super::history;
 use super::member::Member;
 use super::options::{self, StartFrom};
 use super::read_model;
-use super::rebuild;
+use super::rights::may_steer;
 use super::source::{self, Source};
 use crate::error::Error;
 use crate::horizon;
@@ -15,15 +17,17 @@ use crate::message::column;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::identity;
 use crate::pg::jsonb::Jsonb;
+use crate::pg::parameter;
 use crate::pg::snapshot::Fresh;
 use crate::pg::spi::Statement;
 use crate::pg::subtransaction::attempt;
 use crate::pg::text::Text;
 use crate::pg::transaction;
 use crate::stream_name;
-use pgrx::pg_sys;
-use pgrx::pg_sys::BuiltinOid::{INT8OID, OIDOID, TEXTOID, VARCHAROID};
-use serde_json::{Map, Value};
+use crate::tables::subscription_progress;
+use crate::tables::subscriptions::{self, NewSubscription};
+use pgrx::pg_sys::BuiltinOid::TEXTOID;
+use serde_json::Value;
 
 sql_functions! {
     create_subscription => create_subscription,
@@ -31,61 +35,17 @@ sql_functions! {
     drop_subscription => drop_subscription,
 }
 
-static INSERT_DEFINITION: Statement = Statement::new(
-    c"INSERT INTO message_store.subscriptions (subscriber_id, owner, source, handlers, options, search_path) \
-      VALUES ($1, $2::pg_catalog.regrole, $3, $4::pg_catalog.jsonb, $5::pg_catalog.jsonb, $6) \
-      ON CONFLICT DO NOTHING",
-    &[VARCHAROID, OIDOID, VARCHAROID, TEXTOID, TEXTOID, TEXTOID],
-);
-static SET_START: Statement = Statement::new(
-    c"UPDATE message_store.subscriptions SET start_position = $2 \
-       WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
-    &[VARCHAROID, INT8OID],
-);
-static INSERT_PROGRESS: Statement = Statement::new(
-    c"INSERT INTO message_store.subscription_progress (subscriber_id, member, group_size, position) \
-      SELECT $1, member, $2, $3 \
-        FROM pg_catalog.generate_series(0, $2 OPERATOR(pg_catalog.-) 1) member",
-    &[VARCHAROID, INT8OID, INT8OID],
-);
-static REPLACE: Statement = Statement::new(
-    c"UPDATE message_store.subscriptions \
-         SET handlers = $2::pg_catalog.jsonb, options = $3::pg_catalog.jsonb, search_path = $4 \
-       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
-         AND (handlers OPERATOR(pg_catalog.<>) $2::pg_catalog.jsonb \
-           OR options OPERATOR(pg_catalog.<>) $3::pg_catalog.jsonb \
-           OR search_path OPERATOR(pg_catalog.<>) $4)",
-    &[VARCHAROID, TEXTOID, TEXTOID, TEXTOID],
-);
-static OPTIONS: Statement = Statement::new(
-    c"SELECT options::pg_catalog.text FROM message_store.subscriptions \
-       WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
-    &[VARCHAROID],
-);
-static DELETE: Statement = Statement::new(
-    c"DELETE FROM message_store.subscriptions WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
-    &[VARCHAROID],
-);
-static MARK_COPY: Statement = Statement::new(
-    c"UPDATE message_store.subscriptions SET copy_of = $2, copy_schema = $3::pg_catalog.name, state = 'started' \
-       WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
-    &[VARCHAROID, VARCHAROID, TEXTOID],
-);
 static TIME: Statement = Statement::new(
     c"SELECT pg_catalog.timezone('UTC', $1::pg_catalog.timestamptz)",
     &[TEXTOID],
 );
 
-fn text(value: &str) -> Option<pg_sys::Datum> {
-    Some(Text::copied(value.as_bytes()).datum())
-}
-
 fn create_subscription(call: &Call<'_>) -> Result<Reply, Error> {
     let id = subscriber_id(call, 0)?;
-    if id.ends_with(rebuild::COPY_SUFFIX) {
+    if id.ends_with(copy::SUFFIX) {
         return Err(Error::argument(
             "subscriber_id",
-            format!("must not end in {}: {id}", rebuild::COPY_SUFFIX),
+            format!("must not end in {}: {id}", copy::SUFFIX),
             "Such names belong to the copies that rebuild(..., side_by_side => true) makes.",
         ));
     }
@@ -95,8 +55,16 @@ fn create_subscription(call: &Call<'_>) -> Result<Reply, Error> {
     let handlers = handlers::normalized(&json_text("handlers", call.jsonb(2))?, owner)?;
     let given = options::parse_object("options", &json_text("options", call.jsonb(3))?)?;
     let search_path = identity::search_path();
-    let given = options::normalized(given, owner, &search_path)?;
-    let created = insert(&id, &source, owner, &handlers, &given, &search_path)?;
+    let given = given_options::normalized(given, owner, &search_path)?;
+    let given = Value::Object(given).to_string();
+    let created = subscriptions::insert(&NewSubscription {
+        subscriber_id: &id,
+        owner,
+        source: &source,
+        handlers: &handlers,
+        options: &given,
+        search_path: &search_path,
+    })?;
     if created {
         let definition = Definition::load(&id)?;
         begin(&definition)?;
@@ -120,37 +88,12 @@ fn create_subscription(call: &Call<'_>) -> Result<Reply, Error> {
     )?))
 }
 
-fn insert(
-    id: &str,
-    source: &str,
-    owner: pg_sys::Oid,
-    handlers: &str,
-    options: &Map<String, Value>,
-    search_path: &str,
-) -> Result<bool, Error> {
-    let options = Value::Object(options.clone()).to_string();
-    let _owner = as_owner_of_subscriptions()?;
-    let definition = [
-        text(id),
-        Some(pg_sys::Datum::from(owner)),
-        text(source),
-        text(handlers),
-        text(&options),
-        text(search_path),
-    ];
-    Ok(INSERT_DEFINITION.run(&definition, |_| {}) == 1)
-}
-
 /// Makes the members of a new subscription, where it starts from.
 fn begin(definition: &Definition) -> Result<(), Error> {
     let position = first_position(definition)?;
-    let _owner = as_owner_of_subscriptions()?;
-    let id = text(&definition.subscriber_id);
-    let at = Some(pg_sys::Datum::from(position));
-    SET_START.run(&[id, at], |_| {});
-    let size = Some(pg_sys::Datum::from(definition.options.group_size));
-    INSERT_PROGRESS.run(&[id, size, at], |_| {});
-    Ok(())
+    let id = &definition.subscriber_id;
+    subscriptions::set_start(id, position)?;
+    subscription_progress::insert(id, definition.options.group_size, position)
 }
 
 /// The position after which a new subscription begins.
@@ -192,7 +135,9 @@ fn first_position(definition: &Definition) -> Result<i64, Error> {
 fn microseconds(time: &str) -> Result<i64, Error> {
     let read = attempt(|| -> Result<_, Error> {
         let mut microseconds = None;
-        TIME.run(&[text(time)], |row| microseconds = row.timestamp(0));
+        TIME.run(&[parameter::text(time)], |row| {
+            microseconds = row.timestamp(0)
+        });
         Ok(microseconds)
     });
     read.ok().flatten().ok_or_else(|| {
@@ -208,16 +153,11 @@ fn microseconds(time: &str) -> Result<i64, Error> {
 fn replace(
     existing: &Definition,
     handlers: &str,
-    options: &Map<String, Value>,
+    options: &str,
     search_path: &str,
 ) -> Result<bool, Error> {
-    let options = Value::Object(options.clone()).to_string();
-    let id = text(&existing.subscriber_id);
-    let changed = {
-        let _owner = as_owner_of_subscriptions()?;
-        let arguments = [id, text(handlers), text(&options), text(search_path)];
-        REPLACE.run(&arguments, |_| {}) == 1
-    };
+    let id = &existing.subscriber_id;
+    let changed = subscriptions::replace(id, handlers, options, search_path)?;
     if changed {
         // The tick that is running ends with the handlers it began with.
         Member::lock_all(&existing.subscriber_id)?;
@@ -234,7 +174,7 @@ fn alter_subscription(call: &Call<'_>) -> Result<Reply, Error> {
         None => definition.handlers.clone(),
         given => handlers::normalized(&json_text("handlers", given)?, definition.owner)?,
     };
-    let mut merged = stored_options(&id)?;
+    let mut merged = options::parse_object("options", &subscriptions::options(&id)?)?;
     if let Some(given) = call.jsonb(2) {
         for (name, value) in options::parse_object("options", &given.to_text().to_str())? {
             if name == "group_size" || name == "start_from" {
@@ -255,19 +195,10 @@ fn alter_subscription(call: &Call<'_>) -> Result<Reply, Error> {
     // What names mean to its handlers is not the business of whoever alters it.
     let search_path = &definition.search_path;
     definition.require_owner()?;
-    let merged = options::normalized(merged, definition.owner, search_path)?;
+    let merged = given_options::normalized(merged, definition.owner, search_path)?;
+    let merged = Value::Object(merged).to_string();
     let changed = replace(&definition, &handlers, &merged, search_path)?;
     Ok(Reply::boolean(changed))
-}
-
-/// The options of a subscription as they are stored.
-pub fn stored_options(id: &str) -> Result<Map<String, Value>, Error> {
-    let mut options = String::new();
-    {
-        let _owner = as_owner_of_subscriptions()?;
-        OPTIONS.run(&[text(id)], |row| options = row.text(0).unwrap_or_default());
-    }
-    options::parse_object("options", &options)
 }
 
 fn drop_subscription(call: &Call<'_>) -> Result<Reply, Error> {
@@ -279,51 +210,13 @@ fn drop_subscription(call: &Call<'_>) -> Result<Reply, Error> {
     if !may_steer(definition.owner) {
         return Err(Error::NotOwner(id));
     }
-    rebuild::drop_copy(&definition)?;
-    delete(&definition)?;
+    copy::discard(&definition)?;
+    copy::delete(&definition)?;
     if let Some(schema) = &definition.copy_schema {
         read_model::drop_copies(schema)?;
     }
     history::note(&definition, "drop", None, None)?;
     Ok(Reply::boolean(true))
-}
-
-/// Forgets a subscription, once its running ticks have ended.
-pub fn delete(definition: &Definition) -> Result<(), Error> {
-    Member::lock_all(&definition.subscriber_id)?;
-    let _owner = as_owner_of_subscriptions()?;
-    DELETE.run(&[text(&definition.subscriber_id)], |_| {});
-    Ok(())
-}
-
-/// Makes the subscription that fills a copy of the read model of `original`, in `schema`.
-pub fn create_copy(original: &Definition, id: &str, schema: &str) -> Result<(), Error> {
-    let mut options = stored_options(&original.subscriber_id)?;
-    options.remove("group_size");
-    if !insert(
-        id,
-        &original.source,
-        original.owner,
-        &original.handlers,
-        &options,
-        &original.search_path,
-    )? {
-        return Err(Error::SubscriptionState(
-            original.subscriber_id.clone(),
-            "is being rebuilt side by side",
-            "promote(...) ends it, cancel_rebuild(...) gives it up.",
-        ));
-    }
-    let size = Some(pg_sys::Datum::from(1_i64));
-    let start = Some(pg_sys::Datum::from(original.start_position));
-    let _owner = as_owner_of_subscriptions()?;
-    INSERT_PROGRESS.run(&[text(id), size, start], |_| {});
-    SET_START.run(&[text(id), start], |_| {});
-    MARK_COPY.run(
-        &[text(id), text(&original.subscriber_id), text(schema)],
-        |_| {},
-    );
-    Ok(())
 }
 
 fn source_argument(source: Option<Text<'_>>) -> Result<String, Error> {

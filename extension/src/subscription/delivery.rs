@@ -17,52 +17,12 @@ use super::source::Source;
 use crate::error::Error;
 use crate::pg::snapshot::Fresh;
 use crate::pg::transaction;
-use std::time::Duration;
 
 mod aside;
 mod attempts;
+pub mod outcome;
 
-use attempts::Said;
-
-/// How a delivery ended.
-pub enum End {
-    /// With all that was read dealt with.
-    Done,
-    /// At a message whose handler failed and is called again after a pause.
-    Retrying(Fault, Duration),
-    /// At a message that nothing can be done about.
-    Stopped(Fault),
-}
-
-/// A message that cannot be handled, and why.
-pub struct Fault {
-    /// Its global position.
-    pub position: i64,
-    /// Failed calls that count, this one included.
-    pub attempts: i64,
-    /// Five characters.
-    pub sqlstate: String,
-    /// What the error said.
-    pub error: String,
-}
-
-/// What became of a batch.
-pub struct Delivered {
-    /// Messages read.
-    pub scanned: i64,
-    /// Messages handled.
-    pub handled: i64,
-    /// Messages put aside.
-    pub parked: i64,
-    /// The last position dealt with.
-    pub position: i64,
-    /// How it ended.
-    pub end: End,
-    /// The last failure for which a message was put aside.
-    pub put_aside_for: Option<Fault>,
-    /// Whether a handler wrote messages.
-    pub has_written: bool,
-}
+use outcome::{Delivered, End, Fault, HandlerError};
 
 /// A delivery of one member, under way.
 pub struct Delivery<'a> {
@@ -196,7 +156,7 @@ impl<'a> Delivery<'a> {
         else {
             return Ok(None);
         };
-        let fault = Said {
+        let fault = HandlerError {
             sqlstate: "58000".to_owned(),
             error: "the server process ended while the message was being handled".to_owned(),
         };

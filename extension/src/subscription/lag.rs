@@ -1,7 +1,8 @@
 //! `subscription_lag`: how far a member is behind, at a bounded cost.
 
-use super::definition::{Definition, may_see, subscriber_id};
+use super::definition::{Definition, subscriber_id};
 use super::member::Member;
+use super::rights::may_see;
 use super::source::Source;
 use crate::error::Error;
 use crate::horizon::{self, Horizon};

@@ -4,24 +4,25 @@
 //! it acknowledges is done. Delivery is at least once and in order: a consumer that dies before
 //! its acknowledgement leaves its messages to the next, and its own late acknowledgement is refused.
 
-use super::definition::{Definition, State, as_owner_of_subscriptions, subscriber_id};
+use super::definition::{Definition, subscriber_id};
 use super::member::Member;
-use super::parked::{self, Cause, Parked};
+use super::parked::{self, Parked};
 use super::source::Source;
 use crate::error::Error;
 use crate::message::{self, Printed, column};
-use crate::pg::array;
 use crate::pg::call::{Call, Reply, sql_functions};
+use crate::pg::parameter;
 use crate::pg::rows::Rows;
 use crate::pg::slot::{RowFetch, Slot};
 use crate::pg::snapshot::Fresh;
-use crate::pg::spi::Statement;
-use crate::pg::text::Text;
 use crate::pg::transaction;
+use crate::tables::parked::{self as table, LastFailure, ParkedMessage};
+use crate::tables::subscription_progress;
+use crate::tables::subscriptions::State;
 use pgrx::pg_sys;
-use pgrx::pg_sys::BuiltinOid::{FLOAT8OID, INT8ARRAYOID, INT8OID, VARCHAROID};
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::time::Duration;
 
 sql_functions! {
     fetch => fetch,
@@ -39,45 +40,6 @@ thread_local! {
 const LONGEST_LEASE_MS: i64 = 366 * 86_400_000;
 /// Leases of a session that are remembered.
 const OWN_LEASES: usize = 16;
-
-/// `$3`: the leases of this session, which it may take again before they run out.
-static IS_FREE: Statement = Statement::new(
-    c"SELECT leased_until IS NULL \
-          OR leased_until OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp() \
-          OR lease OPERATOR(pg_catalog.=) ANY ($3) \
-        FROM message_store.subscription_progress \
-       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 AND member OPERATOR(pg_catalog.=) $2",
-    &[VARCHAROID, INT8OID, INT8ARRAYOID],
-);
-static LEASE: Statement = Statement::new(
-    c"UPDATE message_store.subscription_progress \
-         SET lease = $3, leased_position = $4, \
-             leased_until = pg_catalog.clock_timestamp() \
-               OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $5) \
-       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 AND member OPERATOR(pg_catalog.=) $2",
-    &[VARCHAROID, INT8OID, INT8OID, INT8OID, FLOAT8OID],
-);
-static HOLDER: Statement = Statement::new(
-    c"SELECT member, leased_position, lease FROM message_store.subscription_progress \
-       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 AND lease OPERATOR(pg_catalog.=) ANY ($2) \
-         AND leased_until OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp() \
-         FOR UPDATE",
-    &[VARCHAROID, INT8ARRAYOID],
-);
-static END_LEASE: Statement = Statement::new(
-    c"UPDATE message_store.subscription_progress \
-         SET lease = NULL, leased_until = NULL, leased_position = NULL \
-       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 AND member OPERATOR(pg_catalog.=) $2",
-    &[VARCHAROID, INT8OID],
-);
-
-fn text(value: &str) -> Option<pg_sys::Datum> {
-    Some(Text::copied(value.as_bytes()).datum())
-}
-
-fn bigint(value: i64) -> Option<pg_sys::Datum> {
-    Some(pg_sys::Datum::from(value))
-}
 
 fn require_fetched(definition: &Definition) -> Result<(), Error> {
     if definition.is_fetched() {
@@ -133,8 +95,8 @@ impl Handed {
                 data,
                 metadata,
                 time,
-                bigint(lease),
-                bigint(attempt),
+                parameter::bigint(lease),
+                parameter::bigint(attempt),
             ]
         });
         self.left -= 1;
@@ -180,7 +142,7 @@ fn fetch(call: &Call<'_>) -> Result<Reply, Error> {
         let Some(member) = Member::lock(&id, candidate.number)? else {
             continue;
         };
-        if !is_free(&id, &member, &own)? {
+        if !subscription_progress::is_free(&id, member.number, &own)? {
             continue;
         }
         if let Some(end) = member.drains_until {
@@ -208,22 +170,8 @@ fn lease_messages(
     if handed.left == before {
         return pass(id, member, source, position);
     }
-    #[allow(
-        clippy::cast_precision_loss,
-        reason = "of milliseconds, nothing is lost"
-    )]
-    let seconds = lease_ms as f64 / 1000.0;
-    {
-        let _owner = as_owner_of_subscriptions()?;
-        let arguments = [
-            text(id),
-            bigint(member.number),
-            bigint(handed.lease),
-            bigint(position),
-            Some(pg_sys::Datum::from(seconds.to_bits() as usize)),
-        ];
-        LEASE.run(&arguments, |_| {});
-    }
+    let lasts = Duration::from_millis(lease_ms.unsigned_abs());
+    subscription_progress::lease(id, member.number, handed.lease, position, lasts)?;
     OWN.with_borrow_mut(|own| {
         let leases = own.entry(id.clone()).or_default();
         leases.push(handed.lease);
@@ -235,18 +183,6 @@ fn lease_messages(
 
 fn own_leases(id: &str) -> Vec<i64> {
     OWN.with_borrow(|own| own.get(id).cloned().unwrap_or_default())
-}
-
-fn array(leases: &[i64]) -> Option<pg_sys::Datum> {
-    Some(array::of_bigints(leases.iter().copied()))
-}
-
-fn is_free(id: &str, member: &Member, own: &[i64]) -> Result<bool, Error> {
-    let _owner = as_owner_of_subscriptions()?;
-    let mut is_free = false;
-    let arguments = [text(id), bigint(member.number), array(own)];
-    IS_FREE.run(&arguments, |row| is_free = row.boolean(0));
-    Ok(is_free)
 }
 
 /// Nothing was handed out: what was read needs no acknowledgement.
@@ -270,10 +206,11 @@ fn hand_out(
     source: &Source,
     handed: &mut Handed,
 ) -> Result<i64, Error> {
+    let id = &definition.subscriber_id;
     let snapshot = Fresh::take();
     let mut rows = RowFetch::begin(&source.table, &snapshot);
     let mut last_due = 0;
-    for due in Parked::due(definition, member)? {
+    for due in parked::due(definition, member)? {
         if handed.left == 0 {
             break;
         }
@@ -281,10 +218,10 @@ fn hand_out(
         match found.and_then(|(address, _)| rows.row(address)) {
             Some(row) => {
                 handed.push(row, due.attempts + 1);
-                Parked::lend(definition, due.position, handed.lease)?;
+                table::lease(id, due.position, handed.lease)?;
                 last_due = due.position;
             }
-            None => Parked::take(definition, due.position)?,
+            None => table::take(id, due.position)?,
         }
     }
     // Not mixed with new ones: an acknowledgement of these is none of those.
@@ -307,13 +244,13 @@ fn hand_out(
                 // Comes first next time: inside a lease it would have to be remembered.
                 break;
             }
-            let message = parked::Message {
+            let message = ParkedMessage {
                 position: next,
                 stream_name: stream_name.bytes(),
                 message_type: walk.text(column::TYPE).bytes(),
                 is_replay: false,
             };
-            parked.put_behind(definition, &message)?;
+            parked.park_waiting(definition, &message)?;
             waiting_until = next;
         } else if is_own {
             handed.push(&walk, 1);
@@ -322,7 +259,7 @@ fn hand_out(
     }
     if waiting_until > member.position {
         let (scanned, handled) = (0, 0);
-        member.advance(&definition.subscriber_id, waiting_until, scanned, handled)?;
+        member.advance(id, waiting_until, scanned, handled)?;
     }
     Ok(position)
 }
@@ -346,19 +283,12 @@ impl Held {
 fn holder(id: &str, lease: Option<i64>) -> Result<Held, Error> {
     let lost = || Error::LeaseLost(id.to_owned());
     let leases = lease.map_or_else(|| own_leases(id), |lease| vec![lease]);
-    let mut found = None;
-    {
-        let _owner = as_owner_of_subscriptions()?;
-        HOLDER.run(&[text(id), array(&leases)], |row| {
-            found = row.bigint(0).zip(row.bigint(1)).zip(row.bigint(2));
-        });
-    }
-    let ((number, position), lease) = found.ok_or_else(lost)?;
-    let member = Member::find(id, number)?.ok_or_else(lost)?;
+    let found = subscription_progress::hold_leased(id, &leases)?.ok_or_else(lost)?;
+    let member = Member::find(id, found.member)?.ok_or_else(lost)?;
     Ok(Held {
-        lease,
+        lease: found.lease,
         member,
-        position,
+        position: found.position,
     })
 }
 
@@ -389,20 +319,14 @@ fn ack(call: &Call<'_>) -> Result<Reply, Error> {
     }
     let ends_lease = position == held.position;
     if held.is_on_parked() {
-        Parked::take_lent(&definition, position, held.lease)?;
+        table::take_leased(&id, position, held.lease)?;
     } else if position > held.member.position {
         move_on(&definition, &held.member, position)?;
     }
     if ends_lease {
-        end_lease(&id, &held.member)?;
+        subscription_progress::end_lease(&id, held.member.number)?;
     }
     Ok(Reply::void())
-}
-
-fn end_lease(id: &str, member: &Member) -> Result<(), Error> {
-    let _owner = as_owner_of_subscriptions()?;
-    END_LEASE.run(&[text(id), bigint(member.number)], |_| {});
-    Ok(())
 }
 
 /// Stores that messages up to `position` are dealt with.
@@ -432,30 +356,30 @@ fn park(call: &Call<'_>) -> Result<Reply, Error> {
     require_fetched(&definition)?;
     let held = holder(&id, call.bigint(3))?;
     let (stream_name, message_type) = leased_message(&definition, &held, position)?;
-    let attempts = Parked::attempts(&definition, position)? + 1;
+    let attempts = table::attempts(&id, position)? + 1;
     let mut parked = Parked::load(&definition, held.member.position)?;
-    parked.put_failed(
+    parked.park_failed(
         &definition,
-        &parked::Message {
+        &ParkedMessage {
             position,
             stream_name: &stream_name,
             message_type: &message_type,
             is_replay: false,
         },
-        &Cause {
+        &LastFailure {
             sqlstate: "38000",
             error: &error,
             attempts,
         },
     )?;
-    held.member.note_error(&id, ("38000", &error))?;
+    held.member.note_error(&id, "38000", &error)?;
     if held.is_on_parked() {
-        Parked::take_lent(&definition, position, held.lease)?;
+        table::take_leased(&id, position, held.lease)?;
     } else {
         move_on(&definition, &held.member, position)?;
     }
     // What was fetched after it may be of its stream: the next fetch knows.
-    end_lease(&id, &held.member)?;
+    subscription_progress::end_lease(&id, held.member.number)?;
     Ok(Reply::void())
 }
 
@@ -476,7 +400,9 @@ fn leased_message(
     });
     let is_fetched = match &message {
         None => false,
-        Some(_) if held.is_on_parked() => Parked::is_lent(definition, position, held.lease)?,
+        Some(_) if held.is_on_parked() => {
+            table::is_leased(&definition.subscriber_id, position, held.lease)?
+        }
         Some((stream_name, _)) => {
             (held.member.position + 1..=held.position).contains(&position)
                 && source.includes(stream_name)

@@ -1,17 +1,17 @@
 //! `start`, `pause`, `stop`: whether orchestrators tick a subscription.
 
 use super::context::{HandlerCall, Scope};
-use super::definition::{Definition, State, as_owner_of_subscriptions, subscriber_id};
+use super::definition::{Definition, subscriber_id};
 use super::handlers;
 use super::history;
 use super::member::Member;
 use crate::error::Error;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::rows::Rows;
-use crate::pg::spi::Statement;
-use crate::pg::text::Text;
 use crate::pg::transaction;
-use pgrx::pg_sys::BuiltinOid::{self, INT8OID, TEXTOID, VARCHAROID};
+use crate::tables::subscriptions::{self, State};
+use crate::tables::{progress_and_others, subscription_progress};
+use pgrx::pg_sys::BuiltinOid::{self, INT8OID, VARCHAROID};
 
 sql_functions! {
     start => start,
@@ -19,30 +19,6 @@ sql_functions! {
     stop => stop,
     started_subscriptions => started_subscriptions,
 }
-
-static SET_STATE: Statement = Statement::new(
-    c"UPDATE message_store.subscriptions \
-         SET state = $2, state_reason = $3, state_changed_at = pg_catalog.clock_timestamp() \
-       WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
-    &[VARCHAROID, VARCHAROID, TEXTOID],
-);
-static FORGET_FAILURES: Statement = Statement::new(
-    c"UPDATE message_store.subscription_progress \
-         SET attempts = 0, failing_position = NULL, failing_since = NULL, retry_at = NULL \
-       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 AND failing_position IS NOT NULL",
-    &[VARCHAROID],
-);
-static STARTED: Statement = Statement::new(
-    c"SELECT s.subscriber_id, s.source, \
-             (SELECT pg_catalog.count(*) FROM message_store.subscription_progress p \
-               WHERE p.subscriber_id OPERATOR(pg_catalog.=) s.subscriber_id), \
-             coalesce((s.options OPERATOR(pg_catalog.->>) 'batch_size')::pg_catalog.int8, 1000) \
-        FROM message_store.subscriptions s \
-       WHERE s.state OPERATOR(pg_catalog.=) 'started' \
-         AND s.handlers OPERATOR(pg_catalog.<>) '{}' \
-       ORDER BY s.subscriber_id",
-    &[],
-);
 
 fn start(call: &Call<'_>) -> Result<Reply, Error> {
     let id = subscriber_id(call, 0)?;
@@ -55,13 +31,12 @@ fn start(call: &Call<'_>) -> Result<Reply, Error> {
     }
     run_init(&definition, None)?;
     if was != State::Started {
-        set_state(&definition, State::Started, None)?;
+        subscriptions::set_state(&id, State::Started, None)?;
         history::note(&definition, "start", None, None)?;
     }
     if !at_boot {
         Member::lock_all(&id)?;
-        let _owner = as_owner_of_subscriptions()?;
-        FORGET_FAILURES.run(&[Some(Text::copied(id.as_bytes()).datum())], |_| {});
+        subscription_progress::forget_failures(&id)?;
     }
     Ok(Reply::text(Some(State::Started.word().as_bytes())))
 }
@@ -100,37 +75,22 @@ fn rest(call: &Call<'_>, state: State, action: &'static str) -> Result<Reply, Er
     let definition = Definition::load_own(&id)?;
     // The running tick ends first: after this nobody calls a handler.
     Member::lock_all(&id)?;
-    set_state(&definition, state, reason.as_deref())?;
+    subscriptions::set_state(&id, state, reason.as_deref())?;
     history::note(&definition, action, None, reason.as_deref())?;
     Ok(Reply::void())
 }
 
 /// A handler failed for good at this position.
 pub fn stop_for_failure(definition: &Definition, position: i64, reason: &str) -> Result<(), Error> {
-    set_state(definition, State::Stopped, Some(reason))?;
+    subscriptions::set_state(&definition.subscriber_id, State::Stopped, Some(reason))?;
     history::note(definition, "fail", Some(position), Some(reason))
-}
-
-fn set_state(definition: &Definition, state: State, reason: Option<&str>) -> Result<(), Error> {
-    let text = |value: &str| Some(Text::copied(value.as_bytes()).datum());
-    let _owner = as_owner_of_subscriptions()?;
-    SET_STATE.run(
-        &[
-            text(&definition.subscriber_id),
-            text(state.word()),
-            reason.and_then(text),
-        ],
-        |_| {},
-    );
-    Ok(())
 }
 
 fn started_subscriptions(call: &Call<'_>) -> Result<Reply, Error> {
     let types = [VARCHAROID, VARCHAROID, INT8OID, INT8OID].map(BuiltinOid::value);
     let mut rows = Rows::begin(call, &types);
-    let _owner = as_owner_of_subscriptions()?;
-    STARTED.run(&[], |row| {
+    progress_and_others::each_started(|row| {
         rows.push(|| std::array::from_fn(|number| row.value(number, types[number])));
-    });
+    })?;
     Ok(rows.finish())
 }

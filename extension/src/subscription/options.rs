@@ -1,16 +1,9 @@
-//! The options of a subscription: checked when it is created, read back when it is ticked.
+//! The options of a subscription, read from JSON.
 
-use super::definition::as_role;
-use super::handlers;
 use super::policy::Policy;
 use crate::error::Error;
-use crate::pg::spi::Statement;
-use crate::pg::subtransaction::attempt;
-use crate::pg::text::Text;
 use crate::stream_name;
-use pgrx::pg_sys;
-use pgrx::pg_sys::BuiltinOid::TEXTOID;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::time::Duration;
 
 const REPAIR: &str = "Known options: init, read_model, types, correlation, group_size, start_from, \
@@ -81,11 +74,13 @@ impl Default for Options {
     }
 }
 
-fn refuse(problem: String) -> Error {
+/// An error about the argument `options`.
+pub fn refuse(problem: String) -> Error {
     Error::argument("options", problem, REPAIR)
 }
 
-fn wrong(name: &str, wanted: &str) -> Error {
+/// An error about the option `name`, whose value must be `wanted`.
+pub fn wrong(name: &str, wanted: &str) -> Error {
     refuse(format!("must give {name} {wanted}"))
 }
 
@@ -244,35 +239,12 @@ fn read_model(value: &Value) -> Result<Vec<ReadModelTable>, Error> {
         .ok_or_else(wanted)
 }
 
-/// Stored durations are whole milliseconds, as [`normalized`] writes them.
+/// Stored durations are whole milliseconds, as `given_options` writes them.
 fn duration(name: &str, value: &Value) -> Result<Duration, Error> {
     let stored = value.as_str().and_then(|text| text.strip_suffix(" ms"));
     match stored.and_then(|ms| ms.parse().ok()) {
         Some(ms) => Ok(Duration::from_millis(ms)),
         None => Err(wrong(name, "an interval such as \"100 ms\"")),
-    }
-}
-
-static INTERVAL_MS: Statement = Statement::new(
-    c"SELECT (pg_catalog.date_part('epoch', $1::pg_catalog.interval) \
-              OPERATOR(pg_catalog.*) 1000)::pg_catalog.int8",
-    &[TEXTOID],
-);
-
-/// An interval as PostgreSQL reads it, to whole milliseconds, from 0 to a year.
-fn milliseconds(name: &str, value: &Value) -> Result<i64, Error> {
-    let wanted = || wrong(name, "an interval such as \"100 ms\", of 0 to a year");
-    let text = value.as_str().ok_or_else(wanted)?;
-    let read = attempt(|| -> Result<_, Error> {
-        let mut ms = None;
-        let text = Text::copied(text.as_bytes());
-        INTERVAL_MS.run(&[Some(text.datum())], |row| ms = row.bigint(0));
-        Ok(ms)
-    });
-    const A_YEAR_MS: i64 = 366 * 86_400_000;
-    match read {
-        Ok(Some(ms)) if (0..=A_YEAR_MS).contains(&ms) => Ok(ms),
-        _ => Err(wanted()),
     }
 }
 
@@ -290,49 +262,4 @@ pub fn parse_object(argument: &'static str, text: &str) -> Result<Map<String, Va
             },
         )),
     }
-}
-
-/// Checks `options` and returns them as they are stored: names of functions and tables qualified,
-/// so that no search_path can change what they mean later, and intervals in milliseconds.
-///
-/// `role`, `search_path`: the subscription's owner, with whose rights SQL in the options is tried,
-/// and the path that names in it are found on.
-pub fn normalized(
-    mut object: Map<String, Value>,
-    role: pg_sys::Oid,
-    search_path: &str,
-) -> Result<Map<String, Value>, Error> {
-    for name in ["retry_delay", "retry_max_delay", "transient_limit"] {
-        if let Some(value) = object.get_mut(name) {
-            *value = json!(format!("{} ms", milliseconds(name, value)?));
-        }
-    }
-    let mut options = Options::from_object(&object)?;
-    if !options.settings.is_empty() {
-        let tried = attempt(|| as_role(role, search_path, &options.settings, || Ok(())));
-        tried.map_err(|failure| {
-            refuse(format!(
-                "must give settings usable ones: {}",
-                failure.message
-            ))
-        })?;
-    }
-    if let Some(name) = &options.init {
-        let routine = handlers::find_init(name, role)?;
-        handlers::require_executable(routine, role)?;
-        object.insert("init".to_owned(), json!(routine.qualified_name()));
-    }
-    if !options.read_model.is_empty() {
-        super::read_model::qualify(&mut options.read_model, role, search_path)?;
-        let tables: Vec<Value> = options
-            .read_model
-            .iter()
-            .map(|entry| match &entry.filter {
-                None => json!(entry.table),
-                Some(filter) => json!({"table": entry.table, "where": filter}),
-            })
-            .collect();
-        object.insert("read_model".to_owned(), Value::Array(tables));
-    }
-    Ok(object)
 }

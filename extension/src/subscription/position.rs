@@ -1,10 +1,10 @@
 //! `reset`, `skip`, `continue_from`: where a subscription goes on.
 
 use super::context;
-use super::definition::{Definition, as_owner_of_subscriptions, subscriber_id};
+use super::copy;
+use super::definition::{Definition, subscriber_id};
 use super::history;
 use super::member::Member;
-use super::rebuild;
 use super::replay::{Layer, Replayed};
 use super::retry::require_reason;
 use crate::error::Error;
@@ -13,12 +13,12 @@ use crate::message::{self, column};
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::scan::{Condition, IndexScan, Order};
 use crate::pg::snapshot::Fresh;
-use crate::pg::spi::Statement;
 use crate::pg::text::Text;
 use crate::pg::transaction;
 use crate::stream;
-use pgrx::pg_sys;
-use pgrx::pg_sys::BuiltinOid::{BOOLOID, INT8OID, TEXTOID, VARCHAROID};
+use crate::tables::parked;
+use crate::tables::subscription_progress::{self, Which};
+use crate::tables::subscriptions;
 use serde_json::Value;
 
 sql_functions! {
@@ -26,46 +26,6 @@ sql_functions! {
     skip => skip,
     continue_from => continue_from,
 }
-
-/// `$3`, `$4`: members that are further, members that are less far.
-static MOVE: Statement = Statement::new(
-    c"UPDATE message_store.subscription_progress \
-         SET position = CASE WHEN position OPERATOR(pg_catalog.>) $2 AND NOT $3 THEN position \
-                             WHEN position OPERATOR(pg_catalog.<) $2 AND NOT $4 THEN position \
-                             ELSE $2 END, updated_at = pg_catalog.clock_timestamp(), \
-             attempts = 0, failing_position = NULL, failing_since = NULL, retry_at = NULL, \
-             lease = NULL, leased_until = NULL, leased_position = NULL, \
-             rate_from = 0, rate_since = pg_catalog.clock_timestamp() \
-       WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
-    &[VARCHAROID, INT8OID, BOOLOID, BOOLOID],
-);
-static END_DRAINING: Statement = Statement::new(
-    c"DELETE FROM message_store.subscription_progress \
-       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 AND drains_until IS NOT NULL",
-    &[VARCHAROID],
-);
-static SET_REPLAYED: Statement = Statement::new(
-    c"UPDATE message_store.subscriptions \
-         SET replay_mark = $2, replay_layers = $3::pg_catalog.jsonb \
-       WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
-    &[VARCHAROID, INT8OID, TEXTOID],
-);
-/// What is parked from a position on will be met again: what was handled before as any other.
-static FORGET_PARKED_REPLAYS: Statement = Statement::new(
-    c"DELETE FROM message_store.parked \
-       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
-         AND global_position OPERATOR(pg_catalog.>) $2 \
-         AND is_replay AND status OPERATOR(pg_catalog.<>) 'discarded'",
-    &[VARCHAROID, INT8OID],
-);
-/// ... and what was not, for the first time.
-static PARKED_ARE_AHEAD: Statement = Statement::new(
-    c"UPDATE message_store.parked SET status = 'replaying', holds_stream = false \
-       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
-         AND global_position OPERATOR(pg_catalog.>) $2 \
-         AND status OPERATOR(pg_catalog.<>) 'discarded'",
-    &[VARCHAROID, INT8OID],
-);
 
 fn reset(call: &Call<'_>) -> Result<Reply, Error> {
     move_by_hand(
@@ -100,7 +60,7 @@ fn move_by_hand(
     let reason = require_reason(call.text(2))?;
     transaction::require_writable(c"reset() or skip()");
     let definition = Definition::load_own(&id)?;
-    rebuild::require_no_copy(&definition)?;
+    copy::require_none(&definition)?;
     context::require_outside(&id)?;
     let members = Member::lock_all(&id)?;
     if members.iter().any(|member| member.drains_until.is_some()) {
@@ -143,17 +103,6 @@ fn move_by_hand(
     Ok(Reply::void())
 }
 
-/// Which members are moved to a position.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Which {
-    /// Those that are further.
-    Further,
-    /// Those that are less far.
-    LessFar,
-    /// All.
-    All,
-}
-
 /// Moves members to a position. What was handled before counts as a replay when it comes
 /// again; what is parked and comes again does not.
 pub fn go_to(
@@ -168,35 +117,14 @@ pub fn go_to(
         replayed.add(layer);
     }
     set_replayed(definition, &replayed)?;
-    let _owner = as_owner_of_subscriptions()?;
-    let id = Some(Text::copied(definition.subscriber_id.as_bytes()).datum());
-    let at = Some(pg_sys::Datum::from(position));
-    FORGET_PARKED_REPLAYS.run(&[id, at], |_| {});
-    PARKED_ARE_AHEAD.run(&[id, at], |_| {});
-    END_DRAINING.run(&[id], |_| {});
-    let moves = |which_alone| {
-        Some(pg_sys::Datum::from(
-            which == which_alone || which == Which::All,
-        ))
-    };
-    MOVE.run(
-        &[id, at, moves(Which::Further), moves(Which::LessFar)],
-        |_| {},
-    );
-    Ok(())
+    let id = &definition.subscriber_id;
+    parked::expect_after(id, position)?;
+    subscription_progress::go_to(id, position, which)
 }
 
 fn set_replayed(definition: &Definition, replayed: &Replayed) -> Result<(), Error> {
-    let _owner = as_owner_of_subscriptions()?;
-    SET_REPLAYED.run(
-        &[
-            Some(Text::copied(definition.subscriber_id.as_bytes()).datum()),
-            Some(pg_sys::Datum::from(replayed.mark)),
-            Some(Text::copied(replayed.layers_text().as_bytes()).datum()),
-        ],
-        |_| {},
-    );
-    Ok(())
+    let id = &definition.subscriber_id;
+    subscriptions::set_replayed(id, replayed.mark, &replayed.layers_text())
 }
 
 /// How far members have come: those of the group's size, and before them those of an earlier size
@@ -249,7 +177,7 @@ fn continue_from(call: &Call<'_>) -> Result<Reply, Error> {
     };
     transaction::require_writable(c"continue_from()");
     let definition = Definition::load_own(&id)?;
-    rebuild::require_no_copy(&definition)?;
+    copy::require_none(&definition)?;
     context::require_outside(&id)?;
     let saved = saved_position(saved_in)?.ok_or_else(|| {
         Error::argument(

@@ -2,8 +2,9 @@
 //!
 //! All of it runs with the owner's rights: names and conditions are the owner's own SQL.
 
-use super::definition::{Definition, as_owner_of_subscriptions, as_role};
+use super::definition::Definition;
 use super::options::ReadModelTable;
+use super::run_as::run_as;
 use crate::error::Error;
 use crate::pg::expression;
 use crate::pg::failure::Failure;
@@ -11,6 +12,7 @@ use crate::pg::identity;
 use crate::pg::spi::{self, Row, Statement};
 use crate::pg::subtransaction::attempt;
 use crate::pg::text::Text;
+use crate::tables::owner;
 use pgrx::pg_sys;
 use pgrx::pg_sys::BuiltinOid::TEXTOID;
 use pgrx::spi::{quote_identifier, quote_literal};
@@ -83,7 +85,7 @@ pub fn qualify(
     for entry in tables {
         let own_settings = [];
         let tried = attempt(|| {
-            as_role(role, search_path, &own_settings, || {
+            run_as(role, search_path, &own_settings, || {
                 let mut qualified = None;
                 let name = Text::copied(entry.table.as_bytes());
                 QUALIFY.run(&[Some(name.datum())], |row| qualified = row.text(0));
@@ -190,7 +192,7 @@ pub fn copy(definition: &Definition, schema: &str, with_rows: bool) -> Result<()
     let schema = quote_identifier(schema);
     let owner = quote_identifier(identity::role_name(definition.owner));
     {
-        let _owner = as_owner_of_subscriptions()?;
+        let _owner = owner::of_subscriptions()?;
         run(&format!("CREATE SCHEMA {schema}"), |_| {})?;
         run(
             &format!("GRANT USAGE, CREATE ON SCHEMA {schema} TO {owner}"),
@@ -217,7 +219,7 @@ pub fn copy(definition: &Definition, schema: &str, with_rows: bool) -> Result<()
         }
         Ok(())
     })?;
-    let _owner = as_owner_of_subscriptions()?;
+    let _owner = owner::of_subscriptions()?;
     run(
         &format!("REVOKE CREATE ON SCHEMA {schema} FROM {owner}"),
         |_| {},
@@ -227,7 +229,7 @@ pub fn copy(definition: &Definition, schema: &str, with_rows: bool) -> Result<()
 
 /// Drops a schema of copies.
 pub fn drop_copies(schema: &str) -> Result<(), Error> {
-    let _owner = as_owner_of_subscriptions()?.quietly();
+    let _owner = owner::of_subscriptions()?.quietly();
     let drop = format!("DROP SCHEMA IF EXISTS {} CASCADE", quote_identifier(schema));
     run(&drop, |_| {})?;
     Ok(())

@@ -2,16 +2,20 @@
 //! to the handlers and stores the position: effect and position commit together, or neither.
 
 use super::context;
-use super::definition::{Definition, State, subscriber_id};
-use super::delivery::{Delivered, Delivery, End, Fault};
+use super::definition::{Definition, subscriber_id};
+use super::delivery::Delivery;
+use super::delivery::outcome::{Delivered, End, Fault};
 use super::lifecycle;
 use super::member::Member;
+use super::parked;
 use super::source::Source;
 use crate::error::Error;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::rows;
 use crate::pg::text::Text;
 use crate::pg::{deferred, transaction};
+use crate::tables::subscription_progress::{self, Failing};
+use crate::tables::subscriptions::State;
 use pgrx::pg_sys;
 
 sql_functions! {
@@ -215,7 +219,7 @@ fn open(definition: &Definition, members: &[Member]) -> Result<Source, Error> {
     }
     if let Some(original) = &definition.copy_of {
         // A copy never passes the live one: what it handles was handled before.
-        source.end_at(Member::least_position(original)?);
+        source.end_at(subscription_progress::least_position(original)?);
     }
     if let Some(end) = members.iter().find_map(|member| member.drains_until) {
         source.end_at(end);
@@ -226,7 +230,7 @@ fn open(definition: &Definition, members: &[Member]) -> Result<Source, Error> {
 fn has_work(definition: &Definition, member: &Member, source: &Source) -> Result<bool, Error> {
     Ok(member.drains_until.is_some()
         || source.has_message_after(member.position)
-        || (definition.has_parked && !super::parked::Parked::due(definition, member)?.is_empty()))
+        || !parked::due(definition, member)?.is_empty())
 }
 
 /// Stores what a delivery did, in the same transaction.
@@ -293,6 +297,12 @@ fn store_fault(
     fault: &Fault,
     after: Option<std::time::Duration>,
 ) -> Result<Option<pg_sys::Datum>, Error> {
-    let failure = (fault.sqlstate.as_str(), fault.error.as_str());
-    member.fail(id, fault.position, fault.attempts, after, failure)
+    let failing = Failing {
+        position: fault.position,
+        attempts: fault.attempts,
+        retry_after: after,
+        sqlstate: &fault.sqlstate,
+        error: &fault.error,
+    };
+    member.fail(id, &failing)
 }

@@ -2,7 +2,8 @@
 
 use super::context;
 use super::definition::{Definition, subscriber_id};
-use super::delivery::{Delivered, Delivery, End};
+use super::delivery::Delivery;
+use super::delivery::outcome::{Delivered, End};
 use super::handlers;
 use super::lifecycle::run_init;
 use super::member::Member;
@@ -16,6 +17,7 @@ use crate::pg::spi::Row;
 use crate::pg::subtransaction::attempt;
 use crate::pg::text::Text;
 use crate::pg::{deferred, transaction};
+use crate::tables::{parked, subscription_progress};
 use pgrx::pg_sys;
 
 sql_functions! {
@@ -89,7 +91,7 @@ fn verify(call: &Call<'_>) -> Result<Reply, Error> {
             replay_from(&mut definition, start)
         };
         // Most of it while the live one runs on, the rest while it stands still.
-        let so_far = Member::least_position(&id)?;
+        let so_far = subscription_progress::least_position(&id)?;
         replay_to(&definition, &mut replay, so_far)?;
         let live = Member::lock_all(&id)?;
         let members: Vec<(i64, i64)> = live
@@ -146,7 +148,7 @@ fn dry_run(call: &Call<'_>) -> Result<Reply, Error> {
         Error::argument("n", "must be 1 or more", "Say how many messages to try.")
     })?;
     let among = call.array(4);
-    let parked = call.boolean(3).unwrap_or(false) || among.is_some();
+    let of_parked = call.boolean(3).unwrap_or(false) || among.is_some();
     transaction::require_writable(c"dry_run()");
     let mut rows = Rows::begin(call, &DIFFERENCE);
     let mut definition = Definition::load_own(&id)?;
@@ -165,9 +167,8 @@ fn dry_run(call: &Call<'_>) -> Result<Reply, Error> {
         let with_rows = true;
         read_model::copy(&definition, &schema, with_rows)?;
         let source = Source::open(&definition, "dry_run")?;
-        if parked {
-            super::retry::mark_first(&id, limit, among)?;
-            definition.has_parked = true;
+        if of_parked {
+            parked::retry_first(&id, limit, among)?;
             let end = member.position;
             member.position = i64::MAX - 1;
             let delivered = Delivery::begin(&definition, &member, &source)?.deliver(limit)?;

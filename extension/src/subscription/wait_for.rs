@@ -1,15 +1,12 @@
 //! `wait_for`: read your own writes in a read model.
 
-use super::definition::{Definition, as_owner_of_subscriptions, subscriber_id};
+use super::definition::{Definition, subscriber_id};
 use super::source::Source;
 use crate::error::Error;
 use crate::horizon;
 use crate::pg::call::{Call, Reply, sql_functions};
-use crate::pg::spi::Statement;
-use crate::pg::text::Text;
 use crate::pg::{transaction, wait};
-use pgrx::pg_sys;
-use pgrx::pg_sys::BuiltinOid::{INT8OID, VARCHAROID};
+use crate::tables::progress_and_others;
 use std::time::{Duration, Instant};
 
 sql_functions! {
@@ -20,16 +17,6 @@ const DEFAULT_TIMEOUT_MS: i64 = 5_000;
 /// The pause between the first two looks; it doubles up to [`LONGEST_PAUSE_MS`].
 const SHORTEST_PAUSE_MS: i64 = 1;
 const LONGEST_PAUSE_MS: i64 = 10;
-
-static REACHED: Statement = Statement::new(
-    c"SELECT pg_catalog.min(p.position), EXISTS ( \
-               SELECT FROM message_store.parked k \
-                WHERE k.subscriber_id OPERATOR(pg_catalog.=) $1 \
-                  AND k.global_position OPERATOR(pg_catalog.=) $2) \
-        FROM message_store.subscription_progress p \
-       WHERE p.subscriber_id OPERATOR(pg_catalog.=) $1",
-    &[VARCHAROID, INT8OID],
-);
 
 fn wait_for(call: &Call<'_>) -> Result<Reply, Error> {
     let id = subscriber_id(call, 0)?;
@@ -59,7 +46,7 @@ fn wait_for(call: &Call<'_>) -> Result<Reply, Error> {
     let mut pause_ms = SHORTEST_PAUSE_MS;
     loop {
         let definition = Definition::load(&id)?;
-        let (reached, is_parked) = look(&id, position)?;
+        let (reached, is_parked) = progress_and_others::reached(&id, position)?;
         if is_parked {
             return Ok(Reply::boolean(false));
         }
@@ -74,20 +61,6 @@ fn wait_for(call: &Call<'_>) -> Result<Reply, Error> {
         wait::sleep_ms(pause_ms.min(left_ms));
         pause_ms = (pause_ms * 2).min(LONGEST_PAUSE_MS);
     }
-}
-
-/// How far all members have come, and whether the message is parked.
-fn look(id: &str, position: i64) -> Result<(i64, bool), Error> {
-    let _owner = as_owner_of_subscriptions()?;
-    let mut found = (0, false);
-    let arguments = [
-        Some(Text::copied(id.as_bytes()).datum()),
-        Some(pg_sys::Datum::from(position)),
-    ];
-    REACHED.run(&arguments, |row| {
-        found = (row.bigint(0).unwrap_or(0), row.boolean(1));
-    });
-    Ok(found)
 }
 
 /// Positions are shared by all categories: a subscription that has nothing of its own to come to

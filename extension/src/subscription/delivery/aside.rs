@@ -1,17 +1,23 @@
 //! Messages that are put aside, and those whose turn comes again.
 
-use super::attempts::Said;
-use super::{Delivery, Fault};
+use super::Delivery;
+use super::outcome::{Fault, HandlerError};
 use crate::error::Error;
 use crate::message::{self, column};
 use crate::pg::slot::RowFetch;
 use crate::pg::transaction;
 use crate::subscription::calls::Item;
-use crate::subscription::parked::{self, Cause, Parked};
+use crate::subscription::parked::{self, Parked};
 use crate::subscription::policy::Decision;
+use crate::tables::parked::{LastFailure, ParkedMessage, take};
 
 impl Delivery<'_> {
-    pub(super) fn park(&mut self, item: Item, said: Said, attempts: i64) -> Result<(), Error> {
+    pub(super) fn park(
+        &mut self,
+        item: Item,
+        said: HandlerError,
+        attempts: i64,
+    ) -> Result<(), Error> {
         let (stream_name, message_type) = {
             let mut rows = RowFetch::begin(&self.source.table, &self.snapshot);
             rows.row(item.address).map_or_else(Default::default, |row| {
@@ -19,7 +25,7 @@ impl Delivery<'_> {
                 (bytes(column::STREAM_NAME), bytes(column::TYPE))
             })
         };
-        let message = parked::Message {
+        let message = ParkedMessage {
             position: item.position,
             stream_name: &stream_name,
             message_type: &message_type,
@@ -30,19 +36,20 @@ impl Delivery<'_> {
 
     pub(super) fn put_aside(
         &mut self,
-        message: &parked::Message<'_>,
-        said: Said,
+        message: &ParkedMessage<'_>,
+        said: HandlerError,
         attempts: i64,
     ) -> Result<(), Error> {
         let (sqlstate, error) = (said.sqlstate, said.error);
         let id = &self.definition.subscriber_id;
-        self.member.note_error(id, (&sqlstate, &error))?;
-        let cause = Cause {
+        self.member.note_error(id, &sqlstate, &error)?;
+        let failure = LastFailure {
             sqlstate: &sqlstate,
             error: &error,
             attempts,
         };
-        self.parked.put_failed(self.definition, message, &cause)?;
+        self.parked
+            .park_failed(self.definition, message, &failure)?;
         self.put_aside += 1;
         self.put_aside_for = Some(Fault {
             position: message.position,
@@ -81,13 +88,13 @@ impl Delivery<'_> {
             let Some(row) = rows.row(item.address) else {
                 continue;
             };
-            let message = parked::Message {
+            let message = ParkedMessage {
                 position: item.position,
                 stream_name: row.text(column::STREAM_NAME).bytes(),
                 message_type: row.text(column::TYPE).bytes(),
                 is_replay: item.is_replay,
             };
-            self.parked.put_behind(self.definition, &message)?;
+            self.parked.park_waiting(self.definition, &message)?;
             self.put_aside += 1;
         }
         Ok(())
@@ -95,7 +102,7 @@ impl Delivery<'_> {
 
     /// Handles parked messages whose turn has come, each alone; returns how many.
     pub(super) fn retry_parked(&mut self, limit: i64) -> Result<i64, Error> {
-        let due = Parked::due(self.definition, self.member)?;
+        let due = parked::due(self.definition, self.member)?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut stuck: Vec<Vec<u8>> = Vec::new();
         let mut retried = 0;
@@ -106,7 +113,7 @@ impl Delivery<'_> {
             retried += 1;
             let found = message::find(&self.source.table, &self.snapshot, due.position)?;
             let Some((address, message_type)) = found else {
-                Parked::take(self.definition, due.position)?;
+                take(&self.definition.subscriber_id, due.position)?;
                 continue;
             };
             let fault = match self.calls.handler_of(&message_type) {
@@ -121,21 +128,21 @@ impl Delivery<'_> {
                     };
                     match self.try_calls(&[&[item]], Some(due.attempts)) {
                         Ok(()) => None,
-                        Err(failed) => Some(Said::of(*failed.failure)?),
+                        Err(failed) => Some(HandlerError::of(*failed.failure)?),
                     }
                 }
                 Err(error) => {
                     let (sqlstate, error) = error.sqlstate_and_message();
-                    Some(Said { sqlstate, error })
+                    Some(HandlerError { sqlstate, error })
                 }
             };
             match fault {
                 None => {
-                    Parked::take(self.definition, due.position)?;
+                    take(&self.definition.subscriber_id, due.position)?;
                     self.count(1);
                 }
                 Some(fault) => {
-                    let failed = parked::Message {
+                    let failed = ParkedMessage {
                         position: due.position,
                         stream_name: &due.stream_name,
                         message_type: &message_type,
@@ -153,8 +160,8 @@ impl Delivery<'_> {
     /// left; whatever the error is, they count, since nothing behind it in other streams waits.
     fn fail_again(
         &mut self,
-        message: &parked::Message<'_>,
-        said: Said,
+        message: &ParkedMessage<'_>,
+        said: HandlerError,
         attempts: i64,
     ) -> Result<(), Error> {
         let policy = &self.definition.options.policy;
@@ -162,12 +169,12 @@ impl Delivery<'_> {
         match policy.decide(&said.sqlstate, attempts, failing_for, jitter) {
             Decision::GiveUp => self.put_aside(message, said, attempts + 1),
             Decision::Retry { after, .. } => {
-                let cause = Cause {
+                let failure = LastFailure {
                     sqlstate: &said.sqlstate,
                     error: &said.error,
                     attempts: attempts + 1,
                 };
-                Parked::put_again(self.definition, message, &cause, after)
+                Parked::park_to_retry(self.definition, message, &failure, after)
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Calling handlers, and finding the message at which a call fails.
 
-use super::{Delivery, End, Fault};
+use super::Delivery;
+use super::outcome::{End, HandlerError};
 use crate::error::Error;
 use crate::pg::failure::Failure;
 use crate::pg::slot::RowFetch;
@@ -8,13 +9,10 @@ use crate::pg::subtransaction::attempt;
 use crate::pg::transaction;
 use crate::subscription::batch;
 use crate::subscription::calls::Item;
-use crate::subscription::parked::Parked;
 use crate::subscription::policy::Decision;
 use crate::subscription::read_model;
+use crate::tables::parked;
 use std::cell::Cell;
-
-/// Bytes of an error that are kept, and shown to everybody who looks: a handler chooses its words.
-const ERROR_KEPT: usize = 8 << 10;
 
 /// Runs that were called and taken back.
 pub(super) struct FailedRuns {
@@ -30,44 +28,6 @@ impl FailedRuns {
     }
 }
 
-/// What is known of a failure once it is caught.
-pub(super) struct Said {
-    pub(super) sqlstate: String,
-    pub(super) error: String,
-}
-
-impl Said {
-    /// A person's cancel is no fault of a message, nor is the end of the time that the session of
-    /// whoever ticks has for its statement: they go on.
-    pub(super) fn of(failure: Failure<Error>) -> Result<Self, Error> {
-        if failure.is_cancel() || failure.is_timeout_of_session() {
-            return Err(failure.go_on());
-        }
-        let context = failure.context.trim();
-        let mut error = failure.message;
-        if !context.is_empty() {
-            error = format!("{error}\n{context}");
-        }
-        if error.len() > ERROR_KEPT {
-            error.truncate(error.floor_char_boundary(ERROR_KEPT));
-            error.push('…');
-        }
-        Ok(Self {
-            sqlstate: failure.sqlstate,
-            error,
-        })
-    }
-
-    pub(super) fn of_message(self, item: Item, attempts: i64) -> Fault {
-        Fault {
-            position: item.position,
-            attempts,
-            sqlstate: self.sqlstate,
-            error: self.error,
-        }
-    }
-}
-
 impl Delivery<'_> {
     /// All messages of one handler, then all of the next: longer runs for handlers of arrays.
     /// False, with nothing done, where one fails.
@@ -80,7 +40,7 @@ impl Delivery<'_> {
                 self.count(items.len());
                 Ok(true)
             }
-            Err(failed) => Said::of(*failed.failure).map(|_| false),
+            Err(failed) => HandlerError::of(*failed.failure).map(|_| false),
         }
     }
 
@@ -109,7 +69,7 @@ impl Delivery<'_> {
                     self.count(rest.len());
                     break;
                 }
-                Err(failed) => (failed.run, Said::of(*failed.failure)?),
+                Err(failed) => (failed.run, HandlerError::of(*failed.failure)?),
             };
             let before: usize = match failed {
                 Some(run) => runs[..run].iter().map(|run| run.len()).sum(),
@@ -150,7 +110,7 @@ impl Delivery<'_> {
     pub(super) fn handle_failing_run(
         &mut self,
         run: &[Item],
-        mut fault: Said,
+        mut fault: HandlerError,
     ) -> Result<(usize, Option<(End, i64)>), Error> {
         // Somewhere in low..high is a message that fails, and all before it have succeeded.
         let (mut low, mut high) = (0, run.len());
@@ -163,7 +123,7 @@ impl Delivery<'_> {
                     low = middle;
                 }
                 Err(failed) => {
-                    fault = Said::of(*failed.failure)?;
+                    fault = HandlerError::of(*failed.failure)?;
                     high = middle;
                     is_its_own = high - low == 1;
                 }
@@ -176,7 +136,7 @@ impl Delivery<'_> {
                     self.count(1);
                     return Ok((low + 1, None));
                 }
-                Err(failed) => fault = Said::of(*failed.failure)?,
+                Err(failed) => fault = HandlerError::of(*failed.failure)?,
             }
         }
         let end = self.decide(item, fault)?;
@@ -184,7 +144,7 @@ impl Delivery<'_> {
     }
 
     /// What becomes of a message whose handler failed; `None` where it is parked.
-    pub(super) fn decide(&mut self, item: Item, fault: Said) -> Result<Option<End>, Error> {
+    pub(super) fn decide(&mut self, item: Item, fault: HandlerError) -> Result<Option<End>, Error> {
         let policy = &self.definition.options.policy;
         let (attempts, failing_for) = if self.member.failing_position == Some(item.position) {
             (self.member.attempts, self.member.failing_for)
@@ -254,7 +214,7 @@ impl Delivery<'_> {
         for run in runs {
             for item in *run {
                 if self.parked.is_first_time(item.position) {
-                    Parked::take(self.definition, item.position)
+                    parked::take(&self.definition.subscriber_id, item.position)
                         .map_err(|error| FailedRuns::at(None, Failure::returned(error)))?;
                 }
             }

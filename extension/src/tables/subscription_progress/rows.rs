@@ -1,46 +1,79 @@
 //! Rows of progress, read and held without a statement: every tick does it several times.
 
-use super::{Member, RATE_SECONDS};
 use crate::error::Error;
 use crate::pg::relation::Table;
 use crate::pg::row_lock;
 use crate::pg::slot::{RowAddress, Slot};
 use crate::pg::snapshot::Fresh;
 use crate::pg::transaction;
-use crate::subscription::keyed::PROGRESS;
+use crate::tables::by_subscriber::BySubscriber;
 use pgrx::pg_sys;
-use std::time::Duration;
 
-/// A member and where its row lies.
-pub(super) struct StoredMember {
-    pub(super) member: Member,
-    address: RowAddress,
+const TABLE: BySubscriber = BySubscriber {
+    name: c"subscription_progress",
+    key: c"subscription_progress_pkey",
+};
+
+/// A row, as it is stored. Times are `timestamptz`: microseconds since 2000-01-01 00:00 UTC.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// The member, from 0; below 0 for one of a group that was resized and drains.
+    pub member: i64,
+    /// Members of its group.
+    pub group_size: i64,
+    /// Where it ends, for one that drains.
+    pub drains_until: Option<i64>,
+    /// The last position scanned.
+    pub position: i64,
+    /// Failed attempts at `failing_position` that count.
+    pub attempts: i64,
+    /// The message whose handler fails.
+    pub failing_position: Option<i64>,
+    /// Since when.
+    pub failing_since: Option<i64>,
+    /// When it is tried again.
+    pub retry_at: Option<i64>,
+    /// Of the last failure.
+    pub last_sqlstate: Option<String>,
+    /// Of the last failure.
+    pub last_error: Option<String>,
+    /// Messages scanned since the measurement of its rate began.
+    pub rate_from: i64,
+    /// When that began.
+    pub rate_since: Option<i64>,
+    /// When it last moved.
+    pub updated_at: Option<i64>,
+    /// When it was read, by the clock.
+    pub read_at: i64,
 }
 
 /// The members of a subscription as they are now, by their numbers.
-pub(super) fn of(subscriber_id: &str) -> Result<Vec<StoredMember>, Error> {
-    read(&PROGRESS.to_read()?, &Fresh::take(), subscriber_id)
+pub fn of(subscriber_id: &str) -> Result<Vec<Progress>, Error> {
+    let rows = read(&TABLE.to_read()?, &Fresh::take(), subscriber_id)?;
+    Ok(rows.into_iter().map(|(row, _)| row).collect())
 }
 
 /// Holds the row of a member until the transaction ends; `false` where another session has it.
-pub(super) fn hold(subscriber_id: &str, number: i64) -> Result<bool, Error> {
-    let table = PROGRESS.to_hold()?;
+pub fn hold(subscriber_id: &str, member: i64) -> Result<bool, Error> {
+    let table = TABLE.to_hold()?;
     let snapshot = Fresh::take();
     let rows = read(&table, &snapshot, subscriber_id)?;
-    let row = rows.iter().find(|row| row.member.number == number);
-    Ok(row.is_some_and(|row| row_lock::hold(&table, row.address, &snapshot)))
+    let found = rows.iter().find(|(row, _)| row.member == member);
+    Ok(found.is_some_and(|(_, address)| row_lock::hold(&table, *address, &snapshot)))
 }
 
-fn read(table: &Table, snapshot: &Fresh, subscriber_id: &str) -> Result<Vec<StoredMember>, Error> {
-    let columns = Columns::of(table).ok_or_else(|| PROGRESS.changed())?;
+/// Each row and where it lies.
+fn read(
+    table: &Table,
+    snapshot: &Fresh,
+    subscriber_id: &str,
+) -> Result<Vec<(Progress, RowAddress)>, Error> {
+    let columns = Columns::of(table).ok_or_else(|| TABLE.changed())?;
     let now = transaction::clock();
-    PROGRESS.rows_of(table, snapshot, subscriber_id, |mut scan| {
+    TABLE.rows_of(table, snapshot, subscriber_id, |mut scan| {
         let mut rows = Vec::new();
         while scan.advance() {
-            rows.push(StoredMember {
-                member: columns.member(&scan, now),
-                address: scan.address(),
-            });
+            rows.push((columns.progress(&scan, now), scan.address()));
         }
         rows
     })
@@ -69,8 +102,7 @@ impl Columns {
         columns.map(Self)
     }
 
-    /// `now`: by the clock, in microseconds.
-    fn member(&self, row: &Slot, now: i64) -> Member {
+    fn progress(&self, row: &Slot, read_at: i64) -> Progress {
         let Self(
             [
                 member,
@@ -93,27 +125,21 @@ impl Columns {
             let is_there = row.datum(column).is_some();
             is_there.then(|| row.text(column).to_str().into_owned())
         };
-        let microseconds_since = |column: usize| bigint(column).map(|time| now - time);
-        let failing_for = microseconds_since(failing_since).unwrap_or(0);
-        #[allow(clippy::cast_precision_loss, reason = "a rate is for people")]
-        let seconds_since =
-            |column: usize| microseconds_since(column).map(|time| time as f64 / 1e6);
-        Member {
-            number: row.bigint(member),
+        Progress {
+            member: row.bigint(member),
             group_size: row.bigint(group_size),
             drains_until: bigint(drains_until),
             position: row.bigint(position),
             attempts: row.bigint(attempts),
             failing_position: bigint(failing_position),
-            failing_for: Duration::from_micros(u64::try_from(failing_for).unwrap_or(0)),
-            retry_at: bigint(retry_at)
-                .filter(|time| *time > now)
-                .map(pg_sys::Datum::from),
-            sqlstate: text(last_sqlstate),
-            error: text(last_error),
+            failing_since: bigint(failing_since),
+            retry_at: bigint(retry_at),
+            last_sqlstate: text(last_sqlstate),
+            last_error: text(last_error),
             rate_from: row.bigint(rate_from),
-            rate_seconds: seconds_since(rate_since).unwrap_or_default(),
-            is_stale: seconds_since(updated_at).is_some_and(|seconds| seconds > RATE_SECONDS),
+            rate_since: bigint(rate_since),
+            updated_at: bigint(updated_at),
+            read_at,
         }
     }
 }

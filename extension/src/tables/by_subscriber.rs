@@ -1,4 +1,4 @@
-//! Tables whose key begins with the subscription's name, read without a statement.
+//! Tables whose key begins with the subscriber's id, read without a statement.
 
 use crate::error::Error;
 use crate::message::SCHEMA;
@@ -10,28 +10,14 @@ use pgrx::pg_sys;
 use std::ffi::CStr;
 
 /// One of them.
-pub struct Keyed {
-    name: &'static CStr,
-    key: &'static CStr,
+pub struct BySubscriber {
+    /// The table.
+    pub name: &'static CStr,
+    /// The index of its primary key.
+    pub key: &'static CStr,
 }
 
-/// The definitions.
-pub const SUBSCRIPTIONS: Keyed = Keyed {
-    name: c"subscriptions",
-    key: c"subscriptions_pkey",
-};
-/// How far the members are.
-pub const PROGRESS: Keyed = Keyed {
-    name: c"subscription_progress",
-    key: c"subscription_progress_pkey",
-};
-/// Messages that were put aside.
-pub const PARKED: Keyed = Keyed {
-    name: c"parked",
-    key: c"parked_pkey",
-};
-
-impl Keyed {
+impl BySubscriber {
     /// Opens it to read rows. 55000 where it is missing, or is not as it was made.
     pub fn to_read(&self) -> Result<Table, Error> {
         self.checked(Table::open_to_read(SCHEMA, self.name))
