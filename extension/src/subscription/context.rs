@@ -1,11 +1,11 @@
 //! What a running handler may ask about its call (`handler_context()`), and what the messages it
 //! writes are derived from.
 
-use super::definition::Definition;
 use crate::error::Error;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::rows;
 use crate::pg::text::Text;
+use crate::subscription::definition::Definition;
 use pgrx::pg_sys;
 use std::cell::RefCell;
 

@@ -1,15 +1,21 @@
 //! What is stored of a subscription, as it is used.
 
 mod cache;
+pub mod handlers;
+pub mod options;
+pub mod policy;
+pub mod replay;
+pub mod rights;
+pub mod run_as;
 
-use super::options::Options;
-use super::replay::Replayed;
-use super::rights::may_steer;
-use super::run_as::run_as;
 use crate::error::Error;
 use crate::pg::call::Call;
 use crate::pg::catalog;
 use crate::pg::identity;
+use crate::subscription::definition::options::Options;
+use crate::subscription::definition::replay::Replayed;
+use crate::subscription::definition::rights::may_steer;
+use crate::subscription::definition::run_as::run_as;
 use crate::tables::subscriptions::{self, State};
 use cache::Cache;
 use pgrx::pg_sys;

@@ -1,9 +1,9 @@
 //! Who did what to a subscription is kept.
 
-use super::definition::Definition;
 use crate::error::Error;
 use crate::pg::identity;
 use crate::settings;
+use crate::subscription::definition::Definition;
 use crate::tables::history::{self, Entry};
 
 /// Keeps that the current role did `action`, and for whom, where the application said so.

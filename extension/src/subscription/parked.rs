@@ -1,8 +1,8 @@
 //! Parked messages, as a tick or a consumer meets them.
 
-use super::definition::Definition;
-use super::member::Member;
 use crate::error::Error;
+use crate::subscription::definition::Definition;
+use crate::subscription::member::Member;
 use crate::tables::parked::{self, Due, LastFailure, ParkedMessage, Status};
 use std::collections::HashMap;
 use std::time::Duration;

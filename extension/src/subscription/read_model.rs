@@ -2,9 +2,6 @@
 //!
 //! All of it runs with the owner's rights: names and conditions are the owner's own SQL.
 
-use super::definition::Definition;
-use super::options::ReadModelTable;
-use super::run_as::run_as;
 use crate::error::Error;
 use crate::pg::expression;
 use crate::pg::failure::Failure;
@@ -12,6 +9,9 @@ use crate::pg::identity;
 use crate::pg::spi::{self, Row, Statement};
 use crate::pg::subtransaction::attempt;
 use crate::pg::text::Text;
+use crate::subscription::definition::Definition;
+use crate::subscription::definition::options::ReadModelTable;
+use crate::subscription::definition::run_as::run_as;
 use crate::tables::owner;
 use pgrx::pg_sys;
 use pgrx::pg_sys::BuiltinOid::TEXTOID;

@@ -1,6 +1,5 @@
 //! What a subscription reads: the settled messages of a category, a stream, or all of them.
 
-use super::definition::Definition;
 use crate::error::Error;
 use crate::horizon::{self, Horizon, Scope};
 use crate::message::{self, column};
@@ -11,6 +10,7 @@ use crate::pg::snapshot::Fresh;
 use crate::pg::text::Text;
 use crate::stream;
 use crate::stream_name;
+use crate::subscription::definition::Definition;
 use std::ops::Deref;
 
 /// The name of the source that is every message.

@@ -1,13 +1,13 @@
 //! The options that a subscription is given: checked, and written as they are stored.
 
-use super::handlers;
-use super::options::{Options, refuse, wrong};
-use super::read_model;
-use super::run_as::run_as;
 use crate::error::Error;
 use crate::pg::parameter;
 use crate::pg::spi::Statement;
 use crate::pg::subtransaction::attempt;
+use crate::subscription::definition::handlers;
+use crate::subscription::definition::options::{Options, refuse, wrong};
+use crate::subscription::definition::run_as::run_as;
+use crate::subscription::read_model;
 use pgrx::pg_sys;
 use pgrx::pg_sys::BuiltinOid::TEXTOID;
 use serde_json::{Map, Value, json};

@@ -4,10 +4,6 @@
 //! it acknowledges is done. Delivery is at least once and in order: a consumer that dies before
 //! its acknowledgement leaves its messages to the next, and its own late acknowledgement is refused.
 
-use super::definition::{Definition, subscriber_id};
-use super::member::Member;
-use super::parked::{self, Parked};
-use super::source::Source;
 use crate::error::Error;
 use crate::message::{self, Printed, column};
 use crate::pg::call::{Call, Reply, sql_functions};
@@ -16,6 +12,10 @@ use crate::pg::rows::Rows;
 use crate::pg::slot::{RowFetch, Slot};
 use crate::pg::snapshot::Fresh;
 use crate::pg::transaction;
+use crate::subscription::definition::{Definition, subscriber_id};
+use crate::subscription::member::Member;
+use crate::subscription::parked::{self, Parked};
+use crate::subscription::source::Source;
 use crate::tables::parked::{self as table, LastFailure, ParkedMessage};
 use crate::tables::subscription_progress;
 use crate::tables::subscriptions::State;

@@ -1,15 +1,15 @@
 //! A batch of messages: which handler each goes to, and how they are called in runs.
 
-use super::calls::{Calls, Item};
-use super::crash::Suspects;
-use super::definition::Definition;
-use super::member::Member;
-use super::parked::Parked;
-use super::source::Source;
 use crate::error::Error;
 use crate::message::column;
 use crate::pg::slot::Slot;
 use crate::pg::snapshot::Fresh;
+use crate::subscription::definition::Definition;
+use crate::subscription::deliver::calls::{Calls, Item};
+use crate::subscription::deliver::crash::Suspects;
+use crate::subscription::member::Member;
+use crate::subscription::parked::Parked;
+use crate::subscription::source::Source;
 use std::cell::RefCell;
 
 /// Items that a session keeps room for between batches.

@@ -1,11 +1,11 @@
 //! `wait_for`: read your own writes in a read model.
 
-use super::definition::{Definition, subscriber_id};
-use super::source::Source;
 use crate::error::Error;
 use crate::horizon;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::{transaction, wait};
+use crate::subscription::definition::{Definition, subscriber_id};
+use crate::subscription::source::Source;
 use crate::tables::progress_and_others;
 use std::time::{Duration, Instant};
 

@@ -1,15 +1,15 @@
 //! Calling handlers, and finding the message at which a call fails.
 
-use super::Delivery;
-use super::outcome::{End, HandlerError};
 use crate::error::Error;
 use crate::pg::failure::Failure;
 use crate::pg::slot::RowFetch;
 use crate::pg::subtransaction::attempt;
 use crate::pg::transaction;
-use crate::subscription::batch;
-use crate::subscription::calls::Item;
-use crate::subscription::policy::Decision;
+use crate::subscription::definition::policy::Decision;
+use crate::subscription::deliver::batch;
+use crate::subscription::deliver::calls::Item;
+use crate::subscription::deliver::delivery::Delivery;
+use crate::subscription::deliver::delivery::outcome::{End, HandlerError};
 use crate::subscription::read_model;
 use crate::tables::parked;
 use std::cell::Cell;

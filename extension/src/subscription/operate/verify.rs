@@ -1,14 +1,5 @@
 //! `verify` and `dry_run`: what the read model would be, looked at and forgotten.
 
-use super::context;
-use super::definition::{Definition, subscriber_id};
-use super::delivery::Delivery;
-use super::delivery::outcome::{Delivered, End};
-use super::handlers;
-use super::lifecycle::run_init;
-use super::member::Member;
-use super::read_model;
-use super::source::Source;
 use crate::error::Error;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::failure::Failure;
@@ -17,6 +8,15 @@ use crate::pg::spi::Row;
 use crate::pg::subtransaction::attempt;
 use crate::pg::text::Text;
 use crate::pg::{deferred, transaction};
+use crate::subscription::context;
+use crate::subscription::definition::handlers;
+use crate::subscription::definition::{Definition, subscriber_id};
+use crate::subscription::deliver::delivery::Delivery;
+use crate::subscription::deliver::delivery::outcome::{Delivered, End};
+use crate::subscription::member::Member;
+use crate::subscription::operate::lifecycle::run_init;
+use crate::subscription::read_model;
+use crate::subscription::source::Source;
 use crate::tables::{parked, subscription_progress};
 use pgrx::pg_sys;
 

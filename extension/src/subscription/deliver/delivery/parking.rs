@@ -1,14 +1,14 @@
 //! Messages that are put aside, and those whose turn comes again.
 
-use super::Delivery;
-use super::outcome::{Fault, HandlerError};
 use crate::error::Error;
 use crate::message::{self, column};
 use crate::pg::slot::RowFetch;
 use crate::pg::transaction;
-use crate::subscription::calls::Item;
+use crate::subscription::definition::policy::Decision;
+use crate::subscription::deliver::calls::Item;
+use crate::subscription::deliver::delivery::Delivery;
+use crate::subscription::deliver::delivery::outcome::{Fault, HandlerError};
 use crate::subscription::parked::{self, Parked};
-use crate::subscription::policy::Decision;
 use crate::tables::parked::{LastFailure, ParkedMessage, take};
 
 impl Delivery<'_> {

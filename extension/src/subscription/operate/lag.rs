@@ -1,9 +1,5 @@
 //! `subscription_lag`: how far a member is behind, at a bounded cost.
 
-use super::definition::{Definition, subscriber_id};
-use super::member::Member;
-use super::rights::may_see;
-use super::source::Source;
 use crate::error::Error;
 use crate::horizon::{self, Horizon};
 use crate::message::column;
@@ -11,6 +7,10 @@ use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::rows;
 use crate::pg::snapshot::Fresh;
 use crate::pg::transaction;
+use crate::subscription::definition::rights::may_see;
+use crate::subscription::definition::{Definition, subscriber_id};
+use crate::subscription::member::Member;
+use crate::subscription::source::Source;
 use pgrx::pg_sys;
 
 sql_functions! {

@@ -6,21 +6,21 @@
 //! message is left, and the policy says what becomes of that one (`attempts`). Parked messages, and
 //! those that wait behind them, are dealt with in `aside`.
 
-use super::batch::Batch;
-use super::calls::{Calls, Item};
-use super::context::HandlerCall;
-use super::crash::Watch;
-use super::definition::Definition;
-use super::member::Member;
-use super::parked::Parked;
-use super::source::Source;
 use crate::error::Error;
 use crate::pg::snapshot::Fresh;
 use crate::pg::transaction;
+use crate::subscription::context::HandlerCall;
+use crate::subscription::definition::Definition;
+use crate::subscription::deliver::batch::Batch;
+use crate::subscription::deliver::calls::{Calls, Item};
+use crate::subscription::deliver::crash::Watch;
+use crate::subscription::member::Member;
+use crate::subscription::parked::Parked;
+use crate::subscription::source::Source;
 
-mod aside;
 mod attempts;
 pub mod outcome;
+mod parking;
 
 use outcome::{Delivered, End, Fault, HandlerError};
 

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::pg::failure::Failure;
-use crate::subscription::calls::Item;
+use crate::subscription::deliver::calls::Item;
 use std::time::Duration;
 
 /// How a delivery ended.

@@ -1,12 +1,5 @@
 //! `reset`, `skip`, `continue_from`: where a subscription goes on.
 
-use super::context;
-use super::copy;
-use super::definition::{Definition, subscriber_id};
-use super::history;
-use super::member::Member;
-use super::replay::{Layer, Replayed};
-use super::retry::require_reason;
 use crate::error::Error;
 use crate::horizon;
 use crate::message::{self, column};
@@ -16,6 +9,13 @@ use crate::pg::snapshot::Fresh;
 use crate::pg::text::Text;
 use crate::pg::transaction;
 use crate::stream;
+use crate::subscription::context;
+use crate::subscription::definition::replay::{Layer, Replayed};
+use crate::subscription::definition::{Definition, subscriber_id};
+use crate::subscription::history;
+use crate::subscription::member::Member;
+use crate::subscription::operate::copy;
+use crate::subscription::operate::retry::require_reason;
 use crate::tables::parked;
 use crate::tables::subscription_progress::{self, Which};
 use crate::tables::subscriptions;

@@ -1,16 +1,6 @@
 //! `create_subscription`, `alter_subscription`, `drop_subscription`: what is read and who handles
 //! it. These start nothing.
 
-use super::copy;
-use super::definition::{Definition, subscriber_id};
-use super::given_options;
-use super::handlers;
-use super::history;
-use super::member::Member;
-use super::options::{self, StartFrom};
-use super::read_model;
-use super::rights::may_steer;
-use super::source::{self, Source};
 use crate::error::Error;
 use crate::horizon;
 use crate::message::column;
@@ -24,6 +14,16 @@ use crate::pg::subtransaction::attempt;
 use crate::pg::text::Text;
 use crate::pg::transaction;
 use crate::stream_name;
+use crate::subscription::declare::given_options;
+use crate::subscription::definition::handlers;
+use crate::subscription::definition::options::{self, StartFrom};
+use crate::subscription::definition::rights::may_steer;
+use crate::subscription::definition::{Definition, subscriber_id};
+use crate::subscription::history;
+use crate::subscription::member::Member;
+use crate::subscription::operate::copy;
+use crate::subscription::read_model;
+use crate::subscription::source::{self, Source};
 use crate::tables::subscription_progress;
 use crate::tables::subscriptions::{self, NewSubscription};
 use pgrx::pg_sys::BuiltinOid::TEXTOID;

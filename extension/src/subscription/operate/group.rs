@@ -5,14 +5,14 @@
 //! size begin, all at that position. No entity's messages are handled twice, left out, or out of
 //! order; messages behind the furthest member are few, unless a member fails.
 
-use super::context;
-use super::definition::{Definition, subscriber_id};
-use super::history;
-use super::member::Member;
-use super::options;
 use crate::error::Error;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::transaction;
+use crate::subscription::context;
+use crate::subscription::definition::options;
+use crate::subscription::definition::{Definition, subscriber_id};
+use crate::subscription::history;
+use crate::subscription::member::Member;
 use crate::tables::subscription_progress;
 
 sql_functions! {

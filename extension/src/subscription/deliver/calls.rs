@@ -1,8 +1,5 @@
 //! Calling handlers: each with what its argument says it needs.
 
-use super::context::{HandlerCall, Scope};
-use super::definition::Definition;
-use super::handlers::{Handler, Handlers, Shape};
 use crate::error::Error;
 use crate::message::{self, Printed, SCHEMA};
 use crate::pg::array;
@@ -11,6 +8,9 @@ use crate::pg::memory::Scratch;
 use crate::pg::routine::{self, PreparedRoutine};
 use crate::pg::rows::{RowType, composite_size};
 use crate::pg::slot::{RowAddress, RowFetch, Slot};
+use crate::subscription::context::{HandlerCall, Scope};
+use crate::subscription::definition::Definition;
+use crate::subscription::definition::handlers::{Handler, Handlers, Shape};
 use pgrx::pg_sys;
 use std::collections::HashMap;
 

@@ -4,20 +4,20 @@
 //! subscription fills copies of the tables, always behind the live one, and `promote` lets the
 //! copies' rows take the place of the live ones in one transaction.
 
-use super::context;
-use super::copy;
-use super::definition::{Definition, subscriber_id};
-use super::delivery::Delivery;
-use super::delivery::outcome::End;
-use super::history;
-use super::lifecycle::run_init;
-use super::member::Member;
-use super::position;
-use super::read_model;
-use super::source::Source;
 use crate::error::Error;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::{deferred, transaction};
+use crate::subscription::context;
+use crate::subscription::definition::{Definition, subscriber_id};
+use crate::subscription::deliver::delivery::Delivery;
+use crate::subscription::deliver::delivery::outcome::End;
+use crate::subscription::history;
+use crate::subscription::member::Member;
+use crate::subscription::operate::copy;
+use crate::subscription::operate::lifecycle::run_init;
+use crate::subscription::operate::position;
+use crate::subscription::read_model;
+use crate::subscription::source::Source;
 use crate::tables::parked;
 use crate::tables::subscription_progress::Which;
 

@@ -1,14 +1,14 @@
 //! `start`, `pause`, `stop`: whether orchestrators tick a subscription.
 
-use super::context::{HandlerCall, Scope};
-use super::definition::{Definition, subscriber_id};
-use super::handlers;
-use super::history;
-use super::member::Member;
 use crate::error::Error;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::rows::Rows;
 use crate::pg::transaction;
+use crate::subscription::context::{HandlerCall, Scope};
+use crate::subscription::definition::handlers;
+use crate::subscription::definition::{Definition, subscriber_id};
+use crate::subscription::history;
+use crate::subscription::member::Member;
 use crate::tables::subscriptions::{self, State};
 use crate::tables::{progress_and_others, subscription_progress};
 use pgrx::pg_sys::BuiltinOid::{self, INT8OID, VARCHAROID};

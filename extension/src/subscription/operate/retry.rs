@@ -1,12 +1,12 @@
 //! `retry_parked`, `discard_parked`: what people do about messages that are parked.
 
-use super::definition::{Definition, subscriber_id};
-use super::history;
-use super::member::Member;
 use crate::error::Error;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::text::Text;
 use crate::pg::transaction;
+use crate::subscription::definition::{Definition, subscriber_id};
+use crate::subscription::history;
+use crate::subscription::member::Member;
 use crate::tables::parked::{self, Selection};
 
 sql_functions! {

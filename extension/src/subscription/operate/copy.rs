@@ -1,11 +1,11 @@
 //! The copy beside a subscription: a second one that fills copies of its tables, always behind it.
 
-use super::definition::Definition;
-use super::member::Member;
-use super::options;
-use super::read_model;
 use crate::consumer_group::hash_64;
 use crate::error::Error;
+use crate::subscription::definition::Definition;
+use crate::subscription::definition::options;
+use crate::subscription::member::Member;
+use crate::subscription::read_model;
 use crate::tables::subscription_progress;
 use crate::tables::subscriptions::{self, NewSubscription};
 use serde_json::Value;

@@ -1,8 +1,8 @@
 //! The options of a subscription, read from JSON.
 
-use super::policy::Policy;
 use crate::error::Error;
 use crate::stream_name;
+use crate::subscription::definition::policy::Policy;
 use serde_json::{Map, Value};
 use std::time::Duration;
 

@@ -1,19 +1,19 @@
 //! `tick`: one pass of a subscription. One statement finds the horizon, reads a batch, hands it
 //! to the handlers and stores the position: effect and position commit together, or neither.
 
-use super::context;
-use super::definition::{Definition, subscriber_id};
-use super::delivery::Delivery;
-use super::delivery::outcome::{Delivered, End, Fault};
-use super::lifecycle;
-use super::member::Member;
-use super::parked;
-use super::source::Source;
 use crate::error::Error;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::rows;
 use crate::pg::text::Text;
 use crate::pg::{deferred, transaction};
+use crate::subscription::context;
+use crate::subscription::definition::{Definition, subscriber_id};
+use crate::subscription::deliver::delivery::Delivery;
+use crate::subscription::deliver::delivery::outcome::{Delivered, End, Fault};
+use crate::subscription::member::Member;
+use crate::subscription::operate::lifecycle;
+use crate::subscription::parked;
+use crate::subscription::source::Source;
 use crate::tables::subscription_progress::{self, Failing};
 use crate::tables::subscriptions::State;
 use pgrx::pg_sys;
