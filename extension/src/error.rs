@@ -4,7 +4,6 @@
 use crate::pg::failure::sqlstate_text;
 use crate::pg::report::Report;
 use pgrx::PgSqlErrorCode;
-use std::fmt::Display;
 
 /// An error on its way to the client.
 #[derive(Debug)]
@@ -75,11 +74,6 @@ pub enum Error {
     AheadOfLog(String, i64, i64),
     /// Somebody else's subscription: 42501. `(subscriber)`.
     NotOwner(String),
-}
-
-/// How Message DB's `%` prints a value: NULL as `<NULL>`.
-pub fn printed<T: Display>(value: Option<T>) -> String {
-    value.map_or_else(|| "<NULL>".to_owned(), |value| value.to_string())
 }
 
 impl Error {

@@ -5,11 +5,11 @@
 //! of the library leaves the tables alone.
 
 use crate::error::Error;
-use crate::message::SCHEMA;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::identity;
 use crate::pg::relation;
 use crate::pg::spi::{self, Statement};
+use crate::tables::SCHEMA;
 use std::ffi::{CStr, CString};
 
 sql_functions! {

@@ -1,8 +1,8 @@
 //! Where a native handler writes: to the live tables, or to the copies that a rebuild fills.
 
 use crate::error::Error;
+use crate::handler_call;
 use crate::pg::spi::{Row, Statement};
-use crate::subscription::context;
 use crate::tables::owner;
 use pgrx::pg_sys;
 
@@ -15,7 +15,7 @@ pub fn run(
     arguments: &[Option<pg_sys::Datum>],
     each: impl FnMut(&Row),
 ) -> Result<u64, Error> {
-    let copies = context::current().and_then(|handler| handler.read_model);
+    let copies = handler_call::current().and_then(|handler| handler.read_model);
     Ok(match copies {
         None => {
             let _owner = owner::of(table)?;

@@ -9,6 +9,7 @@ pub mod rights;
 pub mod run_as;
 
 use crate::error::Error;
+use crate::handler_call::HandlerCall;
 use crate::pg::call::Call;
 use crate::pg::catalog;
 use crate::pg::identity;
@@ -128,6 +129,21 @@ impl Definition {
     /// The subscription as its handlers know it: for a copy, the original.
     pub fn original(&self) -> &str {
         self.copy_of.as_deref().unwrap_or(&self.subscriber_id)
+    }
+
+    /// What `init` is told, and handlers before their first message.
+    pub fn handler_call(&self) -> HandlerCall {
+        HandlerCall {
+            subscriber_id: self.original().to_owned(),
+            member: 0,
+            group_size: 1,
+            global_position: 0,
+            run_length: 0,
+            attempt: 1,
+            is_replay: self.copy_of.is_some(),
+            is_retry: false,
+            read_model: self.copy_schema.clone(),
+        }
     }
 
     /// Runs `work`, which calls code of the owner's, as the owner. What it defers fires before

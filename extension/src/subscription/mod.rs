@@ -6,7 +6,6 @@
 //! of its read model and its history.
 
 mod consume;
-pub mod context;
 mod declare;
 mod definition;
 mod deliver;

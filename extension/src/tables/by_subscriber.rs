@@ -1,7 +1,7 @@
 //! Tables whose key begins with the subscriber's id, read without a statement.
 
+use super::SCHEMA;
 use crate::error::Error;
-use crate::message::SCHEMA;
 use crate::pg::relation::{Index, Table};
 use crate::pg::scan::{Condition, IndexScan, Order};
 use crate::pg::snapshot::Fresh;

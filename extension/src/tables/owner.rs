@@ -1,8 +1,8 @@
 //! The tables are reached with their owner's rights: EXECUTE on the function that asks is the
 //! privilege.
 
+use super::SCHEMA;
 use crate::error::Error;
-use crate::message::SCHEMA;
 use crate::pg::acting_as::ActingAs;
 use crate::pg::relation::Table;
 use std::ffi::CString;

@@ -5,7 +5,7 @@
 //! its acknowledgement leaves its messages to the next, and its own late acknowledgement is refused.
 
 use crate::error::Error;
-use crate::message::{self, Printed, column};
+use crate::message::{self, MessageText};
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::parameter;
 use crate::pg::rows::Rows;
@@ -16,6 +16,7 @@ use crate::subscription::definition::{Definition, subscriber_id};
 use crate::subscription::member::Member;
 use crate::subscription::parked::{self, Parked};
 use crate::subscription::source::Source;
+use crate::tables::messages::{self, column};
 use crate::tables::parked::{self as table, LastFailure, ParkedMessage};
 use crate::tables::subscription_progress;
 use crate::tables::subscriptions::State;
@@ -52,12 +53,12 @@ fn require_fetched(definition: &Definition) -> Result<(), Error> {
     ))
 }
 
-const FETCHED_COLUMNS: usize = message::COLUMNS + 2;
+const FETCHED_COLUMNS: usize = messages::COLUMNS + 2;
 /// The attributes of type `fetched_message`: those of `message`, the lease and the attempt.
 const FETCHED_MESSAGE: [pg_sys::Oid; FETCHED_COLUMNS] = {
     let mut types = [pg_sys::INT8OID; FETCHED_COLUMNS];
     let mut number = 0;
-    while number < message::COLUMNS {
+    while number < messages::COLUMNS {
         types[number] = message::TYPES[number];
         number += 1;
     }
@@ -67,7 +68,7 @@ const FETCHED_MESSAGE: [pg_sys::Oid; FETCHED_COLUMNS] = {
 /// What a fetch hands out.
 struct Handed {
     rows: Rows<FETCHED_COLUMNS>,
-    printed: Printed,
+    printed: MessageText,
     lease: i64,
     left: i64,
 }
@@ -130,7 +131,7 @@ fn fetch(call: &Call<'_>) -> Result<Reply, Error> {
         return Ok(rows.finish());
     }
     let mut handed = Handed {
-        printed: Printed::new(),
+        printed: MessageText::new(),
         rows,
         lease: transaction::random_id(),
         left: wanted,
@@ -214,7 +215,7 @@ fn hand_out(
         if handed.left == 0 {
             break;
         }
-        let found = message::find(&source.table, &snapshot, due.position)?;
+        let found = messages::find(&source.table, &snapshot, due.position)?;
         match found.and_then(|(address, _)| rows.row(address)) {
             Some(row) => {
                 handed.push(row, due.attempts + 1);
@@ -391,7 +392,7 @@ fn leased_message(
 ) -> Result<(Vec<u8>, Vec<u8>), Error> {
     let source = Source::open(definition, "park")?;
     let snapshot = Fresh::take();
-    let found = message::find(&source.table, &snapshot, position)?;
+    let found = messages::find(&source.table, &snapshot, position)?;
     let mut rows = RowFetch::begin(&source.table, &snapshot);
     let message = found.and_then(|(address, message_type)| {
         let row = rows.row(address)?;

@@ -3,7 +3,6 @@
 
 use crate::error::Error;
 use crate::horizon;
-use crate::message::column;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::identity;
 use crate::pg::jsonb::Jsonb;
@@ -24,6 +23,7 @@ use crate::subscription::member::Member;
 use crate::subscription::operate::copy;
 use crate::subscription::read_model;
 use crate::subscription::source::{self, Source};
+use crate::tables::messages::column;
 use crate::tables::subscription_progress;
 use crate::tables::subscriptions::{self, NewSubscription};
 use pgrx::pg_sys::BuiltinOid::TEXTOID;

@@ -1,10 +1,10 @@
 //! Which function handles which type of message, and how it wants to be told.
 
 use crate::error::Error;
-use crate::message::SCHEMA;
 use crate::pg::acting_as::ActingAs;
 use crate::pg::identity;
 use crate::pg::routine::{self, Routine};
+use crate::tables::SCHEMA;
 use pgrx::pg_sys;
 use serde_json::{Map, Value};
 use std::ffi::CString;

@@ -1,7 +1,6 @@
 //! A batch of messages: which handler each goes to, and how they are called in runs.
 
 use crate::error::Error;
-use crate::message::column;
 use crate::pg::slot::Slot;
 use crate::pg::snapshot::Fresh;
 use crate::subscription::definition::Definition;
@@ -10,6 +9,7 @@ use crate::subscription::deliver::crash::Suspects;
 use crate::subscription::member::Member;
 use crate::subscription::parked::Parked;
 use crate::subscription::source::Source;
+use crate::tables::messages::column;
 use std::cell::RefCell;
 
 /// Items that a session keeps room for between batches.

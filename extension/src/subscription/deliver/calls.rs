@@ -1,16 +1,17 @@
 //! Calling handlers: each with what its argument says it needs.
 
 use crate::error::Error;
-use crate::message::{self, Printed, SCHEMA};
+use crate::handler_call::{HandlerCall, HandlerScope};
+use crate::message::{self, MessageText};
 use crate::pg::array;
 use crate::pg::error_context::ErrorContext;
 use crate::pg::memory::Scratch;
 use crate::pg::routine::{self, PreparedRoutine};
 use crate::pg::rows::{RowType, composite_size};
 use crate::pg::slot::{RowAddress, RowFetch, Slot};
-use crate::subscription::context::{HandlerCall, Scope};
 use crate::subscription::definition::Definition;
 use crate::subscription::definition::handlers::{Handler, Handlers, Shape};
+use crate::tables::{SCHEMA, messages};
 use pgrx::pg_sys;
 use std::collections::HashMap;
 
@@ -40,13 +41,13 @@ pub struct Calls {
     last_type: (Vec<u8>, Option<u16>),
     prepared: Vec<Prepared>,
     message_type: pg_sys::Oid,
-    row_type: RowType<{ message::COLUMNS }>,
-    printed: Printed,
+    row_type: RowType<{ messages::COLUMNS }>,
+    printed: MessageText,
     /// Messages that were built when they were read, until the tick ends.
     built: Scratch,
     built_bytes: usize,
     scratch: Scratch,
-    scope: Scope,
+    scope: HandlerScope,
     error_context: ErrorContext,
 }
 
@@ -67,11 +68,11 @@ impl Calls {
             prepared: Vec::new(),
             message_type,
             row_type: RowType::of(message_type, &message::TYPES),
-            printed: Printed::new(),
+            printed: MessageText::new(),
             built: Scratch::new("message_store batch"),
             built_bytes: 0,
             scratch: Scratch::new("message_store handler"),
-            scope: Scope::enter(subscriber_id, told),
+            scope: HandlerScope::enter(subscriber_id, told),
             error_context: ErrorContext::push(format!("subscription \"{subscriber_id}\"")),
         })
     }

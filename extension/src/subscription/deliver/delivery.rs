@@ -9,7 +9,7 @@
 use crate::error::Error;
 use crate::pg::snapshot::Fresh;
 use crate::pg::transaction;
-use crate::subscription::context::HandlerCall;
+
 use crate::subscription::definition::Definition;
 use crate::subscription::deliver::batch::Batch;
 use crate::subscription::deliver::calls::{Calls, Item};
@@ -47,7 +47,7 @@ impl<'a> Delivery<'a> {
         member: &'a Member,
         source: &'a Source,
     ) -> Result<Self, Error> {
-        let mut told = HandlerCall::of(definition);
+        let mut told = definition.handler_call();
         (told.member, told.group_size) = (member.group_member(), member.group_size);
         let snapshot = Fresh::take();
         Ok(Self {

@@ -2,11 +2,11 @@
 //! to the handlers and stores the position: effect and position commit together, or neither.
 
 use crate::error::Error;
+use crate::handler_call;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::rows;
 use crate::pg::text::Text;
 use crate::pg::{deferred, transaction};
-use crate::subscription::context;
 use crate::subscription::definition::{Definition, subscriber_id};
 use crate::subscription::deliver::delivery::Delivery;
 use crate::subscription::deliver::delivery::outcome::{Delivered, End, Fault};
@@ -136,7 +136,7 @@ fn tick_once(id: &str, batch_size: Option<i64>, number: Option<i64>) -> Result<O
             continue;
         }
         // A handler that ticks its own subscription would find the row unlocked: the lock is ours.
-        let held = if context::is_ticking(id) {
+        let held = if handler_call::is_ticking(id) {
             None
         } else {
             Member::lock(id, candidate.number)?

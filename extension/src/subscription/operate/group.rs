@@ -6,9 +6,9 @@
 //! order; messages behind the furthest member are few, unless a member fails.
 
 use crate::error::Error;
+use crate::handler_call;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::transaction;
-use crate::subscription::context;
 use crate::subscription::definition::options;
 use crate::subscription::definition::{Definition, subscriber_id};
 use crate::subscription::history;
@@ -31,7 +31,7 @@ fn resize_group(call: &Call<'_>) -> Result<Reply, Error> {
     })?;
     transaction::require_writable(c"resize_group()");
     let definition = Definition::load_own(&id)?;
-    context::require_outside(&id)?;
+    handler_call::require_outside(&id)?;
     let members = Member::lock_all(&id)?;
     if members.iter().any(|member| member.drains_until.is_some()) {
         return Err(Error::SubscriptionState(

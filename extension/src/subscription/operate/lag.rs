@@ -2,7 +2,6 @@
 
 use crate::error::Error;
 use crate::horizon::{self, Horizon};
-use crate::message::column;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::rows;
 use crate::pg::snapshot::Fresh;
@@ -11,6 +10,7 @@ use crate::subscription::definition::rights::may_see;
 use crate::subscription::definition::{Definition, subscriber_id};
 use crate::subscription::member::Member;
 use crate::subscription::source::Source;
+use crate::tables::messages::column;
 use pgrx::pg_sys;
 
 sql_functions! {

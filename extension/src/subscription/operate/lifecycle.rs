@@ -1,10 +1,10 @@
 //! `start`, `pause`, `stop`: whether orchestrators tick a subscription.
 
 use crate::error::Error;
+use crate::handler_call::HandlerScope;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::rows::Rows;
 use crate::pg::transaction;
-use crate::subscription::context::{HandlerCall, Scope};
 use crate::subscription::definition::handlers;
 use crate::subscription::definition::{Definition, subscriber_id};
 use crate::subscription::history;
@@ -50,9 +50,9 @@ pub fn run_init(definition: &Definition, copies: Option<&str>) -> Result<(), Err
     definition.require_owner()?;
     let routine = handlers::find_init(init, definition.owner)?;
     handlers::require_executable(routine, definition.owner)?;
-    let mut told = HandlerCall::of(definition);
+    let mut told = definition.handler_call();
     told.read_model = copies.map(str::to_owned);
-    let _scope = Scope::enter(&definition.subscriber_id, told);
+    let _scope = HandlerScope::enter(&definition.subscriber_id, told);
     definition.as_owner(copies, || {
         let no_arguments = 0;
         routine.prepare(no_arguments).call(&[]);

@@ -1,21 +1,21 @@
 //! `reset`, `skip`, `continue_from`: where a subscription goes on.
 
 use crate::error::Error;
+use crate::handler_call;
 use crate::horizon;
-use crate::message::{self, column};
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::scan::{Condition, IndexScan, Order};
 use crate::pg::snapshot::Fresh;
 use crate::pg::text::Text;
 use crate::pg::transaction;
 use crate::stream;
-use crate::subscription::context;
 use crate::subscription::definition::replay::{Layer, Replayed};
 use crate::subscription::definition::{Definition, subscriber_id};
 use crate::subscription::history;
 use crate::subscription::member::Member;
 use crate::subscription::operate::copy;
 use crate::subscription::operate::retry::require_reason;
+use crate::tables::messages::{self, column};
 use crate::tables::parked;
 use crate::tables::subscription_progress::{self, Which};
 use crate::tables::subscriptions;
@@ -61,7 +61,7 @@ fn move_by_hand(
     transaction::require_writable(c"reset() or skip()");
     let definition = Definition::load_own(&id)?;
     copy::require_none(&definition)?;
-    context::require_outside(&id)?;
+    handler_call::require_outside(&id)?;
     let members = Member::lock_all(&id)?;
     if members.iter().any(|member| member.drains_until.is_some()) {
         return Err(Error::SubscriptionState(
@@ -178,7 +178,7 @@ fn continue_from(call: &Call<'_>) -> Result<Reply, Error> {
     transaction::require_writable(c"continue_from()");
     let definition = Definition::load_own(&id)?;
     copy::require_none(&definition)?;
-    context::require_outside(&id)?;
+    handler_call::require_outside(&id)?;
     let saved = saved_position(saved_in)?.ok_or_else(|| {
         Error::argument(
             "position_stream",
@@ -212,7 +212,7 @@ fn continue_from(call: &Call<'_>) -> Result<Reply, Error> {
 /// The field `position` of the data of a stream's last message that has one. Both the book and
 /// Eventide keep the global position of the last message they have handled there.
 fn saved_position(stream_name: Text<'_>) -> Result<Option<i64>, Error> {
-    let table = message::open_to_deliver()?;
+    let table = messages::open_to_deliver()?;
     let index = stream::open_index()?;
     let snapshot = Fresh::take();
     let keys = [(0, Condition::Equals(stream_name))];

@@ -5,9 +5,9 @@
 //! copies' rows take the place of the live ones in one transaction.
 
 use crate::error::Error;
+use crate::handler_call;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::{deferred, transaction};
-use crate::subscription::context;
 use crate::subscription::definition::{Definition, subscriber_id};
 use crate::subscription::deliver::delivery::Delivery;
 use crate::subscription::deliver::delivery::outcome::End;
@@ -35,7 +35,7 @@ fn rebuild(call: &Call<'_>) -> Result<Reply, Error> {
     let side_by_side = call.boolean(1).unwrap_or(false);
     transaction::require_writable(c"rebuild()");
     let definition = Definition::load_own(&id)?;
-    context::require_outside(&id)?;
+    handler_call::require_outside(&id)?;
     if definition.copy_of.is_some() {
         return Err(Error::SubscriptionState(
             id,
@@ -81,8 +81,8 @@ fn promote(call: &Call<'_>) -> Result<Reply, Error> {
     let id = subscriber_id(call, 0)?;
     transaction::require_writable(c"promote()");
     let definition = Definition::load_own(&id)?;
-    context::require_outside(&id)?;
-    context::require_outside(&copy::id_of(&id))?;
+    handler_call::require_outside(&id)?;
+    handler_call::require_outside(&copy::id_of(&id))?;
     // From here on the live one stands still, and nobody else promotes.
     let live = Member::lock_all(&id)?;
     let copy = copy::find(&definition)?.ok_or_else(|| {

@@ -1,6 +1,7 @@
 //! `verify` and `dry_run`: what the read model would be, looked at and forgotten.
 
 use crate::error::Error;
+use crate::handler_call;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::failure::Failure;
 use crate::pg::rows::Rows;
@@ -8,7 +9,6 @@ use crate::pg::spi::Row;
 use crate::pg::subtransaction::attempt;
 use crate::pg::text::Text;
 use crate::pg::{deferred, transaction};
-use crate::subscription::context;
 use crate::subscription::definition::handlers;
 use crate::subscription::definition::{Definition, subscriber_id};
 use crate::subscription::deliver::delivery::Delivery;
@@ -77,7 +77,7 @@ fn verify(call: &Call<'_>) -> Result<Reply, Error> {
     let mut rows = Rows::begin(call, &DIFFERENCE);
     let mut definition = Definition::load_own(&id)?;
     read_model::require(&definition)?;
-    context::require_outside(&id)?;
+    handler_call::require_outside(&id)?;
     deferred::fire();
     looked_at(|| {
         let schema = scratch_schema();
@@ -153,7 +153,7 @@ fn dry_run(call: &Call<'_>) -> Result<Reply, Error> {
     let mut rows = Rows::begin(call, &DIFFERENCE);
     let mut definition = Definition::load_own(&id)?;
     read_model::require(&definition)?;
-    context::require_outside(&id)?;
+    handler_call::require_outside(&id)?;
     if let Some(given) = call.jsonb(1) {
         let given = given.to_text().to_str().into_owned();
         definition.handlers = handlers::normalized(&given, definition.owner)?;

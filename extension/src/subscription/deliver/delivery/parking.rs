@@ -1,7 +1,6 @@
 //! Messages that are put aside, and those whose turn comes again.
 
 use crate::error::Error;
-use crate::message::{self, column};
 use crate::pg::slot::RowFetch;
 use crate::pg::transaction;
 use crate::subscription::definition::policy::Decision;
@@ -9,6 +8,7 @@ use crate::subscription::deliver::calls::Item;
 use crate::subscription::deliver::delivery::Delivery;
 use crate::subscription::deliver::delivery::outcome::{Fault, HandlerError};
 use crate::subscription::parked::{self, Parked};
+use crate::tables::messages::{self, column};
 use crate::tables::parked::{LastFailure, ParkedMessage, take};
 
 impl Delivery<'_> {
@@ -111,7 +111,7 @@ impl Delivery<'_> {
                 continue;
             }
             retried += 1;
-            let found = message::find(&self.source.table, &self.snapshot, due.position)?;
+            let found = messages::find(&self.source.table, &self.snapshot, due.position)?;
             let Some((address, message_type)) = found else {
                 take(&self.definition.subscriber_id, due.position)?;
                 continue;

@@ -1,7 +1,8 @@
 //! `acquire_lock`: the lock that Message DB's writers take, for clients that call it themselves.
 
 use crate::consumer_group::hash_64;
-use crate::error::{Error, printed};
+use crate::error::Error;
+use crate::message_db::null::or_null;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::lock;
 use crate::{settings, stream_name};
@@ -20,12 +21,12 @@ fn acquire_lock(call: &Call<'_>) -> Result<Reply, Error> {
     }
     if settings::debug_write() {
         pgrx::notice!("» acquire_lock");
-        pgrx::notice!("stream_name: {}", printed(name));
+        pgrx::notice!("stream_name: {}", or_null(name));
         pgrx::notice!(
             "_category: {}",
-            printed(category.map(String::from_utf8_lossy))
+            or_null(category.map(String::from_utf8_lossy))
         );
-        pgrx::notice!("_category_name_hash: {}", printed(hash));
+        pgrx::notice!("_category_name_hash: {}", or_null(hash));
     }
     Ok(Reply::bigint(hash))
 }

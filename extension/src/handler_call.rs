@@ -5,7 +5,6 @@ use crate::error::Error;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::rows;
 use crate::pg::text::Text;
-use crate::subscription::definition::Definition;
 use pgrx::pg_sys;
 use std::cell::RefCell;
 
@@ -45,23 +44,6 @@ pub struct HandlerCall {
     pub is_retry: bool,
     /// The schema of the tables to write to; `None` for the live read model.
     pub read_model: Option<String>,
-}
-
-impl HandlerCall {
-    /// What `init` is told, and handlers before their first message.
-    pub fn of(definition: &Definition) -> Self {
-        Self {
-            subscriber_id: definition.original().to_owned(),
-            member: 0,
-            group_size: 1,
-            global_position: 0,
-            run_length: 0,
-            attempt: 1,
-            is_replay: definition.copy_of.is_some(),
-            is_retry: false,
-            read_model: definition.copy_schema.clone(),
-        }
-    }
 }
 
 struct Running {
@@ -112,9 +94,9 @@ pub fn next_ordinal() -> i64 {
 }
 
 /// The context of one tick; left when dropped, also while an error unwinds.
-pub struct Scope(());
+pub struct HandlerScope(());
 
-impl Scope {
+impl HandlerScope {
     /// Enters the context of a tick of the subscription `ticking`.
     pub fn enter(ticking: &str, call: HandlerCall) -> Self {
         let running = Running {
@@ -143,7 +125,7 @@ impl Scope {
     }
 }
 
-impl Drop for Scope {
+impl Drop for HandlerScope {
     fn drop(&mut self) {
         RUNNING.with_borrow_mut(Vec::pop);
     }

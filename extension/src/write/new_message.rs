@@ -1,17 +1,14 @@
-//! `write_message`: the hot path; and what every write of a message has in common.
+//! A message to be written: what is refused, its row, and what every write checks.
 
-use crate::error::{Error, printed};
-use crate::horizon;
-use crate::message::{self, COLUMNS, column};
-use crate::pg::call::{Call, Reply, sql_functions};
-use crate::pg::insert::{Insert, Outcome};
+use crate::error::Error;
+use crate::message_db::null::or_null;
+use crate::pg::insert::Outcome;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::relation::Table;
 use crate::pg::text::Text;
-use crate::pg::{transaction, uuid};
-use crate::stream::{self, Ends, NO_STREAM};
-use crate::subscription::context;
-use crate::{settings, stream_name};
+use crate::pg::transaction;
+use crate::stream_name;
+use crate::tables::messages::{COLUMNS, column};
 use pgrx::pg_sys;
 
 /// Bytes a stream name may have: what fits into the index of streams however little it
@@ -21,10 +18,6 @@ pub const STREAM_NAME_MAX: usize = 2_600;
 /// same reason in the index of categories.
 pub const CATEGORIES_MAX: usize = 2_600;
 
-sql_functions! {
-    write_message => write_message,
-}
-
 /// The columns that a BEFORE trigger must leave alone.
 pub const FIXED: [usize; 3] = [
     column::GLOBAL_POSITION,
@@ -33,7 +26,7 @@ pub const FIXED: [usize; 3] = [
 ];
 
 /// A message to be written; `None` for SQL NULL.
-pub struct Message<'a> {
+pub struct NewMessage<'a> {
     /// Where it goes.
     pub stream_name: Option<Text<'a>>,
     /// What happened.
@@ -54,35 +47,7 @@ pub struct Problem {
     pub repair: &'static str,
 }
 
-fn write_message(call: &Call<'_>) -> Result<Reply, Error> {
-    let id = call.text(0);
-    let message = Message {
-        stream_name: call.text(1),
-        message_type: call.text(2),
-        data: call.jsonb(3),
-        metadata: call.jsonb(4),
-    };
-    transaction::require_writable(c"write_message()");
-    if let Some(Problem {
-        argument,
-        problem,
-        repair,
-    }) = message.problem()
-    {
-        return Err(Error::argument(argument, problem, repair));
-    }
-    if let Some(handler) = context::current() {
-        context::next_ordinal();
-        if handler.is_replay {
-            return Ok(Reply::null());
-        }
-    }
-    let position = write(id, &message, call.bigint(5))?;
-    transaction::command_counter_increment();
-    Ok(Reply::bigint(Some(position)))
-}
-
-impl Message<'_> {
+impl NewMessage<'_> {
     /// What cannot be written and would not be refused by the table itself.
     pub fn problem(&self) -> Option<Problem> {
         if let Some(message_type) = self.message_type
@@ -148,7 +113,7 @@ pub fn require_version(
 ) -> Result<(), Error> {
     match expected {
         Some(expected) if expected != version => {
-            let stream = printed(stream_name);
+            let stream = or_null(stream_name);
             Err(Error::MessageDb(format!(
                 "Wrong expected version: {expected} (Stream: {stream}, Stream Version: {version})"
             )))
@@ -175,76 +140,5 @@ pub fn require_inserted(table: &Table, outcome: Outcome) -> Result<(), Error> {
                 "a trigger on messages changed {name} of the message"
             )))
         }
-    }
-}
-
-fn write(
-    id: Option<Text<'_>>,
-    message: &Message<'_>,
-    expected_version: Option<i64>,
-) -> Result<i64, Error> {
-    let table = message::open_to_write()?;
-    let index = stream::open_index_to_write()?;
-    let tail = message
-        .stream_name
-        .map(|name| Ends::new(&table, &index).tail(name, expected_version));
-    let version = tail.as_ref().map_or(NO_STREAM, |tail| tail.version);
-    require_version(expected_version, version, message.stream_name)?;
-    let position = next_position(version)?;
-    let parsed_id = id.as_ref().map(uuid::parse);
-    let category = message
-        .stream_name
-        .map_or(&b""[..], |name| stream_name::category(name.bytes()));
-    let global_position = horizon::draw_position(category)?;
-
-    let mut insert = Insert::begin(&table, COLUMNS);
-    let row = message.row(parsed_id, position, global_position);
-    require_inserted(&table, insert.row(&row, &FIXED))?;
-    // The row stands in the index of streams: whoever looks now finds us there.
-    drop(tail);
-    insert.finish();
-    if settings::debug_write() {
-        print_notices(id, message, expected_version, category, version, position);
-    }
-    Ok(position)
-}
-
-/// Message DB's notices of a write.
-fn print_notices(
-    id: Option<Text<'_>>,
-    message: &Message<'_>,
-    expected_version: Option<i64>,
-    category: &[u8],
-    version: i64,
-    position: i64,
-) {
-    let json = |value: Option<Jsonb<'_>>| printed(value.map(|json| json.to_text()));
-    let stream = printed(message.stream_name);
-    let hash = message
-        .stream_name
-        .map(|_| crate::consumer_group::hash_64(category));
-    for notice in [
-        "» acquire_lock".to_owned(),
-        format!("stream_name: {stream}"),
-        format!(
-            "_category: {}",
-            printed(
-                message
-                    .stream_name
-                    .map(|_| String::from_utf8_lossy(category))
-            )
-        ),
-        format!("_category_name_hash: {}", printed(hash)),
-        "» write_message".to_owned(),
-        format!("id ($1): {}", printed(id)),
-        format!("stream_name ($2): {stream}"),
-        format!("type ($3): {}", printed(message.message_type)),
-        format!("data ($4): {}", json(message.data)),
-        format!("metadata ($5): {}", json(message.metadata)),
-        format!("expected_version ($6): {}", printed(expected_version)),
-        format!("_stream_version: {version}"),
-        format!("_next_position: {position}"),
-    ] {
-        pgrx::notice!("{notice}");
     }
 }

@@ -2,13 +2,14 @@
 //! of the fields are Eventide's.
 
 use crate::error::Error;
-use crate::message::{self, column};
+use crate::message;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::jsonb::{Jsonb, Scalar};
 use crate::pg::probe::Probe;
 use crate::pg::relation::Table;
 use crate::pg::scan::{Condition, Order};
 use crate::pg::text::Text;
+use crate::tables::messages::{self, column};
 
 sql_functions! {
     follow => follow,
@@ -57,7 +58,7 @@ impl Cause<'_> {
 /// What messages written because of the one at `global_position` say about it; `None` where there
 /// is no such message.
 pub fn of_message_at(table: &Table, global_position: i64) -> Result<Option<Jsonb<'static>>, Error> {
-    let index = message::open_index(c"messages_pkey")?;
+    let index = messages::open_index(c"messages_pkey")?;
     let keys = [
         (0, Condition::AtLeast(global_position)),
         (0, Condition::AtMost(global_position)),

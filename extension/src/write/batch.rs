@@ -6,10 +6,8 @@
 //! end to the new rows in the index. Only so many are held at a time: a batch over more streams
 //! goes from group to group.
 
-use crate::causation;
 use crate::error::Error;
 use crate::horizon::Draw;
-use crate::message::{self, COLUMNS, column};
 use crate::message_id;
 use crate::pg::guard::{self, Words};
 use crate::pg::insert::Insert;
@@ -22,7 +20,9 @@ use crate::pg::text::Text;
 use crate::pg::{transaction, uuid};
 use crate::stream::{self, Ends, Tail};
 use crate::stream_name;
-use crate::write::{self, Message};
+use crate::tables::messages::{self, COLUMNS, column};
+use crate::write::causation;
+use crate::write::new_message::{self, NewMessage};
 use pgrx::pg_sys;
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -36,7 +36,7 @@ const STREAMS_TOGETHER: usize = 64;
 /// A message of a batch.
 pub struct Entry<'a> {
     /// What is written. Stream name and type are not NULL.
-    pub message: Message<'a>,
+    pub message: NewMessage<'a>,
     /// Its id.
     pub id: [u8; 16],
     /// What is done where a message of this id is in the log already.
@@ -93,11 +93,11 @@ pub fn write(entries: &[Entry<'_>], version_before: Option<i64>) -> Result<Vec<P
     if entries.is_empty() {
         return Ok(Vec::new());
     }
-    let table = message::open_to_write()?;
+    let table = messages::open_to_write()?;
     let stream_index = stream::open_index_to_write()?;
-    let id_index = message::open_index(c"messages_id")?;
+    let id_index = messages::open_index(c"messages_id")?;
     let order = by_stream(entries);
-    let mut batch = Batch {
+    let mut writer = BatchWriter {
         table: &table,
         ids: Probe::new(&table, &id_index, Order::Ascending),
         entries,
@@ -110,19 +110,19 @@ pub fn write(entries: &[Entry<'_>], version_before: Option<i64>) -> Result<Vec<P
     };
     let mut ends = Ends::new(&table, &stream_index);
     for group in streams(entries, &order).chunks(STREAMS_TOGETHER) {
-        batch.write_group(group, &mut ends)?;
+        writer.write_group(group, &mut ends)?;
     }
-    if let Some(insert) = batch.insert {
+    if let Some(insert) = writer.insert {
         insert.finish();
     }
-    for (number, first) in &batch.repeated {
-        batch.places[*number] = Place {
+    for (number, first) in &writer.repeated {
+        writer.places[*number] = Place {
             is_duplicate: true,
-            ..batch.places[*first]
+            ..writer.places[*first]
         };
     }
     transaction::command_counter_increment();
-    Ok(batch.places)
+    Ok(writer.places)
 }
 
 /// The numbers of the entries by stream name, those of one stream in the order of the batch.
@@ -208,7 +208,7 @@ fn streams(entries: &[Entry<'_>], order: &[usize]) -> Vec<Range<usize>> {
     streams
 }
 
-struct Batch<'a> {
+struct BatchWriter<'a> {
     table: &'a Table,
     ids: Probe<'a>,
     entries: &'a [Entry<'a>],
@@ -220,7 +220,7 @@ struct Batch<'a> {
     insert: Option<Insert<'a>>,
 }
 
-impl<'a> Batch<'a> {
+impl<'a> BatchWriter<'a> {
     fn write_group(&mut self, group: &[Range<usize>], ends: &mut Ends<'_>) -> Result<(), Error> {
         let tails: Vec<Tail> = group
             .iter()
@@ -319,9 +319,9 @@ impl<'a> Batch<'a> {
             }
             let entry = &entries[*number];
             for expected in [expected_before.take(), entry.expected_version] {
-                write::require_version(expected, version, entry.message.stream_name)?;
+                new_message::require_version(expected, version, entry.message.stream_name)?;
             }
-            version = write::next_position(version)?;
+            version = new_message::next_position(version)?;
             self.places[*number].position = version;
             to_write.push(*number);
         }
@@ -384,10 +384,10 @@ impl<'a> Batch<'a> {
         let at = Cell::new(0);
         let inserted = guard::reword_violation_of(
             c"messages_id",
-            || insert.rows(to_write.len(), row, &write::FIXED, |nth| at.set(nth)),
+            || insert.rows(to_write.len(), row, &new_message::FIXED, |nth| at.set(nth)),
             || id_is_taken(&entries[to_write[at.get()]].id),
         );
-        inserted.or_else(|(_, outcome)| write::require_inserted(table, outcome))
+        inserted.or_else(|(_, outcome)| new_message::require_inserted(table, outcome))
     }
 }
 

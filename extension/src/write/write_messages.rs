@@ -1,9 +1,8 @@
 //! `write_messages`: an atomic batch, as an array of messages over any streams or as a JSON array
 //! for one stream.
 
-use crate::causation;
 use crate::error::Error;
-use crate::message;
+use crate::handler_call::{self, HandlerCall};
 use crate::message_id;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::jsonb::{Item, Jsonb, Object};
@@ -11,9 +10,10 @@ use crate::pg::rows::Rows;
 use crate::pg::text::Text;
 use crate::pg::transaction;
 use crate::settings;
-use crate::subscription::context::{self, HandlerCall};
-use crate::write::{Message, Problem};
-use crate::write_batch::{self, Duplicate, Entry, Place};
+use crate::tables::messages;
+use crate::write::batch::{self, Duplicate, Entry, Place};
+use crate::write::causation;
+use crate::write::new_message::{NewMessage, Problem};
 use pgrx::pg_sys;
 
 sql_functions! {
@@ -66,7 +66,7 @@ const WRITTEN_MESSAGE: [pg_sys::Oid; 5] = [
 
 /// A message as the caller gave it.
 struct Given<'a> {
-    message: Message<'a>,
+    message: NewMessage<'a>,
     id: Option<Text<'a>>,
     expected_version: Option<i64>,
 }
@@ -96,7 +96,7 @@ fn write_messages(call: &Call<'_>) -> Result<Reply, Error> {
             ));
         };
         given.push(Given {
-            message: Message {
+            message: NewMessage {
                 stream_name: element.text(0),
                 message_type: element.text(1),
                 data: element.jsonb(2),
@@ -214,7 +214,7 @@ fn given_as_json<'a>(
         )),
     };
     Ok(Given {
-        message: Message {
+        message: NewMessage {
             stream_name,
             message_type: string("type", message_type)?,
             data: data.map(|data| data.to_jsonb()),
@@ -236,10 +236,10 @@ fn write(
 ) -> Result<Reply, Error> {
     transaction::require_writable(c"write_messages()");
     let mut rows = Rows::begin(call, &WRITTEN_MESSAGE);
-    let handler = context::current();
+    let handler = handler_call::current();
     let causation = match &handler {
         Some(handler) if handler.run_length == 1 && !handler.is_replay && !given.is_empty() => {
-            let table = message::open_to_write()?;
+            let table = messages::open_to_write()?;
             causation::of_message_at(&table, handler.global_position)?
         }
         _ => None,
@@ -253,7 +253,7 @@ fn write(
     let places = if is_replay {
         None
     } else {
-        Some(write_batch::write(&entries, version_before)?)
+        Some(batch::write(&entries, version_before)?)
     };
     for (number, entry) in entries.iter().enumerate() {
         let place = places.as_ref().map(|places| places[number]);
@@ -303,7 +303,7 @@ fn entry<'a>(
         return Err(Refusal::Problem(problem));
     }
     // Counted for messages with an id of their own too: what the others get depends on it.
-    let ordinal = handler.map(|handler| (handler, context::next_ordinal()));
+    let ordinal = handler.map(|handler| (handler, handler_call::next_ordinal()));
     let (id, duplicate) = match (id, ordinal) {
         (Some(text), _) => {
             let shown = || message_id::shown(text.bytes()).into_owned();
@@ -329,7 +329,7 @@ fn entry<'a>(
     })
 }
 
-fn require_names(message: &Message<'_>) -> Result<(), Refusal> {
+fn require_names(message: &NewMessage<'_>) -> Result<(), Refusal> {
     let refusal = |argument, repair| {
         Err(Refusal::Problem(Problem {
             argument,
