@@ -54,10 +54,10 @@ static ADVANCE: Statement = Statement::new(
     sql!(
         "UPDATE message_store.subscription_progress \
             SET position = $3, handled = handled OPERATOR(pg_catalog.+) $4, \
-                updated_at = pg_catalog.clock_timestamp(), ",
+                updated_at = pg_catalog.clock_timestamp(), \
+                rate = coalesce($5, rate), rate_from = $6, \
+                rate_since = CASE WHEN $7 THEN pg_catalog.clock_timestamp() ELSE rate_since END, ",
         nothing_fails!(),
-        ", rate = coalesce($5, rate), rate_from = $6, \
-           rate_since = CASE WHEN $7 THEN pg_catalog.clock_timestamp() ELSE rate_since END",
         of_the_member!(),
     ),
     &[
@@ -105,12 +105,12 @@ static MOVE: Statement = Statement::new(
         "UPDATE message_store.subscription_progress \
             SET position = CASE WHEN position OPERATOR(pg_catalog.>) $2 AND NOT $3 THEN position \
                                 WHEN position OPERATOR(pg_catalog.<) $2 AND NOT $4 THEN position \
-                                ELSE $2 END, updated_at = pg_catalog.clock_timestamp(), ",
+                                ELSE $2 END, updated_at = pg_catalog.clock_timestamp(), \
+                rate_from = 0, rate_since = pg_catalog.clock_timestamp(), ",
         nothing_fails!(),
         ", ",
         nobody_has_a_lease!(),
-        ", rate_from = 0, rate_since = pg_catalog.clock_timestamp() \
-          WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
+        " WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
     ),
     &[VARCHAROID, INT8OID, BOOLOID, BOOLOID],
 );

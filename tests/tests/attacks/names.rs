@@ -117,6 +117,7 @@ fn is_sql(text: &str) -> bool {
         "INSERT INTO ",
         "UPDATE message",
         "DELETE FROM ",
+        "WHERE ",
         "AND NOT EXISTS",
         "AND ",
     ];
