@@ -21,10 +21,10 @@ pub struct Failure<E> {
     pub context: String,
     /// The untranslated message, empty where it is not PostgreSQL's own.
     message_id: String,
-    cause: Cause<E>,
+    origin: Origin<E>,
 }
 
-enum Cause<E> {
+enum Origin<E> {
     Returned(E),
     Raised(Box<dyn Any + Send>),
 }
@@ -41,7 +41,7 @@ impl<E> Failure<E> {
             message: report.message,
             context: String::new(),
             message_id: String::new(),
-            cause: Cause::Returned(error),
+            origin: Origin::Returned(error),
         }
     }
 
@@ -74,7 +74,7 @@ impl<E> Failure<E> {
             message,
             context: String::new(),
             message_id: String::new(),
-            cause: Cause::Raised(payload),
+            origin: Origin::Raised(payload),
         }
     }
 
@@ -98,7 +98,7 @@ impl<E> Failure<E> {
             message: text(whole.message),
             context: text(whole.context),
             message_id: text(whole.message_id),
-            cause: Cause::Raised(payload),
+            origin: Origin::Raised(payload),
         }
     }
 
@@ -116,9 +116,9 @@ impl<E> Failure<E> {
 
     /// Lets the error go on as if it had not been caught.
     pub fn go_on(self) -> E {
-        match self.cause {
-            Cause::Returned(error) => error,
-            Cause::Raised(payload) => resume_unwind(payload),
+        match self.origin {
+            Origin::Returned(error) => error,
+            Origin::Raised(payload) => resume_unwind(payload),
         }
     }
 }

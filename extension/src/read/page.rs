@@ -64,20 +64,20 @@ pub fn of_scan(
     size: BatchSize,
     wanted: impl Fn(&IndexScan<'_>) -> Result<bool, Error>,
 ) -> Result<Reply, Error> {
-    let mut page = Page::begin(call, size);
+    let mut page = MessagePage::begin(call, size);
     page.fill(scan, wanted)?;
     Ok(page.finish())
 }
 
 /// The messages that one call returns.
-pub struct Page {
+pub struct MessagePage {
     rows: Rows<{ messages::COLUMNS }>,
     text: MessageText,
     size: BatchSize,
     returned: u64,
 }
 
-impl Page {
+impl MessagePage {
     /// Empty.
     pub fn begin(call: &Call<'_>, size: BatchSize) -> Self {
         Self {

@@ -1,7 +1,7 @@
 //! Reading a stream.
 
 use super::condition;
-use super::page::{self, BatchSize, Page};
+use super::page::{self, BatchSize, MessagePage};
 use crate::error::Error;
 use crate::message_db::null::or_null;
 use crate::pg::call::{Call, Reply, sql_functions};
@@ -55,7 +55,7 @@ fn get_stream_messages(call: &Call<'_>) -> Result<Reply, Error> {
         keys.extend(last.map(|last| (1, Condition::AtMost(last))));
         IndexScan::begin(&table, &index, &snapshot, &keys, Order::Ascending)
     };
-    let mut page = Page::begin(call, batch_size);
+    let mut page = MessagePage::begin(call, batch_size);
     let mut rest = Some(position);
     if let Some(last) = batch_size.few_from(position) {
         page.fill(scan(position, Some(last)), |_| Ok(true))?;

@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::pg::identity;
 use crate::settings;
 use crate::subscription::definition::Definition;
-use crate::tables::history::{self, Entry};
+use crate::tables::history::{self, HistoryEntry};
 
 /// Keeps that the current role did `action`, and for whom, where the application said so.
 pub fn note(
@@ -13,7 +13,7 @@ pub fn note(
     position: Option<i64>,
     reason: Option<&str>,
 ) -> Result<(), Error> {
-    history::insert(&Entry {
+    history::insert(&HistoryEntry {
         subscriber_id: &definition.subscriber_id,
         owner: definition.owner,
         role: &identity::role_name(identity::current_role()),

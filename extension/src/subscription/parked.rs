@@ -13,7 +13,7 @@ pub struct Parked {
     has_any: bool,
     /// Streams whose messages wait, and whether behind one that failed; else behind one that is
     /// due.
-    held: HashMap<Vec<u8>, bool>,
+    waiting_streams: HashMap<Vec<u8>, bool>,
     /// Messages with a status of their own, ahead of the position: `true` for discarded, `false`
     /// for replaying.
     ahead: HashMap<i64, bool>,
@@ -37,7 +37,7 @@ impl Parked {
             loaded.ahead = positions.map(|position| (position, true)).collect();
             return Ok(loaded);
         }
-        loaded.held = parked::held_streams(id)?.into_iter().collect();
+        loaded.waiting_streams = parked::waiting_streams(id)?.into_iter().collect();
         loaded.add_ahead(parked::ahead(id, false, position)?);
         if let Some(original) = original {
             // What is parked there, of whatever status, was never handled.
@@ -54,12 +54,12 @@ impl Parked {
 
     /// Whether nothing is parked that a tick meets.
     pub fn is_empty(&self) -> bool {
-        self.held.is_empty() && self.ahead.is_empty()
+        self.waiting_streams.is_empty() && self.ahead.is_empty()
     }
 
     /// Whether a stream's messages wait.
-    pub fn holds(&self, stream_name: &[u8]) -> bool {
-        self.held.contains_key(stream_name)
+    pub fn makes_wait(&self, stream_name: &[u8]) -> bool {
+        self.waiting_streams.contains_key(stream_name)
     }
 
     /// Whether a message was given up for good.
@@ -81,7 +81,8 @@ impl Parked {
     ) -> Result<(), Error> {
         let holds_stream = definition.options.policy.holds_stream;
         if holds_stream {
-            self.held.insert(message.stream_name.to_vec(), true);
+            self.waiting_streams
+                .insert(message.stream_name.to_vec(), true);
         }
         let id = &definition.subscriber_id;
         let (status, failure) = (Status::Failed, Some(failure));
@@ -111,7 +112,11 @@ impl Parked {
         definition: &Definition,
         message: &ParkedMessage<'_>,
     ) -> Result<(), Error> {
-        let behind_failed = self.held.get(message.stream_name).copied().unwrap_or(true);
+        let behind_failed = self
+            .waiting_streams
+            .get(message.stream_name)
+            .copied()
+            .unwrap_or(true);
         let status = if behind_failed {
             Status::Waiting
         } else {

@@ -152,18 +152,18 @@ fn run(sql: &str, each: impl FnMut(&Row)) -> Result<u64, Error> {
     Ok(spi::run_text(&sql, &[], each))
 }
 
-struct Shape {
+struct TableShape {
     name: String,
     columns: String,
     /// When rows `e` and `f` are the same one.
     same_key: Option<String>,
 }
 
-fn shape(entry: &ReadModelTable) -> Result<Shape, Error> {
+fn shape(entry: &ReadModelTable) -> Result<TableShape, Error> {
     let mut shape = None;
     let table = Text::copied(entry.table.as_bytes());
     SHAPE.run(&[Some(table.datum())], |row| {
-        shape = Some(Shape {
+        shape = Some(TableShape {
             name: row.text(0).unwrap_or_default(),
             columns: row.text(1).unwrap_or_default(),
             same_key: row.text(2),
@@ -201,7 +201,7 @@ pub fn copy(definition: &Definition, schema: &str, with_rows: bool) -> Result<()
     }
     definition.as_owner(None, || {
         for entry in &definition.options.read_model {
-            let Shape { name, columns, .. } = shape(entry)?;
+            let TableShape { name, columns, .. } = shape(entry)?;
             let (table, condition) = (&entry.table, condition(entry)?);
             run(
                 &format!("CREATE TABLE {schema}.{name} (LIKE {table} INCLUDING ALL)"),
@@ -244,7 +244,7 @@ pub fn compare(
     let schema = quote_identifier(schema);
     definition.as_owner(None, || {
         for entry in &definition.options.read_model {
-            let Shape { name, same_key, .. } = shape(entry)?;
+            let TableShape { name, same_key, .. } = shape(entry)?;
             let (table, condition) = (&entry.table, condition(entry)?);
             let (of_copy, of_live) = (
                 format!("SELECT * FROM {schema}.{name} WHERE {condition}"),
@@ -290,7 +290,7 @@ pub fn swap(definition: &Definition, schema: &str) -> Result<(), Error> {
     let schema = quote_identifier(schema);
     definition.as_owner(None, || {
         for entry in &definition.options.read_model {
-            let Shape {
+            let TableShape {
                 name,
                 columns,
                 same_key,

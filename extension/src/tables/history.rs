@@ -16,7 +16,7 @@ static INSERT: Statement = Statement::new(
 );
 
 /// An entry.
-pub struct Entry<'a> {
+pub struct HistoryEntry<'a> {
     /// Of this subscription.
     pub subscriber_id: &'a str,
     /// Whose it is.
@@ -34,7 +34,7 @@ pub struct Entry<'a> {
 }
 
 /// Adds an entry.
-pub fn insert(entry: &Entry<'_>) -> Result<(), Error> {
+pub fn insert(entry: &HistoryEntry<'_>) -> Result<(), Error> {
     let _owner = owner::of_subscriptions()?;
     INSERT.run(
         &[

@@ -95,7 +95,7 @@ static POSITIONS: Statement = Statement::new(
        WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
     &[VARCHAROID],
 );
-static HELD_STREAMS: Statement = Statement::new(
+static WAITING_STREAMS: Statement = Statement::new(
     c"SELECT stream_name, pg_catalog.bool_or(status OPERATOR(pg_catalog.=) 'failed') \
         FROM message_store.parked \
        WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
@@ -287,10 +287,10 @@ pub fn positions(subscriber_id: &str) -> Result<Vec<i64>, Error> {
 }
 
 /// The streams whose messages wait, and whether behind a failed one; else behind one that is due.
-pub fn held_streams(subscriber_id: &str) -> Result<Vec<(Vec<u8>, bool)>, Error> {
+pub fn waiting_streams(subscriber_id: &str) -> Result<Vec<(Vec<u8>, bool)>, Error> {
     let _owner = owner::of_subscriptions()?;
     let mut streams = Vec::new();
-    HELD_STREAMS.run(&[text(subscriber_id)], |row| {
+    WAITING_STREAMS.run(&[text(subscriber_id)], |row| {
         let stream_name = row.text(0).map(String::into_bytes);
         streams.extend(stream_name.map(|name| (name, row.boolean(1))));
     });

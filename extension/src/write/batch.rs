@@ -9,7 +9,7 @@
 use crate::error::Error;
 use crate::horizon::Draw;
 use crate::message_id;
-use crate::pg::guard::{self, Words};
+use crate::pg::guard::{self, Rewording};
 use crate::pg::insert::Insert;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::probe::{Probe, Writer};
@@ -161,7 +161,7 @@ fn require_same(entry: &Entry<'_>, stream_name: &[u8], message_type: &[u8]) -> R
     if entry.stream_name() == stream_name && entry.message_type() == message_type {
         return Ok(());
     }
-    let id = message_id::printed(&entry.id);
+    let id = message_id::to_text(&entry.id);
     let other = format!(
         "It is of type {} in stream {}.",
         String::from_utf8_lossy(message_type),
@@ -187,7 +187,7 @@ fn require_same_content(entry: &Entry<'_>, row: &Slot) -> Result<(), Error> {
         return Ok(());
     };
     Err(Error::DerivedIdTaken(
-        message_id::printed(&entry.id),
+        message_id::to_text(&entry.id),
         problem.to_owned(),
     ))
 }
@@ -391,12 +391,12 @@ impl<'a> BatchWriter<'a> {
     }
 }
 
-fn id_is_taken(id: &[u8; 16]) -> Words {
+fn id_is_taken(id: &[u8; 16]) -> Rewording {
     let text = |text: String| CString::new(text).unwrap_or_default();
-    Words {
+    Rewording {
         message: text(format!(
             "a message with the id {} is in the log already",
-            message_id::printed(id)
+            message_id::to_text(id)
         )),
         hint: text(
             "Where this is a retry, on_duplicate => 'ignore' returns what the first one wrote."

@@ -34,7 +34,7 @@ struct Cause<'a> {
 
 impl Cause<'_> {
     /// What a message caused by this one says about it.
-    fn told(&self) -> Jsonb<'static> {
+    fn metadata_of_caused(&self) -> Jsonb<'static> {
         let inherited = INHERITED.map(|field| {
             let value = self
                 .metadata
@@ -71,7 +71,7 @@ pub fn of_message_at(table: &Table, global_position: i64) -> Result<Option<Jsonb
             global_position: Some(global_position),
             metadata: row.jsonb(column::METADATA),
         };
-        cause.told()
+        cause.metadata_of_caused()
     }))
 }
 
@@ -117,5 +117,5 @@ fn follow(call: &Call<'_>) -> Result<Reply, Error> {
         global_position: message.bigint(4),
         metadata: message.text(6).map(|metadata| Jsonb::parse(&metadata)),
     };
-    Ok(Reply::jsonb(added(cause.told(), given)))
+    Ok(Reply::jsonb(added(cause.metadata_of_caused(), given)))
 }

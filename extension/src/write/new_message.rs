@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::message_db::null::or_null;
-use crate::pg::insert::Outcome;
+use crate::pg::insert::Insertion;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::relation::Table;
 use crate::pg::text::Text;
@@ -128,13 +128,13 @@ pub fn next_position(version: i64) -> Result<i64, Error> {
 }
 
 /// An error where the row did not go in as it was.
-pub fn require_inserted(table: &Table, outcome: Outcome) -> Result<(), Error> {
+pub fn require_inserted(table: &Table, outcome: Insertion) -> Result<(), Error> {
     match outcome {
-        Outcome::Inserted => Ok(()),
-        Outcome::Suppressed => Err(Error::TriggerInterfered(
+        Insertion::Inserted => Ok(()),
+        Insertion::Suppressed => Err(Error::TriggerInterfered(
             "a trigger on messages kept the message from being written".to_owned(),
         )),
-        Outcome::Changed(number) => {
+        Insertion::Changed(number) => {
             let name = table.column(number).name.to_string_lossy();
             Err(Error::TriggerInterfered(format!(
                 "a trigger on messages changed {name} of the message"

@@ -68,14 +68,14 @@ const FETCHED_MESSAGE: [pg_sys::Oid; FETCHED_COLUMNS] = {
 /// What a fetch hands out.
 struct Handed {
     rows: Rows<FETCHED_COLUMNS>,
-    printed: MessageText,
+    text: MessageText,
     lease: i64,
     left: i64,
 }
 
 impl Handed {
     fn push(&mut self, row: &Slot, attempt: i64) {
-        let (lease, printed) = (self.lease, &mut self.printed);
+        let (lease, text) = (self.lease, &mut self.text);
         self.rows.push(|| {
             let [
                 id,
@@ -86,7 +86,7 @@ impl Handed {
                 data,
                 metadata,
                 time,
-            ] = printed.values(row);
+            ] = text.values(row);
             [
                 id,
                 stream,
@@ -131,7 +131,7 @@ fn fetch(call: &Call<'_>) -> Result<Reply, Error> {
         return Ok(rows.finish());
     }
     let mut handed = Handed {
-        printed: MessageText::new(),
+        text: MessageText::new(),
         rows,
         lease: transaction::random_id(),
         left: wanted,
@@ -240,7 +240,7 @@ fn hand_out(
         let is_own = source.wants(&walk)
             && member.reads(stream_name.bytes())?
             && !parked.has_discarded(next);
-        if is_own && parked.holds(stream_name.bytes()) {
+        if is_own && parked.makes_wait(stream_name.bytes()) {
             if handed.left < before {
                 // Comes first next time: inside a lease it would have to be remembered.
                 break;
@@ -266,28 +266,28 @@ fn hand_out(
 }
 
 /// A lease that has not run out.
-struct Held {
-    lease: i64,
+struct Lease {
+    number: i64,
     /// Whose messages it is on; its progress is held.
     member: Member,
     /// The last position that was read for it.
     position: i64,
 }
 
-impl Held {
+impl Lease {
     /// Whether it is on parked messages that are handled again.
     fn is_on_parked(&self) -> bool {
         self.position <= self.member.position
     }
 }
 
-fn holder(id: &str, lease: Option<i64>) -> Result<Held, Error> {
+fn holder(id: &str, lease: Option<i64>) -> Result<Lease, Error> {
     let lost = || Error::LeaseLost(id.to_owned());
     let leases = lease.map_or_else(|| own_leases(id), |lease| vec![lease]);
     let found = subscription_progress::hold_leased(id, &leases)?.ok_or_else(lost)?;
     let member = Member::find(id, found.member)?.ok_or_else(lost)?;
-    Ok(Held {
-        lease: found.lease,
+    Ok(Lease {
+        number: found.lease,
         member,
         position: found.position,
     })
@@ -310,22 +310,22 @@ fn ack(call: &Call<'_>) -> Result<Reply, Error> {
     transaction::require_writable(c"ack()");
     let definition = Definition::load_own(&id)?;
     require_fetched(&definition)?;
-    let held = holder(&id, call.bigint(2))?;
-    if position > held.position {
+    let lease = holder(&id, call.bigint(2))?;
+    if position > lease.position {
         return Err(Error::argument(
             "global_position",
-            format!("is {position}, and the lease ends at {}", held.position),
+            format!("is {position}, and the lease ends at {}", lease.position),
             "Acknowledge messages that were fetched.",
         ));
     }
-    let ends_lease = position == held.position;
-    if held.is_on_parked() {
-        table::take_leased(&id, position, held.lease)?;
-    } else if position > held.member.position {
-        move_on(&definition, &held.member, position)?;
+    let ends_lease = position == lease.position;
+    if lease.is_on_parked() {
+        table::take_leased(&id, position, lease.number)?;
+    } else if position > lease.member.position {
+        move_on(&definition, &lease.member, position)?;
     }
     if ends_lease {
-        subscription_progress::end_lease(&id, held.member.number)?;
+        subscription_progress::end_lease(&id, lease.member.number)?;
     }
     Ok(Reply::void())
 }
@@ -355,10 +355,10 @@ fn park(call: &Call<'_>) -> Result<Reply, Error> {
     transaction::require_writable(c"park()");
     let definition = Definition::load_own(&id)?;
     require_fetched(&definition)?;
-    let held = holder(&id, call.bigint(3))?;
-    let (stream_name, message_type) = leased_message(&definition, &held, position)?;
+    let lease = holder(&id, call.bigint(3))?;
+    let (stream_name, message_type) = leased_message(&definition, &lease, position)?;
     let attempts = table::attempts(&id, position)? + 1;
-    let mut parked = Parked::load(&definition, held.member.position)?;
+    let mut parked = Parked::load(&definition, lease.member.position)?;
     parked.park_failed(
         &definition,
         &ParkedMessage {
@@ -373,21 +373,21 @@ fn park(call: &Call<'_>) -> Result<Reply, Error> {
             attempts,
         },
     )?;
-    held.member.note_error(&id, "38000", &error)?;
-    if held.is_on_parked() {
-        table::take_leased(&id, position, held.lease)?;
+    lease.member.note_error(&id, "38000", &error)?;
+    if lease.is_on_parked() {
+        table::take_leased(&id, position, lease.number)?;
     } else {
-        move_on(&definition, &held.member, position)?;
+        move_on(&definition, &lease.member, position)?;
     }
     // What was fetched after it may be of its stream: the next fetch knows.
-    subscription_progress::end_lease(&id, held.member.number)?;
+    subscription_progress::end_lease(&id, lease.member.number)?;
     Ok(Reply::void())
 }
 
 /// Stream and type of a message that was fetched under this lease and is not acknowledged.
 fn leased_message(
     definition: &Definition,
-    held: &Held,
+    lease: &Lease,
     position: i64,
 ) -> Result<(Vec<u8>, Vec<u8>), Error> {
     let source = Source::open(definition, "park")?;
@@ -401,13 +401,13 @@ fn leased_message(
     });
     let is_fetched = match &message {
         None => false,
-        Some(_) if held.is_on_parked() => {
-            table::is_leased(&definition.subscriber_id, position, held.lease)?
+        Some(_) if lease.is_on_parked() => {
+            table::is_leased(&definition.subscriber_id, position, lease.number)?
         }
         Some((stream_name, _)) => {
-            (held.member.position + 1..=held.position).contains(&position)
+            (lease.member.position + 1..=lease.position).contains(&position)
                 && source.includes(stream_name)
-                && held.member.reads(stream_name)?
+                && lease.member.reads(stream_name)?
         }
     };
     message.filter(|_| is_fetched).ok_or_else(|| {

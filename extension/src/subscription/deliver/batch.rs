@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::pg::slot::Slot;
 use crate::pg::snapshot::Fresh;
 use crate::subscription::definition::Definition;
-use crate::subscription::deliver::calls::{Calls, Item};
+use crate::subscription::deliver::calls::{BatchMessage, Calls};
 use crate::subscription::deliver::crash::Suspects;
 use crate::subscription::member::Member;
 use crate::subscription::parked::Parked;
@@ -18,19 +18,19 @@ const ROOM_KEPT: usize = 1 << 14;
 thread_local! {
     /// The room of the last batch: memory of this size comes from the kernel, page by page, each
     /// time it is asked for.
-    static ROOM: RefCell<Vec<Item>> = const { RefCell::new(Vec::new()) };
+    static ROOM: RefCell<Vec<BatchMessage>> = const { RefCell::new(Vec::new()) };
 }
 
 /// What was read of a source.
 pub struct Batch {
     /// The messages for handlers, in order.
-    pub items: Vec<Item>,
+    pub items: Vec<BatchMessage>,
     /// Messages read.
     pub scanned: i64,
     /// The last position read.
     pub position: i64,
     /// Messages that wait behind parked ones of their streams.
-    pub behind: Vec<Item>,
+    pub waiting: Vec<BatchMessage>,
     /// Why it ends before its end: the message at this position has no handler that can be called.
     pub no_handler: Option<(i64, Error)>,
 }
@@ -50,7 +50,7 @@ impl Batch {
             items: ROOM.take(),
             scanned: 0,
             position: member.position,
-            behind: Vec::new(),
+            waiting: Vec::new(),
             no_handler: None,
         };
         let mut walk = source.walk(snapshot, member.position);
@@ -63,8 +63,8 @@ impl Batch {
                     || member.reads(walk.text(column::STREAM_NAME).bytes())?)
                 && !parked.has_discarded(position);
             if is_wanted {
-                let item = |handler| -> Result<Item, Error> {
-                    Ok(Item {
+                let item = |handler| -> Result<BatchMessage, Error> {
+                    Ok(BatchMessage {
                         position,
                         address: walk.address(),
                         handler,
@@ -77,8 +77,8 @@ impl Batch {
                     Ok(Some(handler)) => {
                         if !parked.is_empty() {
                             let stream_name = walk.text(column::STREAM_NAME);
-                            if parked.holds(stream_name.bytes()) {
-                                batch.behind.push(item(handler)?);
+                            if parked.makes_wait(stream_name.bytes()) {
+                                batch.waiting.push(item(handler)?);
                                 batch.scanned += 1;
                                 batch.position = position;
                                 continue;
@@ -132,10 +132,10 @@ fn is_replay(
 /// and one message where a handler takes no more. Replays are not mixed with others, and messages
 /// that `is_single` names are called alone.
 pub fn runs<'a>(
-    items: &'a [Item],
+    items: &'a [BatchMessage],
     calls: &Calls,
     is_single: impl Fn(i64) -> bool,
-) -> Vec<&'a [Item]> {
+) -> Vec<&'a [BatchMessage]> {
     let mut runs = Vec::new();
     let mut start = 0;
     while start < items.len() {

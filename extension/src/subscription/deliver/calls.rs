@@ -21,7 +21,7 @@ const RUN_BYTES: usize = 64 << 20;
 
 /// A message on its way to a handler.
 #[derive(Clone, Copy)]
-pub struct Item {
+pub struct BatchMessage {
     /// Its global position.
     pub position: i64,
     /// Where to find the rest of it.
@@ -42,7 +42,7 @@ pub struct Calls {
     prepared: Vec<Prepared>,
     message_type: pg_sys::Oid,
     row_type: RowType<{ messages::COLUMNS }>,
-    printed: MessageText,
+    text: MessageText,
     /// Messages that were built when they were read, until the tick ends.
     built: Scratch,
     built_bytes: usize,
@@ -68,7 +68,7 @@ impl Calls {
             prepared: Vec::new(),
             message_type,
             row_type: RowType::of(message_type, &message::TYPES),
-            printed: MessageText::new(),
+            text: MessageText::new(),
             built: Scratch::new("message_store batch"),
             built_bytes: 0,
             scratch: Scratch::new("message_store handler"),
@@ -129,8 +129,8 @@ impl Calls {
         if !matches!(shape, Shape::Message | Shape::Messages) || self.built_bytes > RUN_BYTES {
             return None;
         }
-        let (row_type, printed) = (&self.row_type, &mut self.printed);
-        let message = self.built.within(|| row_type.value(printed.values(row)));
+        let (row_type, text) = (&self.row_type, &mut self.text);
+        let message = self.built.within(|| row_type.value(text.values(row)));
         self.built_bytes += composite_size(message);
         Some(message)
     }
@@ -142,7 +142,12 @@ impl Calls {
 
     /// Calls the handler of `run` with it, with the rights and the search_path of now. `tell`
     /// changes what the handler is told.
-    pub fn call(&mut self, run: &[Item], rows: &mut RowFetch<'_>, tell: impl Fn(&mut HandlerCall)) {
+    pub fn call(
+        &mut self,
+        run: &[BatchMessage],
+        rows: &mut RowFetch<'_>,
+        tell: impl Fn(&mut HandlerCall),
+    ) {
         let (Some(first), Some(last)) = (run.first(), run.last()) else {
             return;
         };
@@ -164,14 +169,14 @@ impl Calls {
                 call.call(&[array::of_bigints(positions)]);
             }),
             Shape::Message | Shape::Messages => {
-                let (row_type, printed) = (&self.row_type, &mut self.printed);
+                let (row_type, text) = (&self.row_type, &mut self.text);
                 let (mut messages, mut bytes) = (Vec::with_capacity(run.len()), 0);
                 for item in run {
                     pgrx::check_for_interrupts!();
                     let message = match item.message {
                         Some(message) => message,
                         None => match rows.row(item.address) {
-                            Some(row) => scratch.within(|| row_type.value(printed.values(row))),
+                            Some(row) => scratch.within(|| row_type.value(text.values(row))),
                             None => continue,
                         },
                     };

@@ -4,7 +4,7 @@
 //! A batch is called in one subtransaction, which costs next to nothing. Where a call fails all of
 //! it is taken back: what came before the failing run is called again, a run is halved until one
 //! message is left, and the policy says what becomes of that one (`attempts`). Parked messages, and
-//! those that wait behind them, are dealt with in `aside`.
+//! those that wait behind them, are dealt with in `parking`.
 
 use crate::error::Error;
 use crate::pg::snapshot::Fresh;
@@ -12,7 +12,7 @@ use crate::pg::transaction;
 
 use crate::subscription::definition::Definition;
 use crate::subscription::deliver::batch::Batch;
-use crate::subscription::deliver::calls::{Calls, Item};
+use crate::subscription::deliver::calls::{BatchMessage, Calls};
 use crate::subscription::deliver::crash::Watch;
 use crate::subscription::member::Member;
 use crate::subscription::parked::Parked;
@@ -22,7 +22,7 @@ mod attempts;
 pub mod outcome;
 mod parking;
 
-use outcome::{Delivered, End, Fault, HandlerError};
+use outcome::{Delivered, DeliveryEnd, Fault, HandlerError};
 
 /// A delivery of one member, under way.
 pub struct Delivery<'a> {
@@ -34,10 +34,10 @@ pub struct Delivery<'a> {
     watch: Watch,
     parked: Parked,
     handled: i64,
-    put_aside: i64,
-    put_aside_for: Option<Fault>,
+    messages_parked: i64,
+    parked_for: Option<Fault>,
     /// Messages that wait behind parked ones of their streams.
-    behind: Vec<Item>,
+    waiting: Vec<BatchMessage>,
 }
 
 impl<'a> Delivery<'a> {
@@ -63,9 +63,9 @@ impl<'a> Delivery<'a> {
             source,
             snapshot,
             handled: 0,
-            put_aside: 0,
-            put_aside_for: None,
-            behind: Vec::new(),
+            messages_parked: 0,
+            parked_for: None,
+            waiting: Vec::new(),
         })
     }
 
@@ -90,9 +90,9 @@ impl<'a> Delivery<'a> {
             &mut self.calls,
             limit.saturating_sub(retried),
         )?;
-        self.behind.extend(&batch.behind);
+        self.waiting.extend(&batch.waiting);
         let (end, position) = self.handle(&batch)?;
-        self.put_behind(position)?;
+        self.park_waiting(position)?;
         let scanned = if position == batch.position {
             batch.scanned
         } else {
@@ -105,16 +105,16 @@ impl<'a> Delivery<'a> {
         Ok(Delivered {
             scanned: scanned + retried,
             handled: self.handled,
-            parked: self.put_aside,
+            parked: self.messages_parked,
             position,
             end,
-            put_aside_for: self.put_aside_for,
+            parked_for: self.parked_for,
             has_written: self.calls.have_written(),
         })
     }
 
     /// Returns how it ended and the last position dealt with.
-    fn handle(&mut self, batch: &Batch) -> Result<(End, i64), Error> {
+    fn handle(&mut self, batch: &Batch) -> Result<(DeliveryEnd, i64), Error> {
         if let Some(end) = self.convict(batch)? {
             return Ok(end);
         }
@@ -127,7 +127,7 @@ impl<'a> Delivery<'a> {
         }
     }
 
-    fn end_of(&self, batch: &Batch) -> (End, i64) {
+    fn end_of(&self, batch: &Batch) -> (DeliveryEnd, i64) {
         match &batch.no_handler {
             // What came before it commits; the next tick begins with it.
             Some((position, error)) if batch.position == self.member.position => {
@@ -138,15 +138,15 @@ impl<'a> Delivery<'a> {
                     sqlstate,
                     error,
                 };
-                (End::Stopped(fault), batch.position)
+                (DeliveryEnd::Stopped(fault), batch.position)
             }
-            _ => (End::Done, batch.position),
+            _ => (DeliveryEnd::Done, batch.position),
         }
     }
 
     /// A message that is proven to kill the process of its handler is not handled again. Comes
     /// first in its batch, since the tick that it killed left nothing behind.
-    fn convict(&mut self, batch: &Batch) -> Result<Option<(End, i64)>, Error> {
+    fn convict(&mut self, batch: &Batch) -> Result<Option<(DeliveryEnd, i64)>, Error> {
         let culprit = self
             .watch
             .suspects()
@@ -167,10 +167,10 @@ impl<'a> Delivery<'a> {
         self.watch.done(item.position);
         if !self.definition.options.policy.parks {
             let fault = fault.of_message(item, self.member.attempts + 1);
-            return Ok(Some((End::Stopped(fault), item.position - 1)));
+            return Ok(Some((DeliveryEnd::Stopped(fault), item.position - 1)));
         }
         self.park(item, fault, self.member.attempts + 1)?;
-        let rest = self.without_held(&batch.items[at + 1..])?;
+        let rest = self.without_waiting(&batch.items[at + 1..])?;
         match self.handle_items(&rest)? {
             Some(end) => Ok(Some(end)),
             None => Ok(Some(self.end_of(batch))),

@@ -9,7 +9,7 @@ use crate::pg::text::Text;
 use crate::pg::{deferred, transaction};
 use crate::subscription::definition::{Definition, subscriber_id};
 use crate::subscription::deliver::delivery::Delivery;
-use crate::subscription::deliver::delivery::outcome::{Delivered, End, Fault};
+use crate::subscription::deliver::delivery::outcome::{Delivered, DeliveryEnd, Fault};
 use crate::subscription::member::Member;
 use crate::subscription::operate::lifecycle;
 use crate::subscription::parked;
@@ -35,7 +35,7 @@ const TICK_RESULT: [pg_sys::Oid; 8] = [
 ];
 
 /// What a tick did, in the words of the SQL type `tick_result`.
-struct Outcome {
+struct TickResult {
     name: &'static str,
     scanned: i64,
     handled: i64,
@@ -45,7 +45,7 @@ struct Outcome {
     failure: Option<(String, String)>,
 }
 
-impl Outcome {
+impl TickResult {
     fn nothing(name: &'static str, position: i64) -> Self {
         Self {
             name,
@@ -108,7 +108,7 @@ fn tick(call: &Call<'_>) -> Result<Reply, Error> {
     Ok(tick_once(&id, batch_size, call.bigint(2))?.reply(call))
 }
 
-fn tick_once(id: &str, batch_size: Option<i64>, number: Option<i64>) -> Result<Outcome, Error> {
+fn tick_once(id: &str, batch_size: Option<i64>, number: Option<i64>) -> Result<TickResult, Error> {
     let definition = Definition::load(id)?;
     if definition.is_fetched() {
         return Err(Error::SubscriptionState(
@@ -119,16 +119,16 @@ fn tick_once(id: &str, batch_size: Option<i64>, number: Option<i64>) -> Result<O
     }
     let candidates = Member::candidates(id, number)?;
     let Some(first) = candidates.first() else {
-        return Ok(Outcome::nothing("busy", definition.start_position));
+        return Ok(TickResult::nothing("busy", definition.start_position));
     };
     if let Some(outcome) = resting(&definition, first) {
         return Ok(outcome);
     }
     let source = open(&definition, &candidates)?;
-    let mut outcome = Outcome::idle(&source, first.position);
+    let mut outcome = TickResult::idle(&source, first.position);
     for candidate in &candidates {
         if candidate.retry_at.is_some() {
-            outcome = Outcome::pausing(candidate);
+            outcome = TickResult::pausing(candidate);
             break;
         }
         // Most ticks find nothing; they write nothing and take no lock.
@@ -142,7 +142,7 @@ fn tick_once(id: &str, batch_size: Option<i64>, number: Option<i64>) -> Result<O
             Member::lock(id, candidate.number)?
         };
         match held {
-            None => outcome = Outcome::nothing("busy", candidate.position),
+            None => outcome = TickResult::nothing("busy", candidate.position),
             Some(member) => match tick_member(id, &member, &source, batch_size)? {
                 None => {}
                 Some(done) => return Ok(done),
@@ -158,7 +158,7 @@ fn tick_member(
     member: &Member,
     source: &Source,
     batch_size: Option<i64>,
-) -> Result<Option<Outcome>, Error> {
+) -> Result<Option<TickResult>, Error> {
     // Whoever pauses, alters or drops holds the row that is ours now: what they did shows.
     let definition = Definition::load(id)?;
     if let Some(outcome) = resting(&definition, member) {
@@ -180,7 +180,7 @@ fn tick_member(
     let limit = batch_size.unwrap_or(definition.options.batch_size);
     let delivery = Delivery::begin(&definition, member, source)?;
     if !delivery.may_call() {
-        return Ok(Some(Outcome::nothing("busy", member.position)));
+        return Ok(Some(TickResult::nothing("busy", member.position)));
     }
     let delivered = delivery.deliver(limit)?;
     if delivered.has_written {
@@ -190,15 +190,15 @@ fn tick_member(
 }
 
 /// What a tick answers where the subscription, or this member of it, is not to be ticked now.
-fn resting(definition: &Definition, member: &Member) -> Option<Outcome> {
+fn resting(definition: &Definition, member: &Member) -> Option<TickResult> {
     match definition.state {
-        State::Paused => Some(Outcome::nothing("paused", member.position)),
-        State::Stopped => Some(Outcome {
+        State::Paused => Some(TickResult::nothing("paused", member.position)),
+        State::Stopped => Some(TickResult {
             failure: member.sqlstate.clone().zip(member.error.clone()),
-            ..Outcome::nothing("stopped", member.position)
+            ..TickResult::nothing("stopped", member.position)
         }),
         State::Created | State::Started if member.retry_at.is_some() => {
-            Some(Outcome::pausing(member))
+            Some(TickResult::pausing(member))
         }
         State::Created | State::Started => None,
     }
@@ -239,7 +239,7 @@ fn finish(
     member: &Member,
     source: &Source,
     delivered: Delivered,
-) -> Result<Outcome, Error> {
+) -> Result<TickResult, Error> {
     let id = &definition.subscriber_id;
     let Delivered {
         scanned,
@@ -251,29 +251,29 @@ fn finish(
     if position > member.position || handled > 0 || parked > 0 {
         member.advance(id, position, scanned, handled)?;
     }
-    let mut outcome = Outcome {
+    let mut outcome = TickResult {
         scanned,
         handled,
         parked,
-        ..Outcome::nothing("progressed", position)
+        ..TickResult::nothing("progressed", position)
     };
     match delivered.end {
-        End::Done => {
+        DeliveryEnd::Done => {
             let is_at_end = member
                 .drains_until
                 .is_some_and(|end| source.has_drained(end, position));
             if is_at_end {
                 member.end_draining(id)?;
             } else if scanned == 0 {
-                return Ok(Outcome::idle(source, position));
+                return Ok(TickResult::idle(source, position));
             }
         }
-        End::Retrying(fault, after) => {
+        DeliveryEnd::Retrying(fault, after) => {
             outcome.name = "retrying";
             outcome.retry_at = store_fault(id, member, &fault, Some(after))?;
             outcome.failure = Some((fault.sqlstate, fault.error));
         }
-        End::Stopped(fault) => {
+        DeliveryEnd::Stopped(fault) => {
             outcome.name = "stopped";
             let never = None;
             store_fault(id, member, &fault, never)?;

@@ -10,7 +10,7 @@ use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::{deferred, transaction};
 use crate::subscription::definition::{Definition, subscriber_id};
 use crate::subscription::deliver::delivery::Delivery;
-use crate::subscription::deliver::delivery::outcome::End;
+use crate::subscription::deliver::delivery::outcome::DeliveryEnd;
 use crate::subscription::history;
 use crate::subscription::member::Member;
 use crate::subscription::operate::copy;
@@ -134,7 +134,7 @@ fn catch_up(definition: &Definition, member: &Member, target: i64) -> Result<(),
             return Err(refuse("has more than 10,000 messages to catch up with"));
         }
         let delivered = Delivery::begin(definition, &member, &source)?.deliver(CATCH_UP_LIMIT)?;
-        if !matches!(delivered.end, End::Done) {
+        if !matches!(delivered.end, DeliveryEnd::Done) {
             return Err(refuse("has a handler that fails"));
         }
         let position = delivered.position;
@@ -164,7 +164,7 @@ fn handle_what_live_has(
     source.end_where_a_member_is(target);
     let limit = i64::try_from(retried).unwrap_or(i64::MAX);
     let delivered = Delivery::begin(copy, member, &source)?.deliver(limit)?;
-    match delivered.put_aside_for {
+    match delivered.parked_for {
         None => Ok(()),
         Some(fault) => Err(Error::HandlerFailed(
             copy.subscriber_id.clone(),

@@ -26,7 +26,7 @@ fn retry_parked(call: &Call<'_>) -> Result<Reply, Error> {
     let id = subscriber_id(call, 0)?;
     transaction::require_writable(c"retry_parked()");
     let definition = Definition::load_own(&id)?;
-    // The tick that is running may be putting messages aside.
+    // The tick that is running may be parking messages.
     Member::lock_all(&id)?;
     let marked = parked::retry(&id, &selection(call, 1))?;
     parked::release(&id)?;
@@ -39,24 +39,24 @@ fn retry_parked(call: &Call<'_>) -> Result<Reply, Error> {
             &definition,
             "retry",
             call.bigint(1),
-            Some(&told(marked, which)),
+            Some(&summary(marked, which)),
         )?;
     }
     Ok(Reply::bigint(i64::try_from(marked).ok()))
 }
 
 /// How many messages, and which: what the history has of a retry.
-fn told(count: u64, which: [(&str, Option<Text<'_>>); 2]) -> String {
-    let mut told = match count {
+fn summary(count: u64, which: [(&str, Option<Text<'_>>); 2]) -> String {
+    let mut summary = match count {
         1 => "1 message".to_owned(),
         count => format!("{count} messages"),
     };
     for (what, value) in which {
         if let Some(value) = value {
-            told.push_str(&format!(" {what} {}", value.to_str()));
+            summary.push_str(&format!(" {what} {}", value.to_str()));
         }
     }
-    told
+    summary
 }
 
 fn discard_parked(call: &Call<'_>) -> Result<Reply, Error> {

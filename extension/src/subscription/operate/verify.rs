@@ -12,7 +12,7 @@ use crate::pg::{deferred, transaction};
 use crate::subscription::definition::handlers;
 use crate::subscription::definition::{Definition, subscriber_id};
 use crate::subscription::deliver::delivery::Delivery;
-use crate::subscription::deliver::delivery::outcome::{Delivered, End};
+use crate::subscription::deliver::delivery::outcome::{Delivered, DeliveryEnd};
 use crate::subscription::member::Member;
 use crate::subscription::operate::lifecycle::run_init;
 use crate::subscription::read_model;
@@ -57,8 +57,8 @@ fn scratch_schema() -> String {
 /// The handlers' own error, where a look at them fails.
 fn require_done(definition: &Definition, delivered: &Delivered) -> Result<(), Error> {
     let fault = match &delivered.end {
-        End::Done => delivered.put_aside_for.as_ref(),
-        End::Retrying(fault, _) | End::Stopped(fault) => Some(fault),
+        DeliveryEnd::Done => delivered.parked_for.as_ref(),
+        DeliveryEnd::Retrying(fault, _) | DeliveryEnd::Stopped(fault) => Some(fault),
     };
     match fault {
         None => Ok(()),

@@ -7,9 +7,9 @@ use crate::pg::subtransaction::attempt;
 use crate::pg::transaction;
 use crate::subscription::definition::policy::Decision;
 use crate::subscription::deliver::batch;
-use crate::subscription::deliver::calls::Item;
+use crate::subscription::deliver::calls::BatchMessage;
 use crate::subscription::deliver::delivery::Delivery;
-use crate::subscription::deliver::delivery::outcome::{End, HandlerError};
+use crate::subscription::deliver::delivery::outcome::{DeliveryEnd, HandlerError};
 use crate::subscription::read_model;
 use crate::tables::parked;
 use std::cell::Cell;
@@ -31,7 +31,7 @@ impl FailedRuns {
 impl Delivery<'_> {
     /// All messages of one handler, then all of the next: longer runs for handlers of arrays.
     /// False, with nothing done, where one fails.
-    pub(super) fn handle_by_handler(&mut self, items: &[Item]) -> Result<bool, Error> {
+    pub(super) fn handle_by_handler(&mut self, items: &[BatchMessage]) -> Result<bool, Error> {
         let mut sorted = items.to_vec();
         sorted.sort_by_key(|item| item.handler);
         let runs = self.runs(&sorted);
@@ -44,7 +44,7 @@ impl Delivery<'_> {
         }
     }
 
-    pub(super) fn runs<'b>(&self, items: &'b [Item]) -> Vec<&'b [Item]> {
+    pub(super) fn runs<'b>(&self, items: &'b [BatchMessage]) -> Vec<&'b [BatchMessage]> {
         let is_single = batch::is_single(
             self.watch.suspects(),
             self.member.failing_position,
@@ -60,7 +60,10 @@ impl Delivery<'_> {
     }
 
     /// Handles messages in order. Returns how it ended early, and the last position dealt with.
-    pub(super) fn handle_items(&mut self, items: &[Item]) -> Result<Option<(End, i64)>, Error> {
+    pub(super) fn handle_items(
+        &mut self,
+        items: &[BatchMessage],
+    ) -> Result<Option<(DeliveryEnd, i64)>, Error> {
         let mut rest = items.to_vec();
         while !rest.is_empty() {
             let runs = self.runs(&rest);
@@ -80,19 +83,19 @@ impl Delivery<'_> {
                     if let Some(end) = self.handle_items(&one)? {
                         return Ok(Some(end));
                     }
-                    rest = self.without_held(&rest[one.len()..])?;
+                    rest = self.without_waiting(&rest[one.len()..])?;
                     continue;
                 }
                 None => 0,
             };
             let length = failed.map_or(rest.len(), |run| runs[run].len());
-            let (done, parked) = (rest[..before].to_vec(), self.put_aside);
+            let (done, parked) = (rest[..before].to_vec(), self.messages_parked);
             if let Some(end) = self.handle_items(&done)? {
                 return Ok(Some(end));
             }
-            if self.put_aside > parked {
+            if self.messages_parked > parked {
                 // What succeeded before has failed now: its stream's messages are not called.
-                rest = self.without_held(&rest[before..])?;
+                rest = self.without_waiting(&rest[before..])?;
                 continue;
             }
             let run = rest[before..before + length].to_vec();
@@ -100,7 +103,7 @@ impl Delivery<'_> {
             if end.is_some() {
                 return Ok(end);
             }
-            rest = self.without_held(&rest[before + in_run..])?;
+            rest = self.without_waiting(&rest[before + in_run..])?;
         }
         Ok(None)
     }
@@ -109,9 +112,9 @@ impl Delivery<'_> {
     /// run are dealt with.
     pub(super) fn handle_failing_run(
         &mut self,
-        run: &[Item],
+        run: &[BatchMessage],
         mut fault: HandlerError,
-    ) -> Result<(usize, Option<(End, i64)>), Error> {
+    ) -> Result<(usize, Option<(DeliveryEnd, i64)>), Error> {
         // Somewhere in low..high is a message that fails, and all before it have succeeded.
         let (mut low, mut high) = (0, run.len());
         let mut is_its_own = run.len() == 1;
@@ -144,7 +147,11 @@ impl Delivery<'_> {
     }
 
     /// What becomes of a message whose handler failed; `None` where it is parked.
-    pub(super) fn decide(&mut self, item: Item, fault: HandlerError) -> Result<Option<End>, Error> {
+    pub(super) fn decide(
+        &mut self,
+        item: BatchMessage,
+        fault: HandlerError,
+    ) -> Result<Option<DeliveryEnd>, Error> {
         let policy = &self.definition.options.policy;
         let (attempts, failing_for) = if self.member.failing_position == Some(item.position) {
             (self.member.attempts, self.member.failing_for)
@@ -155,17 +162,19 @@ impl Delivery<'_> {
         match policy.decide(&fault.sqlstate, attempts, failing_for, jitter) {
             Decision::Retry { after, counts } => {
                 let fault = fault.of_message(item, attempts + i64::from(counts));
-                Ok(Some(End::Retrying(fault, after)))
+                Ok(Some(DeliveryEnd::Retrying(fault, after)))
             }
             Decision::GiveUp if policy.parks => {
                 self.park(item, fault, attempts + 1)?;
                 Ok(None)
             }
-            Decision::GiveUp => Ok(Some(End::Stopped(fault.of_message(item, attempts + 1)))),
+            Decision::GiveUp => Ok(Some(DeliveryEnd::Stopped(
+                fault.of_message(item, attempts + 1),
+            ))),
         }
     }
 
-    pub(super) fn try_runs(&mut self, runs: &[&[Item]]) -> Result<(), FailedRuns> {
+    pub(super) fn try_runs(&mut self, runs: &[&[BatchMessage]]) -> Result<(), FailedRuns> {
         self.try_calls(runs, None)
     }
 
@@ -175,7 +184,7 @@ impl Delivery<'_> {
     /// `parked_attempts`: how often a parked message has failed, for one that is retried.
     pub(super) fn try_calls(
         &mut self,
-        runs: &[&[Item]],
+        runs: &[&[BatchMessage]],
         parked_attempts: Option<i64>,
     ) -> Result<(), FailedRuns> {
         let (definition, member, source) = (self.definition, self.member, self.source);

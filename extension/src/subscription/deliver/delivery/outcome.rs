@@ -2,11 +2,11 @@
 
 use crate::error::Error;
 use crate::pg::failure::Failure;
-use crate::subscription::deliver::calls::Item;
+use crate::subscription::deliver::calls::BatchMessage;
 use std::time::Duration;
 
 /// How a delivery ended.
-pub enum End {
+pub enum DeliveryEnd {
     /// With all that was read dealt with.
     Done,
     /// At a message whose handler failed and is called again after a pause.
@@ -33,14 +33,14 @@ pub struct Delivered {
     pub scanned: i64,
     /// Messages handled.
     pub handled: i64,
-    /// Messages put aside.
+    /// Messages parked.
     pub parked: i64,
     /// The last position dealt with.
     pub position: i64,
     /// How it ended.
-    pub end: End,
-    /// The last failure for which a message was put aside.
-    pub put_aside_for: Option<Fault>,
+    pub end: DeliveryEnd,
+    /// The last failure for which a message was parked.
+    pub parked_for: Option<Fault>,
     /// Whether a handler wrote messages.
     pub has_written: bool,
 }
@@ -79,7 +79,7 @@ impl HandlerError {
     }
 
     /// The error as that of a message, after so many attempts.
-    pub fn of_message(self, item: Item, attempts: i64) -> Fault {
+    pub fn of_message(self, item: BatchMessage, attempts: i64) -> Fault {
         Fault {
             position: item.position,
             attempts,

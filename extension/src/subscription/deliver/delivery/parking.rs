@@ -1,10 +1,10 @@
-//! Messages that are put aside, and those whose turn comes again.
+//! Messages that are parked, and those whose turn comes again.
 
 use crate::error::Error;
 use crate::pg::slot::RowFetch;
 use crate::pg::transaction;
 use crate::subscription::definition::policy::Decision;
-use crate::subscription::deliver::calls::Item;
+use crate::subscription::deliver::calls::BatchMessage;
 use crate::subscription::deliver::delivery::Delivery;
 use crate::subscription::deliver::delivery::outcome::{Fault, HandlerError};
 use crate::subscription::parked::{self, Parked};
@@ -14,8 +14,8 @@ use crate::tables::parked::{LastFailure, ParkedMessage, take};
 impl Delivery<'_> {
     pub(super) fn park(
         &mut self,
-        item: Item,
-        said: HandlerError,
+        item: BatchMessage,
+        handler_error: HandlerError,
         attempts: i64,
     ) -> Result<(), Error> {
         let (stream_name, message_type) = {
@@ -31,16 +31,16 @@ impl Delivery<'_> {
             message_type: &message_type,
             is_replay: item.is_replay,
         };
-        self.put_aside(&message, said, attempts)
+        self.park_message(&message, handler_error, attempts)
     }
 
-    pub(super) fn put_aside(
+    pub(super) fn park_message(
         &mut self,
         message: &ParkedMessage<'_>,
-        said: HandlerError,
+        handler_error: HandlerError,
         attempts: i64,
     ) -> Result<(), Error> {
-        let (sqlstate, error) = (said.sqlstate, said.error);
+        let (sqlstate, error) = (handler_error.sqlstate, handler_error.error);
         let id = &self.definition.subscriber_id;
         self.member.note_error(id, &sqlstate, &error)?;
         let failure = LastFailure {
@@ -50,8 +50,8 @@ impl Delivery<'_> {
         };
         self.parked
             .park_failed(self.definition, message, &failure)?;
-        self.put_aside += 1;
-        self.put_aside_for = Some(Fault {
+        self.messages_parked += 1;
+        self.parked_for = Some(Fault {
             position: message.position,
             attempts,
             sqlstate,
@@ -60,8 +60,11 @@ impl Delivery<'_> {
         Ok(())
     }
 
-    /// The messages whose streams do not wait behind a parked one; the others will be put aside.
-    pub(super) fn without_held(&mut self, items: &[Item]) -> Result<Vec<Item>, Error> {
+    /// The messages whose streams do not wait behind a parked one; the others will be parked.
+    pub(super) fn without_waiting(
+        &mut self,
+        items: &[BatchMessage],
+    ) -> Result<Vec<BatchMessage>, Error> {
         if self.parked.is_empty() || !self.definition.options.policy.holds_stream {
             return Ok(items.to_vec());
         }
@@ -71,8 +74,11 @@ impl Delivery<'_> {
             let Some(row) = rows.row(item.address) else {
                 continue;
             };
-            if self.parked.holds(row.text(column::STREAM_NAME).bytes()) {
-                self.behind.push(*item);
+            if self
+                .parked
+                .makes_wait(row.text(column::STREAM_NAME).bytes())
+            {
+                self.waiting.push(*item);
             } else {
                 left.push(*item);
             }
@@ -80,11 +86,11 @@ impl Delivery<'_> {
         Ok(left)
     }
 
-    /// Puts aside what waits behind parked messages, as far as the delivery has come: what lies
+    /// Parks what waits behind parked messages, as far as the delivery has come: what lies
     /// beyond is read again.
-    pub(super) fn put_behind(&mut self, position: i64) -> Result<(), Error> {
+    pub(super) fn park_waiting(&mut self, position: i64) -> Result<(), Error> {
         let mut rows = RowFetch::begin(&self.source.table, &self.snapshot);
-        for item in self.behind.iter().filter(|item| item.position <= position) {
+        for item in self.waiting.iter().filter(|item| item.position <= position) {
             let Some(row) = rows.row(item.address) else {
                 continue;
             };
@@ -95,7 +101,7 @@ impl Delivery<'_> {
                 is_replay: item.is_replay,
             };
             self.parked.park_waiting(self.definition, &message)?;
-            self.put_aside += 1;
+            self.messages_parked += 1;
         }
         Ok(())
     }
@@ -119,7 +125,7 @@ impl Delivery<'_> {
             let fault = match self.calls.handler_of(&message_type) {
                 Ok(None) => None,
                 Ok(Some(handler)) => {
-                    let item = Item {
+                    let item = BatchMessage {
                         position: due.position,
                         address,
                         handler,
@@ -161,17 +167,17 @@ impl Delivery<'_> {
     fn fail_again(
         &mut self,
         message: &ParkedMessage<'_>,
-        said: HandlerError,
+        handler_error: HandlerError,
         attempts: i64,
     ) -> Result<(), Error> {
         let policy = &self.definition.options.policy;
         let (failing_for, jitter) = (policy.transient_limit, transaction::random());
-        match policy.decide(&said.sqlstate, attempts, failing_for, jitter) {
-            Decision::GiveUp => self.put_aside(message, said, attempts + 1),
+        match policy.decide(&handler_error.sqlstate, attempts, failing_for, jitter) {
+            Decision::GiveUp => self.park_message(message, handler_error, attempts + 1),
             Decision::Retry { after, .. } => {
                 let failure = LastFailure {
-                    sqlstate: &said.sqlstate,
-                    error: &said.error,
+                    sqlstate: &handler_error.sqlstate,
+                    error: &handler_error.error,
                     attempts: attempts + 1,
                 };
                 Parked::park_to_retry(self.definition, message, &failure, after)
