@@ -5,6 +5,7 @@ use crate::handler_call;
 use crate::pg::spi::{Row, Statement};
 use crate::tables::owner;
 use pgrx::pg_sys;
+use pgrx::spi::quote_identifier;
 
 /// Runs `statement`, which names one of our tables as `message_store.<table>`. On the live table
 /// with its owner's rights: EXECUTE on the handler is the privilege. On a copy, with those of the
@@ -22,7 +23,7 @@ pub fn run(
             statement.run(arguments, each)
         }
         Some(schema) => {
-            let copy = format!("\"{}\".{table}", schema.replace('"', "\"\""));
+            let copy = format!("{}.{table}", quote_identifier(&schema));
             let live = format!("message_store.{table}");
             statement.run_with((&live, &copy), arguments, each)
         }
