@@ -125,19 +125,19 @@ impl Parked {
         let (id, holds_stream) = (&definition.subscriber_id, true);
         parked::put(id, message, status, holds_stream, None, None)
     }
-}
 
-/// The messages whose turn has come, for this member, in order.
-pub fn due(definition: &Definition, member: &Member) -> Result<Vec<Due>, Error> {
-    let id = &definition.subscriber_id;
-    if definition.is_verification() || !parked::has_any(id)? {
-        return Ok(Vec::new());
-    }
-    let mut own = Vec::new();
-    for message in parked::due(id)? {
-        if member.reads(&message.stream_name)? {
-            own.push(message);
+    /// The messages whose turn has come, for this member, in order.
+    pub fn due(definition: &Definition, member: &Member) -> Result<Vec<Due>, Error> {
+        let id = &definition.subscriber_id;
+        if definition.is_verification() || !parked::has_any(id)? {
+            return Ok(Vec::new());
         }
+        let mut own = Vec::new();
+        for message in parked::due(id)? {
+            if member.reads(&message.stream_name)? {
+                own.push(message);
+            }
+        }
+        Ok(own)
     }
-    Ok(own)
 }

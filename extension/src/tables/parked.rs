@@ -5,7 +5,7 @@ use super::owner;
 use crate::error::Error;
 use crate::pg::parameter::{Parameter, bigint, boolean, bytes, seconds, text};
 use crate::pg::snapshot::Fresh;
-use crate::pg::spi::Statement;
+use crate::pg::spi::{Statement, sql};
 use pgrx::pg_sys::BuiltinOid::{BOOLOID, FLOAT8OID, INT8ARRAYOID, INT8OID, TEXTOID, VARCHAROID};
 use std::time::Duration;
 
@@ -88,6 +88,15 @@ impl Selection<'_> {
             self.sqlstate.and_then(bytes),
         ]
     }
+}
+
+/// A condition: what a [`Selection`] of `$2`, `$3`, `$4` selects.
+macro_rules! is_selected {
+    () => {
+        "($2 IS NULL OR global_position OPERATOR(pg_catalog.=) $2) \
+         AND ($3 IS NULL OR stream_name OPERATOR(pg_catalog.=) $3::pg_catalog.text) \
+         AND ($4 IS NULL OR sqlstate OPERATOR(pg_catalog.=) $4)"
+    };
 }
 
 static POSITIONS: Statement = Statement::new(
@@ -193,12 +202,12 @@ static TAKE_LEASED: Statement = Statement::new(
     &[VARCHAROID, INT8OID, INT8OID],
 );
 static RETRY: Statement = Statement::new(
-    c"UPDATE message_store.parked SET status = 'retry', retry_at = NULL \
-       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
-         AND status OPERATOR(pg_catalog.=) 'failed' \
-         AND ($2 IS NULL OR global_position OPERATOR(pg_catalog.=) $2) \
-         AND ($3 IS NULL OR stream_name OPERATOR(pg_catalog.=) $3::pg_catalog.text) \
-         AND ($4 IS NULL OR sqlstate OPERATOR(pg_catalog.=) $4)",
+    sql!(
+        "UPDATE message_store.parked SET status = 'retry', retry_at = NULL \
+          WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
+            AND status OPERATOR(pg_catalog.=) 'failed' AND ",
+        is_selected!(),
+    ),
     &[VARCHAROID, INT8OID, VARCHAROID, VARCHAROID],
 );
 static RETRY_FIRST: Statement = Statement::new(
@@ -214,12 +223,12 @@ static RETRY_FIRST: Statement = Statement::new(
     &[VARCHAROID, INT8OID, INT8ARRAYOID],
 );
 static DISCARD: Statement = Statement::new(
-    c"UPDATE message_store.parked SET status = 'discarded', holds_stream = false, reason = $5 \
-       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
-         AND status OPERATOR(pg_catalog.=) ANY ('{failed,retry}') \
-         AND ($2 IS NULL OR global_position OPERATOR(pg_catalog.=) $2) \
-         AND ($3 IS NULL OR stream_name OPERATOR(pg_catalog.=) $3::pg_catalog.text) \
-         AND ($4 IS NULL OR sqlstate OPERATOR(pg_catalog.=) $4)",
+    sql!(
+        "UPDATE message_store.parked SET status = 'discarded', holds_stream = false, reason = $5 \
+          WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
+            AND status OPERATOR(pg_catalog.=) ANY ('{failed,retry}') AND ",
+        is_selected!(),
+    ),
     &[VARCHAROID, INT8OID, VARCHAROID, VARCHAROID, TEXTOID],
 );
 static FORGET_REPLAYS_AFTER: Statement = Statement::new(

@@ -118,6 +118,7 @@ fn is_sql(text: &str) -> bool {
         "UPDATE message",
         "DELETE FROM ",
         "WHERE ",
+        "($2 IS NULL",
         "AND NOT EXISTS",
         "AND ",
     ];

@@ -12,7 +12,7 @@ use crate::subscription::deliver::delivery::Delivery;
 use crate::subscription::deliver::delivery::outcome::{Delivered, DeliveryEnd, Fault};
 use crate::subscription::member::Member;
 use crate::subscription::operate::lifecycle;
-use crate::subscription::parked;
+use crate::subscription::parked::Parked;
 use crate::subscription::source::Source;
 use crate::tables::subscription_progress::{self, Failing};
 use crate::tables::subscriptions::State;
@@ -230,7 +230,7 @@ fn open(definition: &Definition, members: &[Member]) -> Result<Source, Error> {
 fn has_work(definition: &Definition, member: &Member, source: &Source) -> Result<bool, Error> {
     Ok(member.drains_until.is_some()
         || source.has_message_after(member.position)
-        || !parked::due(definition, member)?.is_empty())
+        || !Parked::due(definition, member)?.is_empty())
 }
 
 /// Stores what a delivery did, in the same transaction.

@@ -7,9 +7,9 @@ use crate::subscription::definition::policy::Decision;
 use crate::subscription::deliver::calls::BatchMessage;
 use crate::subscription::deliver::delivery::Delivery;
 use crate::subscription::deliver::delivery::outcome::{Fault, HandlerError};
-use crate::subscription::parked::{self, Parked};
+use crate::subscription::parked::Parked;
 use crate::tables::messages::{self, column};
-use crate::tables::parked::{LastFailure, ParkedMessage, take};
+use crate::tables::parked::{self, LastFailure, ParkedMessage};
 
 impl Delivery<'_> {
     pub(super) fn park(
@@ -108,7 +108,7 @@ impl Delivery<'_> {
 
     /// Handles parked messages whose turn has come, each alone; returns how many.
     pub(super) fn retry_parked(&mut self, limit: i64) -> Result<i64, Error> {
-        let due = parked::due(self.definition, self.member)?;
+        let due = Parked::due(self.definition, self.member)?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut stuck: Vec<Vec<u8>> = Vec::new();
         let mut retried = 0;
@@ -119,7 +119,7 @@ impl Delivery<'_> {
             retried += 1;
             let found = messages::find(&self.source.table, &self.snapshot, due.position)?;
             let Some((address, message_type)) = found else {
-                take(&self.definition.subscriber_id, due.position)?;
+                parked::take(&self.definition.subscriber_id, due.position)?;
                 continue;
             };
             let fault = match self.calls.handler_of(&message_type) {
@@ -144,7 +144,7 @@ impl Delivery<'_> {
             };
             match fault {
                 None => {
-                    take(&self.definition.subscriber_id, due.position)?;
+                    parked::take(&self.definition.subscriber_id, due.position)?;
                     self.count(1);
                 }
                 Some(fault) => {
