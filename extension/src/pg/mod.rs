@@ -32,6 +32,7 @@ pub mod report;
 pub mod role_code;
 mod role_settings;
 pub mod routine;
+mod row_descriptor;
 pub mod row_lock;
 pub mod rows;
 pub mod scan;

@@ -5,6 +5,7 @@ use super::call::{Call, Reply};
 use super::layout::Layout;
 use super::memory::Scratch;
 use super::report::Report;
+use super::row_descriptor::{NO_MODIFIER, RowDescriptor};
 use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys;
 
@@ -114,7 +115,7 @@ pub fn composite<const COLUMNS: usize>(
 
 /// A composite type, looked up once to make many values of it.
 pub struct RowType<const COLUMNS: usize> {
-    descriptor: pg_sys::TupleDesc,
+    descriptor: RowDescriptor,
     layout: Layout<COLUMNS>,
 }
 
@@ -122,33 +123,16 @@ impl<const COLUMNS: usize> RowType<COLUMNS> {
     /// The composite type with this oid, whose attributes have these types; 55000 where they have
     /// not.
     pub fn of(type_oid: pg_sys::Oid, types: &[pg_sys::Oid; COLUMNS]) -> Self {
-        let no_modifier = -1;
-        // SAFETY: the descriptor stays pinned until this value is dropped, or by the abort where
-        // an error unwinds.
-        unsafe {
-            let descriptor = pg_sys::lookup_rowtype_tupdesc(type_oid, no_modifier);
-            let layout = Layout::of(descriptor, types);
-            Self { descriptor, layout }
-        }
+        let descriptor = RowDescriptor::of(type_oid, NO_MODIFIER);
+        // SAFETY: the descriptor is pinned.
+        let layout = unsafe { Layout::of(descriptor.as_ptr(), types) };
+        Self { descriptor, layout }
     }
 
     /// A value of the type, in the current memory context.
     pub fn value(&self, values: [Option<pg_sys::Datum>; COLUMNS]) -> pg_sys::Datum {
         // SAFETY: the descriptor is pinned, and the layout its own.
-        unsafe { form(self.descriptor, &self.layout, values) }
-    }
-}
-
-impl<const COLUMNS: usize> Drop for RowType<COLUMNS> {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            // SAFETY: pinned in `of`, given back once; some descriptors are not counted.
-            unsafe {
-                if (*self.descriptor).tdrefcount >= 0 {
-                    pg_sys::DecrTupleDescRefCount(self.descriptor);
-                }
-            }
-        }
+        unsafe { form(self.descriptor.as_ptr(), &self.layout, values) }
     }
 }
 

@@ -50,28 +50,11 @@ impl Handed {
     fn push(&mut self, row: &Slot, attempt: i64) {
         let (lease, text) = (self.lease, &mut self.text);
         self.rows.push(|| {
-            let [
-                id,
-                stream,
-                kind,
-                position,
-                global_position,
-                data,
-                metadata,
-                time,
-            ] = text.values(row);
-            [
-                id,
-                stream,
-                kind,
-                position,
-                global_position,
-                data,
-                metadata,
-                time,
-                parameter::bigint(lease),
-                parameter::bigint(attempt),
-            ]
+            let mut values = [None; FETCHED_COLUMNS];
+            values[..messages::COLUMNS].copy_from_slice(&text.values(row));
+            values[messages::COLUMNS..]
+                .copy_from_slice(&[parameter::bigint(lease), parameter::bigint(attempt)]);
+            values
         });
         self.left -= 1;
     }
