@@ -1,6 +1,7 @@
 //! Which member of a consumer group reads what: Message DB's rule, to the letter.
 
-use crate::error::{Error, printed};
+use crate::error::Error;
+use crate::message_db::null::or_null;
 use crate::stream_name;
 use md5::{Digest, Md5};
 
@@ -14,17 +15,17 @@ pub fn hash_64(value: &[u8]) -> i64 {
 
 /// One member of a group of consumers of a category.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Member {
+pub struct Consumer {
     member: i64,
     size: i64,
 }
 
-impl Member {
+impl Consumer {
     /// Checks the two arguments as Message DB does; `None` when neither is given.
     pub fn from_arguments(member: Option<i64>, size: Option<i64>) -> Result<Option<Self>, Error> {
         let refuse = |rule: &str| {
-            let member = printed(member);
-            let size = printed(size);
+            let member = or_null(member);
+            let size = or_null(size);
             Error::MessageDb(format!(
                 "{rule} (Consumer Group Member: {member}, Consumer Group Size: {size})"
             ))
@@ -49,10 +50,8 @@ impl Member {
     }
 
     /// The size as Message DB passes it on: a smallint, or error 22003.
-    pub fn require_smallint_size(&self) -> Result<(), Error> {
-        i16::try_from(self.size)
-            .map(drop)
-            .map_err(|_| Error::OutOfRange("smallint"))
+    pub fn smallint_size(&self) -> Result<i16, Error> {
+        i16::try_from(self.size).map_err(|_| Error::OutOfRange("smallint"))
     }
 
     /// Whether this member reads the stream. A name without an id belongs to no member.
@@ -93,7 +92,7 @@ mod tests {
         fn every_stream_with_an_id_has_exactly_one_reader(id in "[a-z0-9]{0,20}", size in 1..40_i64) {
             let stream = format!("account-{id}");
             let readers = (0..size)
-                .filter_map(|member| Member::from_arguments(Some(member), Some(size)).ok().flatten())
+                .filter_map(|member| Consumer::from_arguments(Some(member), Some(size)).ok().flatten())
                 .filter(|member| member.reads(stream.as_bytes()).is_ok_and(|reads| reads))
                 .count();
             prop_assert_eq!(readers, 1);

@@ -1,9 +1,9 @@
 //! Everything that can go wrong, told once: SQLSTATE for programs, message for people, detail
 //! for values, hint for the repair.
 
+use crate::pg::failure::sqlstate_text;
 use crate::pg::report::Report;
 use pgrx::PgSqlErrorCode;
-use std::fmt::Display;
 
 /// An error on its way to the client.
 #[derive(Debug)]
@@ -42,8 +42,6 @@ pub enum Error {
     Standby,
     /// A lock of a newer protocol is held: 55000.
     NewerLibrary,
-    /// A set-returning function was called where no set can go: 0A000.
-    SetNotAllowed,
     /// `CALL wait_for_messages` inside a transaction block: 25001.
     WaitInTransaction,
     /// No such subscription: 42704.
@@ -78,11 +76,6 @@ pub enum Error {
     NotOwner(String),
 }
 
-/// How Message DB's `%` prints a value: NULL as `<NULL>`.
-pub fn printed<T: Display>(value: Option<T>) -> String {
-    value.map_or_else(|| "<NULL>".to_owned(), |value| value.to_string())
-}
-
 impl Error {
     /// An argument error: what is wrong with it and what to pass instead.
     pub fn argument(
@@ -93,30 +86,45 @@ impl Error {
         Self::Argument(name, problem.into(), repair.into())
     }
 
-    fn report(&self) -> Report {
+    /// SQLSTATE and message, to be kept where the error does not go on.
+    pub fn sqlstate_and_message(&self) -> (String, String) {
+        let report = Report::from(self);
+        (sqlstate_text(report.sqlstate), report.message)
+    }
+}
+
+impl From<Error> for Report {
+    fn from(error: Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&Error> for Report {
+    fn from(error: &Error) -> Self {
+        use Error as E;
         use PgSqlErrorCode as Code;
         let state = Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
-        match self {
-            Self::Argument(name, problem, repair) => {
-                Report::new(Code::ERRCODE_INVALID_PARAMETER_VALUE, format!("{name} {problem}"))
+        match error {
+            E::Argument(name, problem, repair) => {
+                Self::new(Code::ERRCODE_INVALID_PARAMETER_VALUE, format!("{name} {problem}"))
                     .hint(repair)
             }
-            Self::InBatch(place, problem, repair) => {
-                Report::new(Code::ERRCODE_INVALID_PARAMETER_VALUE, format!("{place} {problem}"))
+            E::InBatch(place, problem, repair) => {
+                Self::new(Code::ERRCODE_INVALID_PARAMETER_VALUE, format!("{place} {problem}"))
                     .hint(repair)
             }
-            Self::InvalidId(place, text) => Report::new(
+            E::InvalidId(place, text) => Self::new(
                 Code::ERRCODE_INVALID_TEXT_REPRESENTATION,
                 format!("{place}: invalid input syntax for type uuid: \"{text}\""),
             )
             .hint("An id is a UUID; leave it out to have one made."),
-            Self::IdTaken(id, other) => Report::new(
+            E::IdTaken(id, other) => Self::new(
                 Code::ERRCODE_UNIQUE_VIOLATION,
                 format!("another message has the id {id}"),
             )
             .detail(other)
             .hint("Give every message an id of its own, or none to have one made."),
-            Self::DerivedIdTaken(id, other) => Report::new(
+            E::DerivedIdTaken(id, other) => Self::new(
                 Code::ERRCODE_UNIQUE_VIOLATION,
                 format!("another message stands under the id {id}, which derives from the message that is handled"),
             )
@@ -125,23 +133,23 @@ impl Error {
                 "Look at it: either somebody wrote it there, or the handler makes something else of \
                  the same message than before. An id of the message's own avoids both.",
             ),
-            Self::MessageDb(text) => Report::new(Code::ERRCODE_RAISE_EXCEPTION, text),
-            Self::NegativeLimit => Report::new(
+            E::MessageDb(text) => Self::new(Code::ERRCODE_RAISE_EXCEPTION, text),
+            E::NegativeLimit => Self::new(
                 Code::ERRCODE_INVALID_ROW_COUNT_IN_LIMIT_CLAUSE,
                 "LIMIT must not be negative",
             )
             .hint("batch_size takes 0 or more messages, or -1 for all."),
-            Self::OutOfRange(kind) => Report::new(
+            E::OutOfRange(kind) => Self::new(
                 Code::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
                 format!("{kind} out of range"),
             ),
-            Self::NoStore(missing) => {
-                Report::new(state, "there is no message store in this database")
+            E::NoStore(missing) => {
+                Self::new(state, "there is no message store in this database")
                     .detail(format!("message_store.{missing} does not exist."))
                     .hint("Run SELECT message_store.create_store(); once.")
             }
-            Self::StoreChanged(problem, repair) => Report::new(state, problem).hint(repair),
-            Self::SequenceChanged(problem) => Report::new(
+            E::StoreChanged(problem, repair) => Self::new(state, problem).hint(repair),
+            E::SequenceChanged(problem) => Self::new(
                 state,
                 format!("message_store.messages_global_position_seq {problem}"),
             )
@@ -153,14 +161,14 @@ impl Error {
                 "ALTER SEQUENCE message_store.messages_global_position_seq \
                  INCREMENT 1 CACHE 1 NO CYCLE; and set it past the highest global_position.",
             ),
-            Self::TriggerInterfered(problem) => {
-                Report::new(Code::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, problem).hint(
+            E::TriggerInterfered(problem) => {
+                Self::new(Code::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, problem).hint(
                     "A BEFORE INSERT trigger on messages may look, and may change type, data, \
                      metadata and columns of its own, but must return NEW with its stream name \
                      and positions.",
                 )
             }
-            Self::RowSecurity => Report::new(
+            E::RowSecurity => Self::new(
                 Code::ERRCODE_FEATURE_NOT_SUPPORTED,
                 "row-level security on message_store.messages is not supported",
             )
@@ -168,7 +176,7 @@ impl Error {
                 "ALTER TABLE message_store.messages DISABLE ROW LEVEL SECURITY; \
                  EXECUTE on the functions decides who reads and writes.",
             ),
-            Self::OneSnapshot(function) => Report::new(
+            E::OneSnapshot(function) => Self::new(
                 Code::ERRCODE_ACTIVE_SQL_TRANSACTION,
                 format!("{function} needs isolation level READ COMMITTED"),
             )
@@ -177,31 +185,27 @@ impl Error {
                  a transaction that keeps its first snapshot could skip a message.",
             )
             .hint("BEGIN ISOLATION LEVEL READ COMMITTED, or call it outside a transaction."),
-            Self::Standby => Report::new(
+            E::Standby => Self::new(
                 Code::ERRCODE_FEATURE_NOT_SUPPORTED,
                 "a standby cannot prove how far messages are settled",
             )
             .detail("The writers' locks are known to the primary only.")
             .hint("Read categories and tick on the primary; streams can be read anywhere."),
-            Self::NewerLibrary => {
-                Report::new(state, "a newer message_store library is writing in this database")
+            E::NewerLibrary => {
+                Self::new(state, "a newer message_store library is writing in this database")
                     .hint("Reconnect, so that this session loads the installed library.")
             }
-            Self::SetNotAllowed => Report::new(
-                Code::ERRCODE_FEATURE_NOT_SUPPORTED,
-                "set-valued function called in context that cannot accept a set",
-            ),
-            Self::WaitInTransaction => Report::new(
+            E::WaitInTransaction => Self::new(
                 Code::ERRCODE_ACTIVE_SQL_TRANSACTION,
                 "wait_for_messages cannot run inside a transaction block or a function",
             )
             .hint("CALL it as a statement of its own, so that it can wait without a snapshot."),
-            Self::UnknownSubscription(subscriber) => Report::new(
+            E::UnknownSubscription(subscriber) => Self::new(
                 Code::ERRCODE_UNDEFINED_OBJECT,
                 format!("subscription \"{subscriber}\" does not exist"),
             )
             .hint("message_store.create_subscription(...) makes it; the view subscription_status lists what there is."),
-            Self::UnknownHandler(handler, purpose) => Report::new(
+            E::UnknownHandler(handler, purpose) => Self::new(
                 Code::ERRCODE_UNDEFINED_FUNCTION,
                 format!("there is no function {handler} to use as {purpose}"),
             )
@@ -210,22 +214,22 @@ impl Error {
                  global positions, (message_store.message) or (message_store.message[]) for \
                  messages; an array gets a run of them. An init function takes none.",
             ),
-            Self::HandlerNotExecutable(handler, role) => Report::new(
+            E::HandlerNotExecutable(handler, role) => Self::new(
                 Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
                 format!("role \"{role}\" may not execute {handler}"),
             )
             .hint(format!("GRANT EXECUTE ON FUNCTION {handler} TO \"{role}\"; handlers run with the rights of the subscription's owner.")),
-            Self::SubscriptionExists(subscriber, source) => Report::new(
+            E::SubscriptionExists(subscriber, source) => Self::new(
                 Code::ERRCODE_DUPLICATE_OBJECT,
                 format!("subscription \"{subscriber}\" already reads \"{source}\""),
             )
             .hint("Its position belongs to that source; use another subscriber_id for another."),
-            Self::OwnerDropped(role) => Report::new(
+            E::OwnerDropped(role) => Self::new(
                 Code::ERRCODE_UNDEFINED_OBJECT,
                 format!("the subscription's owner, role {role}, does not exist"),
             )
             .hint("Its handlers run with its rights. Create the subscription anew as another role."),
-            Self::AheadOfLog(subscriber, position, drawn) => Report::new(
+            E::AheadOfLog(subscriber, position, drawn) => Self::new(
                 state,
                 format!("subscription \"{subscriber}\" is ahead of the log"),
             )
@@ -234,12 +238,12 @@ impl Error {
                 "The log was truncated or restored without the subscriptions. \
                  message_store.reset(subscriber_id, position, reason) sets it to where it really is.",
             ),
-            Self::SubscriptionState(subscriber, problem, repair) => Report::new(
+            E::SubscriptionState(subscriber, problem, repair) => Self::new(
                 state,
                 format!("subscription \"{subscriber}\" {problem}"),
             )
             .hint(*repair),
-            Self::LiveTableWritten(table) => Report::new(
+            E::LiveTableWritten(table) => Self::new(
                 state,
                 format!("a handler wrote to {table} while a copy of it is being filled"),
             )
@@ -247,13 +251,13 @@ impl Error {
                 "Leave the schema out of the table's name in the handler (the search_path leads \
                  to the copy), or write to the schema that handler_context() names.",
             ),
-            Self::LeaseLost(subscriber) => Report::new(
+            E::LeaseLost(subscriber) => Self::new(
                 state,
                 format!("the lease on subscription \"{subscriber}\" is not held any more"),
             )
             .detail("It ran out, or the messages were fetched again, so another may be handling them.")
             .hint("Fetch again; handle what comes, though it may have been handled before."),
-            Self::HandlerFailed(subscriber, position, sqlstate, error) => Report::new(
+            E::HandlerFailed(subscriber, position, sqlstate, error) => Self::new(
                 Code::ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
                 format!(
                     "a handler of subscription \"{subscriber}\" fails at global position \
@@ -262,29 +266,17 @@ impl Error {
             )
             .detail(format!("Its SQLSTATE is {sqlstate}."))
             .hint("Nothing was changed. Repair the handler, or pass another."),
-            Self::TakenBack => Report::new(state, "taken back"),
-            Self::WaitForOwnMessages => Report::new(
+            E::TakenBack => Self::new(state, "taken back"),
+            E::WaitForOwnMessages => Self::new(
                 Code::ERRCODE_ACTIVE_SQL_TRANSACTION,
                 "wait_for cannot wait for messages of its own transaction",
             )
             .hint("Commit first; nobody can handle a message before."),
-            Self::NotOwner(subscriber) => Report::new(
+            E::NotOwner(subscriber) => Self::new(
                 Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
                 format!("subscription \"{subscriber}\" belongs to another role"),
             )
             .hint("Its owner may see and steer it, and so may message_store_admin."),
         }
-    }
-
-    /// SQLSTATE and message, to be kept where the error does not go on.
-    pub fn sqlstate_and_message(&self) -> (String, String) {
-        let report = self.report();
-        let sqlstate = crate::pg::failure::sqlstate_text(report.sqlstate as i32);
-        (sqlstate, report.message)
-    }
-
-    /// Raises the error in PostgreSQL; the statement ends here.
-    pub fn raise(self) -> ! {
-        self.report().raise()
     }
 }

@@ -14,12 +14,15 @@
 //! and the snapshot is newer than the look). Nobody waits for anybody. The order of the steps
 //! is the proof; see `docs/decisions/0003-ordering.md`.
 
+mod blockers;
+mod wait;
+
 use crate::error::Error;
-use crate::message::{self, SCHEMA};
 use crate::pg::catalog::{self, Generation};
 use crate::pg::lock::{self, Holding, Tag};
 use crate::pg::sequence::Sequence;
 use crate::pg::transaction;
+use crate::tables::{SCHEMA, messages};
 use std::cell::{Cell, RefCell};
 
 /// The protocol of the tags below, in the upper byte of the lock class. Writers and readers of
@@ -176,7 +179,7 @@ fn checked_sample(sequence: Sequence) -> Result<i64, Error> {
     if !state.may_have_been_set {
         return Ok(state.last_value);
     }
-    let highest = message::highest_global_position()?;
+    let highest = messages::highest_global_position()?;
     // Sampled again: a message was drawn before it could be found in the log.
     let sample = sequence.last_value();
     if sample < highest {

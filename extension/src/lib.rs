@@ -1,21 +1,19 @@
 //! message_store: a message store with read models inside PostgreSQL.
 //!
-//! Every module is a room with one purpose. Dependencies point one way: functions that SQL
-//! calls (`write`, `read`, `subscription`, ...) -> pure rules (`stream_name`, `consumer_group`)
-//! and the `horizon` -> `pg`, the fence around PostgreSQL's internals.
+//! Every module is a room with one purpose. Modules use each other in one direction: functions that
+//! SQL calls (`write`, `read`, `subscription`, ...) -> rules (`stream`, `horizon`, `stream_name`,
+//! `consumer_group`) -> the store's `tables` -> `pg`, the fence around PostgreSQL's internals.
 //!
 //! The SQL that declares these functions is written by hand in `sql/`, a file each.
 
-mod acquire_lock;
-mod causation;
 mod consumer_group;
 mod error;
+mod handler_call;
 mod horizon;
-mod horizon_blockers;
 mod install;
 mod message;
+mod message_db;
 mod message_id;
-mod parse;
 mod pg;
 mod read;
 mod read_models;
@@ -24,11 +22,8 @@ mod store;
 mod stream;
 mod stream_name;
 mod subscription;
-mod version;
-mod wait;
+mod tables;
 mod write;
-mod write_batch;
-mod write_messages;
 
 ::pgrx::pg_module_magic!();
 

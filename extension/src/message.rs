@@ -1,44 +1,11 @@
-//! The table `messages`, the type `message`, and how a row of the one becomes a value of the
-//! other.
+//! The type `message`, and how a row of the log becomes a value of it.
 
-use crate::error::Error;
-use crate::pg::catalog::{self, Generation};
+use crate::message_id;
 use crate::pg::jsonb::Jsonb;
-use crate::pg::probe::Probe;
-use crate::pg::relation::{Index, Table};
-use crate::pg::scan::{Condition, IndexScan, Order};
-use crate::pg::slot::{RowAddress, Slot};
-use crate::pg::snapshot::Fresh;
+use crate::pg::slot::Slot;
 use crate::pg::text::TextBuffer;
+use crate::tables::messages::{COLUMNS, column};
 use pgrx::pg_sys;
-use std::cell::Cell;
-use std::ffi::CStr;
-
-/// The schema of everything here.
-pub const SCHEMA: &CStr = c"message_store";
-
-/// Column numbers of `messages`, from 0, in Message DB's order.
-pub mod column {
-    /// `global_position bigint`.
-    pub const GLOBAL_POSITION: usize = 0;
-    /// `position bigint`.
-    pub const POSITION: usize = 1;
-    /// `time timestamp`.
-    pub const TIME: usize = 2;
-    /// `stream_name text`.
-    pub const STREAM_NAME: usize = 3;
-    /// `type text`.
-    pub const TYPE: usize = 4;
-    /// `data jsonb`.
-    pub const DATA: usize = 5;
-    /// `metadata jsonb`.
-    pub const METADATA: usize = 6;
-    /// `id uuid`.
-    pub const ID: usize = 7;
-}
-
-/// How many columns Message DB's table has; a user may append more.
-pub const COLUMNS: usize = 8;
 
 /// The attributes of type `message`, in its order.
 pub const TYPES: [pg_sys::Oid; COLUMNS] = [
@@ -52,122 +19,14 @@ pub const TYPES: [pg_sys::Oid; COLUMNS] = [
     pg_sys::TIMESTAMPOID,
 ];
 
-const LAYOUT: [(&CStr, pg_sys::Oid); COLUMNS] = [
-    (c"global_position", pg_sys::INT8OID),
-    (c"position", pg_sys::INT8OID),
-    (c"time", pg_sys::TIMESTAMPOID),
-    (c"stream_name", pg_sys::TEXTOID),
-    (c"type", pg_sys::TEXTOID),
-    (c"data", pg_sys::JSONBOID),
-    (c"metadata", pg_sys::JSONBOID),
-    (c"id", pg_sys::UUIDOID),
-];
-
-/// Opens `messages` to write to it, checked to be what we know how to write.
-pub fn open_to_write() -> Result<Table, Error> {
-    checked(Table::open_to_write(SCHEMA, c"messages"))
-}
-
-/// Opens `messages` to read it with the caller's SELECT privilege, as Message DB's queries do.
-pub fn open_to_read() -> Result<Table, Error> {
-    let table = checked(Table::open_to_read(SCHEMA, c"messages"))?;
-    table.require_select();
-    Ok(table)
-}
-
-/// Opens `messages` to read it on behalf of a function whose EXECUTE is the privilege.
-pub fn open_to_deliver() -> Result<Table, Error> {
-    checked(Table::open_to_read(SCHEMA, c"messages"))
-}
-
-thread_local! {
-    /// The catalogs in which `messages` was last found to be as it must be.
-    static CHECKED: Cell<Option<Generation>> = const { Cell::new(None) };
-}
-
-fn checked(table: Option<Table>) -> Result<Table, Error> {
-    let table = table.ok_or(Error::NoStore("messages"))?;
-    let generation = catalog::generation();
-    if CHECKED.get() == Some(generation) {
-        return Ok(table);
-    }
-    if table.has_row_security() {
-        return Err(Error::RowSecurity);
-    }
-    let as_expected = table.is_ordinary()
-        && table.column_count() >= COLUMNS
-        && LAYOUT.iter().enumerate().all(|(number, (name, type_oid))| {
-            let column = table.column(number);
-            !column.is_dropped && column.name == *name && column.type_oid == *type_oid
-        });
-    if !as_expected {
-        return Err(Error::StoreChanged(
-            "message_store.messages does not have Message DB's columns".to_owned(),
-            "It is an ordinary heap table that begins with global_position, position, time, \
-             stream_name, type, data, metadata, id; further columns come after those."
-                .to_owned(),
-        ));
-    }
-    CHECKED.set(Some(generation));
-    Ok(table)
-}
-
-/// Opens one of the indexes that `create_store()` makes.
-pub fn open_index(name: &'static CStr) -> Result<Index, Error> {
-    usable(name, Index::open(SCHEMA, name))
-}
-
-/// The same, by one who writes to it too.
-pub fn open_index_to_write(name: &'static CStr) -> Result<Index, Error> {
-    usable(name, Index::open_to_write(SCHEMA, name))
-}
-
-fn usable(name: &'static CStr, index: Option<Index>) -> Result<Index, Error> {
-    index.ok_or_else(|| {
-        let name = name.to_string_lossy();
-        Error::StoreChanged(
-            format!("index message_store.{name} is missing or invalid"),
-            "SELECT message_store.create_store(); makes what is missing; REINDEX repairs what \
-             is invalid."
-                .to_owned(),
-        )
-    })
-}
-
-/// The highest global position in the log, of messages not yet committed too; 0 for none.
-pub fn highest_global_position() -> Result<i64, Error> {
-    let table = open_to_deliver()?;
-    let index = open_index(c"messages_pkey")?;
-    let mut last = Probe::new(&table, &index, Order::Descending);
-    let position = last.first(&[], |row| row.bigint(column::GLOBAL_POSITION));
-    Ok(position.unwrap_or(0))
-}
-
-/// Where a message lies, and its type; `None` where the snapshot has no message at this position.
-pub fn find(
-    table: &Table,
-    snapshot: &Fresh,
-    global_position: i64,
-) -> Result<Option<(RowAddress, Vec<u8>)>, Error> {
-    let index = open_index(c"messages_pkey")?;
-    let keys = [
-        (0, Condition::AtLeast(global_position)),
-        (0, Condition::AtMost(global_position)),
-    ];
-    let mut scan = IndexScan::begin(table, &index, snapshot, &keys, Order::Ascending);
-    Ok(scan
-        .advance()
-        .then(|| (scan.address(), scan.text(column::TYPE).bytes().to_vec())))
-}
-
 /// Room for what a value of type `message` has as text and its row has not, used row after row.
-pub struct Printed {
+pub struct MessageText {
     id: TextBuffer,
     data: TextBuffer,
     metadata: TextBuffer,
 }
 
-impl Printed {
+impl MessageText {
     /// Empty.
     pub const fn new() -> Self {
         Self {
@@ -186,7 +45,7 @@ impl Printed {
         };
         let id = row.uuid(column::ID).map(|id| {
             self.id
-                .write(|text| text.extend_from_slice(&printed_uuid(id)))
+                .write(|text| text.extend_from_slice(&message_id::text(&id)))
         });
         [
             id,
@@ -199,12 +58,4 @@ impl Printed {
             row.datum(column::TIME),
         ]
     }
-}
-
-fn printed_uuid(bytes: [u8; 16]) -> [u8; 36] {
-    let mut text = [0; 36];
-    uuid::Uuid::from_bytes(bytes)
-        .hyphenated()
-        .encode_lower(&mut text);
-    text
 }

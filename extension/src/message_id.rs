@@ -59,7 +59,7 @@ pub fn text(id: &[u8; 16]) -> [u8; 36] {
 }
 
 /// The same, for messages to people.
-pub fn printed(id: &[u8; 16]) -> String {
+pub fn to_text(id: &[u8; 16]) -> String {
     Uuid::from_bytes(*id).to_string()
 }
 
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn derived_ids_are_part_of_the_promise() {
         let id = derived("aggregators:home-page", 42, 0);
-        assert_eq!(printed(&id), "597b8111-8883-5150-81c9-94c2188f019b");
+        assert_eq!(to_text(&id), "597b8111-8883-5150-81c9-94c2188f019b");
         assert_ne!(id, derived("aggregators:home-page", 42, 1));
         assert_ne!(id, derived("aggregators:home-page", 43, 0));
         assert_ne!(id, derived("aggregators:home", 42, 0));
@@ -119,7 +119,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_printed_is_read(id: [u8; 16]) {
-            prop_assert_eq!(parse(printed(&id).as_bytes()), Some(id));
+            prop_assert_eq!(parse(to_text(&id).as_bytes()), Some(id));
         }
 
         #[test]

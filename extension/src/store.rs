@@ -5,11 +5,11 @@
 //! of the library leaves the tables alone.
 
 use crate::error::Error;
-use crate::message::SCHEMA;
 use crate::pg::call::{Call, Reply, sql_functions};
-use crate::pg::identity::{self, ActingAs};
-use crate::pg::relation::{self, Table};
+use crate::pg::identity;
+use crate::pg::relation;
 use crate::pg::spi::{self, Statement};
+use crate::tables::SCHEMA;
 use std::ffi::{CStr, CString};
 
 sql_functions! {
@@ -153,12 +153,4 @@ fn require_extension_of_library() -> Result<(), Error> {
         )),
         _ => Ok(()),
     }
-}
-
-/// Acts with the rights of the owner of one of the store's tables: EXECUTE on the function that
-/// asks is the privilege. 55000 where the table is missing.
-pub fn as_owner_of(table: &'static str) -> Result<ActingAs, Error> {
-    let name = CString::new(table).unwrap_or_default();
-    let opened = Table::find_to_read(SCHEMA, &name).ok_or(Error::NoStore(table))?;
-    Ok(ActingAs::role(opened.owner()))
 }

@@ -8,13 +8,13 @@
 
 use crate::consumer_group::hash_64;
 use crate::error::Error;
-use crate::message::{self, column};
 use crate::pg::lock::{Exclusive, Tag};
 use crate::pg::probe::{Look, Probe, Writer};
 use crate::pg::relation::{Index, Table};
 use crate::pg::scan::{Condition, Order};
 use crate::pg::text::Text;
 use crate::pg::transaction;
+use crate::tables::messages::{self, column};
 use std::ffi::CStr;
 
 /// Lock class of stream names; see [`crate::horizon`] for the classes of positions.
@@ -147,10 +147,10 @@ const INDEX: &CStr = c"messages_stream";
 
 /// Opens the index of streams.
 pub fn open_index() -> Result<Index, Error> {
-    message::open_index(INDEX)
+    messages::open_index(INDEX)
 }
 
 /// Opens the index of streams by one who adds messages to them.
 pub fn open_index_to_write() -> Result<Index, Error> {
-    message::open_index_to_write(INDEX)
+    messages::open_index_to_write(INDEX)
 }

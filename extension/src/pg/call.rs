@@ -3,8 +3,8 @@
 use super::array;
 use super::composite::{self, Composite, Composites};
 use super::jsonb::Jsonb;
+use super::report::Report;
 use super::text::Text;
-use crate::error::Error;
 use pgrx::pg_sys;
 use std::marker::PhantomData;
 
@@ -158,7 +158,7 @@ impl<'a> Call<'a> {
     }
 
     /// Finishes the call: the reply's datum, or the error raised as PostgreSQL's own.
-    pub fn finish(self, reply: Result<Reply, Error>) -> pg_sys::Datum {
+    pub fn finish(self, reply: Result<Reply, impl Into<Report>>) -> pg_sys::Datum {
         match reply {
             Ok(Reply(Some(datum))) => datum,
             Ok(Reply(None)) => {
@@ -166,7 +166,7 @@ impl<'a> Call<'a> {
                 unsafe { (*self.fcinfo).isnull = true };
                 pg_sys::Datum::null()
             }
-            Err(error) => error.raise(),
+            Err(error) => error.into().raise(),
         }
     }
 }
@@ -174,7 +174,7 @@ impl<'a> Call<'a> {
 /// Makes Rust functions callable from SQL: for each `name => path`, the C symbol `name` that a
 /// `CREATE FUNCTION ... LANGUAGE c AS 'MODULE_PATHNAME', 'name'` names.
 ///
-/// `path` is a `fn(&Call) -> Result<Reply, Error>`. PostgreSQL errors and Rust panics inside are
+/// `path` is a `fn(&Call) -> Result<Reply, E>` where `E: Into<Report>`. PostgreSQL errors and Rust panics inside are
 /// turned into an ordinary SQL error at this boundary.
 macro_rules! sql_functions {
     ($($name:ident => $path:path),+ $(,)?) => {

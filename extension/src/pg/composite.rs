@@ -2,6 +2,7 @@
 
 use super::jsonb::Jsonb;
 use super::layout::Layout;
+use super::row_descriptor::{NO_MODIFIER, RowDescriptor};
 use super::text::Text;
 use pgrx::pg_sys;
 use std::marker::PhantomData;
@@ -110,12 +111,9 @@ pub(super) unsafe fn read<'a, const N: usize>(
     }
 }
 
-/// The type modifier of a named composite type.
-const NO_MODIFIER: i32 = -1;
-
-/// A composite type's descriptor, pinned, and room to take a value of it apart.
+/// A composite type's descriptor, and room to take a value of it apart.
 struct Attributes<const N: usize> {
-    descriptor: pg_sys::TupleDesc,
+    descriptor: RowDescriptor,
     layout: Layout<N>,
     values: Vec<pg_sys::Datum>,
     nulls: Vec<bool>,
@@ -123,16 +121,14 @@ struct Attributes<const N: usize> {
 
 impl<const N: usize> Attributes<N> {
     fn of(type_oid: pg_sys::Oid, modifier: i32, types: &[pg_sys::Oid; N]) -> Self {
-        // SAFETY: raises where the type is no composite; pinned until dropped.
-        unsafe {
-            let descriptor = pg_sys::lookup_rowtype_tupdesc(type_oid, modifier);
-            let layout = Layout::of(descriptor, types);
-            Self {
-                descriptor,
-                values: vec![pg_sys::Datum::null(); layout.columns()],
-                nulls: vec![true; layout.columns()],
-                layout,
-            }
+        let descriptor = RowDescriptor::of(type_oid, modifier);
+        // SAFETY: the descriptor is pinned.
+        let layout = unsafe { Layout::of(descriptor.as_ptr(), types) };
+        Self {
+            descriptor,
+            values: vec![pg_sys::Datum::null(); layout.columns()],
+            nulls: vec![true; layout.columns()],
+            layout,
         }
     }
 
@@ -151,7 +147,7 @@ impl<const N: usize> Attributes<N> {
             };
             pg_sys::heap_deform_tuple(
                 &mut tuple,
-                self.descriptor,
+                self.descriptor.as_ptr(),
                 self.values.as_mut_ptr(),
                 self.nulls.as_mut_ptr(),
             );
@@ -159,19 +155,6 @@ impl<const N: usize> Attributes<N> {
         Composite {
             values: self.layout.pick(&self.values, &self.nulls),
             lifetime: PhantomData,
-        }
-    }
-}
-
-impl<const N: usize> Drop for Attributes<N> {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            // SAFETY: pinned in `of`, where the descriptor counts its references.
-            unsafe {
-                if (*self.descriptor).tdrefcount >= 0 {
-                    pg_sys::DecrTupleDescRefCount(self.descriptor);
-                }
-            }
         }
     }
 }

@@ -1,16 +1,18 @@
 //! An error that was caught: what it says, and how to let it go on.
 
 use super::guard;
+use super::report::Report;
 use super::time_limit;
-use crate::error::Error;
+use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::{CaughtError, ErrorReportWithLevel};
 use std::any::Any;
 use std::ffi::CStr;
 use std::panic::resume_unwind;
 
-/// What went wrong inside something that was attempted.
-pub struct Failure {
+/// What went wrong inside something that was attempted: an error of PostgreSQL's, or an `E` that the
+/// work returned.
+pub struct Failure<E> {
     /// Five characters.
     pub sqlstate: String,
     /// The primary message.
@@ -19,28 +21,30 @@ pub struct Failure {
     pub context: String,
     /// The untranslated message, empty where it is not PostgreSQL's own.
     message_id: String,
-    cause: Cause,
+    origin: Origin<E>,
 }
 
-enum Cause {
-    Ours(Box<Error>),
+enum Origin<E> {
+    Returned(E),
     Raised(Box<dyn Any + Send>),
 }
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        let (sqlstate, message) = error.sqlstate_and_message();
+impl<E> Failure<E> {
+    /// An error that was returned and not raised.
+    pub fn returned(error: E) -> Self
+    where
+        for<'e> &'e E: Into<Report>,
+    {
+        let report: Report = (&error).into();
         Self {
-            sqlstate,
-            message,
+            sqlstate: sqlstate_text(report.sqlstate),
+            message: report.message,
             context: String::new(),
             message_id: String::new(),
-            cause: Cause::Ours(Box::new(error)),
+            origin: Origin::Returned(error),
         }
     }
-}
 
-impl Failure {
     /// The payload of an unwinding panic: an SQL error that was raised, or a bug.
     pub(super) fn raised(payload: Box<dyn Any + Send>) -> Self {
         let caught = payload.downcast_ref::<CaughtError>();
@@ -60,7 +64,7 @@ impl Failure {
         };
         let (sqlstate, message) = match report {
             Some(report) => (
-                sqlstate_text(report.sql_error_code() as i32),
+                sqlstate_text(report.sql_error_code()),
                 report.message().to_owned(),
             ),
             None => ("XX000".to_owned(), "internal error".to_owned()),
@@ -70,7 +74,7 @@ impl Failure {
             message,
             context: String::new(),
             message_id: String::new(),
-            cause: Cause::Raised(payload),
+            origin: Origin::Raised(payload),
         }
     }
 
@@ -90,11 +94,11 @@ impl Failure {
         // SAFETY: the caller's.
         let whole = unsafe { &*whole };
         Self {
-            sqlstate: sqlstate_text(whole.sqlerrcode),
+            sqlstate: unpacked(whole.sqlerrcode),
             message: text(whole.message),
             context: text(whole.context),
             message_id: text(whole.message_id),
-            cause: Cause::Raised(payload),
+            origin: Origin::Raised(payload),
         }
     }
 
@@ -111,16 +115,20 @@ impl Failure {
     }
 
     /// Lets the error go on as if it had not been caught.
-    pub fn go_on(self) -> Error {
-        match self.cause {
-            Cause::Ours(error) => *error,
-            Cause::Raised(payload) => resume_unwind(payload),
+    pub fn go_on(self) -> E {
+        match self.origin {
+            Origin::Returned(error) => error,
+            Origin::Raised(payload) => resume_unwind(payload),
         }
     }
 }
 
-/// The five characters of a packed SQLSTATE.
-pub fn sqlstate_text(code: i32) -> String {
+/// The five characters of a SQLSTATE.
+pub fn sqlstate_text(code: PgSqlErrorCode) -> String {
+    unpacked(code as i32)
+}
+
+fn unpacked(code: i32) -> String {
     // SAFETY: returns a static buffer of six bytes that ends in NUL.
     unsafe { CStr::from_ptr(pg_sys::unpack_sql_state(code)) }
         .to_string_lossy()

@@ -20,7 +20,7 @@ thread_local! {
     /// The memory it is kept in, emptied at the next one.
     static KEPT_IN: Cell<pg_sys::MemoryContext> = const { Cell::new(null_mut()) };
     /// What the last error is to say instead; see [`reword`].
-    static REWORDED: RefCell<Option<Words>> = const { RefCell::new(None) };
+    static REWORDED: RefCell<Option<Rewording>> = const { RefCell::new(None) };
 }
 
 /// Runs one call. A Rust panic or one of our errors is raised as an SQL error; an error of
@@ -61,20 +61,20 @@ pub unsafe fn run(call: impl FnOnce() -> pg_sys::Datum) -> pg_sys::Datum {
 }
 
 /// What an error tells people.
-pub struct Words {
+pub struct Rewording {
     /// The message.
     pub message: CString,
     /// The repair.
     pub hint: CString,
 }
 
-/// Runs `work`; where that violates the unique index `index`, the error goes on with what `words`
+/// Runs `work`; where that violates the unique index `index`, the error goes on with what `rewording`
 /// returns for its message and hint, and is otherwise PostgreSQL's own: SQLSTATE, detail, the
 /// constraint's name.
 pub fn reword_violation_of<T>(
     index: &CStr,
     work: impl FnOnce() -> T,
-    words: impl FnOnce() -> Words,
+    rewording: impl FnOnce() -> Rewording,
 ) -> T {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(done) => done,
@@ -87,7 +87,7 @@ pub fn reword_violation_of<T>(
                     && CStr::from_ptr((*error).constraint_name) == index
             });
             if is_meant {
-                REWORDED.set(Some(words()));
+                REWORDED.set(Some(rewording()));
             }
             resume_unwind(payload)
         }
@@ -97,13 +97,13 @@ pub fn reword_violation_of<T>(
 /// # Safety
 /// `copy` must be the live copy of the last error.
 unsafe fn put_new_words(copy: *mut pg_sys::ErrorData) {
-    if let Some(words) = REWORDED.take() {
+    if let Some(rewording) = REWORDED.take() {
         // SAFETY: the new strings live in the memory of the copy, which nothing empties before
         // the next error is raised.
         unsafe {
             let kept_in = KEPT_IN.get();
-            (*copy).message = pg_sys::MemoryContextStrdup(kept_in, words.message.as_ptr());
-            (*copy).hint = pg_sys::MemoryContextStrdup(kept_in, words.hint.as_ptr());
+            (*copy).message = pg_sys::MemoryContextStrdup(kept_in, rewording.message.as_ptr());
+            (*copy).hint = pg_sys::MemoryContextStrdup(kept_in, rewording.hint.as_ptr());
         }
     }
 }

@@ -27,7 +27,7 @@ const BYTES_TOGETHER: usize = 65_535;
 
 /// What became of a row.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Insertion {
     /// It is in the table.
     Inserted,
     /// A BEFORE trigger returned NULL: there is no row.
@@ -69,7 +69,7 @@ impl<'a> Insert<'a> {
 
     /// Inserts a row. `values` are the given columns; a BEFORE trigger may change any of them
     /// but those in `fixed` (numbers of bigint or text columns).
-    pub fn row(&mut self, values: &[Option<pg_sys::Datum>], fixed: &[usize]) -> Outcome {
+    pub fn row(&mut self, values: &[Option<pg_sys::Datum>], fixed: &[usize]) -> Insertion {
         // SAFETY: the slot belongs to the open table and is filled column by column before it is
         // stored; every pointer passed on lives until `finish`.
         unsafe {
@@ -78,17 +78,17 @@ impl<'a> Insert<'a> {
             let triggers = (*self.plan.target).ri_TrigDesc;
             if !triggers.is_null() && (*triggers).trig_insert_before_row {
                 if !pg_sys::ExecBRInsertTriggers(self.plan.estate, self.plan.target, slot) {
-                    return Outcome::Suppressed;
+                    return Insertion::Suppressed;
                 }
                 if let Some(column) = first_changed(slot, values, fixed) {
-                    return Outcome::Changed(column);
+                    return Insertion::Changed(column);
                 }
             }
             self.check(slot);
             pg_sys::simple_table_tuple_insert((*self.plan.target).ri_RelationDesc, slot);
             self.follow_up(slot);
         }
-        Outcome::Inserted
+        Insertion::Inserted
     }
 
     /// Inserts `count` rows, of which `row` gives the columns, as [`Insert::row`] would one after
@@ -102,12 +102,12 @@ impl<'a> Insert<'a> {
         row: impl Fn(usize) -> [Option<pg_sys::Datum>; COLUMNS],
         fixed: &[usize],
         at: impl Fn(usize),
-    ) -> Result<(), (usize, Outcome)> {
+    ) -> Result<(), (usize, Insertion)> {
         if self.plan.one_by_one {
             for number in 0..count {
                 at(number);
                 let outcome = self.row(&row(number), fixed);
-                if outcome != Outcome::Inserted {
+                if outcome != Insertion::Inserted {
                     return Err((number, outcome));
                 }
                 self.forget_expressions();

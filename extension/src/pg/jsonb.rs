@@ -7,7 +7,7 @@ use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys;
 use std::marker::PhantomData;
 
-mod printed;
+mod output;
 
 /// A non-null jsonb datum, possibly still toasted.
 #[derive(Clone, Copy)]
@@ -194,7 +194,7 @@ impl<'a> Jsonb<'a> {
         // SAFETY: what is flat, with whichever header, is its bytes; a detoasted copy lives for
         // the call.
         let json = unsafe { Text::from_datum(self.datum) };
-        if printed::append(json.bytes(), text).is_err() {
+        if output::append(json.bytes(), text).is_err() {
             Report::new(
                 PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
                 "the JSON text of a value is longer than 1 GB",

@@ -5,6 +5,7 @@
 //! are dropped, except while an error unwinds: then the transaction's abort releases it, and
 //! touching half-torn state would be worse than leaving it.
 
+pub mod acting_as;
 pub mod array;
 pub mod backtrace;
 mod bindings;
@@ -24,11 +25,14 @@ pub mod jsonb;
 pub mod layout;
 pub mod lock;
 pub mod memory;
+pub mod parameter;
 pub mod probe;
 pub mod relation;
 pub mod report;
+pub mod role_code;
 mod role_settings;
 pub mod routine;
+mod row_descriptor;
 pub mod row_lock;
 pub mod rows;
 pub mod scan;

@@ -4,7 +4,7 @@
 //! the database's, the role's, the role's in this database. What the session at hand has set for
 //! itself, or brings from its own role or its connection, is not among them.
 
-use super::identity::ActingAs;
+use super::acting_as::ActingAs;
 use super::setting;
 use super::spi::Statement;
 use super::text::Text;

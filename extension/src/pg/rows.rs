@@ -4,7 +4,9 @@
 use super::call::{Call, Reply};
 use super::layout::Layout;
 use super::memory::Scratch;
-use crate::error::Error;
+use super::report::Report;
+use super::row_descriptor::{NO_MODIFIER, RowDescriptor};
+use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys;
 
 /// Rows on their way to the caller.
@@ -17,8 +19,9 @@ pub struct Rows<const COLUMNS: usize> {
 
 impl<const COLUMNS: usize> Rows<COLUMNS> {
     /// Prepares the result of `call`, a function declared `RETURNS SETOF` a composite type or
-    /// `RETURNS TABLE`, whose columns have these types; 55000 where they have not.
-    pub fn begin(call: &Call<'_>, types: &[pg_sys::Oid; COLUMNS]) -> Result<Self, Error> {
+    /// `RETURNS TABLE`, whose columns have these types. 55000 where they have not, 0A000 where
+    /// no set can go.
+    pub fn begin(call: &Call<'_>, types: &[pg_sys::Oid; COLUMNS]) -> Self {
         // SAFETY: the frame is live (see `Call`); resultinfo, where set, is checked to be a
         // ReturnSetInfo; store and descriptor are made in the context that lives for the query.
         unsafe {
@@ -28,13 +31,13 @@ impl<const COLUMNS: usize> Rows<COLUMNS> {
                 || (*result).type_ != pg_sys::NodeTag::T_ReturnSetInfo
                 || (*result).allowedModes & materialize as i32 == 0
             {
-                return Err(Error::SetNotAllowed);
+                refuse_set();
             }
             let random_access = pg_sys::SetFunctionReturnMode::SFRM_Materialize_Random;
             let random_access = (*result).allowedModes & random_access as i32 != 0;
             let query = (*(*result).econtext).ecxt_per_query_memory;
             let previous = pg_sys::MemoryContextSwitchTo(query);
-            let descriptor = result_descriptor(call).ok_or(Error::SetNotAllowed)?;
+            let descriptor = result_descriptor(call).unwrap_or_else(|| refuse_set());
             let layout = Layout::of(descriptor, types);
             let across_transactions = false;
             let store =
@@ -43,12 +46,12 @@ impl<const COLUMNS: usize> Rows<COLUMNS> {
             (*result).setResult = store;
             (*result).setDesc = descriptor;
             pg_sys::MemoryContextSwitchTo(previous);
-            Ok(Self {
+            Self {
                 store,
                 descriptor,
                 layout,
                 scratch: Scratch::new("message_store row"),
-            })
+            }
         }
     }
 
@@ -68,6 +71,14 @@ impl<const COLUMNS: usize> Rows<COLUMNS> {
     pub fn finish(self) -> Reply {
         Reply::null()
     }
+}
+
+fn refuse_set() -> ! {
+    Report::new(
+        PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+        "set-valued function called in context that cannot accept a set",
+    )
+    .raise()
 }
 
 /// The descriptor of the composite type that `call`'s function is declared to return.
@@ -104,7 +115,7 @@ pub fn composite<const COLUMNS: usize>(
 
 /// A composite type, looked up once to make many values of it.
 pub struct RowType<const COLUMNS: usize> {
-    descriptor: pg_sys::TupleDesc,
+    descriptor: RowDescriptor,
     layout: Layout<COLUMNS>,
 }
 
@@ -112,33 +123,16 @@ impl<const COLUMNS: usize> RowType<COLUMNS> {
     /// The composite type with this oid, whose attributes have these types; 55000 where they have
     /// not.
     pub fn of(type_oid: pg_sys::Oid, types: &[pg_sys::Oid; COLUMNS]) -> Self {
-        let no_modifier = -1;
-        // SAFETY: the descriptor stays pinned until this value is dropped, or by the abort where
-        // an error unwinds.
-        unsafe {
-            let descriptor = pg_sys::lookup_rowtype_tupdesc(type_oid, no_modifier);
-            let layout = Layout::of(descriptor, types);
-            Self { descriptor, layout }
-        }
+        let descriptor = RowDescriptor::of(type_oid, NO_MODIFIER);
+        // SAFETY: the descriptor is pinned.
+        let layout = unsafe { Layout::of(descriptor.as_ptr(), types) };
+        Self { descriptor, layout }
     }
 
     /// A value of the type, in the current memory context.
     pub fn value(&self, values: [Option<pg_sys::Datum>; COLUMNS]) -> pg_sys::Datum {
         // SAFETY: the descriptor is pinned, and the layout its own.
-        unsafe { form(self.descriptor, &self.layout, values) }
-    }
-}
-
-impl<const COLUMNS: usize> Drop for RowType<COLUMNS> {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            // SAFETY: pinned in `of`, given back once; some descriptors are not counted.
-            unsafe {
-                if (*self.descriptor).tdrefcount >= 0 {
-                    pg_sys::DecrTupleDescRefCount(self.descriptor);
-                }
-            }
-        }
+        unsafe { form(self.descriptor.as_ptr(), &self.layout, values) }
     }
 }
 

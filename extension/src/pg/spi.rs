@@ -157,6 +157,17 @@ impl Statement {
     }
 }
 
+/// The text of a statement, put together from literals and from macros that stand for literals.
+macro_rules! sql {
+    ($($part:expr),+ $(,)?) => {
+        match ::std::ffi::CStr::from_bytes_with_nul(concat!($($part,)+ "\0").as_bytes()) {
+            Ok(sql) => sql,
+            Err(_) => panic!("SQL contains no NUL"),
+        }
+    };
+}
+pub(crate) use sql;
+
 /// Runs SQL text that differs from call to call, with the current role's rights.
 pub fn run_text(
     sql: &CStr,

@@ -1,7 +1,7 @@
 //! Work whose effects are taken back where it fails.
 
 use super::failure::Failure;
-use crate::error::Error;
+use super::report::Report;
 use pgrx::pg_sys;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -9,7 +9,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// user, security context and settings as they were.
 ///
 /// Relations, scans and snapshots that `work` opens must not outlive it.
-pub fn attempt<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Failure> {
+pub fn attempt<T, E>(work: impl FnOnce() -> Result<T, E>) -> Result<T, Failure<E>>
+where
+    for<'e> &'e E: Into<Report>,
+{
     // SAFETY: as PL/pgSQL runs a block with an EXCEPTION clause: the memory context and the
     // resource owner of before are put back after either end; the error stack was emptied when
     // the error became a panic; the callbacks that an unwound frame left are taken off.
@@ -32,7 +35,7 @@ pub fn attempt<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Failure>
                 pg_sys::CurrentResourceOwner = owner;
                 return Ok(value);
             }
-            Ok(Err(error)) => Failure::from(error),
+            Ok(Err(error)) => Failure::returned(error),
             Err(payload) => {
                 pg_sys::error_context_stack = callbacks;
                 Failure::raised(payload)

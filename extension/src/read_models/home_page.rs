@@ -4,12 +4,12 @@
 //! JSON keys are the chapter's; the numbers are bigint throughout.
 
 use crate::error::Error;
+use crate::handler_call;
 use crate::pg::array;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::spi::Statement;
 use crate::pg::transaction;
 use crate::read_models::target;
-use crate::subscription::context;
 use pgrx::pg_sys;
 use pgrx::pg_sys::BuiltinOid::{INT8ARRAYOID, INT8OID};
 use std::borrow::Cow;
@@ -128,5 +128,5 @@ fn count(rising: &[i64]) -> Result<bool, Error> {
 /// comes after later ones: there one number would leave viewings out, and the position that the
 /// subscription keeps for each member is the guard.
 fn guards_itself() -> bool {
-    context::current().is_none_or(|handler| handler.group_size == 1 && !handler.is_retry)
+    handler_call::current().is_none_or(|handler| handler.group_size == 1 && !handler.is_retry)
 }

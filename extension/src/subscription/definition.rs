@@ -1,55 +1,34 @@
-//! What is stored of a subscription, and on whose behalf we look at it.
+//! What is stored of a subscription, as it is used.
 
-mod kept;
+mod cache;
+pub mod handlers;
+pub mod options;
+pub mod policy;
+pub mod replay;
+pub mod rights;
+pub mod run_as;
 
-use super::options::Options;
-use super::parked;
-use super::replay::Replayed;
 use crate::error::Error;
+use crate::handler_call::HandlerCall;
 use crate::pg::call::Call;
-use crate::pg::identity::{self, ActingAs};
-use crate::pg::spi::Statement;
-use crate::pg::text::Text;
-use crate::store;
+use crate::pg::catalog;
+use crate::pg::identity;
+use crate::subscription::definition::options::Options;
+use crate::subscription::definition::replay::Replayed;
+use crate::subscription::definition::rights::may_steer;
+use crate::subscription::definition::run_as::run_as;
+use crate::tables::subscriptions::{self, State};
+use cache::Cache;
 use pgrx::pg_sys;
-use pgrx::pg_sys::BuiltinOid::VARCHAROID;
-use std::ffi::CString;
+use std::cell::RefCell;
+
+thread_local! {
+    /// Definitions that this session has read: they change rarely, and every tick asks twice.
+    static KNOWN: RefCell<Cache<Definition>> = RefCell::new(Cache::default());
+}
 
 /// Bytes a subscriber id may have.
 const SUBSCRIBER_ID_MAX: usize = 1_024;
-
-/// Whether orchestrators tick a subscription.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Not yet.
-    Created,
-    /// They do.
-    Started,
-    /// Not for a while: somebody paused it.
-    Paused,
-    /// No more: somebody stopped it, or a failure did.
-    Stopped,
-}
-
-impl State {
-    /// As SQL knows it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Started => "started",
-            Self::Paused => "paused",
-            Self::Stopped => "stopped",
-        }
-    }
-
-    fn from_word(word: &str) -> Self {
-        let states = [Self::Started, Self::Paused, Self::Stopped];
-        states
-            .into_iter()
-            .find(|state| state.word() == word)
-            .unwrap_or(Self::Created)
-    }
-}
 
 /// A subscription's definition.
 #[derive(Clone)]
@@ -74,21 +53,9 @@ pub struct Definition {
     pub copy_of: Option<String>,
     /// The schema of the tables it fills.
     pub copy_schema: Option<String>,
-    /// Whether messages are parked.
-    pub has_parked: bool,
     /// What names mean to its handlers.
     pub search_path: String,
 }
-
-static LOAD: Statement = Statement::new(
-    c"SELECT s.owner::pg_catalog.oid, s.source, s.handlers::pg_catalog.text, \
-             s.options::pg_catalog.text, s.search_path, s.state, s.start_position, \
-             s.replay_mark, s.copy_of, s.copy_schema::pg_catalog.text, \
-             s.replay_layers::pg_catalog.text \
-        FROM message_store.subscriptions s \
-       WHERE s.subscriber_id OPERATOR(pg_catalog.=) $1",
-    &[VARCHAROID],
-);
 
 impl Definition {
     /// Reads a definition; 42704 where there is none.
@@ -99,46 +66,43 @@ impl Definition {
 
     /// Reads a definition, where there is one.
     pub fn find(subscriber_id: &str) -> Result<Option<Self>, Error> {
-        let Some(mut found) = kept::or_read(subscriber_id, Self::read)? else {
+        let Some(version) = subscriptions::version(subscriber_id)? else {
             return Ok(None);
         };
-        let original = found.copy_of.as_deref();
-        found.has_parked =
-            parked::has_any_of(subscriber_id)? || original.map_or(Ok(false), parked::has_any_of)?;
-        Ok(Some(found))
+        let known = KNOWN.with_borrow(|known| known.find(subscriber_id, version));
+        if known.is_some() {
+            return Ok(known);
+        }
+        let generation = catalog::generation();
+        let Some(definition) = Self::read(subscriber_id)? else {
+            return Ok(None);
+        };
+        // What was read is of this version only where it is still the one there is.
+        if subscriptions::version(subscriber_id)? == Some(version)
+            && catalog::generation() == generation
+        {
+            KNOWN.with_borrow_mut(|known| known.keep(subscriber_id, version, definition.clone()));
+        }
+        Ok(Some(definition))
     }
 
     fn read(subscriber_id: &str) -> Result<Option<Self>, Error> {
-        let mut found = None;
-        let mut options = String::new();
-        {
-            let _owner = as_owner_of_subscriptions()?;
-            let id = Text::copied(subscriber_id.as_bytes());
-            LOAD.run(&[Some(id.datum())], |row| {
-                options = row.text(3).unwrap_or_default();
-                found = Some(Self {
-                    subscriber_id: subscriber_id.to_owned(),
-                    owner: row.oid(0).unwrap_or(pg_sys::InvalidOid),
-                    source: row.text(1).unwrap_or_default(),
-                    handlers: row.text(2).unwrap_or_default(),
-                    options: Options::default(),
-                    search_path: row.text(4).unwrap_or_default(),
-                    state: State::from_word(&row.text(5).unwrap_or_default()),
-                    start_position: row.bigint(6).unwrap_or_default(),
-                    replayed: Replayed::stored(
-                        row.bigint(7).unwrap_or_default(),
-                        &row.text(10).unwrap_or_default(),
-                    ),
-                    copy_of: row.text(8),
-                    copy_schema: row.text(9),
-                    has_parked: false,
-                });
-            });
-        }
-        if let Some(definition) = &mut found {
-            definition.options = Options::stored(&options)?;
-        }
-        Ok(found)
+        let Some(row) = subscriptions::find(subscriber_id)? else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            subscriber_id: subscriber_id.to_owned(),
+            owner: row.owner,
+            source: row.source,
+            handlers: row.handlers,
+            options: Options::stored(&row.options)?,
+            search_path: row.search_path,
+            state: row.state,
+            start_position: row.start_position,
+            replayed: Replayed::stored(row.replay_mark, &row.replay_layers),
+            copy_of: row.copy_of,
+            copy_schema: row.copy_schema,
+        }))
     }
 
     /// Reads a definition that the current role may steer: it has its owner's rights, or those of
@@ -167,6 +131,21 @@ impl Definition {
         self.copy_of.as_deref().unwrap_or(&self.subscriber_id)
     }
 
+    /// What `init` is told, and handlers before their first message.
+    pub fn handler_call(&self) -> HandlerCall {
+        HandlerCall {
+            subscriber_id: self.original().to_owned(),
+            member: 0,
+            group_size: 1,
+            global_position: 0,
+            run_length: 0,
+            attempt: 1,
+            is_replay: self.copy_of.is_some(),
+            is_retry: false,
+            read_model: self.copy_schema.clone(),
+        }
+    }
+
     /// Runs `work`, which calls code of the owner's, as the owner. What it defers fires before
     /// this returns, and what others have deferred before it begins.
     ///
@@ -184,7 +163,7 @@ impl Definition {
             .into_iter()
             .chain((!own.is_empty()).then_some(own));
         let path = parts.collect::<Vec<_>>().join(", ");
-        as_role(self.owner, &path, &self.options.settings, work)
+        run_as(self.owner, &path, &self.options.settings, work)
     }
 
     /// 42704 where the role that owns it was dropped.
@@ -195,43 +174,6 @@ impl Definition {
             Err(Error::OwnerDropped(identity::role_name(self.owner)))
         }
     }
-}
-
-/// Runs `work`, which calls code of the role's, as that role, with a search_path and settings of a
-/// subscription.
-pub fn as_role<T>(
-    role: pg_sys::Oid,
-    search_path: &str,
-    settings: &[(String, String)],
-    work: impl FnOnce() -> Result<T, Error>,
-) -> Result<T, Error> {
-    // pg_temp comes last: whoever ticks must not shadow what the owner's functions mean.
-    let path = match search_path.trim() {
-        "" => "pg_temp".to_owned(),
-        path => format!("{path}, pg_temp"),
-    };
-    let c_string = |text: &str| CString::new(text).unwrap_or_default();
-    let mut all = vec![(c"search_path".to_owned(), c_string(&path))];
-    let settings = settings.iter();
-    all.extend(settings.map(|(name, value)| (c_string(name), c_string(value))));
-    identity::run_code_of(role, &all, work)
-}
-
-/// Whether the current role may steer subscriptions of `owner`.
-pub fn may_steer(owner: pg_sys::Oid) -> bool {
-    identity::has_rights_of(owner)
-        || identity::role_named(c"message_store_admin").is_some_and(identity::has_rights_of)
-}
-
-/// Whether the current role may see subscriptions of `owner`.
-pub fn may_see(owner: pg_sys::Oid) -> bool {
-    may_steer(owner)
-        || identity::role_named(c"message_store_viewer").is_some_and(identity::has_rights_of)
-}
-
-/// The tables of subscriptions are reached with their owner's rights.
-pub fn as_owner_of_subscriptions() -> Result<ActingAs, Error> {
-    store::as_owner_of("subscriptions")
 }
 
 /// The argument `subscriber_id`, which must be a name of 1 to 1,024 bytes.

@@ -1,15 +1,11 @@
-//! How far a member of a subscription has come: its row of progress, held while it is ticked.
+//! A member of a subscription's group: which messages are its own, how far it has come, and that
+//! nobody else ticks it.
 
-mod rows;
-
-use super::definition::as_owner_of_subscriptions;
 use crate::consumer_group::{self, hash_64};
 use crate::error::Error;
 use crate::pg::lock::Tag;
-use crate::pg::spi::Statement;
-use crate::pg::text::Text;
+use crate::tables::subscription_progress::{self, Failing, Progress, Step};
 use pgrx::pg_sys;
-use pgrx::pg_sys::BuiltinOid::{BOOLOID, FLOAT8OID, INT8OID, TEXTOID, VARCHAROID};
 use std::time::Duration;
 
 /// Lock class that says who is ticking; 19540 in the view `subscription_status`.
@@ -17,7 +13,7 @@ const TICK_LOCK: u16 = 0x4C54;
 /// Seconds over which a rate is measured.
 const RATE_SECONDS: f64 = 10.0;
 
-/// A member's row of progress.
+/// A member, as its progress was when it was looked at.
 #[derive(Clone, Debug)]
 pub struct Member {
     /// From 0; below 0 for a member of a group that was resized and drains.
@@ -47,61 +43,33 @@ pub struct Member {
     is_stale: bool,
 }
 
-static LOCK_ALL: Statement = Statement::new(
-    c"SELECT FROM message_store.subscription_progress \
-       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 ORDER BY member FOR UPDATE",
-    &[VARCHAROID],
-);
-static LEAST: Statement = Statement::new(
-    c"SELECT pg_catalog.min(position) FROM message_store.subscription_progress \
-       WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
-    &[VARCHAROID],
-);
-static ADVANCE: Statement = Statement::new(
-    c"UPDATE message_store.subscription_progress \
-         SET position = $3, handled = handled OPERATOR(pg_catalog.+) $4, \
-             updated_at = pg_catalog.clock_timestamp(), \
-             attempts = 0, failing_position = NULL, failing_since = NULL, retry_at = NULL, \
-             rate = coalesce($5, rate), rate_from = $6, \
-             rate_since = CASE WHEN $7 THEN pg_catalog.clock_timestamp() ELSE rate_since END \
-       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 AND member OPERATOR(pg_catalog.=) $2",
-    &[
-        VARCHAROID, INT8OID, INT8OID, INT8OID, FLOAT8OID, INT8OID, BOOLOID,
-    ],
-);
-/// `$5`: seconds until the next attempt, NULL for none.
-static FAIL: Statement = Statement::new(
-    c"UPDATE message_store.subscription_progress \
-         SET attempts = $3, failing_position = $4, \
-             failing_since = CASE WHEN failing_position OPERATOR(pg_catalog.=) $4 \
-                                  THEN failing_since ELSE pg_catalog.clock_timestamp() END, \
-             retry_at = pg_catalog.clock_timestamp() \
-                          OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $5), \
-             last_error = $6, last_sqlstate = $7, last_error_at = pg_catalog.clock_timestamp() \
-       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 AND member OPERATOR(pg_catalog.=) $2 \
-   RETURNING retry_at",
-    &[
-        VARCHAROID, INT8OID, INT8OID, INT8OID, FLOAT8OID, TEXTOID, VARCHAROID,
-    ],
-);
-static NOTE_ERROR: Statement = Statement::new(
-    c"UPDATE message_store.subscription_progress \
-         SET last_error = $3, last_sqlstate = $4, last_error_at = pg_catalog.clock_timestamp() \
-       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 AND member OPERATOR(pg_catalog.=) $2",
-    &[VARCHAROID, INT8OID, TEXTOID, VARCHAROID],
-);
-static END_DRAINING: Statement = Statement::new(
-    c"DELETE FROM message_store.subscription_progress \
-       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 AND member OPERATOR(pg_catalog.=) $2",
-    &[VARCHAROID, INT8OID],
-);
-
-fn text(value: &str) -> Option<pg_sys::Datum> {
-    Some(Text::copied(value.as_bytes()).datum())
-}
-
-fn bigint(value: i64) -> Option<pg_sys::Datum> {
-    Some(pg_sys::Datum::from(value))
+impl From<Progress> for Member {
+    fn from(row: Progress) -> Self {
+        let since = |time: i64| row.read_at - time;
+        #[allow(clippy::cast_precision_loss, reason = "a rate is for people")]
+        let seconds_since = |time: i64| since(time) as f64 / 1e6;
+        let failing_for = row.failing_since.map_or(0, since);
+        Self {
+            number: row.member,
+            group_size: row.group_size,
+            drains_until: row.drains_until,
+            position: row.position,
+            attempts: row.attempts,
+            failing_position: row.failing_position,
+            failing_for: Duration::from_micros(u64::try_from(failing_for).unwrap_or(0)),
+            retry_at: row
+                .retry_at
+                .filter(|time| *time > row.read_at)
+                .map(pg_sys::Datum::from),
+            rate_from: row.rate_from,
+            rate_seconds: row.rate_since.map(seconds_since).unwrap_or_default(),
+            is_stale: row
+                .updated_at
+                .is_some_and(|time| seconds_since(time) > RATE_SECONDS),
+            sqlstate: row.last_sqlstate,
+            error: row.last_error,
+        }
+    }
 }
 
 impl Member {
@@ -109,9 +77,7 @@ impl Member {
     /// Those of a resized group come before and without all others; then those that do not pause
     /// after a failure; then those furthest behind.
     pub fn candidates(subscriber_id: &str, number: Option<i64>) -> Result<Vec<Self>, Error> {
-        let rows = rows::of(subscriber_id)?;
-        let members = rows.into_iter().map(|row| row.member).collect();
-        let candidates = candidates_of(members, number);
+        let candidates = candidates_of(Self::all(subscriber_id)?, number);
         match number {
             Some(number) if candidates.is_empty() => Err(no_member(number)),
             _ => Ok(candidates),
@@ -121,32 +87,26 @@ impl Member {
     /// One of them, held until the transaction ends; `None` where another session has it, or where
     /// it is no candidate any more.
     pub fn lock(subscriber_id: &str, number: i64) -> Result<Option<Self>, Error> {
-        if !rows::hold(subscriber_id, number)? {
+        if !subscription_progress::hold(subscriber_id, number)? {
             return Ok(None);
         }
         // What was seen before it was held may have changed since; from now on it does not.
-        let rows = rows::of(subscriber_id)?;
-        let members = rows.into_iter().map(|row| row.member).collect();
-        let held = candidates_of(members, Some(number)).pop();
+        let held = candidates_of(Self::all(subscriber_id)?, Some(number)).pop();
         if let Some(member) = &held {
             member.say_who_ticks(subscriber_id);
         }
         Ok(held)
     }
 
-    /// Up to where all members have come.
-    pub fn least_position(subscriber_id: &str) -> Result<i64, Error> {
-        let _owner = as_owner_of_subscriptions()?;
-        let mut least = None;
-        LEAST.run(&[text(subscriber_id)], |row| least = row.bigint(0));
-        Ok(least.unwrap_or(0))
+    fn all(subscriber_id: &str) -> Result<Vec<Self>, Error> {
+        let rows = subscription_progress::of(subscriber_id)?;
+        Ok(rows.into_iter().map(Self::from).collect())
     }
 
     /// One member, as it is now.
     pub fn find(subscriber_id: &str, number: i64) -> Result<Option<Self>, Error> {
-        let mut rows = rows::of(subscriber_id)?.into_iter();
-        let row = rows.find(|row| row.member.number == number);
-        Ok(row.map(|row| row.member))
+        let mut members = Self::all(subscriber_id)?.into_iter();
+        Ok(members.find(|member| member.number == number))
     }
 
     /// A member that was never stored and never is, to try handlers with.
@@ -173,14 +133,11 @@ impl Member {
     /// Whoever was waited for may have made other members: they are looked for until those held
     /// are those there are.
     pub fn lock_all(subscriber_id: &str) -> Result<Vec<Self>, Error> {
-        let _owner = as_owner_of_subscriptions()?;
-        let id = text(subscriber_id);
         loop {
-            let mut held = 0;
-            LOCK_ALL.run(&[id], |_| held += 1);
-            let rows = rows::of(subscriber_id)?;
-            if rows.len() == held {
-                return Ok(rows.into_iter().map(|row| row.member).collect());
+            let held = subscription_progress::hold_all(subscriber_id)?;
+            let members = Self::all(subscriber_id)?;
+            if members.len() == held {
+                return Ok(members);
             }
         }
     }
@@ -225,71 +182,41 @@ impl Member {
         let counted = if self.is_stale { 0 } else { self.rate_from } + scanned;
         #[allow(clippy::cast_precision_loss, reason = "a rate is for people")]
         let rate = is_over.then(|| counted as f64 / self.rate_seconds);
-        let _owner = as_owner_of_subscriptions()?;
-        ADVANCE.run(
-            &[
-                text(subscriber_id),
-                bigint(self.number),
-                bigint(position),
-                bigint(handled),
-                rate.map(double),
-                bigint(if is_over { 0 } else { counted }),
-                Some(pg_sys::Datum::from(is_over || self.is_stale)),
-            ],
-            |_| {},
-        );
-        Ok(())
+        subscription_progress::advance(
+            subscriber_id,
+            self.number,
+            &Step {
+                position,
+                handled,
+                rate,
+                rate_from: if is_over { 0 } else { counted },
+                begins_measurement: is_over || self.is_stale,
+            },
+        )
     }
 
-    /// Stores that the handler of a message failed and, where it will be, when it is called again.
-    /// Returns that time.
+    /// Stores that a message fails. Returns when its handler is called again, where it will be.
     pub fn fail(
         &self,
         subscriber_id: &str,
-        position: i64,
-        attempts: i64,
-        again_after: Option<Duration>,
-        failure: (&str, &str),
+        failing: &Failing<'_>,
     ) -> Result<Option<pg_sys::Datum>, Error> {
-        let (sqlstate, error) = failure;
-        let _owner = as_owner_of_subscriptions()?;
-        let mut retry_at = None;
-        FAIL.run(
-            &[
-                text(subscriber_id),
-                bigint(self.number),
-                bigint(attempts),
-                bigint(position),
-                again_after.map(|pause| double(pause.as_secs_f64())),
-                text(error),
-                text(sqlstate),
-            ],
-            |row| retry_at = row.value(0, pg_sys::TIMESTAMPTZOID),
-        );
-        Ok(retry_at)
+        subscription_progress::fail(subscriber_id, self.number, failing)
     }
 
-    /// Stores the error of a message that was put aside.
-    pub fn note_error(&self, subscriber_id: &str, failure: (&str, &str)) -> Result<(), Error> {
-        let (sqlstate, error) = failure;
-        let _owner = as_owner_of_subscriptions()?;
-        NOTE_ERROR.run(
-            &[
-                text(subscriber_id),
-                bigint(self.number),
-                text(error),
-                text(sqlstate),
-            ],
-            |_| {},
-        );
-        Ok(())
+    /// Stores the error of a message that was parked.
+    pub fn note_error(
+        &self,
+        subscriber_id: &str,
+        sqlstate: &str,
+        error: &str,
+    ) -> Result<(), Error> {
+        subscription_progress::note_error(subscriber_id, self.number, sqlstate, error)
     }
 
     /// Ends a member of a resized group that has come to its end.
     pub fn end_draining(&self, subscriber_id: &str) -> Result<(), Error> {
-        let _owner = as_owner_of_subscriptions()?;
-        END_DRAINING.run(&[text(subscriber_id), bigint(self.number)], |_| {});
-        Ok(())
+        subscription_progress::delete(subscriber_id, self.number)
     }
 }
 
@@ -300,10 +227,6 @@ fn candidates_of(mut members: Vec<Member>, number: Option<i64>) -> Vec<Member> {
     members.retain(|member| number.is_none_or(|number| member.number == number));
     members.sort_by_key(|member| (member.retry_at.is_some(), member.position, member.number));
     members
-}
-
-fn double(value: f64) -> pg_sys::Datum {
-    pg_sys::Datum::from(value.to_bits() as usize)
 }
 
 fn no_member(number: i64) -> Error {

@@ -1,36 +1,17 @@
 //! Subscriptions live in the database.
 //!
-//! What one reads and which handlers it calls: `create`, `options`, `definition`, `source`,
-//! `handlers`. One pass of it: `tick` takes a `member`, reads a `batch`, and a `delivery` hands it
-//! to handlers through `calls`, telling them their `context`; the `policy`, `parked` and `crash`
-//! deal with failures. What people do: `lifecycle`, `retry`, `position`, `group`, `rebuild`,
-//! `verify`, with `read_model` for the tables, and `history` keeping it. What applications do:
-//! `lease`, `wait_for`. How far it is: `lag`.
+//! A folder for each who has to do with one: people declare it, ticks deliver its messages to
+//! handlers, people operate it, and applications consume it. They share what is stored of it (its
+//! definition), the source that it reads, the members of its group, what it has parked, the tables
+//! of its read model and its history.
 
-mod batch;
-mod calls;
-pub mod context;
-mod crash;
-mod create;
+mod consume;
+mod declare;
 mod definition;
-mod delivery;
-mod group;
-mod handlers;
+mod deliver;
 mod history;
-mod keyed;
-mod lag;
-mod lease;
-mod lifecycle;
 mod member;
-mod options;
+mod operate;
 mod parked;
-mod policy;
-mod position;
 mod read_model;
-mod rebuild;
-mod replay;
-mod retry;
 mod source;
-mod tick;
-mod verify;
-mod wait_for;

@@ -2,8 +2,6 @@
 //!
 //! All of it runs with the owner's rights: names and conditions are the owner's own SQL.
 
-use super::definition::{Definition, as_owner_of_subscriptions, as_role};
-use super::options::ReadModelTable;
 use crate::error::Error;
 use crate::pg::expression;
 use crate::pg::failure::Failure;
@@ -11,6 +9,10 @@ use crate::pg::identity;
 use crate::pg::spi::{self, Row, Statement};
 use crate::pg::subtransaction::attempt;
 use crate::pg::text::Text;
+use crate::subscription::definition::Definition;
+use crate::subscription::definition::options::ReadModelTable;
+use crate::subscription::definition::run_as::run_as;
+use crate::tables::owner;
 use pgrx::pg_sys;
 use pgrx::pg_sys::BuiltinOid::TEXTOID;
 use pgrx::spi::{quote_identifier, quote_literal};
@@ -83,7 +85,7 @@ pub fn qualify(
     for entry in tables {
         let own_settings = [];
         let tried = attempt(|| {
-            as_role(role, search_path, &own_settings, || {
+            run_as(role, search_path, &own_settings, || {
                 let mut qualified = None;
                 let name = Text::copied(entry.table.as_bytes());
                 QUALIFY.run(&[Some(name.datum())], |row| qualified = row.text(0));
@@ -150,18 +152,18 @@ fn run(sql: &str, each: impl FnMut(&Row)) -> Result<u64, Error> {
     Ok(spi::run_text(&sql, &[], each))
 }
 
-struct Shape {
+struct TableShape {
     name: String,
     columns: String,
     /// When rows `e` and `f` are the same one.
     same_key: Option<String>,
 }
 
-fn shape(entry: &ReadModelTable) -> Result<Shape, Error> {
+fn shape(entry: &ReadModelTable) -> Result<TableShape, Error> {
     let mut shape = None;
     let table = Text::copied(entry.table.as_bytes());
     SHAPE.run(&[Some(table.datum())], |row| {
-        shape = Some(Shape {
+        shape = Some(TableShape {
             name: row.text(0).unwrap_or_default(),
             columns: row.text(1).unwrap_or_default(),
             same_key: row.text(2),
@@ -190,7 +192,7 @@ pub fn copy(definition: &Definition, schema: &str, with_rows: bool) -> Result<()
     let schema = quote_identifier(schema);
     let owner = quote_identifier(identity::role_name(definition.owner));
     {
-        let _owner = as_owner_of_subscriptions()?;
+        let _owner = owner::of_subscriptions()?;
         run(&format!("CREATE SCHEMA {schema}"), |_| {})?;
         run(
             &format!("GRANT USAGE, CREATE ON SCHEMA {schema} TO {owner}"),
@@ -199,7 +201,7 @@ pub fn copy(definition: &Definition, schema: &str, with_rows: bool) -> Result<()
     }
     definition.as_owner(None, || {
         for entry in &definition.options.read_model {
-            let Shape { name, columns, .. } = shape(entry)?;
+            let TableShape { name, columns, .. } = shape(entry)?;
             let (table, condition) = (&entry.table, condition(entry)?);
             run(
                 &format!("CREATE TABLE {schema}.{name} (LIKE {table} INCLUDING ALL)"),
@@ -217,7 +219,7 @@ pub fn copy(definition: &Definition, schema: &str, with_rows: bool) -> Result<()
         }
         Ok(())
     })?;
-    let _owner = as_owner_of_subscriptions()?;
+    let _owner = owner::of_subscriptions()?;
     run(
         &format!("REVOKE CREATE ON SCHEMA {schema} FROM {owner}"),
         |_| {},
@@ -227,7 +229,7 @@ pub fn copy(definition: &Definition, schema: &str, with_rows: bool) -> Result<()
 
 /// Drops a schema of copies.
 pub fn drop_copies(schema: &str) -> Result<(), Error> {
-    let _owner = as_owner_of_subscriptions()?.quietly();
+    let _owner = owner::of_subscriptions()?.quietly();
     let drop = format!("DROP SCHEMA IF EXISTS {} CASCADE", quote_identifier(schema));
     run(&drop, |_| {})?;
     Ok(())
@@ -242,7 +244,7 @@ pub fn compare(
     let schema = quote_identifier(schema);
     definition.as_owner(None, || {
         for entry in &definition.options.read_model {
-            let Shape { name, same_key, .. } = shape(entry)?;
+            let TableShape { name, same_key, .. } = shape(entry)?;
             let (table, condition) = (&entry.table, condition(entry)?);
             let (of_copy, of_live) = (
                 format!("SELECT * FROM {schema}.{name} WHERE {condition}"),
@@ -288,7 +290,7 @@ pub fn swap(definition: &Definition, schema: &str) -> Result<(), Error> {
     let schema = quote_identifier(schema);
     definition.as_owner(None, || {
         for entry in &definition.options.read_model {
-            let Shape {
+            let TableShape {
                 name,
                 columns,
                 same_key,

@@ -1,9 +1,7 @@
 //! What a subscription reads: the settled messages of a category, a stream, or all of them.
 
-use super::definition::Definition;
 use crate::error::Error;
 use crate::horizon::{self, Horizon, Scope};
-use crate::message::{self, column};
 use crate::pg::relation::{Index, Table};
 use crate::pg::scan::{Condition, IndexScan, Order};
 use crate::pg::slot::Slot;
@@ -11,6 +9,8 @@ use crate::pg::snapshot::Fresh;
 use crate::pg::text::Text;
 use crate::stream;
 use crate::stream_name;
+use crate::subscription::definition::Definition;
+use crate::tables::messages::{self, column};
 use std::ops::Deref;
 
 /// The name of the source that is every message.
@@ -61,11 +61,11 @@ impl Source {
     pub fn up_to(definition: &Definition, horizon: Horizon) -> Result<Self, Error> {
         let name = definition.source.as_bytes();
         let kind = kind(name);
-        let table = message::open_to_deliver()?;
+        let table = messages::open_to_deliver()?;
         let index = match kind {
-            Kind::Category => message::open_index(c"messages_category")?,
+            Kind::Category => messages::open_index(c"messages_category")?,
             Kind::Stream => stream::open_index()?,
-            Kind::All => message::open_index(c"messages_pkey")?,
+            Kind::All => messages::open_index(c"messages_pkey")?,
         };
         Ok(Self {
             table,

@@ -117,6 +117,8 @@ fn is_sql(text: &str) -> bool {
         "INSERT INTO ",
         "UPDATE message",
         "DELETE FROM ",
+        "WHERE ",
+        "($2 IS NULL",
         "AND NOT EXISTS",
         "AND ",
     ];

@@ -5,7 +5,7 @@
 //! triggers, which are fine here, since they are fired before the role is left. So the restriction
 //! is set for the commands that could leave something behind, and not for queries.
 
-use super::is_confined;
+use super::state::is_confined;
 use crate::pg::bindings;
 use crate::pg::deferred;
 use crate::pg::report::Report;

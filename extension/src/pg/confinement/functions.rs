@@ -5,7 +5,7 @@
 //! holds. Descriptors of large objects: one that is open reads and writes with the rights of who
 //! opened it, and every role in the session knows its number.
 
-use super::is_confined;
+use super::state::is_confined;
 use crate::pg::report::Report;
 use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys;
@@ -96,12 +96,12 @@ extern "C-unwind" fn refuse_descriptor(function: pg_sys::Oid) {
 }
 
 /// 42501.
-fn refuse(function: pg_sys::Oid, deed: &str, hint: &str) -> ! {
+fn refuse(function: pg_sys::Oid, action: &str, hint: &str) -> ! {
     // SAFETY: a palloc'd name of a function that exists.
     let name = unsafe { CStr::from_ptr(pg_sys::get_func_name(function)) };
     Report::new(
         PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-        format!("a handler cannot {deed}: {}", name.to_string_lossy()),
+        format!("a handler cannot {action}: {}", name.to_string_lossy()),
     )
     .hint(hint)
     .raise()

@@ -11,25 +11,17 @@ mod commands;
 mod functions;
 mod portals;
 mod session_locks;
+mod state;
 mod temporary;
 
 use portals::Portals;
 use session_locks::SessionLocks;
-use std::cell::Cell;
 use temporary::TemporaryObjects;
-
-thread_local! {
-    static CONFINED: Cell<bool> = const { Cell::new(false) };
-}
 
 /// Puts us into the way of commands and functions; called once, when a session loads the library.
 pub fn install() {
     commands::install();
     functions::install();
-}
-
-fn is_confined() -> bool {
-    CONFINED.get()
 }
 
 /// Confines what runs until it is left, or dropped.
@@ -47,7 +39,7 @@ impl Confinement {
             temporary: TemporaryObjects::of_now(),
             locks: SessionLocks::of_now(),
             portals: Portals::hidden(),
-            before: CONFINED.replace(true),
+            before: state::confine(),
         }
     }
 
@@ -63,6 +55,6 @@ impl Confinement {
 impl Drop for Confinement {
     /// Also while an error unwinds: the session goes on.
     fn drop(&mut self) {
-        CONFINED.set(self.before);
+        state::put_back(self.before);
     }
 }

@@ -5,7 +5,7 @@
 //! for, a partition of the lock table at a time, as PostgreSQL itself does when a transaction
 //! releases its own.
 
-use super::Tag;
+use super::tag::Tag;
 use crate::pg::bindings;
 use crate::pg::bindings::raw;
 use pgrx::pg_sys;

@@ -1,0 +1,6 @@
+//! What is there only for Message DB's sake.
+
+mod acquire_lock;
+pub mod null;
+mod parse;
+mod version;

@@ -1,0 +1,28 @@
+//! Reading all messages.
+
+use super::page::{self, BatchSize};
+use crate::error::Error;
+use crate::horizon::{self, Scope};
+use crate::pg::call::{Call, Reply, sql_functions};
+use crate::pg::scan::{Condition, IndexScan, Order};
+use crate::pg::snapshot::Fresh;
+use crate::tables::messages;
+
+sql_functions! {
+    get_all_messages => get_all_messages,
+}
+
+fn get_all_messages(call: &Call<'_>) -> Result<Reply, Error> {
+    let (position, batch_size) = (call.bigint(0).unwrap_or(1), call.bigint(1));
+    let batch_size = BatchSize::from_argument(batch_size)?;
+    let horizon = horizon::settled(Scope::All, "get_all_messages")?.position;
+    let table = messages::open_to_read()?;
+    let index = messages::open_index(c"messages_pkey")?;
+    let snapshot = Fresh::take();
+    let keys = [
+        (0, Condition::AtLeast(position)),
+        (0, Condition::AtMost(horizon)),
+    ];
+    let scan = IndexScan::begin(&table, &index, &snapshot, &keys, Order::Ascending);
+    page::of_scan(call, scan, batch_size, |_| Ok(true))
+}

@@ -1,0 +1,212 @@
+//! `fetch`: messages for an application to handle, under a lease.
+
+use super::lease;
+use crate::error::Error;
+use crate::message::{self, MessageText};
+use crate::pg::call::{Call, Reply, sql_functions};
+use crate::pg::parameter;
+use crate::pg::rows::Rows;
+use crate::pg::slot::{RowFetch, Slot};
+use crate::pg::snapshot::Fresh;
+use crate::pg::transaction;
+use crate::subscription::definition::{Definition, subscriber_id};
+use crate::subscription::member::Member;
+use crate::subscription::parked::Parked;
+use crate::subscription::source::Source;
+use crate::tables::messages::{self, column};
+use crate::tables::parked::{self, ParkedMessage};
+use crate::tables::subscription_progress;
+use crate::tables::subscriptions::State;
+use pgrx::pg_sys;
+use std::time::Duration;
+
+sql_functions! {
+    fetch => fetch,
+}
+
+/// A lease lasts at most this long: a year.
+const LONGEST_LEASE_MS: i64 = 366 * 86_400_000;
+const FETCHED_COLUMNS: usize = messages::COLUMNS + 2;
+/// The attributes of type `fetched_message`: those of `message`, the lease and the attempt.
+const FETCHED_MESSAGE: [pg_sys::Oid; FETCHED_COLUMNS] = {
+    let mut types = [pg_sys::INT8OID; FETCHED_COLUMNS];
+    let mut number = 0;
+    while number < messages::COLUMNS {
+        types[number] = message::TYPES[number];
+        number += 1;
+    }
+    types
+};
+
+/// What a fetch hands out.
+struct Handed {
+    rows: Rows<FETCHED_COLUMNS>,
+    text: MessageText,
+    lease: i64,
+    left: i64,
+}
+
+impl Handed {
+    fn push(&mut self, row: &Slot, attempt: i64) {
+        let (lease, text) = (self.lease, &mut self.text);
+        self.rows.push(|| {
+            let mut values = [None; FETCHED_COLUMNS];
+            values[..messages::COLUMNS].copy_from_slice(&text.values(row));
+            values[messages::COLUMNS..]
+                .copy_from_slice(&[parameter::bigint(lease), parameter::bigint(attempt)]);
+            values
+        });
+        self.left -= 1;
+    }
+}
+
+fn fetch(call: &Call<'_>) -> Result<Reply, Error> {
+    let id = subscriber_id(call, 0)?;
+    let wanted = call.bigint(1).filter(|n| *n >= 1).ok_or_else(|| {
+        Error::argument(
+            "n",
+            "must be 1 or more",
+            "Say how many messages you can handle.",
+        )
+    })?;
+    let lease_ms = call
+        .interval_ms(2)
+        .filter(|ms| (1..=LONGEST_LEASE_MS).contains(ms))
+        .ok_or_else(|| {
+            Error::argument(
+                "lease",
+                "must be more than 0, and at most a year",
+                "Pass how long handling takes at most, such as '30 s'.",
+            )
+        })?;
+    transaction::require_writable(c"fetch()");
+    let rows = Rows::begin(call, &FETCHED_MESSAGE);
+    let definition = Definition::load_own(&id)?;
+    lease::require_fetched(&definition)?;
+    if matches!(definition.state, State::Paused | State::Stopped) {
+        return Ok(rows.finish());
+    }
+    let mut handed = Handed {
+        text: MessageText::new(),
+        rows,
+        lease: transaction::random_id(),
+        left: wanted,
+    };
+    // Proven before the row is locked: a writer that waits for it must not hold the horizon back.
+    let mut source = Source::open(&definition, "fetch")?;
+    let own = lease::own_leases(&id);
+    for candidate in Member::candidates(&id, call.bigint(3))? {
+        let Some(member) = Member::lock(&id, candidate.number)? else {
+            continue;
+        };
+        if !subscription_progress::is_free(&id, member.number, &own)? {
+            continue;
+        }
+        if let Some(end) = member.drains_until {
+            source.end_at(end);
+        }
+        lease_messages(&definition, &member, &source, &mut handed, lease_ms)?;
+        if handed.left < wanted {
+            break;
+        }
+    }
+    Ok(handed.rows.finish())
+}
+
+/// Leases the next messages of a member that is held, where there are any.
+fn lease_messages(
+    definition: &Definition,
+    member: &Member,
+    source: &Source,
+    handed: &mut Handed,
+    lease_ms: i64,
+) -> Result<(), Error> {
+    let id = &definition.subscriber_id;
+    let before = handed.left;
+    let position = hand_out(definition, member, source, handed)?;
+    if handed.left == before {
+        return pass(id, member, source, position);
+    }
+    let lasts = Duration::from_millis(lease_ms.unsigned_abs());
+    subscription_progress::lease(id, member.number, handed.lease, position, lasts)?;
+    lease::remember(id, handed.lease);
+    Ok(())
+}
+
+/// Nothing was handed out: what was read needs no acknowledgement.
+fn pass(id: &str, member: &Member, source: &Source, position: i64) -> Result<(), Error> {
+    if position > member.position {
+        member.advance(id, position, 0, 0)?;
+    }
+    let has_come_to_its_end = member
+        .drains_until
+        .is_some_and(|end| source.has_drained(end, position));
+    if has_come_to_its_end {
+        member.end_draining(id)?;
+    }
+    Ok(())
+}
+
+/// Hands out parked messages whose turn has come, else new ones; returns the last position read.
+fn hand_out(
+    definition: &Definition,
+    member: &Member,
+    source: &Source,
+    handed: &mut Handed,
+) -> Result<i64, Error> {
+    let id = &definition.subscriber_id;
+    let snapshot = Fresh::take();
+    let mut rows = RowFetch::begin(&source.table, &snapshot);
+    let mut last_due = 0;
+    for due in Parked::due(definition, member)? {
+        if handed.left == 0 {
+            break;
+        }
+        let found = messages::find(&source.table, &snapshot, due.position)?;
+        match found.and_then(|(address, _)| rows.row(address)) {
+            Some(row) => {
+                handed.push(row, due.attempts + 1);
+                parked::lease(id, due.position, handed.lease)?;
+                last_due = due.position;
+            }
+            None => parked::take(id, due.position)?,
+        }
+    }
+    // Not mixed with new ones: an acknowledgement of these is none of those.
+    if last_due > 0 {
+        return Ok(last_due);
+    }
+    let known = Parked::load(definition, member.position)?;
+    let mut walk = source.walk(&snapshot, member.position);
+    let (mut position, mut waiting_until) = (member.position, 0);
+    let before = handed.left;
+    while handed.left > 0 && walk.advance() {
+        pgrx::check_for_interrupts!();
+        let next = walk.bigint(column::GLOBAL_POSITION);
+        let stream_name = walk.text(column::STREAM_NAME);
+        let is_own =
+            source.wants(&walk) && member.reads(stream_name.bytes())? && !known.has_discarded(next);
+        if is_own && known.makes_wait(stream_name.bytes()) {
+            if handed.left < before {
+                // Comes first next time: inside a lease it would have to be remembered.
+                break;
+            }
+            let message = ParkedMessage {
+                position: next,
+                stream_name: stream_name.bytes(),
+                message_type: walk.text(column::TYPE).bytes(),
+                is_replay: false,
+            };
+            known.park_waiting(definition, &message)?;
+            waiting_until = next;
+        } else if is_own {
+            handed.push(&walk, 1);
+        }
+        position = next;
+    }
+    if waiting_until > member.position {
+        let (scanned, handled) = (0, 0);
+        member.advance(id, waiting_until, scanned, handled)?;
+    }
+    Ok(position)
+}

@@ -1,0 +1,4 @@
+//! What is read and who handles it.
+
+mod create;
+mod given_options;

@@ -1,0 +1,183 @@
+//! `rebuild`, `promote`, `cancel_rebuild`: a read model made anew from the first message.
+//!
+//! In place it is emptied and filled again, and readers see it grow. Side by side a second
+//! subscription fills copies of the tables, always behind the live one, and `promote` lets the
+//! copies' rows take the place of the live ones in one transaction.
+
+use crate::error::Error;
+use crate::handler_call;
+use crate::pg::call::{Call, Reply, sql_functions};
+use crate::pg::{deferred, transaction};
+use crate::subscription::definition::{Definition, subscriber_id};
+use crate::subscription::deliver::delivery::Delivery;
+use crate::subscription::deliver::delivery::outcome::DeliveryEnd;
+use crate::subscription::history;
+use crate::subscription::member::Member;
+use crate::subscription::operate::copy;
+use crate::subscription::operate::lifecycle::run_init;
+use crate::subscription::operate::position;
+use crate::subscription::read_model;
+use crate::subscription::source::Source;
+use crate::tables::parked;
+use crate::tables::subscription_progress::Which;
+
+sql_functions! {
+    rebuild => rebuild,
+    promote => promote,
+    cancel_rebuild => cancel_rebuild,
+}
+
+/// Messages that a copy may be behind when it is promoted: they are handled in that transaction.
+const CATCH_UP_LIMIT: i64 = 10_000;
+
+fn rebuild(call: &Call<'_>) -> Result<Reply, Error> {
+    let id = subscriber_id(call, 0)?;
+    let side_by_side = call.boolean(1).unwrap_or(false);
+    transaction::require_writable(c"rebuild()");
+    let definition = Definition::load_own(&id)?;
+    handler_call::require_outside(&id)?;
+    if definition.copy_of.is_some() {
+        return Err(Error::SubscriptionState(
+            id,
+            "is itself a copy that is being filled",
+            "promote(...) or cancel_rebuild(...) of the original ends it.",
+        ));
+    }
+    if side_by_side {
+        rebuild_beside(&definition)?;
+        history::note(&definition, "rebuild", None, Some("side by side"))?;
+    } else {
+        rebuild_in_place(&definition)?;
+        history::note(&definition, "rebuild", None, Some("in place"))?;
+    }
+    Ok(Reply::void())
+}
+
+fn rebuild_in_place(definition: &Definition) -> Result<(), Error> {
+    copy::require_none(definition)?;
+    let members = Member::lock_all(&definition.subscriber_id)?;
+    read_model::empty(definition)?;
+    let start = definition.start_position;
+    position::go_to(definition, &members, start, Which::All)?;
+    run_init(definition, None)
+}
+
+fn rebuild_beside(definition: &Definition) -> Result<(), Error> {
+    read_model::require(definition)?;
+    if definition.is_fetched() {
+        return Err(Error::SubscriptionState(
+            definition.subscriber_id.clone(),
+            "has no handlers that could fill a copy",
+            "An application that fetches fills its own; reset(...) lets it begin again.",
+        ));
+    }
+    let schema = copy::create(definition)?;
+    let with_rows = false;
+    read_model::copy(definition, &schema, with_rows)?;
+    run_init(definition, Some(&schema))
+}
+
+fn promote(call: &Call<'_>) -> Result<Reply, Error> {
+    let id = subscriber_id(call, 0)?;
+    transaction::require_writable(c"promote()");
+    let definition = Definition::load_own(&id)?;
+    handler_call::require_outside(&id)?;
+    handler_call::require_outside(&copy::id_of(&id))?;
+    // From here on the live one stands still, and nobody else promotes.
+    let live = Member::lock_all(&id)?;
+    let copy = copy::find(&definition)?.ok_or_else(|| {
+        Error::SubscriptionState(
+            id.clone(),
+            "has no copy to promote",
+            "rebuild(subscriber_id, side_by_side => true) makes one.",
+        )
+    })?;
+    let target = live.iter().map(|member| member.position).max().unwrap_or(0);
+    deferred::fire();
+    for member in &live {
+        catch_up(&definition, member, target)?;
+    }
+    let filled = Member::lock_all(&copy.subscriber_id)?;
+    for member in &filled {
+        catch_up(&copy, member, target)?;
+        handle_what_live_has(&definition, &copy, member, target)?;
+    }
+    let schema = copy.copy_schema.clone().unwrap_or_default();
+    read_model::swap(&definition, &schema)?;
+    // What the live one had parked the copy has handled, or parked itself, as far as it came.
+    parked::forget_up_to(&id, target)?;
+    parked::adopt(&id, &copy.subscriber_id)?;
+    copy::discard(&definition)?;
+    history::note(&definition, "promote", Some(target), None)?;
+    Ok(Reply::void())
+}
+
+/// Brings a member, which is held, to the position where its read model is swapped: the copy to that
+/// of the live one, and members of a group to one, since a copy has no members.
+fn catch_up(definition: &Definition, member: &Member, target: i64) -> Result<(), Error> {
+    let id = &definition.subscriber_id;
+    let refuse = |problem| {
+        Error::SubscriptionState(
+            id.clone(),
+            problem,
+            "Wait until subscription_status shows all of it close to its head, and promote again.",
+        )
+    };
+    if member.drains_until.is_some() {
+        return Err(refuse("has a group whose size is being changed"));
+    }
+    let mut source = Source::open(definition, "promote")?;
+    source.end_where_a_member_is(target);
+    let (mut member, mut scanned) = (member.clone(), 0);
+    while source.has_message_after(member.position) {
+        if scanned >= CATCH_UP_LIMIT {
+            return Err(refuse("has more than 10,000 messages to catch up with"));
+        }
+        let delivered = Delivery::begin(definition, &member, &source)?.deliver(CATCH_UP_LIMIT)?;
+        if !matches!(delivered.end, DeliveryEnd::Done) {
+            return Err(refuse("has a handler that fails"));
+        }
+        let position = delivered.position;
+        member.advance(id, position, delivered.scanned, delivered.handled)?;
+        member.position = position;
+        scanned += delivered.scanned;
+    }
+    if member.position < target {
+        member.advance(id, target, 0, 0)?;
+    }
+    Ok(())
+}
+
+/// The live read model must not lose by the swap what it has: messages that only the copy has parked
+/// are handled again, and have to succeed.
+fn handle_what_live_has(
+    live: &Definition,
+    copy: &Definition,
+    member: &Member,
+    target: i64,
+) -> Result<(), Error> {
+    let retried = parked::retry_unless_parked_by(&copy.subscriber_id, &live.subscriber_id)?;
+    if retried == 0 {
+        return Ok(());
+    }
+    let mut source = Source::open(copy, "promote")?;
+    source.end_where_a_member_is(target);
+    let limit = i64::try_from(retried).unwrap_or(i64::MAX);
+    let delivered = Delivery::begin(copy, member, &source)?.deliver(limit)?;
+    match delivered.parked_for {
+        None => Ok(()),
+        Some(fault) => Err(Error::HandlerFailed(
+            copy.subscriber_id.clone(),
+            fault.position,
+            fault.sqlstate,
+            fault.error,
+        )),
+    }
+}
+
+fn cancel_rebuild(call: &Call<'_>) -> Result<Reply, Error> {
+    let id = subscriber_id(call, 0)?;
+    transaction::require_writable(c"cancel_rebuild()");
+    let definition = Definition::load_own(&id)?;
+    Ok(Reply::boolean(copy::discard(&definition)?))
+}

@@ -1,0 +1,203 @@
+//! `verify` and `dry_run`: what the read model would be, looked at and forgotten.
+
+use crate::error::Error;
+use crate::handler_call;
+use crate::pg::call::{Call, Reply, sql_functions};
+use crate::pg::failure::Failure;
+use crate::pg::rows::Rows;
+use crate::pg::spi::Row;
+use crate::pg::subtransaction::attempt;
+use crate::pg::text::Text;
+use crate::pg::{deferred, transaction};
+use crate::subscription::definition::handlers;
+use crate::subscription::definition::{Definition, subscriber_id};
+use crate::subscription::deliver::delivery::Delivery;
+use crate::subscription::deliver::delivery::outcome::{Delivered, DeliveryEnd};
+use crate::subscription::member::Member;
+use crate::subscription::operate::lifecycle::run_init;
+use crate::subscription::read_model;
+use crate::subscription::source::Source;
+use crate::tables::{parked, subscription_progress};
+use pgrx::pg_sys;
+
+sql_functions! {
+    verify => verify,
+    dry_run => dry_run,
+}
+
+/// What both return: the table, the difference, the row as it is made anew, the row as it is.
+const DIFFERENCE: [pg_sys::Oid; 4] = [
+    pg_sys::TEXTOID,
+    pg_sys::TEXTOID,
+    pg_sys::JSONBOID,
+    pg_sys::JSONBOID,
+];
+/// Messages a replay handles between two looks for a cancel.
+const STEP: i64 = 10_000;
+
+/// Runs `work` and takes all its effects back, whether it succeeds or not.
+fn looked_at<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    let mut result = None;
+    let taken_back = attempt(|| {
+        result = Some(work()?);
+        Err::<(), Error>(Error::TakenBack)
+    });
+    match (result, taken_back) {
+        (Some(result), _) => Ok(result),
+        (None, Err(failure)) => Err(Failure::go_on(failure)),
+        (None, Ok(())) => Err(Error::TakenBack),
+    }
+}
+
+/// A schema name that nobody else has, for copies that are never seen.
+fn scratch_schema() -> String {
+    format!("message_store_scratch_{}", transaction::session())
+}
+
+/// The handlers' own error, where a look at them fails.
+fn require_done(definition: &Definition, delivered: &Delivered) -> Result<(), Error> {
+    let fault = match &delivered.end {
+        DeliveryEnd::Done => delivered.parked_for.as_ref(),
+        DeliveryEnd::Retrying(fault, _) | DeliveryEnd::Stopped(fault) => Some(fault),
+    };
+    match fault {
+        None => Ok(()),
+        Some(fault) => Err(Error::HandlerFailed(
+            definition.subscriber_id.clone(),
+            fault.position,
+            fault.sqlstate.clone(),
+            fault.error.clone(),
+        )),
+    }
+}
+
+fn verify(call: &Call<'_>) -> Result<Reply, Error> {
+    let id = subscriber_id(call, 0)?;
+    transaction::require_writable(c"verify()");
+    let mut rows = Rows::begin(call, &DIFFERENCE);
+    let mut definition = Definition::load_own(&id)?;
+    read_model::require(&definition)?;
+    handler_call::require_outside(&id)?;
+    deferred::fire();
+    looked_at(|| {
+        let schema = scratch_schema();
+        let with_rows = false;
+        read_model::copy(&definition, &schema, with_rows)?;
+        run_init(&definition, Some(&schema))?;
+        definition.copy_of = Some(id.clone());
+        definition.copy_schema = Some(schema.clone());
+        let mut replay = {
+            let start = definition.start_position;
+            replay_from(&mut definition, start)
+        };
+        // Most of it while the live one runs on, the rest while it stands still.
+        let so_far = subscription_progress::least_position(&id)?;
+        replay_to(&definition, &mut replay, so_far)?;
+        let live = Member::lock_all(&id)?;
+        let members: Vec<(i64, i64)> = live
+            .iter()
+            .map(|member| (member.position, member.group_size))
+            .collect();
+        let until = members.iter().map(|(position, _)| *position).max();
+        let all_alike = members.iter().all(|(position, _)| Some(*position) == until);
+        if !all_alike {
+            return Err(Error::SubscriptionState(
+                id.clone(),
+                "has members at different positions",
+                "Wait until they have caught up, or pause it when they have; then verify.",
+            ));
+        }
+        if until.is_some_and(|until| until < replay.position) {
+            return Err(Error::SubscriptionState(
+                id.clone(),
+                "was set back while it was verified",
+                "Verify again when it has caught up.",
+            ));
+        }
+        replay_to(&definition, &mut replay, until.unwrap_or(0))?;
+        read_model::compare(&definition, &schema, &mut |row| push(&mut rows, row, false))
+    })?;
+    Ok(rows.finish())
+}
+
+/// A member that was never stored, to replay with.
+fn replay_from(definition: &mut Definition, position: i64) -> Member {
+    definition.options.policy.retries = 0;
+    definition.options.policy.parks = false;
+    Member::unstored(position)
+}
+
+fn replay_to(definition: &Definition, member: &mut Member, until: i64) -> Result<(), Error> {
+    let mut source = Source::open(definition, "verify")?;
+    source.end_where_a_member_is(until);
+    while source.has_message_after(member.position) {
+        pgrx::check_for_interrupts!();
+        let delivered = Delivery::begin(definition, member, &source)?.deliver(STEP)?;
+        require_done(definition, &delivered)?;
+        if delivered.scanned == 0 {
+            break;
+        }
+        member.position = delivered.position;
+    }
+    Ok(())
+}
+
+fn dry_run(call: &Call<'_>) -> Result<Reply, Error> {
+    let id = subscriber_id(call, 0)?;
+    let limit = call.bigint(2).filter(|n| *n >= 1).ok_or_else(|| {
+        Error::argument("n", "must be 1 or more", "Say how many messages to try.")
+    })?;
+    let among = call.array(4);
+    let of_parked = call.boolean(3).unwrap_or(false) || among.is_some();
+    transaction::require_writable(c"dry_run()");
+    let mut rows = Rows::begin(call, &DIFFERENCE);
+    let mut definition = Definition::load_own(&id)?;
+    read_model::require(&definition)?;
+    handler_call::require_outside(&id)?;
+    if let Some(given) = call.jsonb(1) {
+        let given = given.to_text().to_str().into_owned();
+        definition.handlers = handlers::normalized(&given, definition.owner)?;
+    }
+    deferred::fire();
+    looked_at(|| {
+        let members = Member::lock_all(&id)?;
+        let position = members.iter().map(|member| member.position).min();
+        let mut member = replay_from(&mut definition, position.unwrap_or(0));
+        let schema = scratch_schema();
+        let with_rows = true;
+        read_model::copy(&definition, &schema, with_rows)?;
+        let source = Source::open(&definition, "dry_run")?;
+        if of_parked {
+            parked::retry_first(&id, limit, among)?;
+            let end = member.position;
+            member.position = i64::MAX - 1;
+            let delivered = Delivery::begin(&definition, &member, &source)?.deliver(limit)?;
+            require_done(&definition, &delivered)?;
+            member.position = end;
+        } else {
+            let delivered = Delivery::begin(&definition, &member, &source)?.deliver(limit)?;
+            require_done(&definition, &delivered)?;
+        }
+        read_model::compare(&definition, &schema, &mut |row| push(&mut rows, row, true))
+    })?;
+    Ok(rows.finish())
+}
+
+/// A row of a comparison; `of_change` where the copy is how it was before.
+fn push(rows: &mut Rows<4>, row: &Row, of_change: bool) {
+    let difference = row.text(1).unwrap_or_default();
+    let word = match (of_change, difference.as_str()) {
+        (true, "missing") => "removed",
+        (true, "unexpected") => "added",
+        (true, _) => "changed",
+        (false, word) => word,
+    };
+    rows.push(|| {
+        [
+            row.value(0, pg_sys::TEXTOID),
+            Some(Text::copied(word.as_bytes()).datum()),
+            row.value(2, pg_sys::JSONBOID),
+            row.value(3, pg_sys::JSONBOID),
+        ]
+    });
+}

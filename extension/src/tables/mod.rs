@@ -1,0 +1,18 @@
+//! The store's tables, a room for each: the only SQL that names it, behind functions with typed
+//! arguments. A new column touches one file here.
+//!
+//! What a row means and what is done about it is decided elsewhere.
+
+use std::ffi::CStr;
+
+mod by_subscriber;
+pub mod history;
+pub mod messages;
+pub mod owner;
+pub mod parked;
+pub mod progress_and_others;
+pub mod subscription_progress;
+pub mod subscriptions;
+
+/// The schema of the store.
+pub const SCHEMA: &CStr = c"message_store";

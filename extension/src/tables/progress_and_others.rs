@@ -1,0 +1,47 @@
+//! What is asked of the progress of members and of another table in one statement, so that both
+//! answers are of one moment.
+
+use super::owner;
+use crate::error::Error;
+use crate::pg::parameter::{bigint, text};
+use crate::pg::spi::{Row, Statement};
+use pgrx::pg_sys::BuiltinOid::{INT8OID, VARCHAROID};
+
+static REACHED: Statement = Statement::new(
+    c"SELECT pg_catalog.min(p.position), EXISTS ( \
+               SELECT FROM message_store.parked k \
+                WHERE k.subscriber_id OPERATOR(pg_catalog.=) $1 \
+                  AND k.global_position OPERATOR(pg_catalog.=) $2) \
+        FROM message_store.subscription_progress p \
+       WHERE p.subscriber_id OPERATOR(pg_catalog.=) $1",
+    &[VARCHAROID, INT8OID],
+);
+static STARTED: Statement = Statement::new(
+    c"SELECT s.subscriber_id, s.source, \
+             (SELECT pg_catalog.count(*) FROM message_store.subscription_progress p \
+               WHERE p.subscriber_id OPERATOR(pg_catalog.=) s.subscriber_id), \
+             coalesce((s.options OPERATOR(pg_catalog.->>) 'batch_size')::pg_catalog.int8, 1000) \
+        FROM message_store.subscriptions s \
+       WHERE s.state OPERATOR(pg_catalog.=) 'started' \
+         AND s.handlers OPERATOR(pg_catalog.<>) '{}' \
+       ORDER BY s.subscriber_id",
+    &[],
+);
+
+/// How far all members of a subscription have come, and whether the message at `global_position` is
+/// parked.
+pub fn reached(subscriber_id: &str, global_position: i64) -> Result<(i64, bool), Error> {
+    let _owner = owner::of_subscriptions()?;
+    let mut found = (0, false);
+    REACHED.run(&[text(subscriber_id), bigint(global_position)], |row| {
+        found = (row.bigint(0).unwrap_or(0), row.boolean(1));
+    });
+    Ok(found)
+}
+
+/// The subscriptions that orchestrators tick: subscriber id, source, members, batch size.
+pub fn each_started(each: impl FnMut(&Row)) -> Result<(), Error> {
+    let _owner = owner::of_subscriptions()?;
+    STARTED.run(&[], each);
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! Promise: whoever changes a module of the extension finds what it touches. Modules use each other
+//! in one direction, without circles, and SQL against a table of the store stands in one file.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on must fail loudly"
+)]
+
+#[path = "rooms/modules.rs"]
+mod modules;
+
+use modules::{Module, circle, read};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+/// Statements that truly need two tables.
+const OF_TWO_TABLES: &str = "tables/progress_and_others.rs";
+
+fn repository() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+fn modules() -> Vec<Module> {
+    read(&repository().join("extension/src"))
+}
+
+#[test]
+fn no_modules_of_the_extension_use_each_other_in_a_circle() {
+    let found = circle(&modules());
+    assert!(found.is_empty(), "a circle: {}", found.join(" -> "));
+}
+
+#[test]
+fn a_circle_is_found_and_named() {
+    let module = |name: &str, text: &str| Module::of(name, text);
+    let modules = [
+        module("a", "use crate::b::{self, c::C};"),
+        module("b", "mod c;\nfn f() { crate::d::g(c::h()) }"),
+        module("b::c", "// use super::B;\npub struct C;"),
+        module(
+            "d",
+            "fn g() { super::a::f() }\n#[cfg(test)]\nmod tests { use crate::b::c; }",
+        ),
+    ];
+    assert_eq!(circle(&modules), ["a", "b", "d", "a"]);
+    assert!(circle(&modules[..3]).is_empty());
+}
+
+#[test]
+fn the_fence_knows_nothing_of_what_is_outside() {
+    let all = modules();
+    for fenced in all.iter().filter(|module| module.is_within("pg")) {
+        let outside: Vec<_> = fenced
+            .used(&all)
+            .into_iter()
+            .filter(|used| !used.is_within("pg"))
+            .map(|used| used.name())
+            .collect();
+        assert!(outside.is_empty(), "{} uses {outside:?}", fenced.name());
+    }
+}
+
+#[test]
+fn sql_against_a_table_stands_in_one_file() {
+    let mut files: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for module in modules() {
+        for table in tables() {
+            if module.file() != OF_TWO_TABLES && module.has_sql_of(&table) {
+                files
+                    .entry(table)
+                    .or_default()
+                    .insert(module.file().to_owned());
+            }
+        }
+    }
+    assert!(files.contains_key("subscription_progress"), "{files:?}");
+    files.retain(|_, files| files.len() > 1);
+    assert!(files.is_empty(), "{files:?}");
+}
+
+/// Of the store.
+fn tables() -> Vec<String> {
+    let files = fs::read_dir(repository().join("sql/tables")).unwrap();
+    let name = |entry: fs::DirEntry| {
+        let path = entry.path();
+        path.file_stem().unwrap().to_str().unwrap().to_owned()
+    };
+    files.map(|entry| name(entry.unwrap())).collect()
+}
