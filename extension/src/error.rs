@@ -74,6 +74,8 @@ pub enum Error {
     AheadOfLog(String, i64, i64),
     /// Somebody else's subscription: 42501. `(subscriber)`.
     NotOwner(String),
+    /// Code that is to run with the rights of another role: 42501. `(subscriber, role)`.
+    CodeOfAnother(String, String),
 }
 
 impl Error {
@@ -277,6 +279,16 @@ impl From<&Error> for Report {
                 format!("subscription \"{subscriber}\" belongs to another role"),
             )
             .hint("Its owner may see and steer it, and so may message_store_admin."),
+            E::CodeOfAnother(subscriber, role) => Self::new(
+                Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
+                format!(
+                    "what subscription \"{subscriber}\" runs, it runs with the rights of role \"{role}\""
+                ),
+            )
+            .hint(
+                "Only that role and its members choose its handlers, init, read_model and \
+                 settings; message_store_admin steers it as it is.",
+            ),
         }
     }
 }

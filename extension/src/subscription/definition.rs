@@ -116,6 +116,15 @@ impl Definition {
         }
     }
 
+    /// 42501 where the current role has not the owner's rights, with which its code runs.
+    pub fn require_rights_of_code(&self) -> Result<(), Error> {
+        if identity::has_rights_of(self.owner) {
+            return Ok(());
+        }
+        let owner = identity::role_name(self.owner);
+        Err(Error::CodeOfAnother(self.subscriber_id.clone(), owner))
+    }
+
     /// Whether an application reads it with `fetch`.
     pub fn is_fetched(&self) -> bool {
         self.handlers == "{}"

@@ -37,7 +37,9 @@ const SYNTAX: [&str; 20] = [
 #[test]
 fn statements_in_the_sources_name_everything_in_full() {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../extension/src");
-    let files = files_below(&sources, "rs");
+    let mut files = files_below(&sources, "rs");
+    // Tests speak as users do.
+    files.retain(|file| !file.starts_with(sources.join("pg_tests")));
     let mut statements = 0;
     let mut open = Vec::new();
     for file in &files {

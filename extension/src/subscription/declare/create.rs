@@ -166,13 +166,19 @@ fn replace(
     Ok(changed)
 }
 
+/// Options that say what runs with the owner's rights, and how.
+const OPTIONS_OF_CODE: [&str; 3] = ["init", "read_model", "settings"];
+
 fn alter_subscription(call: &Call<'_>) -> Result<Reply, Error> {
     let id = subscriber_id(call, 0)?;
     transaction::require_writable(c"alter_subscription()");
     let definition = Definition::load_own(&id)?;
     let handlers = match call.jsonb(1) {
         None => definition.handlers.clone(),
-        given => handlers::normalized(&json_text("handlers", given)?, definition.owner)?,
+        given => {
+            definition.require_rights_of_code()?;
+            handlers::normalized(&json_text("handlers", given)?, definition.owner)?
+        }
     };
     let mut merged = options::parse_object("options", &subscriptions::options(&id)?)?;
     if let Some(given) = call.jsonb(2) {
@@ -184,6 +190,9 @@ fn alter_subscription(call: &Call<'_>) -> Result<Reply, Error> {
                     "resize_group(...) changes the size of a group; reset(...) and skip(...) move \
                      its position.",
                 ));
+            }
+            if OPTIONS_OF_CODE.contains(&name.as_str()) {
+                definition.require_rights_of_code()?;
             }
             if value.is_null() {
                 merged.remove(&name);

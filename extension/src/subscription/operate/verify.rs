@@ -155,6 +155,7 @@ fn dry_run(call: &Call<'_>) -> Result<Reply, Error> {
     read_model::require(&definition)?;
     handler_call::require_outside(&id)?;
     if let Some(given) = call.jsonb(1) {
+        definition.require_rights_of_code()?;
         let given = given.to_text().to_str().into_owned();
         definition.handlers = handlers::normalized(&given, definition.owner)?;
     }
