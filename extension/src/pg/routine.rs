@@ -1,6 +1,7 @@
 //! SQL functions that are found by name and called with one argument.
 
 use pgrx::pg_sys;
+use pgrx::spi::quote_qualified_identifier;
 use std::ffi::{CStr, CString};
 
 /// A function found by its name and argument type.
@@ -33,12 +34,12 @@ impl Routine {
     /// The function's name with its schema, quoted where needed.
     pub fn qualified_name(self) -> String {
         // SAFETY: the function exists under our catalog snapshot; both names are palloc'd copies.
-        unsafe {
+        let (schema, name) = unsafe {
             let schema = pg_sys::get_namespace_name(pg_sys::get_func_namespace(self.oid));
             let name = pg_sys::get_func_name(self.oid);
-            let qualified = pg_sys::quote_qualified_identifier(schema, name);
-            CStr::from_ptr(qualified).to_string_lossy().into_owned()
-        }
+            (CStr::from_ptr(schema), CStr::from_ptr(name))
+        };
+        quote_qualified_identifier(schema.to_string_lossy(), name.to_string_lossy())
     }
 
     /// Whether `role` may EXECUTE the function.
