@@ -9,7 +9,7 @@ use pgrx::pg_sys;
 use std::cell::RefCell;
 
 sql_functions! {
-    handler_context => handler_context,
+    handler_context() => handler_context,
 }
 
 /// The attributes of type `handler_call`.

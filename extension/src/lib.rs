@@ -18,6 +18,8 @@ mod pg;
 mod read;
 mod read_models;
 mod settings;
+#[cfg(any(test, feature = "pg_test"))]
+mod signatures;
 mod store;
 mod stream;
 mod stream_name;

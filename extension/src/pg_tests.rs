@@ -4,6 +4,7 @@
 mod chapter;
 mod failures;
 mod handlers;
+mod installation;
 mod reading;
 mod rebuilds;
 mod steering;

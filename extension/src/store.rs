@@ -13,7 +13,7 @@ use crate::tables::SCHEMA;
 use std::ffi::{CStr, CString};
 
 sql_functions! {
-    create_store => create_store,
+    create_store() => create_store,
 }
 
 /// What makes up a store, in the order it is made: the relation, and the SQL that makes it with

@@ -7,11 +7,11 @@ use crate::pg::rows::Rows;
 use pgrx::pg_sys;
 
 sql_functions! {
-    horizon_blockers => horizon_blockers,
+    horizon_blockers(category: Varchar) => horizon_blockers,
 }
 
 fn horizon_blockers(call: &Call<'_>) -> Result<Reply, Error> {
-    let category = call.text(0);
+    let category = call.text("category");
     let scope = category
         .as_ref()
         .map_or(Scope::All, |name| Scope::Category(name.bytes()));

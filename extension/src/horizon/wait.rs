@@ -11,7 +11,7 @@ use pgrx::pg_sys;
 use std::time::{Duration, Instant};
 
 sql_functions! {
-    wait_for_messages => wait_for_messages,
+    wait_for_messages(after: Bigint, timeout: Interval, last: Bigint) => wait_for_messages,
 }
 
 /// The pause between the first two looks; it doubles up to [`LONGEST_PAUSE_MS`].
@@ -24,20 +24,23 @@ const QUIET: Duration = Duration::from_millis(500);
 const QUIET_PAUSE_MS: i64 = 20;
 
 fn wait_for_messages(call: &Call<'_>) -> Result<Reply, Error> {
-    let after = call.bigint(0).ok_or_else(|| {
+    let after = call.bigint("after").ok_or_else(|| {
         Error::argument(
             "after",
             "must not be NULL",
             "Pass 0 to wait for the first message.",
         )
     })?;
-    let timeout_ms = call.interval_ms(1).filter(|ms| *ms >= 0).ok_or_else(|| {
-        Error::argument(
-            "timeout",
-            "must be 0 or more",
-            "Pass an interval such as '30 s'.",
-        )
-    })?;
+    let timeout_ms = call
+        .interval_ms("timeout")
+        .filter(|ms| *ms >= 0)
+        .ok_or_else(|| {
+            Error::argument(
+                "timeout",
+                "must be 0 or more",
+                "Pass an interval such as '30 s'.",
+            )
+        })?;
     let sequence = horizon::sequence()?;
     let started = Instant::now();
     let timeout = Duration::from_millis(timeout_ms.unsigned_abs());

@@ -8,12 +8,12 @@ use crate::pg::lock;
 use crate::{settings, stream_name};
 
 sql_functions! {
-    acquire_lock => acquire_lock,
+    acquire_lock(stream_name: Varchar) => acquire_lock,
 }
 
 /// Takes the advisory lock that Message DB takes for a category. Our writers do not need it.
 fn acquire_lock(call: &Call<'_>) -> Result<Reply, Error> {
-    let name = call.text(0);
+    let name = call.text("stream_name");
     let category = name.map(|name| stream_name::category(name.bytes()));
     let hash = category.map(hash_64);
     if let Some(hash) = hash {

@@ -6,28 +6,30 @@ use crate::pg::call::{Call, Reply, sql_functions};
 use crate::stream_name;
 
 sql_functions! {
-    category => category,
-    id => id,
-    cardinal_id => cardinal_id,
-    is_category => is_category,
-    hash_64 => hash_64,
+    category(stream_name: Varchar) => category,
+    id(stream_name: Varchar) => id,
+    cardinal_id(stream_name: Varchar) => cardinal_id,
+    is_category(stream_name: Varchar) => is_category,
+    hash_64(value: Varchar) => hash_64,
 }
 
 fn category(call: &Call<'_>) -> Result<Reply, Error> {
     Ok(Reply::text(
-        call.text(0).map(|name| stream_name::category(name.bytes())),
+        call.text("stream_name")
+            .map(|name| stream_name::category(name.bytes())),
     ))
 }
 
 fn id(call: &Call<'_>) -> Result<Reply, Error> {
     Ok(Reply::text(
-        call.text(0).and_then(|name| stream_name::id(name.bytes())),
+        call.text("stream_name")
+            .and_then(|name| stream_name::id(name.bytes())),
     ))
 }
 
 fn cardinal_id(call: &Call<'_>) -> Result<Reply, Error> {
     Ok(Reply::text(
-        call.text(0)
+        call.text("stream_name")
             .and_then(|name| stream_name::cardinal_id(name.bytes())),
     ))
 }
@@ -35,14 +37,14 @@ fn cardinal_id(call: &Call<'_>) -> Result<Reply, Error> {
 /// NULL is a category, as in Message DB, whose test for a dash is then neither true nor false.
 fn is_category(call: &Call<'_>) -> Result<Reply, Error> {
     let is_category = call
-        .text(0)
+        .text("stream_name")
         .is_none_or(|name| stream_name::is_category(name.bytes()));
     Ok(Reply::boolean(is_category))
 }
 
 fn hash_64(call: &Call<'_>) -> Result<Reply, Error> {
     Ok(Reply::bigint(
-        call.text(0)
+        call.text("value")
             .map(|value| consumer_group::hash_64(value.bytes())),
     ))
 }

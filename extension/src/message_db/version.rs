@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::pg::call::{Call, Reply, sql_functions};
 
 sql_functions! {
-    message_store_version => message_store_version,
+    message_store_version() => message_store_version,
 }
 
 /// The version of Message DB whose interface this is.

@@ -5,13 +5,68 @@ use super::composite::{self, Composite, Composites};
 use super::jsonb::Jsonb;
 use super::report::Report;
 use super::text::Text;
+use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys;
 use std::marker::PhantomData;
 
 /// One call of one of our functions, alive for as long as PostgreSQL waits for its result.
 pub struct Call<'a> {
     pub(super) fcinfo: pg_sys::FunctionCallInfo,
+    parameters: &'static [Declared],
     lifetime: PhantomData<&'a ()>,
+}
+
+/// A parameter of one of our functions, as its SQL declares it.
+pub struct Declared {
+    /// Its name.
+    pub name: &'static str,
+    /// Its type.
+    pub type_: Type,
+}
+
+/// The types of parameters.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Type {
+    /// `varchar`
+    Varchar,
+    /// `text`
+    Text,
+    /// `bigint`
+    Bigint,
+    /// `bigint[]`
+    Bigints,
+    /// `boolean`
+    Boolean,
+    /// `jsonb`
+    Jsonb,
+    /// `interval`
+    Interval,
+    /// A composite type of ours.
+    Composite(&'static str),
+    /// An array of a composite type of ours.
+    Composites(&'static str),
+}
+
+/// A function and its parameters, as [`sql_functions`] declares them.
+#[cfg(any(test, feature = "pg_test"))]
+pub struct Signature {
+    /// The C symbol.
+    pub symbol: &'static str,
+    /// In the order of the SQL declaration, without OUT parameters.
+    pub parameters: &'static [Declared],
+}
+
+#[cfg(any(test, feature = "pg_test"))]
+inventory::collect!(Signature);
+
+/// 42P13: our code and the SQL that declares a function do not agree.
+fn undeclared(parameter: &str) -> ! {
+    Report::new(
+        PgSqlErrorCode::ERRCODE_INVALID_FUNCTION_DEFINITION,
+        format!("the function is declared with parameters other than the library's: {parameter}"),
+    )
+    .hint("ALTER EXTENSION message_store UPDATE brings the declarations up to date.")
+    .raise()
 }
 
 /// What a function answers: a datum, or NULL.
@@ -54,96 +109,105 @@ impl<'a> Call<'a> {
     ///
     /// # Safety
     /// `fcinfo` must be the live frame of the function that is running, for all of `'a`.
-    pub unsafe fn new(fcinfo: pg_sys::FunctionCallInfo) -> Self {
+    pub unsafe fn new(fcinfo: pg_sys::FunctionCallInfo, parameters: &'static [Declared]) -> Self {
+        // SAFETY: the caller's.
+        if unsafe { (*fcinfo).nargs as usize } != parameters.len() {
+            undeclared("of another number");
+        }
         Self {
             fcinfo,
+            parameters,
             lifetime: PhantomData,
         }
     }
 
-    fn argument(&self, number: usize) -> Option<pg_sys::Datum> {
-        // SAFETY: `new` was given the running function's frame, which holds `nargs` arguments.
-        unsafe {
-            if number >= (*self.fcinfo).nargs as usize {
-                return None;
-            }
-            let argument = *(*self.fcinfo).args.as_ptr().add(number);
-            (!argument.isnull).then_some(argument.value)
-        }
+    /// What the caller gave for a parameter, which must be declared with a type that `is_right`.
+    fn argument(&self, name: &str, is_right: impl Fn(&Type) -> bool) -> Option<pg_sys::Datum> {
+        let declared = self.parameters.iter().position(|known| known.name == name);
+        let number = declared
+            .filter(|number| is_right(&self.parameters[*number].type_))
+            .unwrap_or_else(|| undeclared(name));
+        // SAFETY: `new` was given the running function's frame, which holds as many arguments as
+        // there are parameters.
+        let argument = unsafe { *(*self.fcinfo).args.as_ptr().add(number) };
+        (!argument.isnull).then_some(argument.value)
     }
 
-    /// Argument `number` (from 0) of a `bigint` parameter; `None` for SQL NULL.
-    pub fn bigint(&self, number: usize) -> Option<i64> {
-        self.argument(number).map(|datum| datum.value() as i64)
+    /// The argument of this name, of a `bigint` parameter; `None` for SQL NULL.
+    pub fn bigint(&self, name: &str) -> Option<i64> {
+        self.argument(name, |given| [Type::Bigint].contains(given))
+            .map(|datum| datum.value() as i64)
     }
 
-    /// Argument `number` (from 0) of a `boolean` parameter; `None` for SQL NULL.
-    pub fn boolean(&self, number: usize) -> Option<bool> {
-        self.argument(number).map(|datum| datum.value() as u8 != 0)
+    /// The argument of this name, of a `boolean` parameter; `None` for SQL NULL.
+    pub fn boolean(&self, name: &str) -> Option<bool> {
+        self.argument(name, |given| [Type::Boolean].contains(given))
+            .map(|datum| datum.value() as u8 != 0)
     }
 
-    /// Argument `number` (from 0) of a `varchar` or `text` parameter.
-    pub fn text(&self, number: usize) -> Option<Text<'a>> {
+    /// The argument of this name, of a `varchar` or `text` parameter.
+    pub fn text(&self, name: &str) -> Option<Text<'a>> {
         // SAFETY: the SQL declaration gives this parameter a text type, and the detoasted copy
         // (or the original) lives in the call's memory context, at least as long as the call.
-        self.argument(number)
+        self.argument(name, |given| [Type::Varchar, Type::Text].contains(given))
             .map(|datum| unsafe { Text::from_datum(datum) })
     }
 
-    /// Argument `number` (from 0) of a `jsonb` parameter.
-    pub fn jsonb(&self, number: usize) -> Option<Jsonb<'a>> {
+    /// The argument of this name, of a `jsonb` parameter.
+    pub fn jsonb(&self, name: &str) -> Option<Jsonb<'a>> {
         // SAFETY: the SQL declaration gives this parameter type jsonb.
-        self.argument(number)
+        self.argument(name, |given| [Type::Jsonb].contains(given))
             .map(|datum| unsafe { Jsonb::from_datum(datum) })
     }
 
-    /// Argument `number` (from 0) of a `bigint[]` parameter; `None` for SQL NULL, and where an
+    /// The argument of this name, of a `bigint[]` parameter; `None` for SQL NULL, and where an
     /// element is NULL.
-    pub fn bigints(&self, number: usize) -> Option<&'a [i64]> {
+    pub fn bigints(&self, name: &str) -> Option<&'a [i64]> {
         // SAFETY: the SQL declaration gives this parameter type bigint[]; the array, or its flat
         // copy, lives at least as long as the call.
-        self.argument(number)
+        self.argument(name, |given| [Type::Bigints].contains(given))
             .and_then(|datum| unsafe { array::bigints(datum) })
     }
 
-    /// Argument `number` (from 0) of a `bigint[]` parameter as it is, to be handed on.
-    pub fn array(&self, number: usize) -> Option<pg_sys::Datum> {
-        self.argument(number)
+    /// The argument of this name, of a `bigint[]` parameter as it is, to be handed on.
+    pub fn array(&self, name: &str) -> Option<pg_sys::Datum> {
+        self.argument(name, |given| [Type::Bigints].contains(given))
     }
 
-    /// Argument `number` (from 0) of a parameter of a composite type.
+    /// The argument of this name, of a composite type.
     /// 55000 where its attributes do not have these types.
     pub fn composite<const N: usize>(
         &self,
-        number: usize,
+        name: &str,
         types: &[pg_sys::Oid; N],
     ) -> Option<Composite<'a, N>> {
         // SAFETY: the SQL declaration gives this parameter a named composite type.
-        self.argument(number)
+        self.argument(name, |given| matches!(given, Type::Composite(_)))
             .map(|datum| unsafe { composite::read(datum, types) })
     }
 
-    /// Argument `number` (from 0) of a parameter that is an array of a composite type.
+    /// The argument of this name, an array of a composite type.
     /// 55000 where its attributes do not have these types.
     pub fn composites<const N: usize>(
         &self,
-        number: usize,
+        name: &str,
         types: &[pg_sys::Oid; N],
     ) -> Option<Composites<'a, N>> {
         // SAFETY: the SQL declaration gives this parameter an array of a composite type.
-        self.argument(number)
+        self.argument(name, |given| matches!(given, Type::Composites(_)))
             .map(|datum| unsafe { Composites::of(datum, types) })
     }
 
-    /// Argument `number` (from 0) of an `interval` parameter, in milliseconds (a month is 30 days).
-    pub fn interval_ms(&self, number: usize) -> Option<i64> {
-        self.argument(number).map(|datum| {
-            // SAFETY: the SQL declaration gives this parameter type interval.
-            let interval = unsafe { *datum.cast_mut_ptr::<pg_sys::Interval>() };
-            let days = i64::from(interval.month) * 30 + i64::from(interval.day);
-            days.saturating_mul(86_400_000)
-                .saturating_add(interval.time / 1_000)
-        })
+    /// The argument of this name, of an `interval` parameter, in milliseconds (a month is 30 days).
+    pub fn interval_ms(&self, name: &str) -> Option<i64> {
+        self.argument(name, |given| [Type::Interval].contains(given))
+            .map(|datum| {
+                // SAFETY: the SQL declaration gives this parameter type interval.
+                let interval = unsafe { *datum.cast_mut_ptr::<pg_sys::Interval>() };
+                let days = i64::from(interval.month) * 30 + i64::from(interval.day);
+                days.saturating_mul(86_400_000)
+                    .saturating_add(interval.time / 1_000)
+            })
     }
 
     /// Whether this procedure was called by a statement of its own outside a transaction block.
@@ -171,14 +235,25 @@ impl<'a> Call<'a> {
     }
 }
 
-/// Makes Rust functions callable from SQL: for each `name => path`, the C symbol `name` that a
-/// `CREATE FUNCTION ... LANGUAGE c AS 'MODULE_PATHNAME', 'name'` names.
+/// Makes Rust functions callable from SQL: for each `name(parameter: Type, ...) => path`, the C symbol
+/// `name` that a `CREATE FUNCTION ... LANGUAGE c AS 'MODULE_PATHNAME', 'name'` names. Arguments are
+/// read by the parameters' names; tests compare these with `sql/functions/` and with `pg_proc`.
 ///
 /// `path` is a `fn(&Call) -> Result<Reply, E>` where `E: Into<Report>`. PostgreSQL errors and Rust panics inside are
 /// turned into an ordinary SQL error at this boundary.
 macro_rules! sql_functions {
-    ($($name:ident => $path:path),+ $(,)?) => {
+    ($($name:ident($($parameter:ident: $type:expr),*) => $path:path),+ $(,)?) => {
         $(const _: () = {
+            #[allow(unused_imports, reason = "of what some function has")]
+            use $crate::pg::call::Type::*;
+            const PARAMETERS: &[$crate::pg::call::Declared] = &[
+                $($crate::pg::call::Declared { name: stringify!($parameter), type_: $type }),*
+            ];
+            #[cfg(any(test, feature = "pg_test"))]
+            ::inventory::submit! {
+                $crate::pg::call::Signature { symbol: stringify!($name), parameters: PARAMETERS }
+            }
+
             #[unsafe(export_name = concat!("pg_finfo_", stringify!($name)))]
             extern "C" fn finfo() -> &'static ::pgrx::pg_sys::Pg_finfo_record {
                 static V1: ::pgrx::pg_sys::Pg_finfo_record =
@@ -194,7 +269,7 @@ macro_rules! sql_functions {
                 // nothing else happens in this frame.
                 unsafe {
                     $crate::pg::guard::run(|| {
-                        let call = $crate::pg::call::Call::new(fcinfo);
+                        let call = $crate::pg::call::Call::new(fcinfo, PARAMETERS);
                         let reply = $path(&call);
                         call.finish(reply)
                     })

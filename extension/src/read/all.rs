@@ -9,11 +9,14 @@ use crate::pg::snapshot::Fresh;
 use crate::tables::messages;
 
 sql_functions! {
-    get_all_messages => get_all_messages,
+    get_all_messages(position: Bigint, batch_size: Bigint) => get_all_messages,
 }
 
 fn get_all_messages(call: &Call<'_>) -> Result<Reply, Error> {
-    let (position, batch_size) = (call.bigint(0).unwrap_or(1), call.bigint(1));
+    let (position, batch_size) = (
+        call.bigint("position").unwrap_or(1),
+        call.bigint("batch_size"),
+    );
     let batch_size = BatchSize::from_argument(batch_size)?;
     let horizon = horizon::settled(Scope::All, "get_all_messages")?.position;
     let table = messages::open_to_read()?;

@@ -14,17 +14,21 @@ use crate::tables::messages::{self, column};
 use crate::{settings, stream_name};
 
 sql_functions! {
-    get_category_messages => get_category_messages,
+    get_category_messages(category: Varchar, position: Bigint, batch_size: Bigint, correlation: Varchar, consumer_group_member: Bigint, consumer_group_size: Bigint, condition: Varchar) => get_category_messages,
 }
 
 fn get_category_messages(call: &Call<'_>) -> Result<Reply, Error> {
     let (category, position, batch_size, correlation) = (
-        call.text(0),
-        call.bigint(1).unwrap_or(1),
-        call.bigint(2),
-        call.text(3),
+        call.text("category"),
+        call.bigint("position").unwrap_or(1),
+        call.bigint("batch_size"),
+        call.text("correlation"),
     );
-    let (member, group_size, condition) = (call.bigint(4), call.bigint(5), call.text(6));
+    let (member, group_size, condition) = (
+        call.bigint("consumer_group_member"),
+        call.bigint("consumer_group_size"),
+        call.text("condition"),
+    );
     if let Some(name) = category
         && !stream_name::is_category(name.bytes())
     {

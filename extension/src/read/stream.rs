@@ -12,17 +12,17 @@ use crate::tables::messages::{self, column};
 use crate::{settings, stream, stream_name};
 
 sql_functions! {
-    get_stream_messages => get_stream_messages,
-    get_last_stream_message => get_last_stream_message,
-    stream_version => stream_version,
+    get_stream_messages(stream_name: Varchar, position: Bigint, batch_size: Bigint, condition: Varchar) => get_stream_messages,
+    get_last_stream_message(stream_name: Varchar, type: Varchar) => get_last_stream_message,
+    stream_version(stream_name: Varchar) => stream_version,
 }
 
 fn get_stream_messages(call: &Call<'_>) -> Result<Reply, Error> {
     let (name, position, batch_size, condition) = (
-        call.text(0),
-        call.bigint(1).unwrap_or(0),
-        call.bigint(2),
-        call.text(3),
+        call.text("stream_name"),
+        call.bigint("position").unwrap_or(0),
+        call.bigint("batch_size"),
+        call.text("condition"),
     );
     let name = match name {
         Some(name) if !stream_name::is_category(name.bytes()) => name,
@@ -69,7 +69,7 @@ fn get_stream_messages(call: &Call<'_>) -> Result<Reply, Error> {
 }
 
 fn get_last_stream_message(call: &Call<'_>) -> Result<Reply, Error> {
-    let (name, message_type) = (call.text(0), call.text(1));
+    let (name, message_type) = (call.text("stream_name"), call.text("type"));
     if settings::debug_get() {
         pgrx::notice!("» get_last_message");
         pgrx::notice!("stream_name ($1): {}", or_null(name));
@@ -89,7 +89,7 @@ fn get_last_stream_message(call: &Call<'_>) -> Result<Reply, Error> {
 }
 
 fn stream_version(call: &Call<'_>) -> Result<Reply, Error> {
-    let Some(name) = call.text(0) else {
+    let Some(name) = call.text("stream_name") else {
         return Ok(Reply::null());
     };
     let table = messages::open_to_read()?;

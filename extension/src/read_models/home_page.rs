@@ -15,9 +15,9 @@ use pgrx::pg_sys::BuiltinOid::{INT8ARRAYOID, INT8OID};
 use std::borrow::Cow;
 
 sql_functions! {
-    ensure_home_page => ensure_home_page,
-    increment_videos_watched => increment_videos_watched,
-    increment_videos_watched_by => increment_videos_watched_by,
+    ensure_home_page() => ensure_home_page,
+    increment_videos_watched(global_position: Bigint) => increment_videos_watched,
+    increment_videos_watched_by(global_positions: Bigints) => increment_videos_watched_by,
 }
 
 static ENSURE: Statement = Statement::new(
@@ -65,13 +65,17 @@ fn ensure_home_page(_: &Call<'_>) -> Result<Reply, Error> {
 
 /// Counts a viewing once: a position at or below the last one counted changes nothing.
 fn increment_videos_watched(call: &Call<'_>) -> Result<Reply, Error> {
-    let position = call.bigint(0).ok_or_else(missing_position)?;
+    let position = call
+        .bigint("global_position")
+        .ok_or_else(missing_position)?;
     Ok(Reply::boolean(count(&[position])?))
 }
 
 /// Counts a run of viewings in one UPDATE, as if each were counted after the one before it.
 fn increment_videos_watched_by(call: &Call<'_>) -> Result<Reply, Error> {
-    let positions = call.bigints(0).ok_or_else(missing_positions)?;
+    let positions = call
+        .bigints("global_positions")
+        .ok_or_else(missing_positions)?;
     Ok(Reply::boolean(count(&rising(positions))?))
 }
 

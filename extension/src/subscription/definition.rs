@@ -186,9 +186,9 @@ impl Definition {
 }
 
 /// The argument `subscriber_id`, which must be a name of 1 to 1,024 bytes.
-pub fn subscriber_id(call: &Call<'_>, number: usize) -> Result<String, Error> {
+pub fn subscriber_id(call: &Call<'_>) -> Result<String, Error> {
     let repair = "Pass a name such as aggregators:home-page.";
-    let Some(id) = call.text(number) else {
+    let Some(id) = call.text("subscriber_id") else {
         return Err(Error::argument("subscriber_id", "must not be NULL", repair));
     };
     match id.bytes().len() {

@@ -12,7 +12,7 @@ use crate::pg::text::Text;
 use crate::tables::messages::{self, column};
 
 sql_functions! {
-    follow => follow,
+    follow(message: Composite("message"), metadata: Jsonb) => follow,
 }
 
 /// Fields that name the message that caused another.
@@ -95,14 +95,14 @@ pub fn is_same(one: Option<Jsonb<'_>>, other: Option<Jsonb<'_>>) -> bool {
 
 /// The same by hand, for handlers of a run and for applications.
 fn follow(call: &Call<'_>) -> Result<Reply, Error> {
-    let Some(message) = call.composite(0, &message::TYPES) else {
+    let Some(message) = call.composite("message", &message::TYPES) else {
         return Err(Error::argument(
             "message",
             "must not be NULL",
             "Pass the message that is the cause, as a reader or a handler gets it.",
         ));
     };
-    let given = call.jsonb(1);
+    let given = call.jsonb("metadata");
     if given.is_some_and(|metadata| !metadata.is_object()) {
         return Err(Error::argument(
             "metadata",

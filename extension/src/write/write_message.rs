@@ -17,16 +17,16 @@ use crate::tables::messages::{self, COLUMNS};
 use crate::{settings, stream_name};
 
 sql_functions! {
-    write_message => write_message,
+    write_message(id: Varchar, stream_name: Varchar, type: Varchar, data: Jsonb, metadata: Jsonb, expected_version: Bigint) => write_message,
 }
 
 fn write_message(call: &Call<'_>) -> Result<Reply, Error> {
-    let id = call.text(0);
+    let id = call.text("id");
     let message = NewMessage {
-        stream_name: call.text(1),
-        message_type: call.text(2),
-        data: call.jsonb(3),
-        metadata: call.jsonb(4),
+        stream_name: call.text("stream_name"),
+        message_type: call.text("type"),
+        data: call.jsonb("data"),
+        metadata: call.jsonb("metadata"),
     };
     transaction::require_writable(c"write_message()");
     if let Some(Problem {
@@ -43,7 +43,7 @@ fn write_message(call: &Call<'_>) -> Result<Reply, Error> {
             return Ok(Reply::null());
         }
     }
-    let position = write(id, &message, call.bigint(5))?;
+    let position = write(id, &message, call.bigint("expected_version"))?;
     transaction::command_counter_increment();
     Ok(Reply::bigint(Some(position)))
 }

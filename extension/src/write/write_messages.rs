@@ -17,9 +17,9 @@ use crate::write::new_message::{NewMessage, Problem};
 use pgrx::pg_sys;
 
 sql_functions! {
-    write_messages => write_messages,
-    write_messages_to => write_messages_to,
-    write_messages_of_text => write_messages_of_text,
+    write_messages(messages: Composites("new_message"), on_duplicate: Varchar) => write_messages,
+    write_messages_to(stream_name: Varchar, messages: Jsonb, expected_version: Bigint, on_duplicate: Varchar) => write_messages_to,
+    write_messages_of_text(stream_name: Varchar, messages: Varchar) => write_messages_of_text,
 }
 
 /// What happens where a message's id is in the log already.
@@ -73,10 +73,10 @@ struct Given<'a> {
 
 /// Messages of any streams: element `n` of the array is `messages[n]`, from 1.
 fn write_messages(call: &Call<'_>) -> Result<Reply, Error> {
-    let Some(mut elements) = call.composites(0, &NEW_MESSAGE) else {
+    let Some(mut elements) = call.composites("messages", &NEW_MESSAGE) else {
         return Err(messages_are_null());
     };
-    let on_duplicate = OnDuplicate::from_argument(call.text(1))?;
+    let on_duplicate = OnDuplicate::from_argument(call.text("on_duplicate"))?;
     if elements.dimensions() > 1 {
         return Err(Error::argument(
             "messages",
@@ -111,13 +111,18 @@ fn write_messages(call: &Call<'_>) -> Result<Reply, Error> {
 }
 
 fn write_messages_to(call: &Call<'_>) -> Result<Reply, Error> {
-    let on_duplicate = OnDuplicate::from_argument(call.text(3))?;
-    write_json(call, call.jsonb(1), call.bigint(2), on_duplicate)
+    let on_duplicate = OnDuplicate::from_argument(call.text("on_duplicate"))?;
+    write_json(
+        call,
+        call.jsonb("messages"),
+        call.bigint("expected_version"),
+        on_duplicate,
+    )
 }
 
 /// The same of JSON text, for calls whose arguments have no type.
 fn write_messages_of_text(call: &Call<'_>) -> Result<Reply, Error> {
-    let messages = call.text(1).map(|text| Jsonb::parse(&text));
+    let messages = call.text("messages").map(|text| Jsonb::parse(&text));
     write_json(call, messages, None, OnDuplicate::Error)
 }
 
@@ -128,7 +133,7 @@ fn write_json(
     version_before: Option<i64>,
     on_duplicate: OnDuplicate,
 ) -> Result<Reply, Error> {
-    let stream_name = call.text(0);
+    let stream_name = call.text("stream_name");
     if stream_name.is_none_or(|name| name.bytes().is_empty()) {
         return Err(Error::argument(
             "stream_name",

@@ -15,13 +15,13 @@ use crate::tables::parked::{self, LastFailure, ParkedMessage};
 use crate::tables::subscription_progress;
 
 sql_functions! {
-    ack => ack,
-    park => park,
+    ack(subscriber_id: Varchar, global_position: Bigint, lease: Bigint) => ack,
+    park(subscriber_id: Varchar, global_position: Bigint, error: Text, lease: Bigint) => park,
 }
 
 fn acknowledged(call: &Call<'_>) -> Result<(String, i64), Error> {
-    let id = subscriber_id(call, 0)?;
-    let position = call.bigint(1).ok_or_else(|| {
+    let id = subscriber_id(call)?;
+    let position = call.bigint("global_position").ok_or_else(|| {
         Error::argument(
             "global_position",
             "must not be NULL",
@@ -36,7 +36,7 @@ fn ack(call: &Call<'_>) -> Result<Reply, Error> {
     transaction::require_writable(c"ack()");
     let definition = Definition::load_own(&id)?;
     require_fetched(&definition)?;
-    let lease = lease::hold(&id, call.bigint(2))?;
+    let lease = lease::hold(&id, call.bigint("lease"))?;
     if position > lease.position {
         return Err(Error::argument(
             "global_position",
@@ -76,12 +76,12 @@ fn move_on(definition: &Definition, member: &Member, position: i64) -> Result<()
 
 fn park(call: &Call<'_>) -> Result<Reply, Error> {
     let (id, position) = acknowledged(call)?;
-    let error = call.text(2).map(|error| error.to_string());
+    let error = call.text("error").map(|error| error.to_string());
     let error = error.unwrap_or_else(|| "the application gave no error".to_owned());
     transaction::require_writable(c"park()");
     let definition = Definition::load_own(&id)?;
     require_fetched(&definition)?;
-    let lease = lease::hold(&id, call.bigint(3))?;
+    let lease = lease::hold(&id, call.bigint("lease"))?;
     let (stream_name, message_type) = leased_message(&definition, &lease, position)?;
     let attempts = parked::attempts(&id, position)? + 1;
     let mut known = Parked::load(&definition, lease.member.position)?;

@@ -21,7 +21,7 @@ use pgrx::pg_sys;
 use std::time::Duration;
 
 sql_functions! {
-    fetch => fetch,
+    fetch(subscriber_id: Varchar, n: Bigint, lease: Interval, member: Bigint) => fetch,
 }
 
 /// A lease lasts at most this long: a year.
@@ -61,8 +61,8 @@ impl Handed {
 }
 
 fn fetch(call: &Call<'_>) -> Result<Reply, Error> {
-    let id = subscriber_id(call, 0)?;
-    let wanted = call.bigint(1).filter(|n| *n >= 1).ok_or_else(|| {
+    let id = subscriber_id(call)?;
+    let wanted = call.bigint("n").filter(|n| *n >= 1).ok_or_else(|| {
         Error::argument(
             "n",
             "must be 1 or more",
@@ -70,7 +70,7 @@ fn fetch(call: &Call<'_>) -> Result<Reply, Error> {
         )
     })?;
     let lease_ms = call
-        .interval_ms(2)
+        .interval_ms("lease")
         .filter(|ms| (1..=LONGEST_LEASE_MS).contains(ms))
         .ok_or_else(|| {
             Error::argument(
@@ -95,7 +95,7 @@ fn fetch(call: &Call<'_>) -> Result<Reply, Error> {
     // Proven before the row is locked: a writer that waits for it must not hold the horizon back.
     let mut source = Source::open(&definition, "fetch")?;
     let own = lease::own_leases(&id);
-    for candidate in Member::candidates(&id, call.bigint(3))? {
+    for candidate in Member::candidates(&id, call.bigint("member"))? {
         let Some(member) = Member::lock(&id, candidate.number)? else {
             continue;
         };

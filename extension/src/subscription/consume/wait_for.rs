@@ -10,7 +10,7 @@ use crate::tables::progress_and_others;
 use std::time::{Duration, Instant};
 
 sql_functions! {
-    wait_for => wait_for,
+    wait_for(subscriber_id: Varchar, global_position: Bigint, timeout: Interval) => wait_for,
 }
 
 const DEFAULT_TIMEOUT_MS: i64 = 5_000;
@@ -19,15 +19,15 @@ const SHORTEST_PAUSE_MS: i64 = 1;
 const LONGEST_PAUSE_MS: i64 = 10;
 
 fn wait_for(call: &Call<'_>) -> Result<Reply, Error> {
-    let id = subscriber_id(call, 0)?;
-    let position = call.bigint(1).ok_or_else(|| {
+    let id = subscriber_id(call)?;
+    let position = call.bigint("global_position").ok_or_else(|| {
         Error::argument(
             "global_position",
             "must not be NULL",
             "Pass the global position of the message to wait for.",
         )
     })?;
-    let timeout_ms = call.interval_ms(2).unwrap_or(DEFAULT_TIMEOUT_MS);
+    let timeout_ms = call.interval_ms("timeout").unwrap_or(DEFAULT_TIMEOUT_MS);
     if timeout_ms < 0 {
         return Err(Error::argument(
             "timeout",

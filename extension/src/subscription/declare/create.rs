@@ -30,9 +30,9 @@ use pgrx::pg_sys::BuiltinOid::TEXTOID;
 use serde_json::Value;
 
 sql_functions! {
-    create_subscription => create_subscription,
-    alter_subscription => alter_subscription,
-    drop_subscription => drop_subscription,
+    create_subscription(subscriber_id: Varchar, source: Varchar, handlers: Jsonb, options: Jsonb) => create_subscription,
+    alter_subscription(subscriber_id: Varchar, handlers: Jsonb, options: Jsonb) => alter_subscription,
+    drop_subscription(subscriber_id: Varchar) => drop_subscription,
 }
 
 static TIME: Statement = Statement::new(
@@ -41,7 +41,7 @@ static TIME: Statement = Statement::new(
 );
 
 fn create_subscription(call: &Call<'_>) -> Result<Reply, Error> {
-    let id = subscriber_id(call, 0)?;
+    let id = subscriber_id(call)?;
     if id.ends_with(copy::SUFFIX) {
         return Err(Error::argument(
             "subscriber_id",
@@ -49,11 +49,11 @@ fn create_subscription(call: &Call<'_>) -> Result<Reply, Error> {
             "Such names belong to the copies that rebuild(..., side_by_side => true) makes.",
         ));
     }
-    let source = source_argument(call.text(1))?;
+    let source = source_argument(call.text("source"))?;
     transaction::require_writable(c"create_subscription()");
     let owner = identity::current_role();
-    let handlers = handlers::normalized(&json_text("handlers", call.jsonb(2))?, owner)?;
-    let given = options::parse_object("options", &json_text("options", call.jsonb(3))?)?;
+    let handlers = handlers::normalized(&json_text("handlers", call.jsonb("handlers"))?, owner)?;
+    let given = options::parse_object("options", &json_text("options", call.jsonb("options"))?)?;
     let search_path = identity::search_path();
     let given = given_options::normalized(given, owner, &search_path)?;
     let given = Value::Object(given).to_string();
@@ -170,10 +170,10 @@ fn replace(
 const OPTIONS_OF_CODE: [&str; 3] = ["init", "read_model", "settings"];
 
 fn alter_subscription(call: &Call<'_>) -> Result<Reply, Error> {
-    let id = subscriber_id(call, 0)?;
+    let id = subscriber_id(call)?;
     transaction::require_writable(c"alter_subscription()");
     let definition = Definition::load_own(&id)?;
-    let handlers = match call.jsonb(1) {
+    let handlers = match call.jsonb("handlers") {
         None => definition.handlers.clone(),
         given => {
             definition.require_rights_of_code()?;
@@ -181,7 +181,7 @@ fn alter_subscription(call: &Call<'_>) -> Result<Reply, Error> {
         }
     };
     let mut merged = options::parse_object("options", &subscriptions::options(&id)?)?;
-    if let Some(given) = call.jsonb(2) {
+    if let Some(given) = call.jsonb("options") {
         for (name, value) in options::parse_object("options", &given.to_text().to_str())? {
             if name == "group_size" || name == "start_from" {
                 return Err(Error::argument(
@@ -211,7 +211,7 @@ fn alter_subscription(call: &Call<'_>) -> Result<Reply, Error> {
 }
 
 fn drop_subscription(call: &Call<'_>) -> Result<Reply, Error> {
-    let id = subscriber_id(call, 0)?;
+    let id = subscriber_id(call)?;
     transaction::require_writable(c"drop_subscription()");
     let Some(definition) = Definition::find(&id)? else {
         return Ok(Reply::boolean(false));

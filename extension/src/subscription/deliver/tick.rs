@@ -19,7 +19,7 @@ use crate::tables::subscriptions::State;
 use pgrx::pg_sys;
 
 sql_functions! {
-    tick => tick,
+    tick(subscriber_id: Varchar, batch_size: Bigint, member: Bigint) => tick,
 }
 
 /// The attributes of type `tick_result`.
@@ -93,8 +93,8 @@ impl TickResult {
 }
 
 fn tick(call: &Call<'_>) -> Result<Reply, Error> {
-    let id = subscriber_id(call, 0)?;
-    let batch_size = call.bigint(1);
+    let id = subscriber_id(call)?;
+    let batch_size = call.bigint("batch_size");
     if let Some(batch_size) = batch_size
         && batch_size < 1
     {
@@ -105,7 +105,7 @@ fn tick(call: &Call<'_>) -> Result<Reply, Error> {
         ));
     }
     transaction::require_writable(c"tick()");
-    Ok(tick_once(&id, batch_size, call.bigint(2))?.reply(call))
+    Ok(tick_once(&id, batch_size, call.bigint("member"))?.reply(call))
 }
 
 fn tick_once(id: &str, batch_size: Option<i64>, number: Option<i64>) -> Result<TickResult, Error> {

@@ -16,12 +16,12 @@ use crate::subscription::member::Member;
 use crate::tables::subscription_progress;
 
 sql_functions! {
-    resize_group => resize_group,
+    resize_group(subscriber_id: Varchar, group_size: Bigint) => resize_group,
 }
 
 fn resize_group(call: &Call<'_>) -> Result<Reply, Error> {
-    let id = subscriber_id(call, 0)?;
-    let size = options::group_size(call.bigint(1)).map_err(|problem| {
+    let id = subscriber_id(call)?;
+    let size = options::group_size(call.bigint("group_size")).map_err(|problem| {
         let problem = problem.trim_start_matches("group_size ").to_owned();
         Error::argument(
             "group_size",

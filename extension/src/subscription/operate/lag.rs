@@ -14,7 +14,7 @@ use crate::tables::messages::column;
 use pgrx::pg_sys;
 
 sql_functions! {
-    subscription_lag => subscription_lag,
+    subscription_lag(subscriber_id: Varchar, member: Bigint) => subscription_lag,
 }
 
 /// What it returns: the last position, the lag, whether that is an estimate, its age in seconds.
@@ -28,8 +28,8 @@ const TYPES: [pg_sys::Oid; 4] = [
 const COUNTED: i64 = 10_000;
 
 fn subscription_lag(call: &Call<'_>) -> Result<Reply, Error> {
-    let id = subscriber_id(call, 0)?;
-    let number = call.bigint(1).unwrap_or(0);
+    let id = subscriber_id(call)?;
+    let number = call.bigint("member").unwrap_or(0);
     let nothing = Ok(rows::composite(call, &TYPES, [None; 4]));
     let Some(definition) = Definition::find(&id)? else {
         return nothing;

@@ -14,15 +14,15 @@ use crate::tables::{progress_and_others, subscription_progress};
 use pgrx::pg_sys::BuiltinOid::{self, INT8OID, VARCHAROID};
 
 sql_functions! {
-    start => start,
-    pause_subscription => pause,
-    stop => stop,
-    started_subscriptions => started_subscriptions,
+    start(subscriber_id: Varchar, at_boot: Boolean) => start,
+    pause_subscription(subscriber_id: Varchar, reason: Varchar) => pause,
+    stop(subscriber_id: Varchar, reason: Varchar) => stop,
+    started_subscriptions() => started_subscriptions,
 }
 
 fn start(call: &Call<'_>) -> Result<Reply, Error> {
-    let id = subscriber_id(call, 0)?;
-    let at_boot = call.boolean(1).unwrap_or(false);
+    let id = subscriber_id(call)?;
+    let at_boot = call.boolean("at_boot").unwrap_or(false);
     transaction::require_writable(c"start()");
     let definition = Definition::load_own(&id)?;
     let was = definition.state;
@@ -69,8 +69,8 @@ fn stop(call: &Call<'_>) -> Result<Reply, Error> {
 }
 
 fn rest(call: &Call<'_>, state: State, action: &'static str) -> Result<Reply, Error> {
-    let id = subscriber_id(call, 0)?;
-    let reason = call.text(1).map(|reason| reason.to_string());
+    let id = subscriber_id(call)?;
+    let reason = call.text("reason").map(|reason| reason.to_string());
     transaction::require_writable(c"pause() or stop()");
     let definition = Definition::load_own(&id)?;
     // The running tick ends first: after this nobody calls a handler.

@@ -22,9 +22,9 @@ use crate::tables::subscriptions;
 use serde_json::Value;
 
 sql_functions! {
-    reset => reset,
-    skip => skip,
-    continue_from => continue_from,
+    reset(subscriber_id: Varchar, position: Bigint, reason: Varchar) => reset,
+    skip(subscriber_id: Varchar, position: Bigint, reason: Varchar) => skip,
+    continue_from(subscriber_id: Varchar, position_stream: Varchar) => continue_from,
 }
 
 fn reset(call: &Call<'_>) -> Result<Reply, Error> {
@@ -51,13 +51,13 @@ fn move_by_hand(
     is_right: impl Fn(i64, i64) -> bool,
     rule: &str,
 ) -> Result<Reply, Error> {
-    let id = subscriber_id(call, 0)?;
+    let id = subscriber_id(call)?;
     let repair = "reset(...) goes back, skip(...) goes on; positions count from 0, before the first message.";
     let position = call
-        .bigint(1)
+        .bigint("position")
         .filter(|position| *position >= 0)
         .ok_or_else(|| Error::argument("position", "must be 0 or more", repair))?;
-    let reason = require_reason(call.text(2))?;
+    let reason = require_reason(call.text("reason"))?;
     transaction::require_writable(c"reset() or skip()");
     let definition = Definition::load_own(&id)?;
     copy::require_none(&definition)?;
@@ -165,10 +165,10 @@ fn layers(members: &[Member]) -> Vec<Layer> {
 }
 
 fn continue_from(call: &Call<'_>) -> Result<Reply, Error> {
-    let id = subscriber_id(call, 0)?;
+    let id = subscriber_id(call)?;
     let repair = "Name the stream another program keeps its position in: \
                   subscriberPosition-<subscriberId>, or <category>:position-<consumerId>.";
-    let Some(saved_in) = call.text(1) else {
+    let Some(saved_in) = call.text("position_stream") else {
         return Err(Error::argument(
             "position_stream",
             "must not be NULL",

@@ -22,17 +22,17 @@ use crate::tables::parked;
 use crate::tables::subscription_progress::Which;
 
 sql_functions! {
-    rebuild => rebuild,
-    promote => promote,
-    cancel_rebuild => cancel_rebuild,
+    rebuild(subscriber_id: Varchar, side_by_side: Boolean) => rebuild,
+    promote(subscriber_id: Varchar) => promote,
+    cancel_rebuild(subscriber_id: Varchar) => cancel_rebuild,
 }
 
 /// Messages that a copy may be behind when it is promoted: they are handled in that transaction.
 const CATCH_UP_LIMIT: i64 = 10_000;
 
 fn rebuild(call: &Call<'_>) -> Result<Reply, Error> {
-    let id = subscriber_id(call, 0)?;
-    let side_by_side = call.boolean(1).unwrap_or(false);
+    let id = subscriber_id(call)?;
+    let side_by_side = call.boolean("side_by_side").unwrap_or(false);
     transaction::require_writable(c"rebuild()");
     let definition = Definition::load_own(&id)?;
     handler_call::require_outside(&id)?;
@@ -78,7 +78,7 @@ fn rebuild_beside(definition: &Definition) -> Result<(), Error> {
 }
 
 fn promote(call: &Call<'_>) -> Result<Reply, Error> {
-    let id = subscriber_id(call, 0)?;
+    let id = subscriber_id(call)?;
     transaction::require_writable(c"promote()");
     let definition = Definition::load_own(&id)?;
     handler_call::require_outside(&id)?;
@@ -176,7 +176,7 @@ fn handle_what_live_has(
 }
 
 fn cancel_rebuild(call: &Call<'_>) -> Result<Reply, Error> {
-    let id = subscriber_id(call, 0)?;
+    let id = subscriber_id(call)?;
     transaction::require_writable(c"cancel_rebuild()");
     let definition = Definition::load_own(&id)?;
     Ok(Reply::boolean(copy::discard(&definition)?))

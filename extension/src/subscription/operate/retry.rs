@@ -10,35 +10,35 @@ use crate::subscription::member::Member;
 use crate::tables::parked::{self, Selection};
 
 sql_functions! {
-    retry_parked => retry_parked,
-    discard_parked => discard_parked,
+    retry_parked(subscriber_id: Varchar, global_position: Bigint, stream_name: Varchar, sqlstate: Varchar) => retry_parked,
+    discard_parked(subscriber_id: Varchar, reason: Varchar, global_position: Bigint, stream_name: Varchar, sqlstate: Varchar) => discard_parked,
 }
 
-fn selection<'a>(call: &Call<'a>, from: usize) -> Selection<'a> {
+fn selection<'a>(call: &Call<'a>) -> Selection<'a> {
     Selection {
-        position: call.bigint(from),
-        stream_name: call.text(from + 1).map(|stream| stream.bytes()),
-        sqlstate: call.text(from + 2).map(|sqlstate| sqlstate.bytes()),
+        position: call.bigint("global_position"),
+        stream_name: call.text("stream_name").map(|stream| stream.bytes()),
+        sqlstate: call.text("sqlstate").map(|sqlstate| sqlstate.bytes()),
     }
 }
 
 fn retry_parked(call: &Call<'_>) -> Result<Reply, Error> {
-    let id = subscriber_id(call, 0)?;
+    let id = subscriber_id(call)?;
     transaction::require_writable(c"retry_parked()");
     let definition = Definition::load_own(&id)?;
     // The tick that is running may be parking messages.
     Member::lock_all(&id)?;
-    let marked = parked::retry(&id, &selection(call, 1))?;
+    let marked = parked::retry(&id, &selection(call))?;
     parked::release(&id)?;
     if marked > 0 {
         let which = [
-            ("of the stream", call.text(2)),
-            ("with the SQLSTATE", call.text(3)),
+            ("of the stream", call.text("stream_name")),
+            ("with the SQLSTATE", call.text("sqlstate")),
         ];
         history::note(
             &definition,
             "retry",
-            call.bigint(1),
+            call.bigint("global_position"),
             Some(&summary(marked, which)),
         )?;
     }
@@ -60,15 +60,20 @@ fn summary(count: u64, which: [(&str, Option<Text<'_>>); 2]) -> String {
 }
 
 fn discard_parked(call: &Call<'_>) -> Result<Reply, Error> {
-    let id = subscriber_id(call, 0)?;
-    let reason = require_reason(call.text(1))?;
+    let id = subscriber_id(call)?;
+    let reason = require_reason(call.text("reason"))?;
     transaction::require_writable(c"discard_parked()");
     let definition = Definition::load_own(&id)?;
     Member::lock_all(&id)?;
-    let discarded = parked::discard(&id, &selection(call, 2), &reason)?;
+    let discarded = parked::discard(&id, &selection(call), &reason)?;
     parked::release(&id)?;
     if discarded > 0 {
-        history::note(&definition, "discard", call.bigint(2), Some(&reason))?;
+        history::note(
+            &definition,
+            "discard",
+            call.bigint("global_position"),
+            Some(&reason),
+        )?;
     }
     Ok(Reply::bigint(i64::try_from(discarded).ok()))
 }

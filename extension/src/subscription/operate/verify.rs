@@ -21,8 +21,8 @@ use crate::tables::{parked, subscription_progress};
 use pgrx::pg_sys;
 
 sql_functions! {
-    verify => verify,
-    dry_run => dry_run,
+    verify(subscriber_id: Varchar) => verify,
+    dry_run(subscriber_id: Varchar, handlers: Jsonb, n: Bigint, parked: Boolean, global_positions: Bigints) => dry_run,
 }
 
 /// What both return: the table, the difference, the row as it is made anew, the row as it is.
@@ -72,7 +72,7 @@ fn require_done(definition: &Definition, delivered: &Delivered) -> Result<(), Er
 }
 
 fn verify(call: &Call<'_>) -> Result<Reply, Error> {
-    let id = subscriber_id(call, 0)?;
+    let id = subscriber_id(call)?;
     transaction::require_writable(c"verify()");
     let mut rows = Rows::begin(call, &DIFFERENCE);
     let mut definition = Definition::load_own(&id)?;
@@ -143,18 +143,18 @@ fn replay_to(definition: &Definition, member: &mut Member, until: i64) -> Result
 }
 
 fn dry_run(call: &Call<'_>) -> Result<Reply, Error> {
-    let id = subscriber_id(call, 0)?;
-    let limit = call.bigint(2).filter(|n| *n >= 1).ok_or_else(|| {
+    let id = subscriber_id(call)?;
+    let limit = call.bigint("n").filter(|n| *n >= 1).ok_or_else(|| {
         Error::argument("n", "must be 1 or more", "Say how many messages to try.")
     })?;
-    let among = call.array(4);
-    let of_parked = call.boolean(3).unwrap_or(false) || among.is_some();
+    let among = call.array("global_positions");
+    let of_parked = call.boolean("parked").unwrap_or(false) || among.is_some();
     transaction::require_writable(c"dry_run()");
     let mut rows = Rows::begin(call, &DIFFERENCE);
     let mut definition = Definition::load_own(&id)?;
     read_model::require(&definition)?;
     handler_call::require_outside(&id)?;
-    if let Some(given) = call.jsonb(1) {
+    if let Some(given) = call.jsonb("handlers") {
         definition.require_rights_of_code()?;
         let given = given.to_text().to_str().into_owned();
         definition.handlers = handlers::normalized(&given, definition.owner)?;

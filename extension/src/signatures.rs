@@ -1,0 +1,85 @@
+//! Every function that SQL calls, with its parameters as the Rust side reads them. The tests compare
+//! them with `sql/functions/`, and with what `CREATE EXTENSION` made of that.
+
+use crate::pg::call::{Signature, Type};
+
+/// As PostgreSQL prints it.
+pub fn sql_type(type_: Type) -> String {
+    match type_ {
+        Type::Varchar => "character varying".to_owned(),
+        Type::Text => "text".to_owned(),
+        Type::Bigint => "bigint".to_owned(),
+        Type::Bigints => "bigint[]".to_owned(),
+        Type::Boolean => "boolean".to_owned(),
+        Type::Jsonb => "jsonb".to_owned(),
+        Type::Interval => "interval".to_owned(),
+        Type::Composite(name) => format!("message_store.{name}"),
+        Type::Composites(name) => format!("message_store.{name}[]"),
+    }
+}
+
+/// Symbol, and each parameter's name and type.
+pub fn declared() -> Vec<String> {
+    let mut all: Vec<String> = inventory::iter::<Signature>()
+        .map(|signature| {
+            let parameters = signature.parameters.iter();
+            let parameters: Vec<String> = parameters
+                .map(|known| format!("{} {}", known.name, sql_type(known.type_)))
+                .collect();
+            format!("{}({})", signature.symbol, parameters.join(", "))
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::Path;
+
+    /// The parameters of a declaration, without modes of IN and INOUT, defaults, and OUT.
+    fn parameters(list: &str) -> String {
+        let parameters: Vec<String> = list
+            .split(',')
+            .map(|parameter| {
+                parameter
+                    .split(" DEFAULT ")
+                    .next()
+                    .unwrap_or_default()
+                    .trim()
+            })
+            .filter(|parameter| !parameter.is_empty() && !parameter.starts_with("OUT "))
+            .map(|parameter| {
+                let parameter = parameter
+                    .trim_start_matches("INOUT ")
+                    .trim_start_matches("IN ");
+                parameter
+                    .replace('"', "")
+                    .replace("varchar", "character varying")
+            })
+            .collect();
+        parameters.join(", ")
+    }
+
+    #[test]
+    fn the_sql_declares_what_rust_reads() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sql/functions");
+        let mut written = Vec::new();
+        for entry in fs::read_dir(folder).expect("sql/functions") {
+            let text = fs::read_to_string(entry.expect("a file").path()).expect("its text");
+            for declaration in text.split("CREATE ").skip(1) {
+                let Some((_, symbol)) = declaration.split_once("'MODULE_PATHNAME', '") else {
+                    continue;
+                };
+                let symbol = symbol.split('\'').next().unwrap_or_default();
+                let (_, list) = declaration.split_once('(').expect("parameters");
+                let list = list.split(')').next().unwrap_or_default();
+                written.push(format!("{symbol}({})", parameters(list)));
+            }
+        }
+        written.sort();
+        assert_eq!(written, declared());
+    }
+}
