@@ -7,8 +7,8 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use crate::config::Delivery;
 
 /// Pauses that double from the pace's `retry_min` to its `retry_max`. Each is
-/// cut at random to between a half and the whole of itself, so that many
-/// clients of a database that comes back do not all knock at once.
+/// shortened at random, by up to half, so that many clients of a database that
+/// comes back do not all knock at once.
 pub struct Retry {
     builder: ExponentialBuilder,
     pauses: ExponentialBackoff,

@@ -59,11 +59,12 @@ pub struct Signature {
 #[cfg(any(test, feature = "pg_test"))]
 inventory::collect!(Signature);
 
-/// 42P13: our code and the SQL that declares a function do not agree.
-fn undeclared(parameter: &str) -> ! {
+/// 55000: our code and the SQL that declares a function do not agree, as where the library is newer
+/// than the extension.
+fn undeclared(difference: &str) -> ! {
     Report::new(
-        PgSqlErrorCode::ERRCODE_INVALID_FUNCTION_DEFINITION,
-        format!("the function is declared with parameters other than the library's: {parameter}"),
+        PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!("the function is not declared as the library reads it: {difference}"),
     )
     .hint("ALTER EXTENSION message_store UPDATE brings the declarations up to date.")
     .raise()
@@ -111,8 +112,9 @@ impl<'a> Call<'a> {
     /// `fcinfo` must be the live frame of the function that is running, for all of `'a`.
     pub unsafe fn new(fcinfo: pg_sys::FunctionCallInfo, parameters: &'static [Declared]) -> Self {
         // SAFETY: the caller's.
-        if unsafe { (*fcinfo).nargs as usize } != parameters.len() {
-            undeclared("of another number");
+        let given = unsafe { (*fcinfo).nargs as usize };
+        if given != parameters.len() {
+            undeclared(&format!("{given} parameters and not {}", parameters.len()));
         }
         Self {
             fcinfo,
@@ -126,7 +128,7 @@ impl<'a> Call<'a> {
         let declared = self.parameters.iter().position(|known| known.name == name);
         let number = declared
             .filter(|number| is_right(&self.parameters[*number].type_))
-            .unwrap_or_else(|| undeclared(name));
+            .unwrap_or_else(|| undeclared(&format!("no such parameter {name}")));
         // SAFETY: `new` was given the running function's frame, which holds as many arguments as
         // there are parameters.
         let argument = unsafe { *(*self.fcinfo).args.as_ptr().add(number) };

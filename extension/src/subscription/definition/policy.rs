@@ -54,7 +54,7 @@ const TRANSIENT: [&str; 7] = [
 
 impl Policy {
     /// What to do after a failure: `counted` failed attempts before it, the first one `failing_for`
-    /// ago. `jitter` is from 0 to 1 and cuts a pause to between half and the whole of itself.
+    /// ago. `jitter` is from 0 to 1: 0 halves a pause, 1 leaves it whole.
     pub fn decide(
         &self,
         sqlstate: &str,
