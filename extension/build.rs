@@ -2,7 +2,6 @@
 //! `make install` and `cargo pgrx install` install comes from here.
 
 use std::error::Error;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
@@ -15,7 +14,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     for folder in FOLDERS.map(|folder| sql.join(folder)) {
         println!("cargo::rerun-if-changed={}", folder.display());
         for file in files(&folder)? {
-            println!("cargo::rerun-if-changed={}", file.display());
             script.push_str(&fs::read_to_string(file)?);
         }
     }
@@ -25,13 +23,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(&file, script)?;
 
     // pgrx wants the path as a literal, and says where in our sources the macro is called.
-    let mut macros = String::new();
-    write!(
-        macros,
+    let macros = format!(
         "macro_rules! install_script {{ () => {{ \
            ::pgrx::extension_sql_file!({file:?}, name = \"install\", bootstrap); \
          }} }}"
-    )?;
+    );
     fs::write(out.join("install.rs"), macros)?;
     Ok(())
 }
