@@ -2,6 +2,11 @@
 
 use crate::session::Session;
 
+/// How many messages a transaction of a load writes.
+const LOAD_BATCH: i64 = 10_000;
+/// The streams that a load is spread over.
+const LOAD_STREAMS: i64 = 1000;
+
 /// Videos watched; 0 while there is no page.
 const COUNT: &str = "SELECT coalesce((SELECT (page_data ->> 'videosWatched')::bigint \
      FROM message_store.read_model_pages WHERE page_name = 'home'), 0)";
@@ -19,6 +24,24 @@ impl Session {
              FROM generate_series(1, {count}) AS n"
         );
         assert_eq!(self.bigint(&sql).await, count);
+    }
+
+    /// Writes so many viewings over many streams, in transactions of many. `video` is what number `n`
+    /// watched, in SQL; the one in the middle of all is of no video.
+    pub async fn load_viewings(&self, count: i64, video: &str) {
+        let poisoned = count / 2;
+        for first in (1..=count).step_by(LOAD_BATCH as usize) {
+            let last = count.min(first + LOAD_BATCH - 1);
+            let sql = format!(
+                "SELECT count(*) FROM message_store.write_messages(ARRAY(
+                   SELECT ROW('viewings-' || n % {LOAD_STREAMS}, 'VideoViewed',
+                              jsonb_build_object('videoId',
+                                CASE WHEN n <> {poisoned} THEN {video} END),
+                              NULL, NULL, NULL)::message_store.new_message
+                   FROM generate_series({first}::bigint, {last}) n))"
+            );
+            assert_eq!(self.bigint(&sql).await, last - first + 1);
+        }
     }
 
     /// What the home page shows.

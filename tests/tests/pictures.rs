@@ -13,12 +13,9 @@ use tokio::task::JoinHandle;
 
 /// How many viewings there are before anybody looks.
 const MESSAGES: i64 = 400_000;
-/// How many a transaction of the load writes.
-const LOAD_BATCH: i64 = 10_000;
-/// The streams they are spread over.
-const STREAMS: i64 = 1000;
-/// What is watched.
-const VIDEOS: &str = "{streams, projections, streams, idempotence, projections}";
+/// What the viewing of number `n` is of.
+const VIDEO: &str =
+    "('{streams, projections, streams, idempotence, projections}'::text[])[1 + n % 5]";
 /// How long the pictures may take beyond a scenario's usual limit.
 const PATIENCE_S: u32 = 600;
 
@@ -70,19 +67,6 @@ category = "viewings:command"
 handlers = { RegisterViewing = "message_store.register_viewing" }
 "#;
 
-/// Writes viewings `first` to `last`; the one in the middle of all is of no video.
-fn viewings(first: i64, last: i64) -> String {
-    let poisoned = MESSAGES / 2;
-    format!(
-        "SELECT count(*) FROM message_store.write_messages(ARRAY(
-           SELECT ROW('viewings-' || n % {STREAMS}, 'VideoViewed',
-                      jsonb_build_object('videoId', CASE WHEN n <> {poisoned}
-                        THEN ('{VIDEOS}'::text[])[1 + n % 5] END),
-                      NULL, NULL, NULL)::message_store.new_message
-           FROM generate_series({first}::bigint, {last}) n))"
-    )
-}
-
 /// Commands of visitors who are many, then few, then many again, until the task is aborted.
 async fn visit(database: &Database<'_>) -> JoinHandle<()> {
     let session = database.connect().await;
@@ -96,7 +80,7 @@ async fn visit(database: &Database<'_>) -> JoinHandle<()> {
             let sql = format!(
                 "SELECT count(message_store.write_message(gen_random_uuid()::varchar,
                    'viewings:command-' || n, 'RegisterViewing', jsonb_build_object('videoId',
-                     ('{VIDEOS}'::text[])[1 + n % 5])))
+                     {VIDEO})))
                  FROM generate_series(1, round({rate} * {})::integer) n",
                 WRITE_EVERY.as_secs_f64()
             );
@@ -111,11 +95,7 @@ async fn the_pictures_show_a_busy_store() {
     let database = Cluster::shared().create_store().await;
     let session = database.connect().await;
     session.run(HANDLERS).await.unwrap();
-    for first in (1..=MESSAGES).step_by(usize::try_from(LOAD_BATCH).unwrap()) {
-        let last = MESSAGES.min(first + LOAD_BATCH - 1);
-        let written = session.bigint(&viewings(first, last)).await;
-        assert_eq!(written, last - first + 1);
-    }
+    session.load_viewings(MESSAGES, VIDEO).await;
     let running = database.deploy_with_dashboard(SUBSCRIPTIONS).await.start();
     session.wait_for_videos_watched(MESSAGES - 1).await;
     running.stop();

@@ -19,13 +19,9 @@ use tokio::task::JoinHandle;
 
 /// How many messages there are unless PROMISES_MESSAGES says so.
 const MESSAGES: i64 = 20_000;
-/// How many messages a transaction of the load writes.
-const LOAD_BATCH: i64 = 10_000;
-/// The streams they are spread over.
-const STREAMS: i64 = 1000;
-/// What is watched; the first ones more often.
-const VIDEOS: &str = "{streams, streams, idempotence, projections, projections, streams, \
-     streams, idempotence, streams}";
+/// What the viewing of number `n` is of; the first ones more often.
+const VIDEO: &str = "('{streams, streams, idempotence, projections, projections, streams, \
+     streams, idempotence, streams}'::text[])[1 + n * n % 9]";
 /// What a rebuild does at least, on a machine that is busy.
 const MESSAGES_A_SECOND: i64 = 50_000;
 /// The time between two viewings that are written while all this happens.
@@ -75,23 +71,6 @@ fn messages() -> i64 {
     std::env::var("PROMISES_MESSAGES").map_or(MESSAGES, |text| text.parse().unwrap())
 }
 
-/// Writes so many viewings; the one in the middle of all is of no video.
-async fn load(session: &Session, messages: i64) {
-    let poisoned = messages / 2;
-    for first in (1..=messages).step_by(usize::try_from(LOAD_BATCH).unwrap()) {
-        let last = messages.min(first + LOAD_BATCH - 1);
-        let sql = format!(
-            "SELECT count(*) FROM message_store.write_messages(ARRAY(
-               SELECT ROW('viewings-' || n % {STREAMS}, 'VideoViewed',
-                          jsonb_build_object('videoId', CASE WHEN n <> {poisoned}
-                            THEN ('{VIDEOS}'::text[])[1 + n * n % 9] END),
-                          NULL, NULL, NULL)::message_store.new_message
-               FROM generate_series({first}::bigint, {last}) n))"
-        );
-        assert_eq!(session.bigint(&sql).await, last - first + 1);
-    }
-}
-
 /// Viewings that go on whatever happens; the task returns how many there were.
 async fn keep_viewing(
     database: &Database<'_>,
@@ -135,7 +114,7 @@ async fn operate(messages: i64, hands: &str) {
     let session = database.connect().await;
     session.run(HANDLER).await.unwrap();
     let started = Instant::now();
-    load(&session, messages).await;
+    session.load_viewings(messages, VIDEO).await;
     println!(
         "{messages} messages are written in {:.1?}",
         started.elapsed()
