@@ -60,7 +60,7 @@ impl Cluster {
             .server_program(server_program())
             .temporary();
         Self {
-            server: wait_for(describe.start()),
+            server: block_on(describe.start()),
             pg_config,
             _folder: folder,
         }
@@ -68,17 +68,17 @@ impl Cluster {
 
     /// Starts a server that was stopped; returns when it takes connections.
     pub fn start_again(&self) {
-        wait_for(self.server.start());
+        block_on(self.server.start());
     }
 
     /// Stops the server and waits until it is gone.
     pub fn stop(&self, mode: StopMode) {
-        wait_for(self.server.stop(mode));
+        block_on(self.server.stop(mode));
     }
 
     /// Stops and starts.
     pub fn restart(&self, mode: StopMode) {
-        wait_for(self.server.restart(mode));
+        block_on(self.server.restart(mode));
     }
 
     /// The folder of the socket; also PGHOST.
@@ -137,8 +137,8 @@ impl Cluster {
     }
 }
 
-/// Waits, wherever it is called: in a test that has a runtime of its own, too.
-fn wait_for<T: Send>(future: impl Future<Output = private_cluster::Result<T>> + Send) -> T {
+/// Runs a future to its end, wherever it is called: in a test that has a runtime of its own, too.
+fn block_on<T: Send>(future: impl Future<Output = private_cluster::Result<T>> + Send) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread();
     let wait = move || {
         let runtime = { runtime }.enable_all().build().unwrap();
