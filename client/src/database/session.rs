@@ -277,10 +277,8 @@ impl Session {
                                 'message_store' AND installed_version <> default_version";
         let install = "install the extension message_store (is it in this PostgreSQL? \
                        `make install PG_CONFIG=...` puts it there)";
-        let run = |sql: &'static str| self.client.batch_execute(sql);
-        run("CREATE EXTENSION IF NOT EXISTS message_store")
-            .await
-            .map_err(Error::database(install))?;
+        self.run(install, "CREATE EXTENSION IF NOT EXISTS message_store")
+            .await?;
         let update = "bring the extension message_store up to date";
         let outdated = self
             .client
@@ -288,62 +286,23 @@ impl Session {
             .await
             .map_err(Error::database(update))?;
         if outdated.is_some() {
-            run("ALTER EXTENSION message_store UPDATE")
-                .await
-                .map_err(Error::database(update))?;
+            self.run(update, "ALTER EXTENSION message_store UPDATE")
+                .await?;
         }
-        run("SELECT message_store.create_store()")
-            .await
-            .map_err(Error::database("create the message store's tables"))
+        self.run(
+            "create the message store's tables",
+            "SELECT message_store.create_store()",
+        )
+        .await
     }
 
-    /// Makes the roles of a private cluster: one that ticks, with nothing but `message_store`, and one
-    /// that operates. What else somebody has made of them is taken away. Subscriptions of the demo
-    /// that the superuser owns, as an older version left them, are the ticking role's then, at the
-    /// positions where they are; so are the tables of a rebuild under way beside the live ones.
+    /// Runs statements that answer nothing. `action` says in an error what they are for.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub async fn ensure_roles(&self, ticking: &str, operating: &str) -> Result<()> {
-        const ATTRIBUTES: &str = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION \
-                                  NOBYPASSRLS INHERIT";
-        let sql = format!(
-            "DO $$
-             DECLARE
-               role text;
-               demo constant text[] := ARRAY['aggregators:home-page', 'aggregators:most-watched',
-                                             'services:viewings'];
-               its_schema name;
-               its_table regclass;
-             BEGIN
-               FOREACH role IN ARRAY ARRAY['{ticking}', '{operating}'] LOOP
-                 IF to_regrole(role) IS NULL THEN EXECUTE 'CREATE ROLE ' || role; END IF;
-                 EXECUTE 'ALTER ROLE ' || role || ' {ATTRIBUTES}';
-               END LOOP;
-               GRANT message_store TO {ticking};
-               GRANT message_store_admin TO {operating};
-               UPDATE message_store.subscriptions SET owner = '{ticking}'
-                WHERE owner = current_user::regrole
-                  AND (subscriber_id = ANY (demo) OR copy_of = ANY (demo));
-               FOR its_schema IN
-                 SELECT s.copy_schema FROM message_store.subscriptions s
-                 WHERE s.copy_of = ANY (demo) AND s.owner = '{ticking}'::regrole
-               LOOP
-                 EXECUTE format('GRANT USAGE ON SCHEMA %I TO {ticking}', its_schema);
-                 FOR its_table IN
-                   SELECT c.oid FROM pg_class c
-                   WHERE c.relnamespace = to_regnamespace(quote_ident(its_schema))
-                     AND c.relkind = 'r' AND c.relowner = current_user::regrole
-                 LOOP
-                   EXECUTE format('ALTER TABLE %s OWNER TO {ticking}', its_table);
-                 END LOOP;
-               END LOOP;
-             END $$"
-        );
-        self.client
-            .batch_execute(&sql)
-            .await
-            .map_err(Error::database("make the roles of the private cluster"))
+    pub async fn run(&self, action: &str, sql: &str) -> Result<()> {
+        let run = self.client.batch_execute(sql).await;
+        run.map_err(Error::database(action))
     }
 }
 

@@ -25,13 +25,10 @@ use crate::{
 };
 use message_store_client::{connection::Target, database::Session};
 
+mod roles;
+
 /// The database made in the private cluster.
 const DATABASE: &str = "message_store";
-
-/// The role that ticks, declares the configured subscriptions and serves the pages.
-const TICKING_ROLE: &str = "orchestrator";
-/// The role that the dashboard acts as.
-const OPERATING_ROLE: &str = "orchestrator_operator";
 
 /// How often the private server is looked after: every 2 s.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
@@ -117,11 +114,11 @@ async fn prepare(cluster: &Cluster) -> Result<Roles> {
     config.dbname(DATABASE);
     let session = Session::connect(&Target::plain(config.clone())?).await?;
     session.ensure_store().await?;
-    session.ensure_roles(TICKING_ROLE, OPERATING_ROLE).await?;
+    roles::ensure(&session).await?;
     let as_role = |role: &str| Target::plain(config.clone().user(role).to_owned());
     Ok(Roles {
-        ticking: as_role(TICKING_ROLE)?,
-        operators: as_role(OPERATING_ROLE)?,
+        ticking: as_role(roles::TICKING)?,
+        operators: as_role(roles::OPERATING)?,
     })
 }
 
