@@ -1,5 +1,6 @@
-//! The only SQL of the daemon: one typed function per statement, on the
-//! extension's public functions and views.
+//! The statements, a typed function for each: the extension's functions and views, and, for pages that
+//! browse the log, the table `messages`, whose columns are public and which whoever reads may select
+//! from.
 
 use std::time::Duration;
 
@@ -8,7 +9,10 @@ use deadpool_postgres::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio_postgres::types::{FromSql, ToSql};
+use tokio_postgres::{
+    Row,
+    types::{FromSql, ToSql},
+};
 
 use crate::{
     connection::Target,
@@ -17,14 +21,13 @@ use crate::{
 
 mod browse;
 mod causation;
-mod excerpt;
-mod facts;
-#[cfg(feature = "home-page")]
-mod home_page;
+mod diagnosis;
+pub mod excerpt;
+mod leases;
+mod listings;
+mod messages;
 mod parked;
 mod read_models;
-mod records;
-mod reports;
 mod rights;
 mod session;
 mod status;
@@ -37,19 +40,17 @@ mod trace_contexts;
 
 pub use browse::{Edge, Estimate, Filter, Found, Grouping, Listed, Recent, Whole};
 pub use causation::{Link as CausationLink, SEARCHED, WALKED};
+pub use diagnosis::{Blocker, Capacity, ChangedCollation, Installed, Override, PositionSequence};
 pub use excerpt::Excerpt;
-pub use facts::{Blocker, Capacity, ChangedCollation, Installed, Override, PositionSequence};
-#[cfg(feature = "home-page")]
-pub use home_page::{HomePage, Viewing, WatchedVideo};
-pub use parked::{DISCARDED, Group, ParkedMessage, RETRIED, SUMMARY_OF, Touched};
+pub use leases::FetchedMessage;
+pub use messages::{ALL, NewMessage, Source, StoredMessage};
+pub use parked::{DISCARDED, Group, ParkedFilter, ParkedMessage, RETRIED, SUMMARY_OF, Touched};
 pub use read_models::ReadModelPage;
-pub use records::{
-    ALL, NewMessage, Outcome, ParkedFilter, Source, Started, StoredMessage, Tick, Trouble,
-};
-pub use rights::{Door, Powers, Rights, Superusers};
+pub use rights::{Exposure, Powers, Rights, Superusers};
 pub use session::{Refused, Session, WriteStatements};
 pub use status::{HorizonBlocker, Orchestrator, PRESENCE_CLASS, SubscriptionStatus};
 pub use steering::{Steering, Which};
+pub use ticks::{Outcome, Started, Tick, Trouble};
 #[cfg(feature = "trace-contexts")]
 pub use trace_contexts::{ReadRange, TraceContext};
 
@@ -236,6 +237,33 @@ impl Database {
             .map_err(Error::database(action()))
     }
 
+    /// What is read under a name: a stream, a category, or everything (`$all`).
+    ///
+    /// # Errors
+    /// [`Error::Connect`], [`Error::Database`].
+    pub async fn source(&self, name: &str) -> Result<Source> {
+        if name == ALL {
+            return Ok(Source::All);
+        }
+        let action = "look whether a name is a category's".to_owned();
+        let sql = "SELECT message_store.is_category($1)";
+        let is_category = self.answer(action, sql, &[&name]).await?;
+        Ok(match is_category {
+            true => Source::Category(name.to_owned()),
+            false => Source::Stream(name.to_owned()),
+        })
+    }
+
+    /// The category of a stream.
+    ///
+    /// # Errors
+    /// [`Error::Connect`], [`Error::Database`].
+    pub async fn category(&self, stream_name: &str) -> Result<String> {
+        let action = "look for the category of a stream".to_owned();
+        let sql = "SELECT message_store.category($1)";
+        self.answer(action, sql, &[&stream_name]).await
+    }
+
     /// Reads up to `batch_size` messages from `position` on (in a stream: its
     /// positions, from 0; else global positions, from 1).
     ///
@@ -247,8 +275,7 @@ impl Database {
         position: i64,
         batch_size: i64,
     ) -> Result<Vec<StoredMessage>> {
-        const COLUMNS: &str = "id, stream_name, type, position, global_position, data, metadata, \
-                               to_char(time, 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
+        const COLUMNS: &str = StoredMessage::COLUMNS;
         let action = || format!("read {source}");
         let client = self.client().await?;
         let rows = match source {
@@ -272,6 +299,25 @@ impl Database {
             .iter()
             .map(|row| StoredMessage::from_row(row).map_err(Error::database(action())))
             .collect()
+    }
+
+    /// Runs a statement of your own, such as a look at a read model. `action` says in an error what
+    /// was being done: "read the orders". The connection keeps the statement prepared.
+    ///
+    /// # Errors
+    /// [`Error::Connect`], [`Error::Database`].
+    pub async fn query(
+        &self,
+        action: &str,
+        sql: &str,
+        parameters: Parameters<'_>,
+    ) -> Result<Vec<Row>> {
+        let client = self.client().await?;
+        let answered = async {
+            let statement = client.prepare_cached(sql).await?;
+            client.query(&statement, parameters).await
+        };
+        answered.await.map_err(Error::database(action))
     }
 
     /// Calls a function that answers nothing.

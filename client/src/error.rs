@@ -43,6 +43,24 @@ pub enum Error {
         cause: Box<tokio_postgres::Error>,
     },
 
+    /// What the caller gave cannot be sent.
+    #[error("{problem}")]
+    Input {
+        /// What is wrong with which argument.
+        problem: String,
+    },
+
+    /// The handler of a [`Consumer`](crate::Consumer) stopped it.
+    #[error("{subscriber_id} stopped at message {position}: {cause}")]
+    Handler {
+        /// Whose message.
+        subscriber_id: String,
+        /// Its global position.
+        position: i64,
+        /// What the handler said.
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+
     /// What was asked for is not there.
     #[error("{what}")]
     Missing {
@@ -59,7 +77,10 @@ impl Error {
         match self {
             Self::Connect { .. } => true,
             Self::Database { cause, .. } => is_connection_loss(cause),
-            Self::Config { .. } | Self::Missing { .. } => false,
+            Self::Config { .. }
+            | Self::Handler { .. }
+            | Self::Input { .. }
+            | Self::Missing { .. } => false,
         }
     }
 

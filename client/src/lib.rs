@@ -7,8 +7,11 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod connection;
+pub mod consumer;
 pub mod database;
 pub mod error;
 pub mod pretty;
+pub mod samples;
 
+pub use consumer::{Consumer, Failure};
 pub use error::{Error, Result};

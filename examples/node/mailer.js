@@ -3,7 +3,7 @@ import pg from "pg";
 
 const SUBSCRIBER = "services:mailer";
 const BATCH_SIZE = 10;
-const LEASE = process.env.LEASE ?? "30 s";
+const LEASE = `${process.env.LEASE_S ?? "30"} s`;
 const LEASE_LOST = "55000";
 
 class CannotBeMailed extends Error {}

@@ -9,7 +9,7 @@ from psycopg.rows import namedtuple_row
 
 SUBSCRIBER = "services:mailer"
 BATCH_SIZE = 10
-LEASE = os.environ.get("LEASE", "30 s")
+LEASE = os.environ.get("LEASE_S", "30") + " s"
 
 
 class CannotBeMailed(Exception):

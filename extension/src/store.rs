@@ -71,10 +71,6 @@ const STORE: &[(&CStr, &str)] = &[
     (c"parked", include_str!("../../sql/tables/parked.sql")),
     (c"history", include_str!("../../sql/tables/history.sql")),
     (
-        c"video_views",
-        include_str!("../../sql/tables/video_views.sql"),
-    ),
-    (
         c"parked_messages",
         include_str!("../../sql/views/parked_messages.sql"),
     ),

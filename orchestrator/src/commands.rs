@@ -8,9 +8,9 @@ use crate::{
     cli::{Cli, Command, DatabaseArgs},
     config::{Config, DatabaseAddress},
     error::{Error, Result},
-    printable::printable,
 };
 use message_store_client::connection::Target;
+use printable::printable;
 
 mod config;
 mod confirm;

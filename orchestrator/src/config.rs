@@ -5,10 +5,8 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{
-    error::{Error, Result},
-    web::Limits,
-};
+use crate::error::{Error, Result};
+use web_server::Limits;
 
 mod address;
 mod dashboard;
@@ -21,17 +19,15 @@ mod overrides;
 mod problems;
 mod subscription;
 mod telemetry;
-#[cfg(feature = "home-page")]
-mod video;
 
 pub use address::DatabaseAddress;
-pub use dashboard::{Dashboard, Proxy, Token, Tokens};
+pub use dashboard::Dashboard;
+#[cfg(feature = "home-page")]
+use home_page::Video;
 pub use metrics::Metrics;
 pub use overrides::Override;
 pub use subscription::Subscription;
 pub use telemetry::Telemetry;
-#[cfg(feature = "home-page")]
-pub use video::Video;
 
 /// The address the home page has unless told otherwise.
 pub const DEFAULT_LISTEN: SocketAddr =

@@ -19,17 +19,19 @@ use crate::{
     listeners::Listeners,
     metrics::{self, Metrics},
     retry::Retry,
-    samples::{Sampler, Samples},
     scheduler::Scheduler,
     ticking_role::TickingRole,
     waiter::Waiter,
-    web::{self, Limits, Server, dashboard::ALL_CONNECTIONS},
+    web,
 };
+use dashboard::ALL_CONNECTIONS;
 use message_store_client::{
     Error as DatabaseError,
     connection::Target,
     database::{Database, Powers, Superusers},
+    samples::{Sampler, Samples},
 };
+use web_server::{Limits, Server};
 
 /// Connections of the web server, apart from the subscriptions' so that a
 /// long tick does not keep a page waiting.
@@ -209,7 +211,7 @@ fn limits(config: &Config) -> [Limits; 3] {
     ];
     // The waiter has one of its own.
     let own = config.pool_size + CONTROL_CONNECTIONS + WEB_CONNECTIONS + ALL_CONNECTIONS + 1;
-    web::limits::fit(&mut limits, own);
+    web_server::fit(&mut limits, own);
     limits
 }
 

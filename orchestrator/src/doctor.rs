@@ -88,12 +88,12 @@ pub async fn examine(database: &Database, blocked_for: Duration) -> Result<Vec<F
     let rights = database.rights().await?;
     let mut ours = rights.iter().filter(|rights| rights.is_ours);
     let is_client = ours.all(|rights| rights.missing.is_empty());
-    let mut doors = database.open_doors().await?;
+    let mut exposures = database.exposures().await?;
     // Who may not call anything may not see whose subscriptions there are.
     if is_client {
-        doors.extend(database.subscriptions_of_superusers().await?);
+        exposures.extend(database.subscriptions_of_superusers().await?);
     }
-    findings.extend(privileges::check(&rights, &doors));
+    findings.extend(privileges::check(&rights, &exposures));
     findings.extend(collations::check(&database.changed_collations().await?));
     findings.extend(capacity::check(&database.capacity().await?));
     if !installed.is_standby && is_client {

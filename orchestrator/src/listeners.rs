@@ -12,8 +12,11 @@ use tracing::warn;
 use crate::{
     config::Config,
     error::{Error, Result},
-    web::dashboard::Door,
 };
+
+mod dashboard;
+
+pub use self::dashboard::DashboardListener;
 
 /// What the web server is there for in this build.
 const WEB_PAGE: &str = if cfg!(feature = "home-page") {
@@ -29,7 +32,7 @@ pub struct Listeners {
     /// Metrics and health, where the configuration asks for them.
     pub metrics: Option<TcpListener>,
     /// The dashboard, where it is on.
-    pub dashboard: Option<Door>,
+    pub dashboard: Option<DashboardListener>,
 }
 
 impl Listeners {
@@ -43,7 +46,7 @@ impl Listeners {
             None => None,
         };
         let web = bind_web(config.listen, config.listen_is_chosen).await?;
-        let dashboard = Door::open(&config.dashboard).await?;
+        let dashboard = DashboardListener::bind(&config.dashboard).await?;
         Ok(Self {
             web,
             metrics,

@@ -17,8 +17,8 @@ use tracing_subscriber::{
 use crate::{
     config::LogFormat,
     error::{self, Error},
-    printable::printable,
 };
+use printable::printable;
 
 /// The driver repeats the server's notices ("already exists, skipping") as
 /// news, and the pool each lost connection that the waiter reports already.

@@ -17,7 +17,8 @@ use axum::{
 use prometheus_client::{encoding::prometheus_text, metrics::info::Info, registry::Registry};
 use tracing::error;
 
-use crate::{health::Health, samples::Samples};
+use crate::health::Health;
+use message_store_client::samples::Samples;
 
 mod blockers;
 mod connection;

@@ -1,35 +1,15 @@
 //! The web server: health, and the demo's home page where it is built in.
 
-use axum::{
-    Router,
-    http::{HeaderValue, header},
-    middleware::map_response,
-    response::Response,
-};
-use maud::{Markup, PreEscaped};
+use axum::{Router, middleware::map_response};
+use message_store_client::database::Database;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
+use web_server::protect;
 
 use crate::{
     config::Config,
     health::{self, Health},
-    printable::printable_html,
 };
-use message_store_client::database::Database;
-
-pub mod dashboard;
-#[cfg(feature = "home-page")]
-mod home_page;
-pub mod limits;
-mod request;
-mod seats;
-mod server;
-
-pub use limits::Limits;
-pub use server::Server;
-
-/// The largest request body taken: 16 KiB.
-const LARGEST_BODY: usize = 16 * 1024;
 
 /// What the web server serves. What its pages do between requests becomes tasks
 /// of their own; they end at shutdown.
@@ -54,29 +34,6 @@ pub fn router(
     router.layer(map_response(protect))
 }
 
-/// A document, or a part of one, in whose text nothing is hidden.
-pub(crate) fn visible(markup: Markup) -> Markup {
-    PreEscaped(printable_html(&markup.into_string()).into_owned())
-}
-
-/// Nothing from elsewhere runs in our pages, and nobody frames them.
-async fn protect(mut response: Response) -> Response {
-    let rules = [
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; form-action 'self'; base-uri 'none'",
-        ),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "same-origin"),
-    ];
-    for (name, rule) in rules {
-        response
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(rule));
-    }
-    response
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -84,6 +41,7 @@ mod tests {
 
     use super::*;
     use message_store_client::connection::Target;
+    use web_server::Server;
 
     /// The status of a GET, from a server whose database is not there.
     async fn status_of(path: &str) -> String {

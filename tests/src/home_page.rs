@@ -16,6 +16,11 @@ const IS_AT_THE_END: &str = "SELECT position = \
      FROM message_store.subscription_progress WHERE subscriber_id = 'aggregators:home-page'";
 
 impl Session {
+    /// Brings what the demo needs in a store.
+    pub async fn install_home_page(&self) {
+        self.run(home_page::SQL).await.unwrap();
+    }
+
     /// Writes so many viewings, each to a stream of its own, in one transaction.
     pub async fn write_viewings(&self, count: i64) {
         let sql = format!(

@@ -94,7 +94,7 @@ fn rust() -> Command {
 }
 
 /// Starts the application; the kernel kills it when the test's thread ends.
-fn start(program: &Command, database: &Database<'_>, lease: &str) -> Running {
+fn start(program: &Command, database: &Database<'_>, lease_s: u32) -> Running {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--"]);
     command.args(["sh", "-c", "exec \"$@\" >&2", "sh"]);
@@ -102,7 +102,7 @@ fn start(program: &Command, database: &Database<'_>, lease: &str) -> Running {
     database.cluster.set_client_environment(&mut command);
     command
         .env("DATABASE_URL", database.url("message_store"))
-        .env("LEASE", lease);
+        .env("LEASE_S", lease_s.to_string());
     Running::start(&mut command)
 }
 
@@ -141,7 +141,7 @@ async fn kill_before_an_acknowledgement(program: &Command, database: &Database<'
         .run("BEGIN; LOCK TABLE public.mails IN SHARE MODE")
         .await
         .unwrap();
-    let mailer = start(program, database, "4 s");
+    let mailer = start(program, database, 4);
     let has_blocked = |blocker| format!("SELECT count(*) > 0 {}", blocked_by(blocker));
     session.wait_until(&has_blocked(mails.pid)).await;
     progress
@@ -165,11 +165,11 @@ async fn mails_each_order_once(program: Command) {
     let session = set_up(&database).await;
     let count = |least: i64| format!("SELECT count(*) >= {least} FROM public.mails");
 
-    let mailer = start(&program, &database, "1 s");
+    let mailer = start(&program, &database, 1);
     session.wait_until(&count(40)).await;
     mailer.kill();
     kill_before_an_acknowledgement(&program, &database).await;
-    let mailer = start(&program, &database, "1 s");
+    let mailer = start(&program, &database, 1);
     mailer.wait_for_log("mailed before");
 
     session.wait_until(&count(ORDERS - HELD_UP)).await;

@@ -13,6 +13,7 @@ use promises::{Cluster, DEMO, Running, Scenario};
 async fn a_visitor_watches_videos_and_sees_the_count_rise() {
     let database = Cluster::shared().create_store().await;
     let session = database.connect().await;
+    session.install_home_page().await;
     let running = database.deploy(DEMO).start();
     Scenario::new("visitor", &database)
         .with("HOME_PAGE", running.home_page())
@@ -82,6 +83,7 @@ async fn every_page_of_the_dashboard_is_for_everybody() {
     let database = Cluster::shared().create_store().await;
     let session = database.connect().await;
     session.run(REFUSE_B).await.unwrap();
+    session.install_home_page().await;
     let subscriptions = format!("{DEMO}{TROUBLED}");
     let running = database.deploy_with_dashboard(&subscriptions).await.start();
     session

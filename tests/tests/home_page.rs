@@ -240,6 +240,7 @@ async fn recent(session: &Session) -> Vec<i64> {
 async fn the_last_viewings_are_the_same_in_whatever_runs_they_come() {
     let database = Cluster::shared().create_store().await;
     let session = database.connect().await;
+    session.install_home_page().await;
     session
         .run("SELECT message_store.ensure_most_watched()")
         .await

@@ -44,6 +44,7 @@ fn is_delivery(line: &str) -> bool {
 
 async fn serve(database: &Database<'_>) -> (Running, String, Session) {
     let session = database.connect().await;
+    session.install_home_page().await;
     let running = database.deploy(DEMO).start();
     let home_page = running.home_page();
     session.write_viewings(1).await;

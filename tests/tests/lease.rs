@@ -120,6 +120,36 @@ async fn a_lease_that_ran_out_is_fenced() {
 }
 
 #[tokio::test]
+async fn a_renewed_lease_runs_on_and_one_that_ran_out_is_not_renewed() {
+    let (database, session) = with_consumer("{}").await;
+    for _ in 0..2 {
+        write(&session, "a-1", "A").await;
+    }
+    let (_, lease) = fetch(&session, 2, "1 min").await;
+    let renew = "SELECT message_store.renew('s', '1 hour')";
+    session.run(renew).await.unwrap();
+    let left = "SELECT leased_until > clock_timestamp() + '50 min' \
+                FROM message_store.subscription_progress";
+    assert_eq!(session.value(left).await.as_deref(), Some("t"));
+    ack(&session, 1).await;
+    // By another session that knows it, and then shorter than before.
+    let other = database.connect().await;
+    assert_eq!(refused(&other, "renew('s', '1 ms')").await, "55000");
+    let lease = lease.unwrap();
+    let shorten = format!("SELECT message_store.renew('s', '1 ms', {lease})");
+    other.run(&shorten).await.unwrap();
+    let expired =
+        "SELECT leased_until <= clock_timestamp() FROM message_store.subscription_progress";
+    other.wait_until(expired).await;
+    assert_eq!(refused(&session, "renew('s', '1 hour')").await, "55000");
+    assert_eq!(positions(&other, 10).await, [2]);
+    for lasts in ["NULL", "'0'", "'-1 s'", "'2 years'"] {
+        let renew = format!("renew('s', {lasts})");
+        assert_eq!(refused(&other, &renew).await, "22023", "{renew}");
+    }
+}
+
+#[tokio::test]
 async fn a_lease_survives_its_session_and_is_known_by_its_number() {
     let (database, session) = with_consumer("{}").await;
     write(&session, "a-1", "A").await;

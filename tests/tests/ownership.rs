@@ -15,6 +15,7 @@ const ANY: &str = "{\"$any\": \"public.choosy\"}";
 /// Subscriptions `s` and `fetched` of a role of the database's own, with a parked message.
 async fn with_owner() -> (Database<'static>, Session, String) {
     let (database, session) = with_recorders(Cluster::shared()).await;
+    session.install_home_page().await;
     let owner = format!("owner_of_{}", database.name);
     session
         .run(&format!(

@@ -94,6 +94,7 @@ async fn visit(database: &Database<'_>) -> JoinHandle<()> {
 async fn the_pictures_show_a_busy_store() {
     let database = Cluster::shared().create_store().await;
     let session = database.connect().await;
+    session.install_home_page().await;
     session.run(HANDLERS).await.unwrap();
     session.load_viewings(MESSAGES, VIDEO).await;
     let running = database.deploy_with_dashboard(SUBSCRIPTIONS).await.start();

@@ -30,7 +30,6 @@ const RELATIONS: &[(&str, [&str; 6])] = &[
     //                         postgres  message_store  operator  visitor  stranger  observer
     ("messages",              ["SIUDT",  "S----",       "S----",     "-----", "-----", "S----"]),
     ("read_model_pages",      ["SIUDT",  "SIUD-",       "SIUD-",     "-----", "-----", "S----"]),
-    ("video_views",           ["SIUDT",  "SIUD-",       "SIUD-",     "-----", "-----", "S----"]),
     ("subscriptions",         ["SIUDT",  "-----",       "-----",     "-----", "-----", "-----"]),
     ("subscription_progress", ["SIUDT",  "-----",       "-----",     "-----", "-----", "-----"]),
     ("parked",                ["SIUDT",  "-----",       "-----",     "-----", "-----", "-----"]),
@@ -87,9 +86,6 @@ const FUNCTIONS: &[(&str, &str, [&str; 6])] = &[
     ("ensure_home_page", "SELECT message_store.ensure_home_page()", CLIENTS),
     ("increment_videos_watched", "SELECT message_store.increment_videos_watched(1)", CLIENTS),
     ("increment_videos_watched", "SELECT message_store.increment_videos_watched('{1}'::bigint[])", CLIENTS),
-    ("ensure_most_watched", "SELECT message_store.ensure_most_watched()", CLIENTS),
-    ("count_views_per_video", "SELECT message_store.count_views_per_video('{}')", CLIENTS),
-    ("register_viewing", "SELECT message_store.register_viewing(ROW(NULL, 'c-1', 'RegisterViewing', 0, 1, '{\"videoId\": \"v\"}', NULL, NULL))", CLIENTS),
     ("create_subscription", "SELECT message_store.create_subscription('new', 'a', '{\"T\": \"message_store.increment_videos_watched\"}')", CLIENTS),
     ("alter_subscription", "SELECT message_store.alter_subscription('clients', options => '{\"retries\": 1}')", CLIENTS),
     ("drop_subscription", "SELECT message_store.drop_subscription('clients')", CLIENTS),
@@ -112,6 +108,7 @@ const FUNCTIONS: &[(&str, &str, [&str; 6])] = &[
     ("discard_parked", "SELECT message_store.discard_parked('clients', 'why')", CLIENTS),
     ("fetch", "SELECT message_store.fetch('fetching', 1, '1 min')", CLIENTS),
     ("promote", "SELECT message_store.rebuild('clients', true); SELECT message_store.promote('clients')", CLIENTS),
+    ("renew", "SELECT message_store.fetch('fetching', 1, '1 min'); SELECT message_store.renew('fetching', '1 min')", CLIENTS),
     ("ack", "SELECT message_store.fetch('fetching', 1, '1 min'); SELECT message_store.ack('fetching', 1)", CLIENTS),
     ("park", "SELECT message_store.fetch('fetching', 1, '1 min'); SELECT message_store.park('fetching', 1, 'why')", CLIENTS),
     ("wait_for_messages", "CALL message_store.wait_for_messages(0, '0')", CLIENTS),
@@ -350,12 +347,10 @@ const DEEDS: &[(&str, &[&str])] = &[
     ("write messages by the functions", &[
         "SELECT message_store.write_message(gen_random_uuid()::varchar, 'a-1', 'T', '{}')",
         "SELECT message_store.write_messages('a-1', '[{\"type\": \"T\"}]')",
-        "SELECT message_store.register_viewing(ROW(NULL, 'c-1', 'RegisterViewing', 0, 1, '{\"videoId\": \"v\"}', NULL, NULL))",
     ]),
-    ("change read_model_pages and video_views", &[
+    ("change read_model_pages", &[
         "SELECT message_store.increment_videos_watched(1)",
         "UPDATE message_store.read_model_pages SET page_data = '{}'",
-        "DELETE FROM message_store.video_views",
     ]),
     ("see its own subscriptions", &[
         "SELECT 1 / count(*) FROM message_store.subscription_status WHERE subscriber_id = 'own_' || current_user",
@@ -383,8 +378,8 @@ const DEEDS: &[(&str, &[&str])] = &[
         "DELETE FROM message_store.subscriptions WHERE subscriber_id = 'theirs'",
     ]),
     ("choose the handlers of subscriptions of others", &[
-        "SELECT message_store.alter_subscription('theirs', '{\"T\": \"message_store.count_views_per_video\"}')",
-        "SELECT message_store.create_subscription('theirs', 'a', '{\"T\": \"message_store.count_views_per_video\"}')",
+        "SELECT message_store.alter_subscription('theirs', '{\"T\": \"message_store.increment_videos_watched\"}')",
+        "SELECT message_store.create_subscription('theirs', 'a', '{\"T\": \"message_store.increment_videos_watched\"}')",
         "UPDATE message_store.subscriptions SET handlers = '{}' WHERE subscriber_id = 'theirs'",
     ]),
     ("give a subscription to another owner", &[

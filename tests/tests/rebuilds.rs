@@ -29,6 +29,7 @@ const COPIES: &str = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'messa
 /// The two aggregators of the demo, started.
 async fn with_aggregators() -> (Database<'static>, Session) {
     let (database, session) = with_recorders(Cluster::shared()).await;
+    session.install_home_page().await;
     create_with(&session, "home", "viewings", HOME, HOME_OPTIONS).await;
     create_with(&session, "most", "viewings", MOST, MOST_OPTIONS).await;
     session

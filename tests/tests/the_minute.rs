@@ -112,6 +112,7 @@ async fn wait_for_all(session: &Session, messages: i64) {
 async fn operate(messages: i64, hands: &str) {
     let database = Cluster::shared().create_store().await;
     let session = database.connect().await;
+    session.install_home_page().await;
     session.run(HANDLER).await.unwrap();
     let started = Instant::now();
     session.load_viewings(messages, VIDEO).await;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{
     Database, Source,
     excerpt::{self, Excerpt, NAME},
-    records::InLog,
+    messages::InLog,
 };
 use crate::{
     error::{Error, Result},
@@ -83,6 +83,8 @@ pub struct Whole {
     pub id: String,
     /// The stream.
     pub stream_name: String,
+    /// The stream's category.
+    pub category: String,
     /// The type.
     #[serde(rename = "type")]
     pub message_type: String,
@@ -94,6 +96,8 @@ pub struct Whole {
     pub time: String,
     /// The stream that it came about through, where its metadata says so.
     pub correlation: Option<String>,
+    /// The category of that stream.
+    pub correlation_category: Option<String>,
     /// The data, pretty; none for NULL or where it is too large.
     pub data: Option<String>,
     /// Stored bytes of the data; none for NULL.
@@ -251,14 +255,16 @@ impl Database {
             let text = excerpt::text(name, excerpt::SHOWN_BYTES, SHOWN_CHARACTERS);
             format!("pg_column_size({name}) AS {name}_bytes, {text} AS {name}")
         };
+        let correlation = correlation_stream_name();
         let sql = format!(
             "SELECT to_jsonb(m) FROM (
                SELECT id::text, left(stream_name, {NAME}) AS stream_name, left(type, {NAME}) AS type,
                       position, global_position,
                       to_char(time, 'YYYY-MM-DD HH24:MI:SS.US') AS time,
-                      {} AS correlation, {}, {}
+                      left(message_store.category(stream_name), {NAME}) AS category,
+                      {correlation} AS correlation,
+                      message_store.category({correlation}) AS correlation_category, {}, {}
                FROM message_store.messages WHERE global_position = $1) m",
-            correlation_stream_name(),
             column("data"),
             column("metadata")
         );

@@ -34,7 +34,7 @@ pub enum Excerpt {
 
 impl Excerpt {
     /// From whether a column is NULL, and what [`text`] made of it.
-    pub(super) fn of(is_null: bool, text: Option<String>) -> Self {
+    pub fn of(is_null: bool, text: Option<String>) -> Self {
         match text {
             _ if is_null => Self::Null,
             Some(text) => Self::Text(text),
@@ -60,7 +60,7 @@ pub(super) fn most_bytes(column: &str) -> String {
 
 /// The first characters of a `jsonb` column as text; NULL for one of more than `bytes`, or with
 /// something in it that is not printed.
-pub(super) fn text(column: &str, bytes: i64, characters: i64) -> String {
+pub fn text(column: &str, bytes: i64, characters: i64) -> String {
     let printed = format!("left({column}::text, {characters})");
     guarded(column, bytes, DEEPEST, &printed)
 }

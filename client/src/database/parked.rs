@@ -2,7 +2,7 @@
 
 use tokio_postgres::types::ToSql;
 
-use super::{Database, ParkedFilter, Which, excerpt};
+use super::{Database, Which, excerpt};
 use crate::error::{Error, Result};
 
 /// The statuses of those that a retry touches, as `message_store.retry_parked` does.
@@ -15,6 +15,17 @@ pub const SUMMARY_OF: i64 = 10_000;
 
 /// Characters of data that the list shows.
 const DATA: i64 = 4_000;
+
+/// Which parked messages; those that match every field that is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ParkedFilter {
+    /// The message at this global position.
+    pub global_position: Option<i64>,
+    /// Messages of this stream.
+    pub stream_name: Option<String>,
+    /// Messages that failed with this SQLSTATE.
+    pub sqlstate: Option<String>,
+}
 
 /// A parked message with its payload.
 #[derive(Clone, Debug)]

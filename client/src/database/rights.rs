@@ -63,7 +63,7 @@ pub struct Rights {
 
 /// A door of the store that stands open.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Door {
+pub struct Exposure {
     /// For whom, and to what.
     pub finding: String,
     /// How to close it.
@@ -104,12 +104,17 @@ fn powers_sql(roles: &str) -> String {
            SELECT 'the store''s own tables'
            WHERE NOT g.rolsuper AND EXISTS (
              SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-             WHERE n.nspname = 'message_store' AND c.relkind = 'r' AND c.relowner = g.oid)
+             WHERE n.nspname = 'message_store' AND c.relkind = 'r' AND c.relowner = g.oid
+               AND c.relname IN ({TABLES}))
          ) p (power) ON true
          WHERE r.oid IN ({roles})
          GROUP BY r.oid, r.rolname"
     )
 }
+
+/// The store's own tables; whatever else is in its schema is the user's.
+const TABLES: &str = "'messages', 'subscriptions', 'subscription_progress', 'parked', 'history', \
+                      'read_model_pages'";
 
 /// The roles that a session has: as which it was let in, and as which it acts.
 const OURS: &str = "SELECT o.oid FROM pg_roles o WHERE o.rolname IN (session_user, current_user)";
@@ -170,11 +175,12 @@ impl Database {
                  CROSS JOIN (VALUES ('DELETE'), ('INSERT'), ('SELECT'), ('TRIGGER'), ('TRUNCATE'),
                    ('UPDATE')) v (verb)
                  WHERE c.relnamespace = 'message_store'::regnamespace AND c.relkind = 'r'
+                   AND c.relname IN ({TABLES})
                    AND CASE WHEN v.verb IN ('INSERT', 'SELECT', 'UPDATE')
                      THEN has_any_column_privilege(p.oid, c.oid, v.verb)
                      ELSE has_table_privilege(p.oid, c.oid, v.verb) END
                    AND NOT (c.relname = 'messages' AND v.verb = 'SELECT')
-                   AND NOT (c.relname IN ('read_model_pages', 'video_views')
+                   AND NOT (c.relname = 'read_model_pages'
                      AND v.verb IN ('DELETE', 'INSERT', 'SELECT', 'UPDATE'))
                  GROUP BY c.oid
                  UNION ALL
@@ -198,7 +204,7 @@ impl Database {
     }
 
     /// Doors of the store that stand open, as the catalogs show them to everybody.
-    pub async fn open_doors(&self) -> Result<Vec<Door>> {
+    pub async fn exposures(&self) -> Result<Vec<Exposure>> {
         const STORE_ROLES: &str = "SELECT s.oid FROM pg_roles s
              WHERE s.rolname IN ('message_store', 'message_store_admin', 'message_store_viewer')";
         let sql = format!(
@@ -259,7 +265,7 @@ impl Database {
     }
 
     /// Subscriptions whose handlers may do everything, of those that this role may see.
-    pub async fn subscriptions_of_superusers(&self) -> Result<Vec<Door>> {
+    pub async fn subscriptions_of_superusers(&self) -> Result<Vec<Exposure>> {
         self.records(
             "look at whose the subscriptions are",
             "SELECT DISTINCT jsonb_build_object(

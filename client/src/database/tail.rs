@@ -1,6 +1,6 @@
 //! Where the last messages of a source begin.
 
-use super::{Database, Source, records::InLog};
+use super::{Database, Source, messages::InLog};
 use crate::error::Result;
 
 /// How many of the newest messages are looked at for some of a type.

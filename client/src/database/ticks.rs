@@ -2,8 +2,118 @@
 
 use std::time::Duration;
 
-use super::{Database, Outcome, Started, Tick, Trouble};
+use tokio_postgres::Row;
+
+use super::Database;
 use crate::error::{Error, Result};
+
+/// What a tick did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Messages were scanned and the position moved.
+    Progressed,
+    /// Nothing new: all that was drawn before the tick is processed.
+    Idle,
+    /// Writers in flight hold messages back.
+    HeldBack,
+    /// Somebody else is ticking this subscriber.
+    Busy,
+    /// A handler failed; nothing is done before the moment of the next try.
+    Retrying,
+    /// The subscription is stopped, by a person or by a failure.
+    Stopped,
+    /// The subscription is paused.
+    Paused,
+}
+
+/// The result of one tick.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tick {
+    /// What happened.
+    pub outcome: Outcome,
+    /// Messages that were read.
+    pub scanned: i64,
+    /// Messages that were given to a handler.
+    pub handled: i64,
+    /// The last scanned global position, now stored.
+    pub position: i64,
+    /// Messages that were put aside.
+    pub parked: i64,
+    /// Why it retries or stopped.
+    pub trouble: Option<Trouble>,
+    /// Which member of a group it was, where that was asked for.
+    pub member: Option<i64>,
+}
+
+/// The failure of a handler.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// Five characters, such as `23505`; empty where there is none.
+    pub sqlstate: String,
+    /// What the handler raised.
+    pub error: String,
+    /// When it is tried again, by the server's clock.
+    pub retry_at: String,
+    /// How long that is from now.
+    pub retry_in: Option<Duration>,
+}
+
+/// A started subscription, as the list has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// Whom to tick.
+    pub subscriber_id: String,
+    /// What it reads.
+    pub source: String,
+    /// How many of its ticks may run at a time.
+    pub group_size: i64,
+    /// How many messages a tick reads at most.
+    pub batch_size: i64,
+    /// The whole row: what changes in it is news.
+    pub row: String,
+}
+
+impl Outcome {
+    /// All there are.
+    pub const ALL: [Self; 7] = [
+        Self::Progressed,
+        Self::Idle,
+        Self::HeldBack,
+        Self::Busy,
+        Self::Retrying,
+        Self::Stopped,
+        Self::Paused,
+    ];
+
+    /// The database's word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Progressed => "progressed",
+            Self::Idle => "idle",
+            Self::HeldBack => "held_back",
+            Self::Busy => "busy",
+            Self::Retrying => "retrying",
+            Self::Stopped => "stopped",
+            Self::Paused => "paused",
+        }
+    }
+
+    pub(super) fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.word() == word)
+    }
+}
+
+impl Started {
+    pub(super) fn from_row(row: &Row) -> std::result::Result<Self, tokio_postgres::Error> {
+        Ok(Self {
+            subscriber_id: row.try_get(0)?,
+            source: row.try_get(1)?,
+            group_size: row.try_get(2)?,
+            batch_size: row.try_get(3)?,
+            row: row.try_get(4)?,
+        })
+    }
+}
 
 impl Database {
     /// Every started subscription, of all owners.

@@ -1,6 +1,6 @@
 //! What messages say of the traces that they belong to.
 
-use super::{Database, Source, records::InLog};
+use super::{Database, Source, messages::InLog};
 use crate::error::{Error, Result};
 
 /// The most messages that are looked at after one tick.

@@ -95,21 +95,18 @@ mod tests {
 
     #[pg_test]
     fn what_a_handler_writes_derives_from_its_message() {
-        create_store();
-        subscribe(
-            "s",
-            "a",
-            r#"{"$any": "message_store.register_viewing"}"#,
-            "{}",
+        begin(r#"{"$any": "app.answer"}"#);
+        run(
+            "CREATE FUNCTION app.answer(message_store.message) RETURNS void LANGUAGE sql AS
+               $$SELECT message_store.write_messages('b-7', '[{\"type\": \"Answered\"}]')$$",
         );
-        let viewing = r#"{"userId": 1, "videoId": "7"}"#;
-        write_data("a-1", "RegisterViewing", viewing);
+        write("a-1", "A");
         tick("s");
         run("SELECT message_store.reset('s', 0, 'test')");
         tick("s");
         let events = "SELECT stream_name, type, metadata ->> 'causationMessageGlobalPosition' \
                       FROM message_store.messages WHERE global_position > 1";
-        assert_eq!(rows(events), ["viewings-7 VideoViewed 1"]);
+        assert_eq!(rows(events), ["b-7 Answered 1"]);
     }
 
     #[pg_test]

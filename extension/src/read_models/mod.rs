@@ -1,4 +1,4 @@
-//! The demo's native aggregator. The other one, `count_views_per_video`, is written in SQL.
+//! The chapter's aggregator, which counts the videos that were watched.
 
 mod home_page;
 mod target;

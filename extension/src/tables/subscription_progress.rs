@@ -160,6 +160,15 @@ static LEASE: Statement = Statement::new(
     ),
     &[VARCHAROID, INT8OID, INT8OID, INT8OID, FLOAT8OID],
 );
+static RENEW_LEASE: Statement = Statement::new(
+    sql!(
+        "UPDATE message_store.subscription_progress \
+            SET leased_until = pg_catalog.clock_timestamp() \
+                  OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $3)",
+        of_the_member!(),
+    ),
+    &[VARCHAROID, INT8OID, FLOAT8OID],
+);
 static HOLD_LEASED: Statement = Statement::new(
     c"SELECT member, leased_position, lease FROM message_store.subscription_progress \
        WHERE subscriber_id OPERATOR(pg_catalog.=) $1 AND lease OPERATOR(pg_catalog.=) ANY ($2) \
@@ -387,6 +396,14 @@ pub fn hold_leased(subscriber_id: &str, leases: &[i64]) -> Result<Option<Leased>
         });
     });
     Ok(found)
+}
+
+/// Lets the lease on the messages of a member last so long from now.
+pub fn renew_lease(subscriber_id: &str, member: i64, lasts: Duration) -> Result<(), Error> {
+    let _owner = owner::of_subscriptions()?;
+    let arguments = [text(subscriber_id), bigint(member), seconds(lasts)];
+    RENEW_LEASE.run(&arguments, |_| {});
+    Ok(())
 }
 
 /// Ends the lease on the messages of a member.

@@ -2,10 +2,8 @@
 
 use std::io::{BufRead, IsTerminal, Write, stderr, stdin};
 
-use crate::{
-    error::{Error, Result},
-    printable::printable,
-};
+use crate::error::{Error, Result};
+use printable::printable;
 
 /// Asks on the terminal whether to go on. Where there is none nobody can answer, and who wrote the
 /// command is taken at his word.

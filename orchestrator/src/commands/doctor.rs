@@ -7,9 +7,9 @@ use crate::{
     cli::DoctorArgs,
     doctor::{Finding, Level, examine},
     error::{Error, Result},
-    printable::printable,
 };
 use message_store_client::database::Database;
+use printable::printable;
 
 pub(super) async fn doctor(args: DoctorArgs) -> Result<()> {
     let database = Database::open(&target_of(&args.database)?, 1)?;

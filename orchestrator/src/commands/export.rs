@@ -26,7 +26,8 @@ const NOT_WAITING: Duration = Duration::ZERO;
 
 pub(super) async fn export(args: ExportArgs) -> Result<()> {
     let target = target_of(&args.database)?;
-    let source = Source::named(&args.name);
+    let database = Database::open(&target, 1)?;
+    let source = database.source(&args.name).await?;
     // Every position is below the first one; so the answer is what the last one is.
     let last = match source {
         Source::Stream(_) => None,
@@ -37,7 +38,7 @@ pub(super) async fn export(args: ExportArgs) -> Result<()> {
         }
     };
     let progress = last.map_or_else(|| progress_bar(None), position_bar);
-    let mut reader = Reader::new(Database::open(&target, 1)?, source, args.position);
+    let mut reader = Reader::new(database, source, args.position);
     let mut output = Output::open(args.output.as_deref())?;
     let types = Types(args.types);
     let mut count = 0;

@@ -10,13 +10,13 @@ use crate::{
     cli::ImportArgs,
     error::{Error, Result},
     import::{self, Batch, Reading},
-    printable::printable,
     shutdown,
 };
 use message_store_client::{
     connection::Target,
     database::{Refused, Session, WriteStatements},
 };
+use printable::printable;
 
 pub(super) async fn import(args: ImportArgs) -> Result<()> {
     let reading = Reading {

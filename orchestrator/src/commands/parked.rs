@@ -13,11 +13,11 @@ use super::{
 use crate::{
     cli::{DatabaseArgs, ParkedShowArgs, ParkedVerb as Verb, WhichArgs},
     error::{Error, Result},
-    printable::printable,
 };
 use message_store_client::database::{
     DISCARDED, Database, ParkedFilter, RETRIED, Source, StoredMessage, Which,
 };
+use printable::printable;
 
 /// The columns people see; `--json` has every one.
 const COLUMNS: [&str; 8] = [

@@ -11,13 +11,14 @@ use super::{
 use crate::{
     cli::ReadArgs,
     error::{Error, Result},
-    printable::printable,
 };
-use message_store_client::database::{Database, Source};
+use message_store_client::database::Database;
+use printable::printable;
 
 pub(super) async fn read(args: ReadArgs) -> Result<()> {
     let database = Database::open(&target_of(&args.database)?, 1)?;
-    let mut reader = Reader::new(database, Source::named(&args.name), args.position);
+    let source = database.source(&args.name).await?;
+    let mut reader = Reader::new(database, source, args.position);
     let types = Types(args.types);
     let mut left = args.limit.unwrap_or(u64::MAX);
     while left > 0 {

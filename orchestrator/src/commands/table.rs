@@ -7,10 +7,8 @@ use comfy_table::{Table, presets};
 use serde_json::Value;
 
 use super::read::print_line;
-use crate::{
-    error::{Error, Result},
-    printable::{printable, printable_lines},
-};
+use crate::error::{Error, Result};
+use printable::{printable, printable_lines};
 
 /// The longest value that is drawn, in characters; a pipe and JSON have it whole.
 const LONGEST_VALUE: usize = 60;

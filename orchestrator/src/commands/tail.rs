@@ -11,7 +11,7 @@ use super::{
     target_of,
 };
 use crate::{cli::TailArgs, config::Delivery, error::Result, retry::Retry, shutdown};
-use message_store_client::database::{Database, Session, Source};
+use message_store_client::database::{Database, Session};
 
 /// What was drawn is looked for again after pauses that double from the first to the second: a
 /// message is drawn before it is committed.
@@ -21,7 +21,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub(super) async fn tail(args: TailArgs) -> Result<()> {
     let target = target_of(&args.database)?;
     let database = Database::open(&target, 1)?;
-    let source = Source::named(&args.name);
+    let source = database.source(&args.name).await?;
     let count = i64::try_from(args.count).unwrap_or(i64::MAX);
     let start = database.start_of_last(&source, &args.types, count).await?;
     let start = match start {

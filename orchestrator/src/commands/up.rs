@@ -86,7 +86,7 @@ async fn serve(
     listeners: Listeners,
     token: CancellationToken,
 ) -> Result<()> {
-    let Roles { ticking, operators } = prepare(cluster).await?;
+    let Roles { ticking, operators } = prepare(cluster, config).await?;
     let address_file = data_dir.join(ADDRESS_FILE);
     fs::write(&address_file, format!("{}\n", cluster.url(DATABASE)))
         .map_err(Error::io(format!("write {}", address_file.display())))?;
@@ -104,18 +104,30 @@ struct Roles {
     operators: Target,
 }
 
-async fn prepare(cluster: &Cluster) -> Result<Roles> {
+async fn prepare(cluster: &Cluster, config: &Config) -> Result<Roles> {
     let server = Target::plain(cluster.connection_config())?;
     Session::connect(&server)
         .await?
         .ensure_database(DATABASE)
         .await?;
-    let mut config = cluster.connection_config();
-    config.dbname(DATABASE);
-    let session = Session::connect(&Target::plain(config.clone())?).await?;
+    let mut connection = cluster.connection_config();
+    connection.dbname(DATABASE);
+    let session = Session::connect(&Target::plain(connection.clone())?).await?;
     session.ensure_store().await?;
+    #[cfg(feature = "home-page")]
+    if config
+        .subscriptions
+        .iter()
+        .any(|one| home_page::brings(&one.handlers))
+    {
+        session
+            .run("install the home page's SQL", home_page::SQL)
+            .await?;
+    }
+    #[cfg(not(feature = "home-page"))]
+    let _ = config;
     roles::ensure(&session).await?;
-    let as_role = |role: &str| Target::plain(config.clone().user(role).to_owned());
+    let as_role = |role: &str| Target::plain(connection.clone().user(role).to_owned());
     Ok(Roles {
         ticking: as_role(roles::TICKING)?,
         operators: as_role(roles::OPERATING)?,

@@ -1,23 +1,23 @@
 //! `[dashboard]`: who may look at it, and who may act.
 
 use std::{
-    fmt, fs,
+    fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
 };
 
 use axum::http::HeaderName;
+use dashboard::{Proxy, Token, Tokens};
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{DatabaseAddress, limits};
-use crate::{error::Error, web::Limits};
+use crate::error::Error;
+use web_server::Limits;
 
 /// The address the dashboard has unless told otherwise.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8081);
-/// The shortest token taken, in bytes: what a person makes up can be guessed.
-const SHORTEST_TOKEN: usize = 16;
 /// The environment's names for the tokens, above the files.
 const OPERATOR_VARIABLE: &str = "ORCHESTRATOR_DASHBOARD_OPERATOR_TOKEN";
 const VIEWER_VARIABLE: &str = "ORCHESTRATOR_DASHBOARD_VIEWER_TOKEN";
@@ -44,30 +44,6 @@ pub struct Dashboard {
     pub limits: Limits,
     operator_token_file: Option<PathBuf>,
     viewer_token_file: Option<PathBuf>,
-}
-
-/// Proxies that say who a person is.
-#[derive(Clone, Debug, Default)]
-pub struct Proxy {
-    /// The header that holds the person's name; `None`: nobody is believed.
-    pub header: Option<HeaderName>,
-    /// The addresses from which it is believed.
-    pub trusted: Vec<IpNet>,
-    /// Who of them may act; `*` for everybody.
-    pub operators: Vec<String>,
-}
-
-/// A secret word: never printed.
-#[derive(Clone)]
-pub struct Token(String);
-
-/// The tokens that let people in.
-#[derive(Clone, Debug, Default)]
-pub struct Tokens {
-    /// Lets its bearer act.
-    pub operator: Option<Token>,
-    /// Lets its bearer look.
-    pub viewer: Option<Token>,
 }
 
 /// The table as typed.
@@ -181,12 +157,12 @@ impl Dashboard {
         self.check_together()?;
         let read =
             |name: &str, variable, file: &Option<PathBuf>| match (environment(variable), file) {
-                (Some(token), _) => Token::check(&token, variable).map(Some),
+                (Some(token), _) => Token::new(&token, variable).map(Some),
                 (None, Some(file)) => {
                     let origin = format!("[dashboard] {name} {}", file.display());
                     let token =
                         fs::read_to_string(file).map_err(|error| format!("{origin}: {error}"))?;
-                    Token::check(token.trim(), &origin).map(Some)
+                    Token::new(token.trim(), &origin).map(Some)
                 }
                 (None, None) => Ok(None),
             };
@@ -286,58 +262,6 @@ fn is_of_this_machine(host: &str) -> bool {
             .is_some_and(|(name, _)| is_loopback(name))
 }
 
-impl Tokens {
-    /// True where there is no token at all.
-    pub fn are_none(&self) -> bool {
-        self.operator.is_none() && self.viewer.is_none()
-    }
-}
-
-impl Token {
-    fn check(token: &str, origin: &str) -> Result<Self, String> {
-        if token.len() < SHORTEST_TOKEN {
-            return Err(format!(
-                "{origin}: the token has {} bytes; at least {SHORTEST_TOKEN} keep it from being \
-                 guessed: `openssl rand -hex 32` makes one",
-                token.len()
-            ));
-        }
-        Ok(Self(token.to_owned()))
-    }
-
-    /// Compares in a time that does not tell how much of it is right.
-    pub fn is(&self, typed: &str) -> bool {
-        use subtle::ConstantTimeEq;
-        self.0.as_bytes().ct_eq(typed.as_bytes()).into()
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Token(…)")
-    }
-}
-
-impl Proxy {
-    /// True where there is a proxy to believe.
-    pub fn is_known(&self) -> bool {
-        self.header.is_some()
-    }
-
-    /// True where the address is one of the proxies'.
-    pub fn trusts(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        self.trusted
-            .iter()
-            .any(|network| network.contains(&address))
-    }
-
-    /// True where this person may act.
-    pub fn is_operator(&self, name: &str) -> bool {
-        self.operators.iter().any(|one| one == "*" || one == name)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -389,17 +313,6 @@ mod tests {
         for host in ["LOCALHOST", "127.0.0.2:1", "[::1]:8081", "[::1]"] {
             assert!(tokens(&text(host), None).unwrap().are_none(), "{host}");
         }
-    }
-
-    #[test]
-    fn a_token_is_not_short_and_not_printed() {
-        let problem = tokens("", Some("short")).unwrap_err();
-        assert!(problem.contains("5 bytes"), "{problem}");
-        let tokens = tokens("", Some("a-secret-nobody-may-see")).unwrap();
-        assert!(!format!("{tokens:?}").contains("secret"), "{tokens:?}");
-        let token = tokens.operator.unwrap();
-        assert!(token.is("a-secret-nobody-may-see"));
-        assert!(!token.is("a-secret-nobody-may-seE") && !token.is(""));
     }
 
     #[test]

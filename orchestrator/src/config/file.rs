@@ -11,8 +11,8 @@ use super::{
     telemetry::TelemetryTable,
 };
 #[cfg(feature = "home-page")]
-use super::{Video, video};
-use crate::web::Limits;
+use home_page::Video;
+use web_server::Limits;
 
 /// The most connections a configuration may ask for: a guard against a typing
 /// error, not a limit anybody needs.
@@ -159,7 +159,7 @@ impl File {
             listen_is_chosen: self.web.listen.is_some(),
             limits,
             #[cfg(feature = "home-page")]
-            videos: self.web.videos.unwrap_or_else(video::demo),
+            videos: self.web.videos.unwrap_or_else(Video::of_the_demo),
             dashboard,
             delivery,
             log_format: self.log.format,

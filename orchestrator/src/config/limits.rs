@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::file::Checked;
-use crate::web::Limits;
+use web_server::Limits;
 
 /// The limits of a listener unless told otherwise.
 pub(super) const DEFAULT: Limits = Limits {

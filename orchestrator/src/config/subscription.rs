@@ -114,6 +114,7 @@ impl SubscriptionTable {
         })
     }
 
+    /// What is a stream is the extension's to say; a file is checked where no database is at hand.
     fn source(&self) -> Result<String, String> {
         match (&self.category, &self.stream, self.all) {
             (Some(category), None, false) => {

@@ -2,7 +2,7 @@
 //! to everybody else.
 
 use super::Finding;
-use message_store_client::database::{Door, Rights};
+use message_store_client::database::{Exposure, Rights};
 
 const CHECK: &str = "privileges";
 
@@ -16,11 +16,11 @@ pub(super) fn stranger() -> Finding {
 }
 
 /// Judges those that tick; where nobody does, whoever connects, as if it were to.
-pub(super) fn check(rights: &[Rights], doors: &[Door]) -> Vec<Finding> {
+pub(super) fn check(rights: &[Rights], exposures: &[Exposure]) -> Vec<Finding> {
     let is_ticked = rights.iter().any(|rights| rights.ticks);
     let judged = rights.iter().filter(|rights| rights.ticks || !is_ticked);
     let mut findings: Vec<Finding> = judged.flat_map(judge).collect();
-    findings.extend(doors.iter().map(|door| {
+    findings.extend(exposures.iter().map(|door| {
         let told = match door.is_danger {
             true => Finding::problem,
             false => Finding::warning,

@@ -6,8 +6,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::samples::Sample;
 use message_store_client::database::HorizonBlocker;
+use message_store_client::samples::Sample;
 
 /// Who is seen, and since when.
 #[derive(Debug, Default)]

@@ -11,8 +11,8 @@ use std::{
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 
 use super::{blockers::Blockers, gauges::Gauges};
-use crate::samples::{Sample, Samples};
 use message_store_client::database::SubscriptionStatus;
+use message_store_client::samples::{Sample, Samples};
 
 /// What a subscription can be; it has a series for each, one of them 1.
 const STATES: [&str; 4] = ["created", "started", "paused", "stopped"];

@@ -17,7 +17,7 @@ use message_store_client::{
     database::{Outcome, Tick},
 };
 
-use crate::samples::Samples;
+use message_store_client::samples::Samples;
 
 /// From a tick that finds nothing to a batch of slow handlers, in seconds.
 const BUCKETS: [f64; 12] = [

@@ -191,6 +191,7 @@ async fn scene() -> Cluster {
         .await
         .unwrap();
     in_scene.run(ROLES).await.unwrap();
+    in_scene.install_home_page().await;
     in_scene.run(SCENE).await.unwrap();
     cluster
 }

@@ -22,6 +22,7 @@ const BACKEND_KB: u64 = 300_000;
 async fn served() -> (Database<'static>, Session, Running) {
     let database = Cluster::shared().create_store().await;
     let session = database.connect().await;
+    session.install_home_page().await;
     session
         .run("SELECT message_store.ensure_home_page(), message_store.ensure_most_watched()")
         .await

@@ -24,8 +24,6 @@ sql_functions! {
     fetch(subscriber_id: Varchar, n: Bigint, lease: Interval, member: Bigint) => fetch,
 }
 
-/// A lease lasts at most this long: a year.
-const LONGEST_LEASE_MS: i64 = 366 * 86_400_000;
 const FETCHED_COLUMNS: usize = messages::COLUMNS + 2;
 /// The attributes of type `fetched_message`: those of `message`, the lease and the attempt.
 const FETCHED_MESSAGE: [pg_sys::Oid; FETCHED_COLUMNS] = {
@@ -69,16 +67,7 @@ fn fetch(call: &Call<'_>) -> Result<Reply, Error> {
             "Say how many messages you can handle.",
         )
     })?;
-    let lease_ms = call
-        .interval_ms("lease")
-        .filter(|ms| (1..=LONGEST_LEASE_MS).contains(ms))
-        .ok_or_else(|| {
-            Error::argument(
-                "lease",
-                "must be more than 0, and at most a year",
-                "Pass how long handling takes at most, such as '30 s'.",
-            )
-        })?;
+    let lasts = lease::duration(call, "lease")?;
     transaction::require_writable(c"fetch()");
     let rows = Rows::begin(call, &FETCHED_MESSAGE);
     let definition = Definition::load_own(&id)?;
@@ -105,7 +94,7 @@ fn fetch(call: &Call<'_>) -> Result<Reply, Error> {
         if let Some(end) = member.drains_until {
             source.end_at(end);
         }
-        lease_messages(&definition, &member, &source, &mut handed, lease_ms)?;
+        lease_messages(&definition, &member, &source, &mut handed, lasts)?;
         if handed.left < wanted {
             break;
         }
@@ -119,7 +108,7 @@ fn lease_messages(
     member: &Member,
     source: &Source,
     handed: &mut Handed,
-    lease_ms: i64,
+    lasts: Duration,
 ) -> Result<(), Error> {
     let id = &definition.subscriber_id;
     let before = handed.left;
@@ -127,7 +116,6 @@ fn lease_messages(
     if handed.left == before {
         return pass(id, member, source, position);
     }
-    let lasts = Duration::from_millis(lease_ms.unsigned_abs());
     subscription_progress::lease(id, member.number, handed.lease, position, lasts)?;
     lease::remember(id, handed.lease);
     Ok(())

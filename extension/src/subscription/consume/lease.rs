@@ -1,17 +1,22 @@
 //! Leases: which of them this session has fetched, and whether one still runs.
 
 use crate::error::Error;
+use crate::pg::call::Call;
 use crate::subscription::definition::Definition;
 use crate::subscription::member::Member;
 use crate::tables::subscription_progress;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::time::Duration;
 
 thread_local! {
     /// The last leases this session has fetched, by subscription: the transaction of one may have
     /// been rolled back.
     static OWN: RefCell<HashMap<String, Vec<i64>>> = RefCell::new(HashMap::new());
 }
+
+/// A lease lasts at most this long: a year.
+const LONGEST_MS: i64 = 366 * 86_400_000;
 
 /// Leases of a session that are remembered.
 const OWN_LEASES: usize = 16;
@@ -29,6 +34,20 @@ pub fn remember(id: &str, lease: i64) {
 /// The leases that this session has fetched lately.
 pub fn own_leases(id: &str) -> Vec<i64> {
     OWN.with_borrow(|own| own.get(id).cloned().unwrap_or_default())
+}
+
+/// How long a lease is to last, by the argument of this name.
+pub fn duration(call: &Call<'_>, name: &'static str) -> Result<Duration, Error> {
+    let given = call.interval_ms(name);
+    let ms = given.filter(|ms| (1..=LONGEST_MS).contains(ms));
+    let ms = ms.and_then(|ms| u64::try_from(ms).ok());
+    ms.map(Duration::from_millis).ok_or_else(|| {
+        Error::argument(
+            name,
+            "must be more than 0, and at most a year",
+            "Pass how long handling takes at most, such as '30 s'.",
+        )
+    })
 }
 
 /// 55000 where the subscription is ticked, not fetched.

@@ -7,4 +7,5 @@
 mod acknowledge;
 mod fetch;
 mod lease;
+mod renew;
 mod wait_for;

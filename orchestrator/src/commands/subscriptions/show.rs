@@ -10,8 +10,8 @@ use crate::{
         table::{print_rows, print_text},
     },
     error::{Error, Result},
-    printable::printable,
 };
+use printable::printable;
 
 pub(super) async fn show(args: ShowArgs) -> Result<()> {
     let id = args.subscriber_id.as_str();

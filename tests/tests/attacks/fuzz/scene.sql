@@ -101,7 +101,7 @@ BEGIN
       CREATE TABLE %1$I.subscriptions (x int)$f$, role);
   END LOOP;
 END $$;;
-SELECT message_store.ensure_home_page(), message_store.ensure_most_watched();;
+SELECT message_store.ensure_home_page();;
 SELECT message_store.write_message(gen_random_uuid()::varchar, 'fuzz-1', 'T', '{"n": 1}'),
   message_store.write_message(gen_random_uuid()::varchar, 'viewings-1', 'VideoViewed', '{"videoId": "1"}'),
   message_store.write_message(gen_random_uuid()::varchar, 'subscriberPosition-x', 'Read', '{"position": 1}'),

@@ -1,0 +1,273 @@
+//! One message: its columns, its JSON, and the chain it belongs to.
+
+use std::{collections::HashMap, sync::Arc};
+
+use axum::{
+    Extension,
+    extract::{Path, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use maud::{Markup, html};
+
+use super::{
+    categories, format,
+    identity::Identity,
+    layout::{self, Page, Section},
+    link,
+    site::Site,
+};
+use message_store_client::{
+    Result,
+    database::{CausationLink, Database, Excerpt, SEARCHED, WALKED, Whole},
+};
+
+use printable::printable;
+use web_server::hold_until_taken;
+
+/// Generations that are drawn below a message, and messages that one caused.
+const DRAWN: usize = 25;
+const SIBLINGS: usize = 100;
+
+/// The page.
+pub async fn show(
+    State(site): State<Arc<Site>>,
+    Extension(identity): Extension<Identity>,
+    Path(position): Path<String>,
+) -> Response {
+    let Ok(position) = position.parse::<i64>() else {
+        let text = "Messages are found by their global position, a whole number.";
+        return layout::missing(&identity, Section::Categories, text);
+    };
+    let database = site.database(&identity);
+    match load(database, position).await {
+        Ok(Some((message, chain))) => {
+            let title = format!("Message {}", format::count(position));
+            let content = html! { (columns(&message)) (chain.draw()) };
+            let mut page = Page::new(Section::Categories, title, content);
+            page.crumbs = vec![
+                ("Categories".to_owned(), categories::LIST.to_owned()),
+                (message.category.clone(), link::browse(&message.category)),
+                (
+                    message.stream_name.clone(),
+                    link::browse(&message.stream_name),
+                ),
+            ];
+            page.show(&identity)
+        }
+        Ok(None) => {
+            let text =
+                "There is no message at this position: it was never committed, or was deleted.";
+            layout::missing(&identity, Section::Categories, text)
+        }
+        Err(error) => layout::trouble(&identity, Section::Categories, &error),
+    }
+}
+
+/// A column as it is stored, where it is not too large for a page: so many at a time.
+pub async fn raw(
+    State(site): State<Arc<Site>>,
+    Extension(identity): Extension<Identity>,
+    Path((position, column)): Path<(i64, String)>,
+) -> Response {
+    let is_data = column == "data";
+    if !is_data && column != "metadata" {
+        return layout::missing(
+            &identity,
+            Section::Categories,
+            "A message has data and metadata.",
+        );
+    }
+    let Ok(turn) = site.whole_columns.clone().acquire_owned().await else {
+        return layout::missing(&identity, Section::Categories, "There is nothing here.");
+    };
+    match site.database(&identity).raw_column(position, is_data).await {
+        Ok(Some(Excerpt::Text(text))) => {
+            let json = printable(&text).into_owned();
+            let answer = ([(header::CONTENT_TYPE, "application/json")], json).into_response();
+            // The turn ends when the visitor has taken the answer.
+            hold_until_taken(answer, turn)
+        }
+        Ok(Some(Excerpt::TooLarge)) => {
+            let content = html! { p { "It is too large to be sent. " (whole(position)) } };
+            let page = Page::new(Section::Categories, "Too large", content);
+            (StatusCode::PAYLOAD_TOO_LARGE, page.show(&identity)).into_response()
+        }
+        Ok(Some(Excerpt::Null) | None) => {
+            layout::missing(&identity, Section::Categories, "There is nothing here.")
+        }
+        Err(error) => layout::trouble(&identity, Section::Categories, &error),
+    }
+}
+
+async fn load(database: &Database, position: i64) -> Result<Option<(Whole, Chain)>> {
+    let Some(message) = database.message_at(position).await? else {
+        return Ok(None);
+    };
+    let ancestry = database.ancestry(position).await?;
+    let (descendants, looked_to) = database.descendants(position).await?;
+    Ok(Some((
+        message,
+        Chain {
+            ancestry,
+            descendants,
+            looked_to,
+        },
+    )))
+}
+
+fn columns(message: &Whole) -> Markup {
+    html! {
+        dl.facts {
+            dt { "Type" } dd { (message.message_type) }
+            dt { "Stream" } dd {
+                a href=(link::browse(&message.stream_name)) { (message.stream_name) }
+                ", position " (format::count(message.position)) " "
+                a href=(link::browse_at(&message.stream_name, message.position)) { "among its neighbours" }
+            }
+            dt { "Global position" } dd { (format::count(message.global_position)) }
+            dt { "Written (UTC)" } dd { (message.time) }
+            dt { "Id" } dd { code { (message.id) } }
+            @if let Some(correlation) = &message.correlation {
+                dt { "Correlated with" } dd {
+                    a href=(link::browse(correlation)) { (correlation) } " "
+                    @if let Some(of_it) = &message.correlation_category {
+                        a href=(link::correlated(&message.category, of_it)) {
+                            "correlated messages of this category"
+                        }
+                    }
+                }
+            }
+        }
+        (json(message, "Data", "data", message.data.as_deref(), message.data_bytes))
+        (json(message, "Metadata", "metadata", message.metadata.as_deref(), message.metadata_bytes))
+    }
+}
+
+fn json(
+    message: &Whole,
+    title: &str,
+    column: &str,
+    text: Option<&str>,
+    bytes: Option<i64>,
+) -> Markup {
+    /// Lines that are shown without being asked for.
+    const FOLDED_BEYOND: usize = 60;
+    let is_long = text.is_some_and(|text| text.lines().count() > FOLDED_BEYOND);
+    html! {
+        h2 { (title) }
+        @match (text, bytes) {
+            (None, None) => p.faint { "NULL" },
+            (None, Some(bytes)) => p {
+                "It has " (format::count(bytes)) " bytes as stored: too many to be shown here, or too deep, or with \
+                 numbers that are too long. "
+                a href={ (link::message(message.global_position)) "/" (column) } { "The whole of it" } ", up to 4 MiB. "
+                (whole(message.global_position))
+            },
+            (Some(text), _) if is_long => details { summary { (text.lines().count()) " lines" } pre tabindex="0" { (text) } },
+            (Some(text), _) => pre tabindex="0" { (text) },
+        }
+        @if text.is_some_and(Whole::is_cut) {
+            p {
+                "This is how it begins. "
+                a href={ (link::message(message.global_position)) "/" (column) } { "The whole of it, as it is stored" } ". "
+                (whole(message.global_position))
+            }
+        }
+    }
+}
+
+/// How the whole of a message is had, whatever it holds.
+fn whole(position: i64) -> Markup {
+    html! {
+        "All of the message: " code { "orchestrator read '$all' --position " (position) " --limit 1" }
+    }
+}
+
+/// What led to a message, and what came of it.
+struct Chain {
+    /// Itself first, then its cause, and so on.
+    ancestry: Vec<CausationLink>,
+    /// In the order of the log.
+    descendants: Vec<CausationLink>,
+    looked_to: i64,
+}
+
+impl Chain {
+    fn draw(&self) -> Markup {
+        let first = self.ancestry.last();
+        let missing = first.and_then(|first| first.cause);
+        let is_cut = missing.is_some() && self.ancestry.len() > WALKED;
+        html! {
+            h2 { "What caused it, and what it caused" }
+            @if self.ancestry.len() == 1 && self.descendants.is_empty() && missing.is_none() {
+                p { "Its metadata names no message that caused it, and none that was looked at names it." }
+            } @else {
+                @if let Some(cause) = missing.filter(|_| !is_cut) {
+                    p.faint { "The first one was caused by message " (format::count(cause)) ", which is not there before it." }
+                }
+                @if is_cut {
+                    p.faint { "There are more before the first " (WALKED) " that are shown." }
+                }
+                ul.tree { (self.branch(self.ancestry.len().saturating_sub(1))) }
+            }
+            p.faint {
+                "What it caused is looked for in the " (format::count(SEARCHED))
+                " messages that follow it, here as far as position " (format::count(self.looked_to)) "."
+            }
+        }
+    }
+
+    /// From an ancestor down to the message itself, and from there all that came of it.
+    fn branch(&self, depth: usize) -> Markup {
+        let Some(link) = self.ancestry.get(depth) else {
+            return html! {};
+        };
+        if depth > 0 {
+            return html! { li { (node(link, false)) ul { (self.branch(depth - 1)) } } };
+        }
+        let mut children: HashMap<i64, Vec<&CausationLink>> = HashMap::new();
+        for descendant in &self.descendants {
+            if let Some(cause) = descendant.cause {
+                children.entry(cause).or_default().push(descendant);
+            }
+        }
+        html! { li { (node(link, true)) (offspring(link.global_position, &children, DRAWN)) } }
+    }
+}
+
+/// What came of a message, so many generations of it; what lies deeper is a page of its own.
+fn offspring(
+    cause: i64,
+    children: &HashMap<i64, Vec<&CausationLink>>,
+    generations: usize,
+) -> Markup {
+    html! {
+        @if let Some(links) = children.get(&cause) {
+            ul {
+                @if generations == 0 {
+                    li { a href=(link::message(cause)) { "What came of " (format::count(cause)) } }
+                } @else {
+                    @for link in links.iter().take(SIBLINGS) {
+                        li {
+                            (node(link, false))
+                            (offspring(link.global_position, children, generations - 1))
+                        }
+                    }
+                    @if links.len() > SIBLINGS {
+                        li { "and " (format::count_of(links.len() - SIBLINGS)) " more" }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn node(link: &CausationLink, is_here: bool) -> Markup {
+    html! {
+        a.node href=(link::message(link.global_position)) aria-current=[is_here.then_some("true")] {
+            strong { (link.message_type) } " " (link.stream_name) " "
+            span.faint { (format::count(link.global_position)) }
+        }
+    }
+}
