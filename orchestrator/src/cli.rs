@@ -28,7 +28,7 @@ pub use subscriptions::{
 pub use transfer::{ExportArgs, ImportArgs};
 
 const EXIT_CODES: &str = "Exit codes:
-  0  done, or what runs until Ctrl-C or SIGTERM was ended by it
+  0  done; or ended by Ctrl-C or SIGTERM, if the command runs until then
   1  failure, or stopped before it was done
   2  wrong usage
   3  configuration cannot be used
@@ -56,27 +56,28 @@ pub enum Command {
     /// Run the subscriptions and the home page against any PostgreSQL.
     #[command(after_help = EXIT_CODES)]
     Run(RunArgs),
-    /// Write one message, or load a file of them.
+    /// Write one message, or a file of messages.
     #[command(after_help = EXIT_CODES)]
     Write(WriteArgs),
     /// Print messages, one JSON object a line.
     #[command(after_help = EXIT_CODES)]
     Read(ReadArgs),
-    /// Print the last messages, and with --follow each one that comes.
+    /// Print the last messages. With --follow, print each new one too.
     #[command(after_help = EXIT_CODES)]
     Tail(TailArgs),
-    /// Write a file of messages, a JSON object a line.
+    /// Write the messages of a file, one JSON object a line.
     #[command(after_help = EXIT_CODES)]
     Import(ImportArgs),
-    /// Print the messages of a stream, a category or the whole store as `import` takes them.
+    /// Print the messages of a stream, a category or the whole store, in the form that `import`
+    /// reads.
     #[command(after_help = EXIT_CODES)]
     Export(ExportArgs),
-    /// Print where each subscription is; short for `subscriptions list`.
+    /// Print how far each subscription has come. Short for `subscriptions list`.
     #[command(after_help = EXIT_CODES)]
     Status(ListArgs),
     /// See, declare and steer subscriptions.
     Subscriptions(SubscriptionsArgs),
-    /// See, retry and discard the messages that failures put aside.
+    /// See, retry and discard parked messages.
     Parked(ParkedArgs),
     /// Check a configuration file, or print its JSON Schema.
     Config(ConfigArgs),
@@ -92,7 +93,7 @@ pub enum Command {
 /// Arguments of `up`.
 #[derive(Debug, Args)]
 pub struct UpArgs {
-    /// Folder of the private cluster; made where missing, kept for the next time.
+    /// Folder of the private cluster. It is made if it is missing, and kept for the next time.
     #[arg(
         long,
         env = "ORCHESTRATOR_DATA_DIR",
@@ -101,27 +102,26 @@ pub struct UpArgs {
     )]
     pub data_dir: PathBuf,
 
-    /// Address of the home page [default: 127.0.0.1:8080, or another port where that is taken].
+    /// Address of the home page [default: 127.0.0.1:8080, or another port if that is taken].
     #[arg(long, env = "ORCHESTRATOR_LISTEN", value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
 
-    /// Serve the dashboard too, as `[dashboard] enabled` does
-    /// [default address: 127.0.0.1:8081; whoever reaches it there may act].
+    /// Serve the dashboard too, as `[dashboard] enabled` does. Whoever reaches it at its default
+    /// address can act [default address: 127.0.0.1:8081].
     #[arg(long)]
     pub dashboard: bool,
 
-    /// pg_config of the PostgreSQL to run, 15 or newer
-    /// [default: in PATH, else the newest under /usr/lib/postgresql].
+    /// pg_config of the PostgreSQL to run, 15 or newer [default: the one in PATH, else the newest
+    /// under /usr/lib/postgresql].
     #[arg(long, env = "PG_CONFIG", value_name = "PATH")]
     pub pg_config: Option<PathBuf>,
 
-    /// Put a value above a key of the file, such as delivery.retry_max_ms=1000; repeat it
-    /// for more.
+    /// Override a key of the file, such as delivery.retry_max_ms=1000. Repeat it for more.
     #[arg(long, value_name = "TABLE.KEY=VALUE")]
     pub set: Vec<Override>,
 
-    /// Aggregators, services and pace from this file instead of the demo's; its
-    /// `[database] url` is not used [default: the demo, orchestrator/example.toml].
+    /// Configuration file to use instead of the demo's. Its `[database] url` is not used [default:
+    /// the demo, orchestrator/example.toml].
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
@@ -133,20 +133,20 @@ pub struct UpArgs {
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Configuration file (TOML; orchestrator/example.toml explains each key).
+    /// Configuration file in TOML. orchestrator/example.toml explains each key.
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
 
-    /// libpq address of the database, above the file's `[database] url`.
+    /// libpq address of the database. It overrides the file's `[database] url`.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub url: Option<String>,
 
-    /// Put a value above a key of the file, such as delivery.retry_max_ms=1000; repeat it
-    /// for more. In the environment: ORCHESTRATOR__DELIVERY__RETRY_MAX_MS=1000.
+    /// Override a key of the file, such as delivery.retry_max_ms=1000. Repeat it for more. In the
+    /// environment: ORCHESTRATOR__DELIVERY__RETRY_MAX_MS=1000.
     #[arg(long, value_name = "TABLE.KEY=VALUE")]
     pub set: Vec<Override>,
 
-    /// Address of the home page, above the file's `[web] listen` [default: 127.0.0.1:8080].
+    /// Address of the home page. It overrides the file's `[web] listen` [default: 127.0.0.1:8080].
     #[arg(long, env = "ORCHESTRATOR_LISTEN", value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
 
@@ -183,8 +183,8 @@ pub struct WriteArgs {
     #[arg(long, value_name = "UUID", conflicts_with = "from")]
     pub id: Option<Uuid>,
 
-    /// Version the stream must have: its last position, -1 for no messages
-    /// [default: any].
+    /// Version that the stream must have: its last position, or -1 if it has no messages [default:
+    /// any].
     #[arg(
         long,
         value_name = "N",
@@ -193,11 +193,11 @@ pub struct WriteArgs {
     )]
     pub expected_version: Option<i64>,
 
-    /// Load a file of lines, as `import` does.
+    /// Write the messages of a file, as `import` does.
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
 
-    /// Leave out the first N lines of --from: those an earlier load has written.
+    /// Skip the first N lines of --from, which an earlier run has written.
     #[arg(long, value_name = "N", default_value_t = 0, requires = "from")]
     pub skip_lines: u64,
 
@@ -213,16 +213,16 @@ pub struct ReadArgs {
     #[arg(value_name = "STREAM_OR_CATEGORY")]
     pub name: String,
 
-    /// First position: in a stream its positions, from 0; else global
-    /// positions, from 1 [default: the first].
+    /// First position to print. In a stream it is a position, from 0; otherwise a global position,
+    /// from 1 [default: the first].
     #[arg(long, value_name = "N")]
     pub position: Option<i64>,
 
-    /// Only messages of these types; repeat it for more [default: all].
+    /// Only messages of this type. Repeat it for more [default: all].
     #[arg(long = "type", value_name = "TYPE")]
     pub types: Vec<String>,
 
-    /// Most messages to print [default: all].
+    /// How many messages to print at most [default: all].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
 
@@ -238,16 +238,16 @@ pub struct TailArgs {
     #[arg(value_name = "STREAM_OR_CATEGORY")]
     pub name: String,
 
-    /// Go on with each message that comes, in order and without a gap, until Ctrl-C.
+    /// Then print each new message, in order and without a gap, until Ctrl-C.
     #[arg(long, short)]
     pub follow: bool,
 
-    /// How many of the last messages to begin with; of the types that are asked for, among the
+    /// How many of the last messages to print first. With --type, they are looked for among the
     /// last 10,000.
     #[arg(long, short = 'n', value_name = "N", default_value_t = 10)]
     pub count: u64,
 
-    /// Only messages of these types; repeat it for more [default: all].
+    /// Only messages of this type. Repeat it for more [default: all].
     #[arg(long = "type", value_name = "TYPE")]
     pub types: Vec<String>,
 

@@ -3,4 +3,4 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'acquire_lock';
 
 COMMENT ON FUNCTION message_store.acquire_lock(varchar) IS
-  'Takes the advisory lock of the stream''s category until the end of the transaction and returns its key. Writers here do not take it. Message DB: acquire_lock.';
+  'Takes the advisory lock of the stream''s category until the transaction ends, and returns the lock''s key. Writers of this store do not take this lock. Message DB: acquire_lock.';

@@ -3,4 +3,4 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'category';
 
 COMMENT ON FUNCTION message_store.category(varchar) IS
-  'The part of a stream name before its first dash; the whole name where there is none. Message DB: category.';
+  'The part of a stream name before its first dash: account for account-123. Without a dash, it is the whole name. Message DB: category.';

@@ -9,4 +9,4 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'discard_parked';
 
 COMMENT ON FUNCTION message_store.discard_parked(varchar, varchar, bigint, varchar, varchar) IS
-  'Gives up failed parked messages for good, also for rebuilds: all, or those with this position, stream or SQLSTATE. Messages that wait behind one are handled by the next ticks. Returns how many. The reason is kept. Errors: 42704, 42501, 22023.';
+  'Gives up parked messages that failed: no tick and no rebuild handles them. Takes all of them, or those with this position, stream or SQLSTATE. The next ticks handle the messages that wait behind them. Returns how many were discarded. The reason is kept. Errors: 42704, 42501, 22023.';

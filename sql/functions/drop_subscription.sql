@@ -3,4 +3,4 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'drop_subscription';
 
 COMMENT ON FUNCTION message_store.drop_subscription(varchar) IS
-  'Forgets a subscription, its position and its parked messages, once the running tick has ended; the read model stays. False where there is none. Errors: 42501.';
+  'Deletes a subscription, its position and its parked messages after the running tick has ended. The read model stays. Returns false when there is no such subscription. Errors: 42501.';

@@ -9,4 +9,4 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'dry_run';
 
 COMMENT ON FUNCTION message_store.dry_run(varchar, jsonb, bigint, boolean, bigint[]) IS
-  'Lets handlers (NULL: its own) handle the next n messages, or the first n parked ones (of global_positions where they are given, which means parked ones), and returns the rows of the declared read-model tables this would change; then takes it all back. difference: added, removed, changed. Errors: 42704, 42501, 22023, 42883, 55000 (no read model declared), and those of handlers.';
+  'Shows what handlers would change, and changes nothing. Calls them with the next n messages, returns the rows of the declared read-model tables that they would change, and rolls everything back. handlers: NULL means the subscription''s own. parked: takes the first n parked messages instead. global_positions: takes only these parked messages. difference: added, removed, changed. Errors: 42704, 42501, 22023, 42883, 55000 (no read model declared), and those of the handlers.';

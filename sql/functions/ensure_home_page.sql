@@ -3,4 +3,4 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'ensure_home_page';
 
 COMMENT ON FUNCTION message_store.ensure_home_page() IS
-  'Makes the home page''s row, {"lastViewProcessed": 0, "videosWatched": 0}, where it is missing.';
+  'Adds the row of the home page, {"lastViewProcessed": 0, "videosWatched": 0}, when it is missing.';

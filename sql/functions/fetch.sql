@@ -8,4 +8,4 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'fetch';
 
 COMMENT ON FUNCTION message_store.fetch(varchar, bigint, interval, bigint) IS
-  'The next settled messages, at most n, for a subscription without handlers, leased to the caller: nobody else gets messages of the member meanwhile. ack() says how far they are handled; what was not acknowledged when the lease runs out is fetched again. Delivery is at least once and in order. No rows: nothing to do, paused, or leased to another. Errors: 42704, 42501, 22023, 25001, 55000.';
+  'Returns the next settled messages, at most n, of a subscription without handlers, and leases them to the caller. Until the lease ends, nobody else gets messages of the same member. Call ack() to say how far the messages are handled. When the lease runs out, the rest is fetched again. Delivery is at least once and in order. No rows means: nothing to do, the subscription is paused, or somebody else has the lease. Errors: 42704, 42501, 22023, 25001, 55000.';

@@ -6,4 +6,4 @@ LANGUAGE c IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'follow';
 
 COMMENT ON FUNCTION message_store.follow(message_store.message, jsonb) IS
-  'Metadata of a message that is written because of another one: causationMessageStreamName, causationMessagePosition and causationMessageGlobalPosition of that one, its correlationStreamName and replyStreamName where it has them, and what is in metadata, which wins. write_messages does it by itself in a handler of a single message.';
+  'Returns metadata for a message that is written because of another one. It holds the other one''s causationMessageStreamName, causationMessagePosition and causationMessageGlobalPosition, its correlationStreamName and replyStreamName if it has them, and the given metadata. A key of the given metadata wins. In a handler of a single message, write_messages does this by itself.';

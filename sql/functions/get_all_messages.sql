@@ -6,4 +6,4 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'get_all_messages';
 
 COMMENT ON FUNCTION message_store.get_all_messages(bigint, bigint) IS
-  'Settled messages of every category from a global position on, in order. batch_size: how many at most, -1 for all. Needs READ COMMITTED (25001).';
+  'Returns settled messages of all categories in order, from a global position on. batch_size: the most messages to return; -1 means all. Needs READ COMMITTED (25001).';

@@ -11,4 +11,4 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'get_category_messages';
 
 COMMENT ON FUNCTION message_store.get_category_messages(varchar, bigint, bigint, varchar, bigint, bigint, varchar) IS
-  'Settled messages of a category from a global position on, in order: none that is still to come lies before one returned. Waits for nobody. Needs READ COMMITTED (25001). Arguments as in Message DB: get_category_messages.';
+  'Returns settled messages of a category in order, from a global position on. No message can still appear before a returned one. Waits for nobody. Needs READ COMMITTED (25001). The arguments are those of Message DB: get_category_messages.';

@@ -6,4 +6,4 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'get_last_stream_message';
 
 COMMENT ON FUNCTION message_store.get_last_stream_message(varchar, varchar) IS
-  'The last message of a stream, or its last one of a type. Message DB: get_last_stream_message.';
+  'Returns the last message of a stream, or its last message of a type. Message DB: get_last_stream_message.';

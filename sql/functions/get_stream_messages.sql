@@ -8,4 +8,4 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'get_stream_messages';
 
 COMMENT ON FUNCTION message_store.get_stream_messages(varchar, bigint, bigint, varchar) IS
-  'Messages of a stream from a position on, in order. batch_size: how many at most, -1 for all. condition: SQL over messages, with the caller''s rights, where message_store.sql_condition is on. Message DB: get_stream_messages.';
+  'Returns messages of a stream in order, from a position on. batch_size: the most messages to return; -1 means all. condition: SQL over messages. It runs with the caller''s rights, and only if message_store.sql_condition is on. Message DB: get_stream_messages.';

@@ -3,4 +3,4 @@ LANGUAGE c STABLE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'handler_context';
 
 COMMENT ON FUNCTION message_store.handler_context() IS
-  'What the running handler may know of its call; NULL outside a handler.';
+  'Tells the running handler about its call, see the type handler_call. NULL outside a handler.';

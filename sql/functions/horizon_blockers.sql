@@ -4,4 +4,4 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'horizon_blockers';
 
 COMMENT ON FUNCTION message_store.horizon_blockers(varchar) IS
-  'The transactions in flight that keep messages of a category (NULL: of any) from being read: the session''s process id (NULL for a prepared transaction, see pg_prepared_xacts), and the global position after which it holds back.';
+  'Lists the open transactions that keep readers from messages of a category (NULL: of any category). pid: the process id of the session; NULL for a prepared transaction, which pg_prepared_xacts lists. holds_back_after: readers do not pass this global position.';

@@ -3,4 +3,4 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'id';
 
 COMMENT ON FUNCTION message_store.id(varchar) IS
-  'The part of a stream name after its first dash; NULL for a category. Message DB: id.';
+  'The part of a stream name after its first dash: 123 for account-123. NULL for a category. Message DB: id.';

@@ -8,4 +8,4 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'park';
 
 COMMENT ON FUNCTION message_store.park(varchar, bigint, text, bigint) IS
-  'Puts aside a fetched message that the application cannot handle, as a failing handler is by the policy park; later messages of its stream wait behind it. Messages before it count as handled, and the lease ends: fetch again. Errors: 42704, 42501, 22023, 55000 (the lease ran out).';
+  'Parks a fetched message that the application cannot handle, as the policy park does with a failing handler. Later messages of its stream wait behind it. The messages before it count as handled. The lease ends, so fetch again. Errors: 42704, 42501, 22023, 55000 (the lease ran out).';

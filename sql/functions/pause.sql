@@ -6,4 +6,4 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pause_subscription';
 
 COMMENT ON FUNCTION message_store.pause(varchar, varchar) IS
-  'Waits for the running tick and keeps the subscription from being ticked until start(). Failed attempts are remembered. Errors: 42704, 42501.';
+  'Waits until the running tick has ended. Then nobody ticks the subscription until start(). Failed attempts are remembered. Errors: 42704, 42501.';

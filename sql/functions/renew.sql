@@ -7,4 +7,4 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'renew';
 
 COMMENT ON FUNCTION message_store.renew(varchar, interval, bigint) IS
-  'Lets a lease that has not run out last so long from now: for an application that needs longer than it said to fetch. lease: from fetch; NULL for the last one this session fetched. Errors: 42704, 42501, 22023, 55000 (the lease ran out, or is another''s).';
+  'Lets the lease last this long from now. An application calls it while a message takes longer than it said to fetch. lease: as fetch returned it; NULL means the last one that this session fetched. Errors: 42704, 42501, 22023, 55000 (the lease ran out, or belongs to somebody else).';

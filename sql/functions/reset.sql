@@ -7,4 +7,4 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'reset';
 
 COMMENT ON FUNCTION message_store.reset(varchar, bigint, varchar) IS
-  'Sets a subscription back to a global position, the last one that counts as handled; the read model stays as it is. The reason is kept. Errors: 42704, 42501, 22023.';
+  'Moves a subscription back to a global position, which is then the last one that counts as handled. The read model stays as it is. The reason is kept. Errors: 42704, 42501, 22023.';

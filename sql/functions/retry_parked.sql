@@ -8,4 +8,4 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'retry_parked';
 
 COMMENT ON FUNCTION message_store.retry_parked(varchar, bigint, varchar, varchar) IS
-  'Lets the next ticks handle failed parked messages again: all, or those with this position, stream or SQLSTATE. Messages that wait behind one follow it. Returns how many. Errors: 42704, 42501.';
+  'Lets the next ticks handle failed parked messages again. Takes all of them, or those with this position, stream or SQLSTATE. The messages that wait behind them follow. Returns how many will be retried. Errors: 42704, 42501.';

@@ -7,4 +7,4 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'skip';
 
 COMMENT ON FUNCTION message_store.skip(varchar, bigint, varchar) IS
-  'Moves a subscription on to a global position: messages up to it count as handled and never are. The reason is kept. Errors: 42704, 42501, 22023.';
+  'Moves a subscription forward to a global position. Messages up to it count as handled, and no handler is called with them. The reason is kept. Errors: 42704, 42501, 22023.';

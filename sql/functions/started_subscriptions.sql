@@ -3,4 +3,4 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'started_subscriptions';
 
 COMMENT ON FUNCTION message_store.started_subscriptions() IS
-  'Every started subscription that has handlers, of all owners: an orchestrator''s list.';
+  'Lists the started subscriptions that have handlers, whoever owns them. An orchestrator ticks these.';

@@ -6,4 +6,4 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'stop';
 
 COMMENT ON FUNCTION message_store.stop(varchar, varchar) IS
-  'Waits for the running tick and stops the subscription until start(), as a failure does. Errors: 42704, 42501.';
+  'Waits until the running tick has ended. Then the subscription is stopped until start(), as after a failure. Errors: 42704, 42501.';

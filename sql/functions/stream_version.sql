@@ -3,4 +3,4 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'stream_version';
 
 COMMENT ON FUNCTION message_store.stream_version(varchar) IS
-  'The position of a stream''s last message; NULL for a stream without messages. Message DB: stream_version.';
+  'The position of a stream''s last message. NULL for a stream without messages. Message DB: stream_version.';

@@ -3,4 +3,4 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'verify';
 
 COMMENT ON FUNCTION message_store.verify(varchar) IS
-  'Replays all messages into scratch copies of the declared read-model tables, compares, and forgets them: a row for each row that differs from the live one. difference: missing, unexpected, different. Parked and discarded messages are left out. Errors: 42704, 42501, 55000 (no read model declared), and those of handlers.';
+  'Checks a read model against the log. Replays all messages into scratch copies of the declared tables, compares, and drops the copies. Returns a row for each row that differs from the live one. difference: missing, unexpected, different. Parked and discarded messages are left out. Errors: 42704, 42501, 55000 (no read model declared), and those of the handlers.';

@@ -10,4 +10,4 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'write_message';
 
 COMMENT ON FUNCTION message_store.write_message(varchar, varchar, varchar, jsonb, jsonb, bigint) IS
-  'Writes a message to the end of a stream and returns its position there, from 0. id: a UUID, unique in the log (22P02, 23505). stream_name: at most 2,600 bytes; type: not empty (22023). expected_version: the position of the stream''s last message, -1 for none; another one is refused (P0001, Wrong expected version). Waits for a transaction in flight that writes to the same stream. Message DB: write_message.';
+  'Appends a message to a stream and returns its position there. The first position is 0. id: a UUID, unique in the log (22P02, 23505). stream_name: at most 2,600 bytes; type: not empty (22023). expected_version: the position of the stream''s last message, or -1 if it has none; another one is refused (P0001, Wrong expected version). Waits for an open transaction that writes to the same stream. Message DB: write_message.';

@@ -47,58 +47,60 @@ COMMENT ON COLUMN message_store.subscriptions.owner IS
 COMMENT ON COLUMN message_store.subscriptions.source IS
   'What it reads: a category, a stream, or $all.';
 COMMENT ON COLUMN message_store.subscriptions.handlers IS
-  'Message type to function, with schema and signature; $any for the types not named. Empty where an application fetches the messages.';
+  'Message type to function, with schema and signature. $any stands for all other types. Empty if an application fetches the messages.';
 COMMENT ON COLUMN message_store.subscriptions.options IS
-  'What create_subscription was given as options.';
+  'The options that create_subscription was given.';
 COMMENT ON COLUMN message_store.subscriptions.search_path IS
-  'The search_path its handlers run with: that of the session that created it.';
+  'The search_path that its handlers run with. It is the one of the session that created the subscription.';
 COMMENT ON COLUMN message_store.subscriptions.state IS
-  'created: an orchestrator leaves it alone; started: orchestrators tick it; paused, stopped: nobody does.';
+  'created: orchestrators leave it alone; started: orchestrators tick it; paused, stopped: nobody ticks it.';
 COMMENT ON COLUMN message_store.subscriptions.state_reason IS
-  'Why it is in this state, where somebody or a failure said so.';
-COMMENT ON COLUMN message_store.subscriptions.state_changed_at IS 'Since when.';
+  'Why it is in this state, if a person or a failure gave a reason.';
+COMMENT ON COLUMN message_store.subscriptions.state_changed_at IS 'When it entered this state.';
 COMMENT ON COLUMN message_store.subscriptions.start_position IS
-  'The global position after which it began, and a rebuild begins.';
+  'It began after this global position. A rebuild begins there too.';
 COMMENT ON COLUMN message_store.subscriptions.replay_mark IS
-  'Messages up to this global position were handled before: handlers are told that it is a replay, and write no messages.';
+  'Messages up to this global position were handled before. Their handlers are told that it is a replay, and write no messages.';
 COMMENT ON COLUMN message_store.subscriptions.replay_layers IS
-  'How far each member had come when a group whose members were not alike was set back: what lies beyond replay_mark was handled before as far as these say.';
+  'How far each member had come when a group was set back while its members stood at different positions. A message after replay_mark was handled before if its member had come that far.';
 COMMENT ON COLUMN message_store.subscriptions.copy_of IS
-  'The subscription whose read model this one fills anew, beside the live one.';
+  'The subscription whose read model this one fills again, beside the live one.';
 COMMENT ON COLUMN message_store.subscriptions.copy_schema IS
   'The schema of the tables that such a copy fills.';
 COMMENT ON COLUMN message_store.subscriptions.created_at IS 'When it was created.';
 
 COMMENT ON TABLE message_store.subscription_progress IS
-  'How far each member of each subscription has come. Updated at every tick that found something: narrow, with room on its pages, and no index but its key.';
+  'How far each member of each subscription has come. Every tick that found something updates it. So its rows are narrow, its pages have free room, and its key is its only index.';
 COMMENT ON COLUMN message_store.subscription_progress.subscriber_id IS 'The subscription.';
 COMMENT ON COLUMN message_store.subscription_progress.member IS
-  'The consumer group member, from 0; -1, -2, ... for members 0, 1, ... of a group that was resized and still brings its messages to an end.';
+  'The consumer group member, from 0. In a group that was resized, -1, -2, ... are the old members 0, 1, ... until they are done.';
 COMMENT ON COLUMN message_store.subscription_progress.position IS
-  'The last global position scanned; commits together with the effects of its messages.';
+  'The last global position scanned. It commits together with the effects of its messages.';
 COMMENT ON COLUMN message_store.subscription_progress.group_size IS
   'How many members the group of this row has.';
 COMMENT ON COLUMN message_store.subscription_progress.drains_until IS
-  'Where a member of a resized group ends; the members of the new size begin after it, when all have.';
+  'Where a member of a resized group ends. The new members begin after it, when all old ones are done.';
 COMMENT ON COLUMN message_store.subscription_progress.handled IS
   'Messages given to handlers so far.';
 COMMENT ON COLUMN message_store.subscription_progress.updated_at IS 'When it last moved.';
 COMMENT ON COLUMN message_store.subscription_progress.rate IS
-  'Messages scanned a second, over the last ten seconds or more in which it was busy.';
+  'Messages scanned a second, over the last ten seconds or more in which there was work.';
 COMMENT ON COLUMN message_store.subscription_progress.rate_since IS
   'When the measurement of the next rate began.';
 COMMENT ON COLUMN message_store.subscription_progress.rate_from IS
-  'Messages scanned since then.';
+  'Messages scanned since rate_since.';
 COMMENT ON COLUMN message_store.subscription_progress.attempts IS
   'Failed attempts at failing_position that count.';
 COMMENT ON COLUMN message_store.subscription_progress.failing_position IS
   'The message whose handler fails, until it succeeds or is parked.';
-COMMENT ON COLUMN message_store.subscription_progress.failing_since IS 'Since when.';
+COMMENT ON COLUMN message_store.subscription_progress.failing_since IS
+  'When its handler first failed.';
 COMMENT ON COLUMN message_store.subscription_progress.retry_at IS
-  'When it is tried again; ticks before do nothing.';
+  'When the handler is called again. Earlier ticks do nothing.';
 COMMENT ON COLUMN message_store.subscription_progress.last_error IS 'Text of the last error.';
 COMMENT ON COLUMN message_store.subscription_progress.last_sqlstate IS 'SQLSTATE of the last error.';
-COMMENT ON COLUMN message_store.subscription_progress.last_error_at IS 'When it happened.';
+COMMENT ON COLUMN message_store.subscription_progress.last_error_at IS
+  'When the last error happened.';
 COMMENT ON COLUMN message_store.subscription_progress.lease IS
   'The lease under which an application handles fetched messages.';
 COMMENT ON COLUMN message_store.subscription_progress.leased_until IS 'When the lease runs out.';

@@ -20,15 +20,15 @@ CREATE TABLE message_store.messages (
 ALTER SEQUENCE message_store.messages_global_position_seq OWNED BY message_store.messages.global_position;
 
 COMMENT ON TABLE message_store.messages IS
-  'The log: every message once, in the stream it was written to. Written by write_message only.';
+  'The log: every message once, in the stream it was written to. Only write_message and write_messages write to it.';
 COMMENT ON COLUMN message_store.messages.global_position IS
-  'Place in the whole log, from 1; rises, with gaps where writers rolled back.';
+  'The place in the whole log, from 1. Positions rise, with gaps where writers rolled back.';
 COMMENT ON COLUMN message_store.messages.position IS
-  'Place in the stream: 0, 1, 2, ... without gaps.';
-COMMENT ON COLUMN message_store.messages.time IS 'UTC time of the transaction that wrote it.';
+  'The place in the stream: 0, 1, 2, ... without gaps.';
+COMMENT ON COLUMN message_store.messages.time IS 'The UTC time of the transaction that wrote it.';
 COMMENT ON COLUMN message_store.messages.stream_name IS
-  'category-id; what stands before the first dash is the category.';
-COMMENT ON COLUMN message_store.messages.type IS 'What happened; chooses the handler.';
+  'category-id. The part before the first dash is the category.';
+COMMENT ON COLUMN message_store.messages.type IS 'What happened. It chooses the handler.';
 COMMENT ON COLUMN message_store.messages.data IS 'The message itself.';
 COMMENT ON COLUMN message_store.messages.metadata IS
   'About the message: causation, correlation, reply address.';

@@ -31,24 +31,24 @@ COMMENT ON COLUMN message_store.subscriptions.owner IS
 COMMENT ON COLUMN message_store.subscriptions.source IS
   'What it reads: a category, a stream, or $all.';
 COMMENT ON COLUMN message_store.subscriptions.handlers IS
-  'Message type to function, with schema and signature; $any for the types not named. Empty where an application fetches the messages.';
+  'Message type to function, with schema and signature. $any stands for all other types. Empty if an application fetches the messages.';
 COMMENT ON COLUMN message_store.subscriptions.options IS
-  'What create_subscription was given as options.';
+  'The options that create_subscription was given.';
 COMMENT ON COLUMN message_store.subscriptions.search_path IS
-  'The search_path its handlers run with: that of the session that created it.';
+  'The search_path that its handlers run with. It is the one of the session that created the subscription.';
 COMMENT ON COLUMN message_store.subscriptions.state IS
-  'created: an orchestrator leaves it alone; started: orchestrators tick it; paused, stopped: nobody does.';
+  'created: orchestrators leave it alone; started: orchestrators tick it; paused, stopped: nobody ticks it.';
 COMMENT ON COLUMN message_store.subscriptions.state_reason IS
-  'Why it is in this state, where somebody or a failure said so.';
-COMMENT ON COLUMN message_store.subscriptions.state_changed_at IS 'Since when.';
+  'Why it is in this state, if a person or a failure gave a reason.';
+COMMENT ON COLUMN message_store.subscriptions.state_changed_at IS 'When it entered this state.';
 COMMENT ON COLUMN message_store.subscriptions.start_position IS
-  'The global position after which it began, and a rebuild begins.';
+  'It began after this global position. A rebuild begins there too.';
 COMMENT ON COLUMN message_store.subscriptions.replay_mark IS
-  'Messages up to this global position were handled before: handlers are told that it is a replay, and write no messages.';
+  'Messages up to this global position were handled before. Their handlers are told that it is a replay, and write no messages.';
 COMMENT ON COLUMN message_store.subscriptions.replay_layers IS
-  'How far each member had come when a group whose members were not alike was set back: what lies beyond replay_mark was handled before as far as these say.';
+  'How far each member had come when a group was set back while its members stood at different positions. A message after replay_mark was handled before if its member had come that far.';
 COMMENT ON COLUMN message_store.subscriptions.copy_of IS
-  'The subscription whose read model this one fills anew, beside the live one.';
+  'The subscription whose read model this one fills again, beside the live one.';
 COMMENT ON COLUMN message_store.subscriptions.copy_schema IS
   'The schema of the tables that such a copy fills.';
 COMMENT ON COLUMN message_store.subscriptions.created_at IS 'When it was created.';

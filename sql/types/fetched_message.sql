@@ -12,4 +12,4 @@ CREATE TYPE message_store.fetched_message AS (
 );
 
 COMMENT ON TYPE message_store.fetched_message IS
-  'A message as fetch gives it to an application: the columns of message, the lease to acknowledge it with, and the how-manieth attempt (from 1; more for a parked message that is retried).';
+  'A message as fetch returns it: the columns of message, the lease for ack, and the attempt. The first attempt is 1; it is higher when a parked message is retried.';

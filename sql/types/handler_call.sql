@@ -9,4 +9,4 @@ CREATE TYPE message_store.handler_call AS (
 );
 
 COMMENT ON TYPE message_store.handler_call IS
-  'What a handler may know of its call: for whom, which consumer group member, which message (the last of a run), the how-manieth attempt (from 1), whether the message was handled before (then nothing is written to streams), whether it was parked (then later ones were handled already), and the schema of the tables to write to, NULL for the live read model.';
+  'What a handler can learn about its call. global_position: the message, or the last one of a run. attempt: from 1. is_replay: the message was handled before, so nothing is written to streams. is_retry: the message was parked, so later ones were handled already. read_model: the schema of the tables to write to; NULL means the live read model.';

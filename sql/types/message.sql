@@ -10,4 +10,4 @@ CREATE TYPE message_store.message AS (
 );
 
 COMMENT ON TYPE message_store.message IS
-  'A message as readers get it; data and metadata are JSON text. Message DB: message.';
+  'A message as readers get it. data and metadata are JSON text. Message DB: message.';

@@ -8,4 +8,4 @@ CREATE TYPE message_store.new_message AS (
 );
 
 COMMENT ON TYPE message_store.new_message IS
-  'A message to be written with write_messages. stream_name and type must be there; id: a UUID, made where it is NULL; expected_version: the version its stream must have when it is written, counting the messages before it in the batch.';
+  'A message to write with write_messages. stream_name and type are required. id: a UUID; one is made if it is NULL. expected_version: the version that its stream must have when it is written. Messages before it in the batch count.';

@@ -10,4 +10,4 @@ CREATE TYPE message_store.tick_result AS (
 );
 
 COMMENT ON TYPE message_store.tick_result IS
-  'What a tick did. outcome: progressed; idle (everything drawn before is settled and processed); held_back (writers in flight keep messages back: try again in a few ms); busy (another session ticks); retrying (a handler failed and is called again at retry_at); stopped (a handler failed for good, or somebody stopped it); paused. scanned: messages read; handled: those given to a handler; position: the last one scanned; parked: messages put aside; sqlstate, error: of the failure.';
+  'What a tick did. outcome: progressed; idle (everything drawn before is settled and processed); held_back (open transactions keep messages back, so tick again in a few ms); busy (another session ticks); retrying (a handler failed and is called again at retry_at); stopped (a handler failed for good, or somebody stopped the subscription); paused. scanned: messages read. handled: messages given to a handler. position: the last one scanned. parked: messages parked. sqlstate, error: of the failure.';

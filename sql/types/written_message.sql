@@ -7,4 +7,4 @@ CREATE TYPE message_store.written_message AS (
 );
 
 COMMENT ON TYPE message_store.written_message IS
-  'Where a message given to write_messages is. is_duplicate: a message of this id was there before, and it is that one''s place. In a replay nothing is written, and all but id and stream_name are NULL.';
+  'Where write_messages put a message. is_duplicate: a message with this id was there before, and this is its place. In a replay nothing is written: all columns except id and stream_name are NULL.';

@@ -1,3 +1,226 @@
+-- Comments in plain words: of what belongs to the extension, then of the tables and views of a store.
+COMMENT ON FUNCTION message_store.ack(varchar, bigint, bigint) IS
+  'Says that the application has handled the messages of its lease up to this global position. Parked messages that are retried come in batches of their own. lease: as fetch returned it; NULL means the last one that this session fetched. Errors: 42704, 42501, 22023, 55000 (the lease ran out, or belongs to somebody else).';
+COMMENT ON FUNCTION message_store.acquire_lock(varchar) IS
+  'Takes the advisory lock of the stream''s category until the transaction ends, and returns the lock''s key. Writers of this store do not take this lock. Message DB: acquire_lock.';
+COMMENT ON FUNCTION message_store.alter_subscription(varchar, jsonb, jsonb) IS
+  'Changes the handlers or the options of a subscription after the running tick has ended. New handlers replace all the old ones. Options are merged key by key; null removes a key. The position stays. Returns true when something changed. Errors: 42704, 42501, 22023, 42883.';
+COMMENT ON FUNCTION message_store.cancel_rebuild(varchar) IS
+  'Drops the copy that rebuild(subscriber_id, side_by_side => true) made. Returns false when there is no copy. Errors: 42704, 42501.';
+COMMENT ON FUNCTION message_store.cardinal_id(varchar) IS
+  'The id up to its first plus sign: 123 for account-123+456. NULL for a category. Consumer groups share out streams by it. Message DB: cardinal_id.';
+COMMENT ON FUNCTION message_store.category(varchar) IS
+  'The part of a stream name before its first dash: account for account-123. Without a dash, it is the whole name. Message DB: category.';
+COMMENT ON FUNCTION message_store.continue_from(varchar, varchar) IS
+  'Lets a subscription continue where another program stopped. Takes the position that the program saved last in position_stream, and returns it. The book saves in subscriberPosition-<subscriberId>, in messages Read. Eventide saves in <category>:position-<consumerId>, in messages Recorded. Errors: 42704, 42501, 22023 (no position there).';
+COMMENT ON FUNCTION message_store.create_store() IS
+  'Makes the tables, indexes and views of a message store. The caller owns them. What exists already is left alone. Call it once after CREATE EXTENSION.';
+COMMENT ON FUNCTION message_store.create_subscription(varchar, varchar, jsonb, jsonb) IS
+  'Declares what a subscriber reads, and which functions handle its messages. The caller becomes the owner, and the handlers run with the owner''s rights. Nothing is started. source: a category, a stream, or $all. handlers: message type to function name; $any stands for all other types; {} means that an application fetches the messages. A handler takes (bigint), the global position, or (message_store.message), or an array of either for a run of consecutive messages. options: see docs/reference.md. A second call keeps the position and replaces handlers and options. Returns true when something changed. Errors: 22023, 42883 (no such function), 42501, 42710 (another source).';
+COMMENT ON FUNCTION message_store.discard_parked(varchar, varchar, bigint, varchar, varchar) IS
+  'Gives up parked messages that failed: no tick and no rebuild handles them. Takes all of them, or those with this position, stream or SQLSTATE. The next ticks handle the messages that wait behind them. Returns how many were discarded. The reason is kept. Errors: 42704, 42501, 22023.';
+COMMENT ON FUNCTION message_store.drop_subscription(varchar) IS
+  'Deletes a subscription, its position and its parked messages after the running tick has ended. The read model stays. Returns false when there is no such subscription. Errors: 42501.';
+COMMENT ON FUNCTION message_store.dry_run(varchar, jsonb, bigint, boolean, bigint[]) IS
+  'Shows what handlers would change, and changes nothing. Calls them with the next n messages, returns the rows of the declared read-model tables that they would change, and rolls everything back. handlers: NULL means the subscription''s own. parked: takes the first n parked messages instead. global_positions: takes only these parked messages. difference: added, removed, changed. Errors: 42704, 42501, 22023, 42883, 55000 (no read model declared), and those of the handlers.';
+COMMENT ON FUNCTION message_store.ensure_home_page() IS
+  'Adds the row of the home page, {"lastViewProcessed": 0, "videosWatched": 0}, when it is missing.';
+COMMENT ON FUNCTION message_store.fetch(varchar, bigint, interval, bigint) IS
+  'Returns the next settled messages, at most n, of a subscription without handlers, and leases them to the caller. Until the lease ends, nobody else gets messages of the same member. Call ack() to say how far the messages are handled. When the lease runs out, the rest is fetched again. Delivery is at least once and in order. No rows means: nothing to do, the subscription is paused, or somebody else has the lease. Errors: 42704, 42501, 22023, 25001, 55000.';
+COMMENT ON FUNCTION message_store.follow(message_store.message, jsonb) IS
+  'Returns metadata for a message that is written because of another one. It holds the other one''s causationMessageStreamName, causationMessagePosition and causationMessageGlobalPosition, its correlationStreamName and replyStreamName if it has them, and the given metadata. A key of the given metadata wins. In a handler of a single message, write_messages does this by itself.';
+COMMENT ON FUNCTION message_store.get_all_messages(bigint, bigint) IS
+  'Returns settled messages of all categories in order, from a global position on. batch_size: the most messages to return; -1 means all. Needs READ COMMITTED (25001).';
+COMMENT ON FUNCTION message_store.get_category_messages(varchar, bigint, bigint, varchar, bigint, bigint, varchar) IS
+  'Returns settled messages of a category in order, from a global position on. No message can still appear before a returned one. Waits for nobody. Needs READ COMMITTED (25001). The arguments are those of Message DB: get_category_messages.';
+COMMENT ON FUNCTION message_store.get_last_stream_message(varchar, varchar) IS
+  'Returns the last message of a stream, or its last message of a type. Message DB: get_last_stream_message.';
+COMMENT ON FUNCTION message_store.get_stream_messages(varchar, bigint, bigint, varchar) IS
+  'Returns messages of a stream in order, from a position on. batch_size: the most messages to return; -1 means all. condition: SQL over messages. It runs with the caller''s rights, and only if message_store.sql_condition is on. Message DB: get_stream_messages.';
+COMMENT ON FUNCTION message_store.handler_context() IS
+  'Tells the running handler about its call, see the type handler_call. NULL outside a handler.';
+COMMENT ON FUNCTION message_store.hash_64(varchar) IS
+  'The first eight bytes of the MD5 sum, as a signed number. Message DB: hash_64.';
+COMMENT ON FUNCTION message_store.horizon_blockers(varchar) IS
+  'Lists the open transactions that keep readers from messages of a category (NULL: of any category). pid: the process id of the session; NULL for a prepared transaction, which pg_prepared_xacts lists. holds_back_after: readers do not pass this global position.';
+COMMENT ON FUNCTION message_store.id(varchar) IS
+  'The part of a stream name after its first dash: 123 for account-123. NULL for a category. Message DB: id.';
+COMMENT ON FUNCTION message_store.increment_videos_watched(bigint) IS
+  'Counts the viewing at this global position on the home page, once. Returns true when it counted. A position at or below the last counted one changes nothing.';
+COMMENT ON FUNCTION message_store.increment_videos_watched(bigint[]) IS
+  'Counts the viewings at these global positions on the home page in one UPDATE. The result is the same as counting one after another. Returns true when at least one counted.';
+COMMENT ON FUNCTION message_store.is_category(varchar) IS
+  'Whether the name has no dash: true for account, false for account-123. True for NULL. Message DB: is_category.';
+COMMENT ON FUNCTION message_store.message_store_version() IS
+  'The version of Message DB whose interface this is: 1.3.0. The version of the extension itself is in pg_extension. Message DB: message_store_version.';
+COMMENT ON FUNCTION message_store.park(varchar, bigint, text, bigint) IS
+  'Parks a fetched message that the application cannot handle, as the policy park does with a failing handler. Later messages of its stream wait behind it. The messages before it count as handled. The lease ends, so fetch again. Errors: 42704, 42501, 22023, 55000 (the lease ran out).';
+COMMENT ON FUNCTION message_store.pause(varchar, varchar) IS
+  'Waits until the running tick has ended. Then nobody ticks the subscription until start(). Failed attempts are remembered. Errors: 42704, 42501.';
+COMMENT ON FUNCTION message_store.promote(varchar) IS
+  'Replaces the live read model by the copy that rebuild(subscriber_id, side_by_side => true) has filled, in this transaction. First, the copy catches up to the live position. Errors: 42704, 42501, 55000 (no copy, or too far behind).';
+COMMENT ON FUNCTION message_store.rebuild(varchar, boolean) IS
+  'Replays all messages. In place: empties the declared read model, runs init, and goes back to the start. side_by_side: a second subscription, <subscriber_id>#rebuild, fills copies of the declared tables beside the live ones until promote() is called. Errors: 42704, 42501, 55000 (no read model declared, or a rebuild is under way).';
+COMMENT ON FUNCTION message_store.reset(varchar, bigint, varchar) IS
+  'Moves a subscription back to a global position, which is then the last one that counts as handled. The read model stays as it is. The reason is kept. Errors: 42704, 42501, 22023.';
+COMMENT ON FUNCTION message_store.resize_group(varchar, bigint) IS
+  'Changes the number of members of a consumer group while it runs. First, the old members catch up with the one that is furthest ahead. Then the new members begin. Errors: 42704, 42501, 22023, 55000 (an earlier change has not ended).';
+COMMENT ON FUNCTION message_store.retry_parked(varchar, bigint, varchar, varchar) IS
+  'Lets the next ticks handle failed parked messages again. Takes all of them, or those with this position, stream or SQLSTATE. The messages that wait behind them follow. Returns how many will be retried. Errors: 42704, 42501.';
+COMMENT ON FUNCTION message_store.skip(varchar, bigint, varchar) IS
+  'Moves a subscription forward to a global position. Messages up to it count as handled, and no handler is called with them. The reason is kept. Errors: 42704, 42501, 22023.';
+COMMENT ON FUNCTION message_store.start(varchar, boolean) IS
+  'Runs the subscription''s init as its owner, forgets failed attempts, and lets orchestrators tick it. Returns the state. at_boot: leaves a paused or stopped subscription alone. Orchestrators use it when they boot. Errors: 42704 (no such subscription), 42501.';
+COMMENT ON FUNCTION message_store.started_subscriptions() IS
+  'Lists the started subscriptions that have handlers, whoever owns them. An orchestrator ticks these.';
+COMMENT ON FUNCTION message_store.stop(varchar, varchar) IS
+  'Waits until the running tick has ended. Then the subscription is stopped until start(), as after a failure. Errors: 42704, 42501.';
+COMMENT ON FUNCTION message_store.stream_version(varchar) IS
+  'The position of a stream''s last message. NULL for a stream without messages. Message DB: stream_version.';
+COMMENT ON FUNCTION message_store.subscription_lag(varchar, bigint) IS
+  'How far a member of a subscription is behind. head: the last settled global position of its source. lag: how many messages of the source come after its position, exact up to 10,000, and an estimate beyond. In a consumer group, only the member''s share counts. lag_seconds: the age of the first of these messages. The view subscription_status shows all of this.';
+COMMENT ON FUNCTION message_store.tick(varchar, bigint, bigint) IS
+  'Runs one pass of a subscription. Reads up to batch_size settled messages, calls the handler of each one''s type with the owner''s rights, and stores the position. Effects and position commit together. batch_size: NULL means the option batch_size, or else 1000. Returns at once when another session ticks. When a handler fails, the subscription''s policy decides what happens, and the result says it. Inside a transaction of the caller, a tick also reads the caller''s own messages, and stops before those of other open transactions. member: of a consumer group; NULL means the free one that is furthest behind. Errors: 42704, 22023, 25001, 55000.';
+COMMENT ON FUNCTION message_store.verify(varchar) IS
+  'Checks a read model against the log. Replays all messages into scratch copies of the declared tables, compares, and drops the copies. Returns a row for each row that differs from the live one. difference: missing, unexpected, different. Parked and discarded messages are left out. Errors: 42704, 42501, 55000 (no read model declared), and those of the handlers.';
+COMMENT ON FUNCTION message_store.wait_for(varchar, bigint, interval) IS
+  'Waits until the subscription has handled every message of its source up to this global position, and returns true. Returns false after the timeout, or at once when the message is parked. Errors: 42704, 22023, 25001 (this transaction has written messages, or keeps one snapshot).';
+COMMENT ON PROCEDURE message_store.wait_for_messages(bigint, interval, bigint) IS
+  'Waits in the server until a global position above the argument after has been drawn, but not longer than timeout. Returns the last position drawn. Holds no snapshot while it waits, so it must be a statement of its own (25001). A position is drawn before its message commits, so tick until the outcome is idle.';
+COMMENT ON FUNCTION message_store.write_message(varchar, varchar, varchar, jsonb, jsonb, bigint) IS
+  'Appends a message to a stream and returns its position there. The first position is 0. id: a UUID, unique in the log (22P02, 23505). stream_name: at most 2,600 bytes; type: not empty (22023). expected_version: the position of the stream''s last message, or -1 if it has none; another one is refused (P0001, Wrong expected version). Waits for an open transaction that writes to the same stream. Message DB: write_message.';
+COMMENT ON FUNCTION message_store.write_messages(message_store.new_message[], varchar) IS
+  'Appends messages to their streams, all or none. Returns a row for each, in order. Errors call the first one messages[1]. on_duplicate: error (23505) or ignore. With ignore, a message is left alone if its id is in the log already, in the same stream and with the same type. This is checked before any version. So a retry after a lost reply returns what the first call wrote. id: as given, or a UUID of version 7. In a handler, the id is derived from the subscriber, the handled message and an ordinal, so that nothing is written twice. A handler of a single message also adds causation and correlation to the metadata, see follow. Errors: as write_message, 22023. Streams are taken in the order of their names, so two batches do not deadlock.';
+COMMENT ON FUNCTION message_store.write_messages(varchar, varchar) IS
+  'Is write_messages(stream_name, messages jsonb) for JSON text. Without it, a call with two arguments of no type, such as write_messages(''account-1'', ''[{"type": "Opened"}]''), would be ambiguous (42725).';
+COMMENT ON FUNCTION message_store.write_messages(varchar, jsonb, bigint, varchar) IS
+  'Appends messages to one stream, all or none. Returns a row for each, in order. messages: a JSON array of objects with a type and, if wanted, data, metadata and id. null is the same as absent. Errors call the first one messages[0]. expected_version: the position of the stream''s last message before the batch, or -1 if it has none. The rest is as in write_messages(new_message[]).';
+COMMENT ON TYPE message_store.fetched_message IS
+  'A message as fetch returns it: the columns of message, the lease for ack, and the attempt. The first attempt is 1; it is higher when a parked message is retried.';
+COMMENT ON TYPE message_store.handler_call IS
+  'What a handler can learn about its call. global_position: the message, or the last one of a run. attempt: from 1. is_replay: the message was handled before, so nothing is written to streams. is_retry: the message was parked, so later ones were handled already. read_model: the schema of the tables to write to; NULL means the live read model.';
+COMMENT ON TYPE message_store.message IS
+  'A message as readers get it. data and metadata are JSON text. Message DB: message.';
+COMMENT ON TYPE message_store.new_message IS
+  'A message to write with write_messages. stream_name and type are required. id: a UUID; one is made if it is NULL. expected_version: the version that its stream must have when it is written. Messages before it in the batch count.';
+COMMENT ON TYPE message_store.tick_result IS
+  'What a tick did. outcome: progressed; idle (everything drawn before is settled and processed); held_back (open transactions keep messages back, so tick again in a few ms); busy (another session ticks); retrying (a handler failed and is called again at retry_at); stopped (a handler failed for good, or somebody stopped the subscription); paused. scanned: messages read. handled: messages given to a handler. position: the last one scanned. parked: messages parked. sqlstate, error: of the failure.';
+COMMENT ON TYPE message_store.written_message IS
+  'Where write_messages put a message. is_duplicate: a message with this id was there before, and this is its place. In a replay nothing is written: all columns except id and stream_name are NULL.';
+
+DO $$
+DECLARE
+  comment record;
+BEGIN
+  -- A store that 0.1 made lacks some of these; create_store() brings them, with their comments.
+  FOR comment IN
+    SELECT c.relkind, c.relname, a.attname, new.description
+    FROM (VALUES
+      ('parked_messages', NULL,
+        'Parked messages of one''s own subscriptions; message_store_admin and message_store_viewer see those of all. A failed message has its last error. Messages of the same stream wait behind it. retry_parked and discard_parked deal with them.'),
+      ('subscription_history', NULL,
+        'What people and failures did to one''s own subscriptions, with the reason. message_store_admin and message_store_viewer see all subscriptions.'),
+      ('subscription_status', NULL,
+        'How far each of one''s own subscriptions has come, one row for each member. message_store_admin and message_store_viewer see all subscriptions. head: the last settled message of the source. lag: how many messages of the source come after position, exact up to 10,000, and an estimate beyond if lag_is_estimate. lag_seconds: the age of the first of these messages. rate: messages scanned a second. holder: the process id of the session that ticks it now. replay_target, replay_eta_seconds: only while a rebuild is under way.'),
+      ('subscriptions', 'handlers',
+        'Message type to function, with schema and signature. $any stands for all other types. Empty if an application fetches the messages.'),
+      ('subscriptions', 'options',
+        'The options that create_subscription was given.'),
+      ('subscriptions', 'search_path',
+        'The search_path that its handlers run with. It is the one of the session that created the subscription.'),
+      ('subscriptions', 'state',
+        'created: orchestrators leave it alone; started: orchestrators tick it; paused, stopped: nobody ticks it.'),
+      ('subscriptions', 'state_reason',
+        'Why it is in this state, if a person or a failure gave a reason.'),
+      ('subscriptions', 'state_changed_at',
+        'When it entered this state.'),
+      ('subscriptions', 'start_position',
+        'It began after this global position. A rebuild begins there too.'),
+      ('subscriptions', 'replay_mark',
+        'Messages up to this global position were handled before. Their handlers are told that it is a replay, and write no messages.'),
+      ('subscriptions', 'replay_layers',
+        'How far each member had come when a group was set back while its members stood at different positions. A message after replay_mark was handled before if its member had come that far.'),
+      ('subscriptions', 'copy_of',
+        'The subscription whose read model this one fills again, beside the live one.'),
+      ('subscription_progress', NULL,
+        'How far each member of each subscription has come. Every tick that found something updates it. So its rows are narrow, its pages have free room, and its key is its only index.'),
+      ('subscription_progress', 'member',
+        'The consumer group member, from 0. In a group that was resized, -1, -2, ... are the old members 0, 1, ... until they are done.'),
+      ('subscription_progress', 'position',
+        'The last global position scanned. It commits together with the effects of its messages.'),
+      ('subscription_progress', 'drains_until',
+        'Where a member of a resized group ends. The new members begin after it, when all old ones are done.'),
+      ('subscription_progress', 'rate',
+        'Messages scanned a second, over the last ten seconds or more in which there was work.'),
+      ('subscription_progress', 'rate_from',
+        'Messages scanned since rate_since.'),
+      ('subscription_progress', 'failing_since',
+        'When its handler first failed.'),
+      ('subscription_progress', 'retry_at',
+        'When the handler is called again. Earlier ticks do nothing.'),
+      ('subscription_progress', 'last_error_at',
+        'When the last error happened.'),
+      ('parked', NULL,
+        'Messages that a subscription has parked because their handler failed, and those of the same stream that wait behind them.'),
+      ('parked', 'status',
+        'failed; waiting (behind a failed one of its stream); retry (the next ticks handle it, or it waits for one of its stream that they handle); replaying (a rebuild will come to it); discarded (never handled, not even by a rebuild).'),
+      ('parked', 'parked_at',
+        'When it was parked.'),
+      ('parked', 'retry_at',
+        'When its handler is called again, if its status is retry and it has attempts left.'),
+      ('history', NULL,
+        'What people and failures did to subscriptions. The entries of a dropped subscription stay.'),
+      ('history', 'owner',
+        'Who owned the subscription.'),
+      ('history', 'at',
+        'When it was done.'),
+      ('history', 'role',
+        'The database role that did it.'),
+      ('history', 'position',
+        'The global position that it was about.'),
+      ('history', 'reason',
+        'Why it was done.'),
+      ('history', 'actor',
+        'The person that the role acted for, if the application named one in the setting message_store.actor.'),
+      ('messages', NULL,
+        'The log: every message once, in the stream it was written to. Only write_message and write_messages write to it.'),
+      ('messages', 'global_position',
+        'The place in the whole log, from 1. Positions rise, with gaps where writers rolled back.'),
+      ('messages', 'position',
+        'The place in the stream: 0, 1, 2, ... without gaps.'),
+      ('messages', 'time',
+        'The UTC time of the transaction that wrote it.'),
+      ('messages', 'stream_name',
+        'category-id. The part before the first dash is the category.'),
+      ('messages', 'type',
+        'What happened. It chooses the handler.')
+    ) AS new (relation, attribute, description)
+    JOIN pg_catalog.pg_class c
+      ON c.oid OPERATOR(pg_catalog.=)
+        pg_catalog.to_regclass(pg_catalog.concat('message_store.', new.relation))
+    LEFT JOIN pg_catalog.pg_attribute a
+      ON a.attrelid OPERATOR(pg_catalog.=) c.oid
+      AND a.attname OPERATOR(pg_catalog.=) new.attribute::pg_catalog.name
+      AND a.attnum OPERATOR(pg_catalog.>) 0
+    WHERE (a.attname IS NOT NULL OR new.attribute IS NULL)
+      AND c.relkind OPERATOR(pg_catalog.=)
+        CASE WHEN new.relation OPERATOR(pg_catalog.=) ANY (ARRAY['parked_messages', 'subscription_history', 'subscription_status'])
+          THEN 'v'::pg_catalog."char" ELSE 'r'::pg_catalog."char" END
+  LOOP
+    IF comment.attname IS NOT NULL THEN
+      EXECUTE pg_catalog.format('COMMENT ON COLUMN message_store.%I.%I IS %L',
+        comment.relname, comment.attname, comment.description);
+    ELSIF comment.relkind OPERATOR(pg_catalog.=) 'v'::pg_catalog."char" THEN
+      EXECUTE pg_catalog.format('COMMENT ON VIEW message_store.%I IS %L',
+        comment.relname, comment.description);
+    ELSE
+      EXECUTE pg_catalog.format('COMMENT ON TABLE message_store.%I IS %L',
+        comment.relname, comment.description);
+    END IF;
+  END LOOP;
+END
+$$;
+
 -- 0.3.0 closes doors. Most of it is in the library; here: no name of ours is found in pg_temp.
 ALTER FUNCTION message_store.count_views_per_video(message_store.message[])
   SET search_path = pg_catalog, pg_temp;
@@ -14,7 +237,7 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'renew';
 
 COMMENT ON FUNCTION message_store.renew(varchar, interval, bigint) IS
-  'Lets a lease that has not run out last so long from now: for an application that needs longer than it said to fetch. lease: from fetch; NULL for the last one this session fetched. Errors: 42704, 42501, 22023, 55000 (the lease ran out, or is another''s).';
+  'Lets the lease last this long from now. An application calls it while a message takes longer than it said to fetch. lease: as fetch returned it; NULL means the last one that this session fetched. Errors: 42704, 42501, 22023, 55000 (the lease ran out, or belongs to somebody else).';
 
 REVOKE EXECUTE ON FUNCTION message_store.renew(varchar, interval, bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION message_store.renew(varchar, interval, bigint) TO message_store;

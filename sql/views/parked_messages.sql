@@ -17,6 +17,6 @@ WHERE pg_has_role(s.owner, 'USAGE') OR pg_has_role('message_store_admin', 'USAGE
   OR pg_has_role('message_store_viewer', 'USAGE');
 
 COMMENT ON VIEW message_store.parked_messages IS
-  'Messages put aside by one''s own subscriptions (message_store_admin, message_store_viewer: by all): failed ones with their last error, and those of the same stream that wait behind. retry_parked and discard_parked deal with them.';
+  'Parked messages of one''s own subscriptions; message_store_admin and message_store_viewer see those of all. A failed message has its last error. Messages of the same stream wait behind it. retry_parked and discard_parked deal with them.';
 
 GRANT SELECT ON message_store.parked_messages TO message_store, message_store_viewer;

@@ -67,6 +67,6 @@ WHERE pg_has_role(s.owner, 'USAGE') OR pg_has_role('message_store_admin', 'USAGE
   OR pg_has_role('message_store_viewer', 'USAGE');
 
 COMMENT ON VIEW message_store.subscription_status IS
-  'How far each of one''s own subscriptions (message_store_admin, message_store_viewer: all) has come, a row a member. head: the last settled message of its source; lag: messages of the source after position, exact to 10,000, beyond that an estimate where lag_is_estimate; lag_seconds: the age of the first of them; rate: messages scanned a second; holder: the process id of the session that ticks it now; replay_target and replay_eta_seconds: while a rebuild is under way.';
+  'How far each of one''s own subscriptions has come, one row for each member. message_store_admin and message_store_viewer see all subscriptions. head: the last settled message of the source. lag: how many messages of the source come after position, exact up to 10,000, and an estimate beyond if lag_is_estimate. lag_seconds: the age of the first of these messages. rate: messages scanned a second. holder: the process id of the session that ticks it now. replay_target, replay_eta_seconds: only while a rebuild is under way.';
 
 GRANT SELECT ON message_store.subscription_status TO message_store, message_store_viewer;

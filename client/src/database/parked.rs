@@ -46,7 +46,7 @@ pub struct ParkedMessage {
     pub sqlstate: Option<String>,
     /// What it said.
     pub error: Option<String>,
-    /// When it was put aside.
+    /// When it was parked.
     pub parked_at: String,
     /// Why it was discarded.
     pub reason: Option<String>,

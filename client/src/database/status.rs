@@ -55,7 +55,7 @@ pub struct SubscriptionStatus {
     pub rate: Option<f64>,
     /// Messages given to handlers so far.
     pub handled: i64,
-    /// Messages put aside, the discarded ones left out. Of the subscription,
+    /// Parked messages, without the discarded ones. Of the subscription,
     /// so the same in each of its members' rows.
     pub parked: i64,
     /// Failed attempts at one message that count.

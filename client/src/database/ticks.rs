@@ -37,7 +37,7 @@ pub struct Tick {
     pub handled: i64,
     /// The last scanned global position, now stored.
     pub position: i64,
-    /// Messages that were put aside.
+    /// Messages that were parked.
     pub parked: i64,
     /// Why it retries or stopped.
     pub trouble: Option<Trouble>,

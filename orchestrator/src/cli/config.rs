@@ -19,7 +19,7 @@ pub struct ConfigArgs {
 /// What can be done with a configuration.
 #[derive(Debug, Subcommand)]
 pub enum ConfigVerb {
-    /// Read a file as `run` would, and say what it comes to.
+    /// Read a file as `run` does, and print what it results in.
     #[command(after_help = EXIT_CODES)]
     Check(ConfigCheckArgs),
     /// Print the JSON Schema of the file, for editors.
@@ -33,15 +33,15 @@ pub struct ConfigCheckArgs {
     /// Configuration file.
     pub file: PathBuf,
 
-    /// libpq address of the database, above the file's `[database] url`.
+    /// libpq address of the database. It overrides the file's `[database] url`.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub url: Option<String>,
 
-    /// Put a value above a key of the file; repeat it for more.
+    /// Override a key of the file. Repeat it for more.
     #[arg(long, value_name = "TABLE.KEY=VALUE")]
     pub set: Vec<Override>,
 
-    /// Connect to the database too, and say what answers.
+    /// Also connect to the database, and say which server answers.
     #[arg(long)]
     pub connect: bool,
 }

@@ -7,7 +7,7 @@ use super::DatabaseArgs;
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// From how many seconds on a transaction that keeps messages from readers is a problem.
+    /// After how many seconds a transaction that holds readers back is a problem.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub blocked_for: u64,
 

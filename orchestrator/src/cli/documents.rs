@@ -8,14 +8,14 @@ use clap_complete::Shell;
 /// Arguments of `completions`.
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
-    /// For which shell.
+    /// The shell.
     pub shell: Shell,
 }
 
 /// Arguments of `man`.
 #[derive(Debug, Args)]
 pub struct ManArgs {
-    /// A folder for a page of each command, such as /usr/local/share/man/man1
-    /// [default: the main page to standard output].
+    /// Folder for the pages of all commands, such as /usr/local/share/man/man1 [default: print the
+    /// main page].
     pub folder: Option<PathBuf>,
 }

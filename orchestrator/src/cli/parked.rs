@@ -13,19 +13,19 @@ pub struct ParkedArgs {
     pub verb: ParkedVerb,
 }
 
-/// What can be done with messages that a failure put aside.
+/// What can be done with parked messages.
 #[derive(Debug, Subcommand)]
 pub enum ParkedVerb {
     /// Print parked messages with their errors.
     #[command(after_help = EXIT_CODES)]
     List(ParkedListArgs),
-    /// Print one parked message: what it holds, and why it failed.
+    /// Print one parked message with its data, and why it failed.
     #[command(after_help = EXIT_CODES)]
     Show(ParkedShowArgs),
-    /// Hand parked messages to their handlers again; the next ticks do it.
+    /// Retry parked messages. The next ticks call their handlers.
     #[command(after_help = EXIT_CODES)]
     Retry(ParkedRetryArgs),
-    /// Give parked messages up.
+    /// Discard parked messages. They are never handled.
     #[command(after_help = EXIT_CODES)]
     Discard(ParkedDiscardArgs),
 }
@@ -33,7 +33,7 @@ pub enum ParkedVerb {
 /// Arguments of `parked list`.
 #[derive(Debug, Args)]
 pub struct ParkedListArgs {
-    /// The subscription [default: all you may see].
+    /// The subscription [default: all that you may see].
     pub subscriber_id: Option<String>,
 
     /// Print JSON with every column the database has.
@@ -51,7 +51,7 @@ pub struct ParkedShowArgs {
     /// The subscription.
     pub subscriber_id: String,
 
-    /// The message's global position, as `parked list` has it.
+    /// Global position of the message, as `parked list` prints it.
     pub position: i64,
 
     /// Print JSON: {"parked": {...}, "message": {...}}.
@@ -73,7 +73,7 @@ pub struct ParkedRetryArgs {
     #[command(flatten)]
     pub which: WhichArgs,
 
-    /// Do it without asking; without a terminal nothing is asked.
+    /// Do not ask first. Without a terminal, nothing is asked.
     #[arg(long, short)]
     pub yes: bool,
 
@@ -88,7 +88,7 @@ pub struct ParkedDiscardArgs {
     /// The subscription.
     pub subscriber_id: String,
 
-    /// Why; kept with the messages.
+    /// The reason. It is kept with the messages.
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
 
@@ -96,7 +96,7 @@ pub struct ParkedDiscardArgs {
     #[command(flatten)]
     pub which: WhichArgs,
 
-    /// Do it without asking; without a terminal nothing is asked.
+    /// Do not ask first. Without a terminal, nothing is asked.
     #[arg(long, short)]
     pub yes: bool,
 

@@ -18,56 +18,55 @@ pub struct SubscriptionsArgs {
 /// a second.
 #[derive(Debug, Subcommand)]
 pub enum SubscriptionsVerb {
-    /// Print every subscription you may see: state, position, lag, failures.
+    /// Print every subscription that you may see: state, position, lag, failures.
     #[command(after_help = EXIT_CODES)]
     List(ListArgs),
     /// Print one subscription with every column, and what was done to it.
     #[command(after_help = EXIT_CODES)]
     Show(ShowArgs),
-    /// Declare a subscription, or bring its declaration up to date; the
-    /// position stays. Starts nothing.
+    /// Declare a subscription, or change its declaration. The position stays, and nothing is
+    /// started.
     #[command(after_help = EXIT_CODES)]
     Create(CreateArgs),
-    /// Change handlers or options; the position stays.
+    /// Change handlers or options. The position stays.
     #[command(after_help = EXIT_CODES)]
     Alter(AlterArgs),
-    /// Run its init and let orchestrators deliver; after a repair too.
+    /// Run its init and let orchestrators tick it. Use it after a repair, too.
     #[command(after_help = EXIT_CODES)]
     Start(OneArgs),
-    /// End delivery until it is started again.
+    /// Stop a subscription until it is started again.
     #[command(after_help = EXIT_CODES)]
     Stop(EndArgs),
-    /// Hold delivery until it is started again.
+    /// Pause a subscription until it is started again.
     #[command(after_help = EXIT_CODES)]
     Pause(EndArgs),
     /// Empty the read model and fill it again from the first message.
     #[command(after_help = EXIT_CODES)]
     Rebuild(RebuildArgs),
-    /// Put what a rebuild side by side has filled in the place of the live
-    /// read model, in one transaction.
+    /// Replace the live read model by the copy of a rebuild side by side, in one transaction.
     #[command(after_help = EXIT_CODES)]
     Promote(OneArgs),
-    /// Give up a rebuild side by side; the live read model stays.
+    /// Cancel a rebuild side by side. The live read model stays.
     #[command(after_help = EXIT_CODES)]
     CancelRebuild(OneArgs),
     /// Change how many members share the work.
     #[command(after_help = EXIT_CODES)]
     Resize(ResizeArgs),
-    /// Set the position, back or forth; the read model stays as it is.
+    /// Set the position back. The read model stays as it is.
     #[command(after_help = EXIT_CODES)]
     Reset(MoveArgs),
-    /// Leave out every message up to a position.
+    /// Skip every message up to a position.
     #[command(after_help = EXIT_CODES)]
     Skip(MoveArgs),
-    /// Replay into a scratch copy and print each row of the read model that
-    /// differs; exit code 1 where one does.
+    /// Replay into a scratch copy, and print each row of the read model that differs. The exit code
+    /// is 1 if one does.
     #[command(after_help = EXIT_CODES)]
     Verify(VerifyArgs),
-    /// Try handlers on the next messages and print the rows they would change;
-    /// everything is rolled back.
+    /// Try handlers on the next messages, and print the rows that they would change. Everything is
+    /// rolled back.
     #[command(after_help = EXIT_CODES)]
     DryRun(DryRunArgs),
-    /// Forget a subscription and its position; the read model stays.
+    /// Drop a subscription and its position. The read model stays.
     #[command(after_help = EXIT_CODES)]
     Drop(DropArgs),
 }
@@ -89,7 +88,7 @@ pub struct DropArgs {
     /// The subscription.
     pub subscriber_id: String,
 
-    /// Do it without asking; without a terminal nothing is asked.
+    /// Do not ask first. Without a terminal, nothing is asked.
     #[arg(long, short)]
     pub yes: bool,
 
@@ -105,8 +104,8 @@ pub struct ListArgs {
     #[arg(long)]
     pub json: bool,
 
-    /// Print it again every so many seconds until Ctrl-C: drawn anew on a terminal, one below
-    /// the other in a pipe [default: once; with --watch alone: 2].
+    /// Print the table every SECONDS seconds until Ctrl-C. A terminal is redrawn. In a pipe,
+    /// one table follows the other [default: once; with --watch alone: 2].
     #[arg(
         long,
         value_name = "SECONDS",
@@ -132,7 +131,7 @@ pub struct ShowArgs {
     #[arg(long)]
     pub json: bool,
 
-    /// Most entries of the history, the newest first.
+    /// How many entries of the history to print, the newest first.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(i64).range(0..))]
     pub history: i64,
 
@@ -144,14 +143,14 @@ pub struct ShowArgs {
 /// Arguments of `subscriptions create`.
 #[derive(Debug, Args)]
 pub struct CreateArgs {
-    /// The name its position is kept under.
+    /// The name that its position is kept under.
     pub subscriber_id: String,
 
     /// What it reads: a category, a stream (a name with a '-'), or '$all'.
     pub source: String,
 
-    /// Message type, or "$any", to SQL function, as JSON; {} for an application
-    /// that fetches its messages.
+    /// Message type, or "$any", to SQL function, as JSON. {} means that an application fetches the
+    /// messages.
     #[arg(long, value_name = "JSON", value_parser = parse_json)]
     pub handlers: Value,
 
@@ -171,11 +170,11 @@ pub struct AlterArgs {
     /// The subscription.
     pub subscriber_id: String,
 
-    /// All handlers anew, as JSON [default: as they are].
+    /// New handlers, as JSON. They replace all the old ones [default: no change].
     #[arg(long, value_name = "JSON", value_parser = parse_json, group = "change")]
     pub handlers: Option<Value>,
 
-    /// Options to set, as JSON; null takes one away [default: as they are].
+    /// Options to set, as JSON. null removes one [default: no change].
     #[arg(long, value_name = "JSON", value_parser = parse_json, group = "change")]
     pub options: Option<Value>,
 
@@ -190,7 +189,7 @@ pub struct EndArgs {
     /// The subscription.
     pub subscriber_id: String,
 
-    /// Why; kept and shown [default: none].
+    /// The reason. It is kept and shown [default: none].
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
 
@@ -205,12 +204,11 @@ pub struct RebuildArgs {
     /// The subscription.
     pub subscriber_id: String,
 
-    /// Fill copies of the read model beside the live one, which goes on;
-    /// `promote` swaps them.
+    /// Fill copies of the read model beside the live one, which stays in use. `promote` swaps them.
     #[arg(long)]
     pub side_by_side: bool,
 
-    /// Do it without asking; without a terminal, or side by side, nothing is asked.
+    /// Do not ask first. Without a terminal, or side by side, nothing is asked.
     #[arg(long, short)]
     pub yes: bool,
 
@@ -225,7 +223,7 @@ pub struct ResizeArgs {
     /// The subscription.
     pub subscriber_id: String,
 
-    /// Members from now on.
+    /// The new number of members.
     #[arg(value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
     pub group_size: i64,
 
@@ -240,15 +238,15 @@ pub struct MoveArgs {
     /// The subscription.
     pub subscriber_id: String,
 
-    /// The global position after which it goes on; 0 is the beginning.
+    /// The global position after which it continues. 0 is the beginning.
     #[arg(value_parser = clap::value_parser!(i64).range(0..))]
     pub position: i64,
 
-    /// Why; kept in the history.
+    /// The reason. It is kept in the history.
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
 
-    /// Do it without asking; without a terminal nothing is asked.
+    /// Do not ask first. Without a terminal, nothing is asked.
     #[arg(long, short)]
     pub yes: bool,
 
@@ -282,15 +280,15 @@ pub struct DryRunArgs {
     #[arg(long, value_name = "JSON", value_parser = parse_json)]
     pub handlers: Option<Value>,
 
-    /// How many messages.
+    /// How many messages to try.
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..))]
     pub count: i64,
 
-    /// The parked messages instead of the next.
+    /// Try parked messages instead of the next ones.
     #[arg(long)]
     pub parked: bool,
 
-    /// Of the parked messages, the one at this global position; repeat it for more.
+    /// Try the parked message at this global position. Repeat it for more.
     #[arg(long, value_name = "N")]
     pub position: Vec<i64>,
 

@@ -9,15 +9,16 @@ use super::DatabaseArgs;
 /// Arguments of `import`.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// Lines {"stream","type","data"?,"metadata"?,"id"?}, or those of `export`, whose positions
-    /// and times the store gives anew; - reads standard input. 1000 lines are one transaction.
+    /// File with lines {"stream","type","data"?,"metadata"?,"id"?}, or with lines of `export`. The
+    /// store gives new positions and times. A - reads standard input. 1000 lines are one
+    /// transaction.
     pub file: PathBuf,
 
-    /// Leave out the first N lines: those an earlier import has written.
+    /// Skip the first N lines, which an earlier import has written.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub skip_lines: u64,
 
-    /// Leave out lines that cannot be written, say which, and go on; ends with exit code 5.
+    /// Skip lines that cannot be written, name each, and go on. The exit code is then 5.
     #[arg(long)]
     pub keep_going: bool,
 
@@ -33,16 +34,16 @@ pub struct ExportArgs {
     #[arg(value_name = "STREAM_OR_CATEGORY")]
     pub name: String,
 
-    /// Only messages of these types; repeat it for more [default: all].
+    /// Only messages of this type. Repeat it for more [default: all].
     #[arg(long = "type", value_name = "TYPE")]
     pub types: Vec<String>,
 
-    /// First position: in a stream its positions, from 0; else global
-    /// positions, from 1 [default: the first].
+    /// First position to print. In a stream it is a position, from 0; otherwise a global position,
+    /// from 1 [default: the first].
     #[arg(long, value_name = "N")]
     pub position: Option<i64>,
 
-    /// A file to be made; it must not be there [default: standard output].
+    /// A new file for the lines. It must not exist [default: standard output].
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
 

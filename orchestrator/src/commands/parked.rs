@@ -1,4 +1,4 @@
-//! `orchestrator parked`: the messages that failures put aside.
+//! `orchestrator parked`: parked messages.
 
 use std::fmt::Write;
 

@@ -50,18 +50,18 @@ pub struct Dashboard {
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct DashboardTable {
-    /// Whether the dashboard is served; `up --dashboard` serves it too. Default false.
+    /// Whether the dashboard is served. `up --dashboard` serves it too. Default false.
     enabled: bool,
     /// Address and port of the dashboard. Default 127.0.0.1:8081.
     #[schemars(with = "Option<String>")]
     listen: Option<SocketAddr>,
-    /// The libpq address operators act with: of a member of message_store_admin.
+    /// The libpq address that operators act with, of a member of message_store_admin.
     url: Option<String>,
-    /// A file that holds it, instead of `url`.
+    /// A file that holds the address, instead of `url`.
     url_file: Option<PathBuf>,
-    /// The libpq address viewers look with: of a member of message_store_viewer. Default: url.
+    /// The libpq address that viewers look with, of a member of message_store_viewer. Default: url.
     viewer_url: Option<String>,
-    /// A file that holds it, instead of `viewer_url`.
+    /// A file that holds the address, instead of `viewer_url`.
     viewer_url_file: Option<PathBuf>,
     /// A file that holds the token of operators.
     operator_token_file: Option<PathBuf>,
@@ -71,14 +71,14 @@ pub(super) struct DashboardTable {
     identity_header: Option<String>,
     /// The addresses from which that header is believed.
     trusted_proxies: Vec<String>,
-    /// Who of those the proxy names may act; * for everybody. The others may look.
+    /// Which of the people that the proxy names may act. * means everybody. The others may look.
     operators: Vec<String>,
-    /// The names by which browsers may ask. Default: the listen address and localhost.
+    /// The host names that browsers may use. Default: the listen address and localhost.
     hosts: Vec<String>,
-    /// Connections at a time. Default 512.
+    /// The most connections at a time. Default 512.
     #[schemars(range(min = 1, max = 100_000))]
     connections: Option<usize>,
-    /// Those of one client address; a proxy is one client. Default 128.
+    /// The most connections of one client address. A proxy is one client. Default 128.
     #[schemars(range(min = 1, max = 100_000))]
     connections_per_client: Option<usize>,
 }

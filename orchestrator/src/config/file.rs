@@ -29,7 +29,7 @@ pub(super) struct File {
     web: WebTable,
     /// The operators' pages, and who may see and use them.
     dashboard: DashboardTable,
-    /// How long to wait for messages, and how patiently to try again.
+    /// How long to wait for messages, and how long before trying again.
     delivery: DeliveryTable,
     /// How log lines look.
     log: LogTable,
@@ -46,16 +46,16 @@ pub(super) struct File {
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 struct DatabaseTable {
-    /// The libpq address of the database; DATABASE_URL and --url go above it.
+    /// The libpq address of the database. DATABASE_URL and --url override it.
     url: Option<String>,
-    /// A file that holds the address, such as a mounted secret; instead of `url`.
+    /// A file that holds the address, such as a mounted secret. It is given instead of `url`.
     url_file: Option<PathBuf>,
-    /// A file that holds the password, such as a mounted secret; PGPASSWORD goes above it.
+    /// A file that holds the password, such as a mounted secret. PGPASSWORD overrides it.
     password_file: Option<PathBuf>,
-    /// Connections the ticks share, and so the most ticks at a time. Default 4.
+    /// Connections that the ticks share, and so the most ticks at a time. Default 4.
     #[schemars(range(min = 1, max = 1000))]
     pool_size: Option<usize>,
-    /// Whether a superuser may tick. Default false: the ticking role needs message_store only.
+    /// Whether a superuser may tick. The ticking role needs message_store only. Default false.
     allow_superuser: bool,
 }
 
@@ -65,14 +65,14 @@ struct WebTable {
     /// Address and port of the home page. Default 127.0.0.1:8080.
     #[schemars(with = "Option<String>")]
     listen: Option<SocketAddr>,
-    /// Connections at a time. Default 512.
+    /// The most connections at a time. Default 512.
     #[schemars(range(min = 1, max = 100_000))]
     connections: Option<usize>,
-    /// Those of one client address; a proxy is one client. Default 128.
+    /// The most connections of one client address. A proxy is one client. Default 128.
     #[schemars(range(min = 1, max = 100_000))]
     connections_per_client: Option<usize>,
-    /// How long a client of any listener may take to send a request, be silent between two of them,
-    /// or take nothing of an answer. Default 20000.
+    /// How long a client of any listener may take to send a request, stay silent between two
+    /// requests, or read nothing of a response. Default 20000.
     #[schemars(range(min = 1, max = 3_600_000))]
     client_timeout_ms: Option<u64>,
     /// The videos on the home page. Default: three of the demo's.
@@ -86,7 +86,7 @@ struct DeliveryTable {
     /// How long the server may let the waiting connection sleep. Default 20000.
     #[schemars(range(min = 1, max = 86_400_000))]
     wait_timeout_ms: Option<u64>,
-    /// The first pause after a failure; pauses double. Default 100.
+    /// The first pause after a failure. Pauses double. Default 100.
     #[schemars(range(min = 1, max = 86_400_000))]
     retry_min_ms: Option<u64>,
     /// The longest pause after a failure. Default 5000.

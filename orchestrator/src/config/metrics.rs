@@ -15,7 +15,7 @@ pub struct Metrics {
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct MetricsTable {
-    /// Address and port of /metrics, /healthz and /readyz. Default: none, no metrics.
+    /// Address and port of /metrics, /healthz and /readyz. Default: no metrics.
     #[schemars(with = "Option<String>")]
     listen: Option<SocketAddr>,
 }

@@ -8,17 +8,17 @@ use serde_json::{Value, json};
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OnFailure {
-    /// After the retries. Default stop.
+    /// What happens after the retries. Default stop.
     then: Option<Then>,
-    /// How often the handler is tried again. Default 10.
+    /// How often a failing handler is called again. Default 10.
     retries: Option<u32>,
-    /// The first pause; pauses double. Default 100.
+    /// The first pause. Pauses double. Default 100.
     retry_delay_ms: Option<u64>,
     /// The longest pause. Default 30000.
     retry_max_delay_ms: Option<u64>,
     /// Whether the rest of the message's stream waits too. Default stream.
     park: Option<Park>,
-    /// How long deadlocks and the like do not count. Default 600.
+    /// How long transient errors, such as deadlocks, do not count. Default 600.
     transient_limit_s: Option<u64>,
 }
 

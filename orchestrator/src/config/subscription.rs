@@ -25,7 +25,7 @@ pub struct Subscription {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SubscriptionTable {
-    /// The name its position is kept under (must be unique).
+    /// The name that its position is kept under. It must be unique.
     pub(super) subscriber_id: String,
     /// Messages of every stream of this category are read.
     category: Option<String>,
@@ -34,12 +34,12 @@ pub(super) struct SubscriptionTable {
     /// Every message is read.
     #[serde(default)]
     all: bool,
-    /// Message type -> SQL function; "$any" takes every type not named. {} leaves the messages to
-    /// an application that fetches them.
+    /// Message type to SQL function. "$any" takes the other types. {} means that an application
+    /// fetches the messages.
     handlers: BTreeMap<String, String>,
-    /// An SQL function that is run at every start; must be harmless when repeated.
+    /// An SQL function that is called at every start. Calling it again must do no harm.
     init: Option<String>,
-    /// The tables its handlers fill, or their part in them.
+    /// The tables that its handlers fill, or the part of them that is theirs.
     read_model: Option<Vec<ReadModel>>,
     /// The most messages one tick reads and commits. Default 1000.
     #[schemars(range(min = 1))]
@@ -53,7 +53,7 @@ pub(super) struct SubscriptionTable {
     correlation: Option<String>,
     /// "beginning", "now", a time in quotes, or a global position. Default "beginning".
     start_from: Option<StartFrom>,
-    /// "strict", or "per_handler" for longer runs for array handlers. Default "strict".
+    /// "strict", or "per_handler", which gives array handlers longer runs. Default "strict".
     order: Option<Order>,
     /// What happens when a handler fails.
     #[serde(default)]

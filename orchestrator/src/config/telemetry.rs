@@ -18,9 +18,9 @@ pub struct Telemetry {
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct TelemetryTable {
-    /// An OTLP collector, such as http://127.0.0.1:4318; /v1/traces is added. Default: none, no traces.
+    /// An OTLP collector, such as http://127.0.0.1:4318. /v1/traces is added. Default: no traces.
     endpoint: Option<String>,
-    /// Whether ticks that found nothing have a span, too. Default: true.
+    /// Whether ticks that found nothing get a span too. Default: true.
     idle_ticks: Option<bool>,
 }
 

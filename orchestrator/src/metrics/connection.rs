@@ -21,7 +21,7 @@ impl Collector for Connection {
         let mut gauges = Gauges(encoder);
         gauges.one(
             "connected",
-            "1 while the connection that waits for messages is there.",
+            "1 while the connection that waits for messages is up.",
             i64::from(self.health.is_connected()),
         )?;
         gauges.one(
@@ -31,7 +31,7 @@ impl Collector for Connection {
         )?;
         gauges.counter(
             "reconnects",
-            "How often the connection that waits for messages was made again.",
+            "How often the connection that waits for messages was reestablished.",
             self.health.reconnects(),
         )
     }

@@ -50,7 +50,7 @@ impl Collector for Sampled {
         let sample = latest.sample.filter(|_| latest.trouble.is_none());
         gauges.one(
             "database_up",
-            "1 where the last look at the database succeeded.",
+            "1 if the last sample of the database succeeded.",
             i64::from(sample.is_some()),
         )?;
         let Some(sample) = sample else { return Ok(()) };
@@ -73,17 +73,17 @@ fn encode_store(gauges: &mut Gauges<'_>, sample: &Sample, oldest_blocker: f64) -
     )?;
     gauges.one(
         "orchestrators",
-        "Orchestrators that wait for messages of this database.",
+        "Orchestrators that are connected to this database.",
         count(sample.orchestrators.len()),
     )?;
     gauges.one(
         "horizon_blockers",
-        "Transactions in flight that keep messages from being read.",
+        "Transactions in flight that delay readers.",
         count(sample.blockers.len()),
     )?;
     gauges.one(
         "horizon_oldest_blocker_age_seconds",
-        "How long the oldest of these transactions has been seen.",
+        "How long ago the oldest of these transactions was first seen.",
         oldest_blocker,
     )
 }
@@ -113,12 +113,12 @@ fn encode_subscriptions(gauges: &mut Gauges<'_>, rows: &[SubscriptionStatus]) ->
     };
     each(
         "subscription_lag_messages",
-        "Messages that the subscription has yet to read; above 10,000 an estimate.",
+        "Messages that the subscription has not read yet. Above 10,000, it is an estimate.",
         &|members| members.sum(|row| row.lag),
     )?;
     each(
         "subscription_lag_seconds",
-        "Age of the first message that the subscription has not handled, 0 where there is none.",
+        "Age of the first message that the subscription has not handled, 0 if there is none.",
         &|members| Some(members.most(|row| row.lag_seconds)),
     )?;
     each(
@@ -133,12 +133,12 @@ fn encode_subscriptions(gauges: &mut Gauges<'_>, rows: &[SubscriptionStatus]) ->
     )?;
     each(
         "subscription_parked_messages",
-        "Messages put aside, the discarded ones left out.",
+        "Parked messages, without the discarded ones.",
         &|members| Some(float(members.first().parked)),
     )?;
     each(
         "subscription_failed_attempts",
-        "Failed attempts at the message that is tried again; 0 where none is.",
+        "Failed attempts at the message that is being retried, 0 if there is none.",
         &|members| members.sum(|row| Some(row.attempts)),
     )
 }

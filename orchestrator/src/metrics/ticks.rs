@@ -178,12 +178,12 @@ impl Families {
         );
         registry.register(
             "messages_parked",
-            "Messages that ticks of this orchestrator put aside",
+            "Messages that ticks of this orchestrator parked",
             families.parked.clone(),
         );
         registry.register(
             "handler_failures",
-            "Failed attempts after which a subscription retried or stopped",
+            "Failed attempts that led to a retry or a stop",
             families.failures.clone(),
         );
         families
