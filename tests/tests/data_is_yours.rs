@@ -250,28 +250,44 @@ async fn stores_and_a_message_db_of_one_cluster_share_the_role() {
 
 /// A store as version 0.1 made it.
 const STORE_OF_0_1: &str = include_str!("../fixtures/store-0.1.sql");
+/// A store as version 0.2 made it.
+const STORE_OF_0_2: &str = include_str!("../fixtures/store-0.2.sql");
 
 #[tokio::test]
-async fn updating_the_extension_leaves_the_data_and_equals_a_fresh_install() {
+async fn updating_from_0_1_leaves_the_data_and_equals_a_fresh_install() {
+    update_from("0.1.0", STORE_OF_0_1, "category").await;
+}
+
+#[tokio::test]
+async fn updating_from_0_2_leaves_the_data_and_equals_a_fresh_install() {
+    update_from("0.2.0", STORE_OF_0_2, "source").await;
+}
+
+/// `source`: the column that says what a subscription reads.
+async fn update_from(version: &str, store: &str, source: &str) {
     let cluster = Cluster::shared();
     let updated = cluster.create_database().await;
     let session = updated.connect().await;
     let run = async |sql: &str| session.run(sql).await.unwrap();
-    run("CREATE EXTENSION message_store VERSION '0.1.0'").await;
-    run(STORE_OF_0_1).await;
+    run(&format!(
+        "CREATE EXTENSION message_store VERSION '{version}'"
+    ))
+    .await;
+    run(store).await;
     write(&session, "viewings-1", "VideoViewed").await;
     write(&session, "viewings-1", "VideoViewed").await;
-    run("INSERT INTO message_store.subscriptions (subscriber_id, owner, category, handlers, options, state)
+    run(&format!(
+        "INSERT INTO message_store.subscriptions
+           (subscriber_id, owner, {source}, handlers, options, state)
            VALUES ('s', 'postgres', 'viewings',
-                   '{\"VideoViewed\": \"message_store.increment_videos_watched(bigint[])\"}',
-                   '{\"init\": \"message_store.ensure_home_page\"}', 'started');
-         INSERT INTO message_store.subscription_progress (subscriber_id, position) VALUES ('s', 1)")
-        .await;
+                   '{{\"VideoViewed\": \"message_store.increment_videos_watched(bigint[])\"}}',
+                   '{{\"init\": \"message_store.ensure_home_page\"}}', 'started');
+         INSERT INTO message_store.subscription_progress (subscriber_id, position) VALUES ('s', 1)"
+    ))
+    .await;
     // The new library beside the old extension: nothing is guessed.
-    for call in ["tick('s')", "create_store()"] {
-        let error = session.error(&format!("SELECT message_store.{call}")).await;
-        assert_eq!(error.sqlstate, "55000", "{call}: {error:?}");
-    }
+    let error = session.error("SELECT message_store.create_store()").await;
+    assert_eq!(error.sqlstate, "55000", "{error:?}");
     run("ALTER EXTENSION message_store UPDATE").await;
     run("SELECT message_store.create_store(); SELECT message_store.start('s')").await;
     assert_eq!(
@@ -296,6 +312,60 @@ async fn updating_the_extension_leaves_the_data_and_equals_a_fresh_install() {
         assert_same(&run(what).await, &expected);
     }
     run("SELECT message_store.create_store()").await;
+}
+
+#[tokio::test]
+async fn a_library_beside_tables_of_0_1_ticks_nothing() {
+    let database = Cluster::shared().create_database().await;
+    let session = database.connect().await;
+    session
+        .run(&format!(
+            "CREATE EXTENSION message_store VERSION '0.1.0'; {STORE_OF_0_1}"
+        ))
+        .await
+        .unwrap();
+    let error = session.error("SELECT message_store.tick('s')").await;
+    assert_eq!(error.sqlstate, "55000", "{error:?}");
+}
+
+#[tokio::test]
+async fn a_store_of_0_2_keeps_what_it_uses_of_the_demo() {
+    const DEMO: &str = "SELECT count(*) FROM pg_proc p WHERE p.oid IN (
+        to_regprocedure('message_store.count_views_per_video(message_store.message[])'),
+        to_regprocedure('message_store.ensure_most_watched()'),
+        to_regprocedure('message_store.register_viewing(message_store.message)'))";
+    for (is_used, by) in [
+        (false, "SELECT 1"),
+        (
+            true,
+            "INSERT INTO message_store.video_views VALUES ('streams', 3)",
+        ),
+        (
+            true,
+            "INSERT INTO message_store.subscriptions (subscriber_id, owner, source, handlers, options)
+             VALUES ('s', 'postgres', 'viewings',
+                     '{\"A\": \"message_store.register_viewing(message_store.message)\"}', '{}')",
+        ),
+        (
+            true,
+            "CREATE VIEW public.most AS SELECT * FROM message_store.video_views",
+        ),
+    ] {
+        let database = Cluster::shared().create_database().await;
+        let session = database.connect().await;
+        let run = async |sql: &str| session.run(sql).await.unwrap();
+        run("CREATE EXTENSION message_store VERSION '0.2.0'").await;
+        run(STORE_OF_0_2).await;
+        run(by).await;
+        run("ALTER EXTENSION message_store UPDATE; SELECT message_store.create_store()").await;
+        let kept = session.bigint(DEMO).await;
+        assert_eq!(kept, if is_used { 3 } else { 0 }, "{by}");
+        let table = "SELECT count(*) FROM pg_class WHERE oid = to_regclass('message_store.video_views')";
+        assert_eq!(session.bigint(table).await, i64::from(is_used), "{by}");
+        // The demo's own script takes over what is there.
+        session.install_home_page().await;
+        run("SELECT message_store.count_views_per_video('{}')").await;
+    }
 }
 
 /// What belongs to the store: columns, constraints, indexes, views, grants, comments.

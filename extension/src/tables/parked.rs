@@ -261,6 +261,8 @@ static RETRY_UNLESS_PARKED_BY: Statement = Statement::new(
                   AND l.global_position OPERATOR(pg_catalog.=) c.global_position)",
     &[VARCHAROID, VARCHAROID],
 );
+/// All columns that a promoted copy leaves to the live subscription: a new one belongs here where it is
+/// one of them.
 static ADOPT: Statement = Statement::new(
     c"INSERT INTO message_store.parked \
         (subscriber_id, global_position, stream_name, type, status, holds_stream, attempts, \
