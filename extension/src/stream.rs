@@ -9,7 +9,7 @@
 use crate::consumer_group::hash_64;
 use crate::error::Error;
 use crate::pg::lock::{Exclusive, Tag};
-use crate::pg::probe::{Look, Probe, Writer};
+use crate::pg::probe::{Look, Probe, RowWriter};
 use crate::pg::relation::{Index, Table};
 use crate::pg::scan::{Condition, Order};
 use crate::pg::text::Text;
@@ -37,7 +37,7 @@ pub struct Tail {
 struct End {
     version: i64,
     global_position: i64,
-    writer: Writer,
+    writer: RowWriter,
 }
 
 /// Looks where streams end, one after another.
@@ -77,7 +77,7 @@ impl<'a> Ends<'a> {
             Some(lock) => lock,
             None => match self.end(name, expected) {
                 end @ End {
-                    writer: Writer::Ourselves,
+                    writer: RowWriter::Ourselves,
                     ..
                 } => return end.tail(None),
                 _ => {
@@ -89,7 +89,7 @@ impl<'a> Ends<'a> {
         loop {
             match self.end(name, expected) {
                 End {
-                    writer: Writer::Running(transaction),
+                    writer: RowWriter::Running(transaction),
                     ..
                 } => {
                     self.rest();
@@ -120,7 +120,7 @@ impl<'a> Ends<'a> {
         last.unwrap_or(End {
             version: NO_STREAM,
             global_position: 0,
-            writer: Writer::Committed,
+            writer: RowWriter::Committed,
         })
     }
 }

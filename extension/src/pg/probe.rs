@@ -25,7 +25,7 @@ pub struct Look {
 }
 
 /// Whose row was found.
-pub enum Writer {
+pub enum RowWriter {
     /// A transaction that has committed.
     Committed,
     /// The transaction we are in.
@@ -110,16 +110,16 @@ impl Look {
     }
 
     /// Who wrote the row.
-    pub fn writer(&self) -> Writer {
+    pub fn writer(&self) -> RowWriter {
         if self.snapshot.xmin != pg_sys::InvalidTransactionId {
-            return Writer::Running(self.snapshot.xmin);
+            return RowWriter::Running(self.snapshot.xmin);
         }
         let xmin = pg_sys::TransactionId::from(self.slot.writer());
         // SAFETY: any xid may be asked about.
         if unsafe { pg_sys::TransactionIdIsCurrentTransactionId(xmin) } {
-            Writer::Ourselves
+            RowWriter::Ourselves
         } else {
-            Writer::Committed
+            RowWriter::Committed
         }
     }
 }

@@ -25,7 +25,7 @@ pub struct Settings {
 
 /// Where a sequence is.
 #[derive(Clone, Copy)]
-pub struct State {
+pub struct Place {
     /// The last value drawn, 0 before the first.
     pub last_value: i64,
     /// Whether the value may have been set rather than drawn. setval and RESTART leave no values
@@ -82,19 +82,19 @@ impl Sequence {
 
     /// Where the sequence is. The lock on it is given back at once, so a session that waits after
     /// this holds nothing.
-    pub fn state(self) -> State {
+    pub fn state(self) -> Place {
         self.read(pg_sys::AccessShareLock, pg_sys::AccessShareLock)
     }
 
     /// The same for one who draws a value next, under the lock that drawing takes, to the end of
     /// the transaction.
-    pub fn state_before_drawing(self) -> State {
+    pub fn state_before_drawing(self) -> Place {
         self.read(pg_sys::RowExclusiveLock, pg_sys::NoLock)
     }
 
     /// Reads under the page's lock: nextval writes a value up to 32 ahead into the page for a
     /// moment, which an unlocked read could return.
-    fn read(self, lock: u32, unlock: u32) -> State {
+    fn read(self, lock: u32, unlock: u32) -> Place {
         // SAFETY: the relation stays open, and its one page pinned and share-locked, while the
         // single tuple on it is read; the page of a sequence always holds item 1.
         unsafe {
@@ -119,7 +119,7 @@ impl Sequence {
             } else {
                 last_value.saturating_sub(1)
             };
-            State {
+            Place {
                 last_value,
                 may_have_been_set,
             }

@@ -12,7 +12,7 @@ use crate::message_id;
 use crate::pg::guard::{self, Rewording};
 use crate::pg::insert::Insert;
 use crate::pg::jsonb::Jsonb;
-use crate::pg::probe::{Probe, Writer};
+use crate::pg::probe::{Probe, RowWriter};
 use crate::pg::relation::Table;
 use crate::pg::scan::{Condition, Order};
 use crate::pg::slot::Slot;
@@ -276,8 +276,8 @@ impl<'a> BatchWriter<'a> {
         let keys = [(0, Condition::Is(&entry.id))];
         loop {
             let found = self.ids.first(&keys, |row| match row.writer() {
-                Writer::Running(transaction) => Err(transaction),
-                Writer::Committed | Writer::Ourselves => {
+                RowWriter::Running(transaction) => Err(transaction),
+                RowWriter::Committed | RowWriter::Ourselves => {
                     let stream_name = row.text(column::STREAM_NAME);
                     let message_type = row.text(column::TYPE);
                     let place = Place {
