@@ -152,7 +152,7 @@ pub async fn require_identity(
     if changes_something(request.method()) && !identity.may_act() {
         return layout::refuse(
             &identity,
-            "A viewer may look, not act. Ask an operator, or sign in as one.",
+            "You may look, but not act. Ask an operator, or sign in as one.",
         );
     }
     request.extensions_mut().insert(identity);

@@ -35,7 +35,7 @@ pub async fn confirm(Extension(identity): Extension<Identity>, query: Fields) ->
         return layout::missing(&identity, Section::Subscriptions, text);
     };
     if !identity.may_act() {
-        return layout::refuse(&identity, "A viewer may look, not act.");
+        return layout::refuse(&identity, "You may look, but not act.");
     }
     let content = html! {
         p { code { (id) } }

@@ -164,7 +164,7 @@ fn form(view: &View) -> Markup {
     html! {
         form method="get" action=(LIST) {
             input type="hidden" name="source" value=(view.name);
-            label for="type" { "Types, with commas between them" }
+            label for="type" { "Types, separated by commas" }
             input #type type="text" name="type" value=(view.filter.types.join(", ")) maxlength="2048";
             label for="correlation" { "Correlated with category" }
             input #correlation type="text" name="correlation" value=[view.filter.correlation.as_deref()] maxlength="2048";

@@ -36,7 +36,7 @@ pub async fn show(
     Path(position): Path<String>,
 ) -> Response {
     let Ok(position) = position.parse::<i64>() else {
-        let text = "Messages are found by their global position, a whole number.";
+        let text = "A message has a global position, which is a whole number.";
         return layout::missing(&identity, Section::Categories, text);
     };
     let database = site.database(&identity);
@@ -56,8 +56,7 @@ pub async fn show(
             page.show(&identity)
         }
         Ok(None) => {
-            let text =
-                "There is no message at this position: it was never committed, or was deleted.";
+            let text = "There is no message at this position. It was never committed, or somebody deleted it.";
             layout::missing(&identity, Section::Categories, text)
         }
         Err(error) => layout::trouble(&identity, Section::Categories, &error),
@@ -79,7 +78,7 @@ pub async fn raw(
         );
     }
     let Ok(turn) = site.whole_columns.clone().acquire_owned().await else {
-        return layout::missing(&identity, Section::Categories, "There is nothing here.");
+        return layout::missing(&identity, Section::Categories, "This message has none.");
     };
     match site.database(&identity).raw_column(position, is_data).await {
         Ok(Some(Excerpt::Text(text))) => {
@@ -94,7 +93,7 @@ pub async fn raw(
             (StatusCode::PAYLOAD_TOO_LARGE, page.show(&identity)).into_response()
         }
         Ok(Some(Excerpt::Null) | None) => {
-            layout::missing(&identity, Section::Categories, "There is nothing here.")
+            layout::missing(&identity, Section::Categories, "This message has none.")
         }
         Err(error) => layout::trouble(&identity, Section::Categories, &error),
     }
@@ -169,8 +168,8 @@ fn json(
         }
         @if text.is_some_and(Whole::is_cut) {
             p {
-                "This is how it begins. "
-                a href={ (link::message(message.global_position)) "/" (column) } { "The whole of it, as it is stored" } ". "
+                "Only the beginning is shown. "
+                a href={ (link::message(message.global_position)) "/" (column) } { "Show all of it, as stored" } ". "
                 (whole(message.global_position))
             }
         }
@@ -180,7 +179,7 @@ fn json(
 /// How the whole of a message is had, whatever it holds.
 fn whole(position: i64) -> Markup {
     html! {
-        "All of the message: " code { "orchestrator read '$all' --position " (position) " --limit 1" }
+        "To read the whole message: " code { "orchestrator read '$all' --position " (position) " --limit 1" }
     }
 }
 
@@ -201,10 +200,10 @@ impl Chain {
         html! {
             h2 { "What caused it, and what it caused" }
             @if self.ancestry.len() == 1 && self.descendants.is_empty() && missing.is_none() {
-                p { "Its metadata names no message that caused it, and none that was looked at names it." }
+                p { "Its metadata names no cause, and no message that we looked at names it as theirs." }
             } @else {
                 @if let Some(cause) = missing.filter(|_| !is_cut) {
-                    p.faint { "The first one was caused by message " (format::count(cause)) ", which is not there before it." }
+                    p.faint { "The first one here was caused by message " (format::count(cause)) ", which is not there before it." }
                 }
                 @if is_cut {
                     p.faint { "There are more before the first " (WALKED) " that are shown." }
@@ -212,7 +211,7 @@ impl Chain {
                 ul.tree { (self.branch(self.ancestry.len().saturating_sub(1))) }
             }
             p.faint {
-                "What it caused is looked for in the " (format::count(SEARCHED))
+                "We looked for what it caused in the " (format::count(SEARCHED))
                 " messages that follow it, here as far as position " (format::count(self.looked_to)) "."
             }
         }

@@ -67,29 +67,31 @@ impl Operation {
     pub fn warning(self) -> &'static str {
         match self {
             Self::Start => {
-                "Its init function runs, failed attempts are forgotten, and orchestrators go on \
-                 with the next message."
+                "Its init function runs. Failed attempts are forgotten. Orchestrators continue with the \
+                 next message."
             }
             Self::Pause => {
-                "The running tick ends; then no message is handled until somebody starts it again. \
+                "The running tick ends first. Then no message is handled until somebody starts it again. \
                  Failed attempts are remembered."
             }
             Self::Stop => {
-                "The running tick ends; then no message is handled until somebody starts it again."
+                "The running tick ends first. Then no message is handled until somebody starts it again."
             }
             Self::Rebuild => {
-                "Its read model is emptied now, and filled again from the first message. Whoever \
-                 reads it meanwhile sees less than there is; side by side nobody does."
+                "Its read model is emptied now and filled again from the first message. Until that is \
+                 done, readers see only a part. To avoid that, rebuild side by side."
             }
             Self::RebuildBeside => {
-                "A copy of its read model is filled from the first message, beside the live one, \
-                 which stays as it is until the copy is promoted."
+                "A copy of its read model is filled from the first message. The live one stays as it is \
+                 until you promote the copy."
             }
             Self::Promote => {
-                "The copy is brought up to the live position and takes the place of the live read \
-                 model, at once for all readers."
+                "The copy catches up to the live position and replaces the live read model, for all \
+                 readers at the same moment."
             }
-            Self::CancelRebuild => "The copy is dropped with all it holds. The live one stays.",
+            Self::CancelRebuild => {
+                "The copy and all that it holds are dropped. The live read model stays."
+            }
         }
     }
 
@@ -101,7 +103,7 @@ impl Operation {
             Self::Stop => "Stopped.",
             Self::Rebuild => "The read model is being filled again.",
             Self::RebuildBeside => "The copy is being filled beside the live read model.",
-            Self::Promote => "The copy has taken the place of the live read model.",
+            Self::Promote => "The copy has replaced the live read model.",
             Self::CancelRebuild => "The rebuild is cancelled.",
         }
     }

@@ -55,10 +55,10 @@ pub fn state(trouble: Option<&str>, sample: Option<&Sample>) -> Markup {
     html! {
         @match (trouble, sample) {
             (Some(_), Some(sample)) => p.notice.bad role="alert" {
-                "The database does not answer. This is how it was " (format::ago(sample.at)) "."
+                "The database does not answer. This was the state " (format::ago(sample.at)) "."
             },
             (Some(_), None) => p.notice.bad role="alert" { "The database does not answer." },
-            (None, None) => p.faint { "The first look at the database is under way." },
+            (None, None) => p.faint { "We are looking at the database for the first time." },
             (None, Some(_)) => {}
         }
     }
@@ -105,9 +105,9 @@ fn writes(samples: &Samples) -> Markup {
 fn blockers(sample: &Sample) -> Markup {
     html! {
         @if !sample.blockers.is_empty() {
-            h2 { "Who holds readers back" }
-            p { "Transactions in flight that have written, or are about to. One that stays for long is worth a look." }
-            (layout::table("Who holds readers back", html! {
+            h2 { "What keeps readers waiting" }
+            p { "Open transactions that have written messages, or are about to. Look into one that stays here for long." }
+            (layout::table("What keeps readers waiting", html! {
                 thead { tr { th scope="col" { "Session" } th.number scope="col" { "Open for" } th.number scope="col" { "Readers see up to" } } }
                 tbody {
                     @for blocker in &sample.blockers {
@@ -153,7 +153,7 @@ pub fn table(sample: &Sample, samples: &Samples, wanted: &str) -> Markup {
     found.truncate(LISTED);
     html! {
         @if found.is_empty() {
-            p.faint { "There is none, or none that this role may see." }
+            p.faint { "There are none, or this role may not see them." }
         } @else {
             (layout::table("Subscriptions", html! {
                 thead {

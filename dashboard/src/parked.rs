@@ -107,14 +107,14 @@ pub async fn show(
     let content = html! {
         p {
             @if discarded {
-                a href=(listed("")) { "Those that are not discarded" }
+                a href=(listed("")) { "Not discarded" }
             } @else {
-                a href=(listed("discarded")) { "Those that were discarded" }
+                a href=(listed("discarded")) { "Discarded" }
             }
         }
         @if let Some(id) = id { (summary(&identity, id, can_be_tried(&site, id), &groups)) }
         @if messages.is_empty() {
-            p { @if discarded { "None was discarded." } @else { "No message is parked." } }
+            p { @if discarded { "No message was discarded." } @else { "No message is parked." } }
         } @else {
             (table(&identity, id.filter(|_| !discarded), &messages))
         }
@@ -213,7 +213,7 @@ fn table(identity: &Identity, chosen: Option<&str>, messages: &[ParkedMessage]) 
                     @if chosen.is_some() {
                         th scope="col" {
                             span.unseen { "Choose" }
-                            input type="checkbox" data-all="position" aria-label="Choose all of this page" hidden;
+                            input type="checkbox" data-all="position" aria-label="Choose all on this page" hidden;
                         }
                     }
                     th scope="col" { "Message" } th scope="col" { "Status" } th scope="col" { "Why" }
@@ -267,7 +267,7 @@ fn row(has_box: bool, has_subscription: bool, message: &ParkedMessage) -> Markup
                     Some(data) => details {
                         summary { "Data of " (position) }
                         pre { (pretty(data, SHOWN_DATA)) }
-                        @if message.is_cut() { p.faint { "This is how it begins; the message's page has more." } }
+                        @if message.is_cut() { p.faint { "Only the beginning is shown. The page of the message has more." } }
                     },
                     None => span.faint { "none, or too large for this list" },
                 }
@@ -310,7 +310,7 @@ pub async fn confirm(
         );
     };
     if !identity.may_act() {
-        return layout::refuse(&identity, "A viewer may look, not act.");
+        return layout::refuse(&identity, "You may look, but not act.");
     }
     let Some(which) = which(&query) else {
         let nothing = html! {
@@ -394,7 +394,7 @@ pub async fn act(State(site): State<Arc<Site>>, action: Action) -> Response {
         Verb::Discard => {
             let reason = fields.text("reason").map_or("", str::trim);
             if reason.is_empty() {
-                return layout::refuse(&identity, "Say why they are given up: go back.");
+                return layout::refuse(&identity, "Go back and give a reason.");
             }
             steering.discard_parked(id, reason, &which).await
         }

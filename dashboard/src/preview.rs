@@ -63,7 +63,7 @@ pub fn button(identity: &Identity, subscriber_id: &str, of: Of) -> Markup {
                 }
             }
         }
-        p.faint { "A preview calls the handlers, shows what they would change, and takes all of it back." }
+        p.faint { "A preview calls the handlers, shows what they would change, and rolls it back." }
     }
 }
 
@@ -111,10 +111,10 @@ pub async fn show(State(site): State<Arc<Site>>, action: Action) -> Response {
             p.notice.bad role="alert" { "It would fail: " (error.to_string()) }
         },
         Ok((rows, _)) if rows.is_empty() => html! {
-            p.notice.good { "It would succeed, and change nothing in the declared read model." }
+            p.notice.good { "The call would succeed. It would change nothing in the declared read model." }
         },
         Ok((rows, has_more)) => html! {
-            p.notice.good { "It would succeed, and change this. Nothing was changed." }
+            p.notice.good { "The call would succeed and change the rows below. Nothing has been changed." }
             (changes(rows))
             @if *has_more {
                 p.faint { "There are more: " code { "orchestrator subscriptions dry-run" } " prints all." }

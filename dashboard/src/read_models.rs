@@ -64,11 +64,11 @@ pub async fn one(
                     Excerpt::Text(json) => {
                         pre tabindex="0" { (json) }
                         @if json.ends_with('…') || json.chars().count() >= SHOWN {
-                            p.notice.warn { "This is how it begins. " (all) }
+                            p.notice.warn { "Only the beginning is shown. " (all) }
                         }
                     }
                     Excerpt::TooLarge => p {
-                        "It is too large, too deep, or with numbers too long to be shown here. " (all)
+                        "It is too large or too deep to show here, or has numbers that are too long. " (all)
                     },
                     Excerpt::Null => p.faint { "Its data is NULL." },
                 }

@@ -144,7 +144,7 @@ fn trouble(members: &[&SubscriptionStatus]) -> Markup {
     html! {
         @for member in failed {
             @let stands = member.attempts > 0 || member.failing_position.is_some();
-            h2 { @if stands { "Why it does not go on" } @else { "The last error; it has gone on since" } }
+            h2 { @if stands { "Why it stopped" } @else { "The last error, which it got past" } }
             pre.bad[stands] { (member.last_error.as_deref().unwrap_or_default()) }
             p.faint {
                 @if let Some(sqlstate) = &member.last_sqlstate { "SQLSTATE " (sqlstate) " · " }
@@ -287,9 +287,9 @@ fn declaration(first: &SubscriptionStatus) -> Markup {
     html! {
         h2 { "Handlers" }
         @if first.handlers.is_null() {
-            p { "They are too large to be shown here." }
+            p { "They are too large to show here." }
         } @else if handlers.is_empty() {
-            p { "None: an application fetches its messages." }
+            p { "None. An application fetches its messages." }
         } @else {
             (layout::table("Handlers", html! {
                 thead { tr { th scope="col" { "Type" } th scope="col" { "Function" } } }
@@ -306,7 +306,7 @@ fn declaration(first: &SubscriptionStatus) -> Markup {
         p { "They run with the rights of " code { (first.owner) } "." }
         @if first.options.is_null() {
             h2 { "Options" }
-            p { "They are too large to be shown here." }
+            p { "They are too large to show here." }
         } @else if first.options.as_object().is_some_and(|options| !options.is_empty()) {
             h2 { "Options" }
             pre { (options) }
@@ -319,7 +319,7 @@ fn lines(history: &[Value]) -> Markup {
     html! {
         h2 { "Who did what" }
         @if history.is_empty() {
-            p.faint { "Nothing was done to it yet." }
+            p.faint { "Nobody has done anything with it yet." }
         } @else {
             (layout::table("Who did what", html! {
                 thead { tr {

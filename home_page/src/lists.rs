@@ -10,7 +10,7 @@ use crate::video::Video;
 pub fn render(page: &HomePage, videos: &[Video]) -> Markup {
     html! {
         @if !page.unreadable.is_empty() {
-            p.none role="status" { "Cannot be shown at the moment: " (page.unreadable.join("; ")) "." }
+            p.none role="status" { "We cannot show at the moment: " (page.unreadable.join("; ")) "." }
         }
         section aria-labelledby="most" {
             h2 #most { "Most watched" }

@@ -115,7 +115,7 @@ await asVisitor({ expected: /404|403|401/ }, async (page) => {
   });
   assert.ok(kinds.length >= FEWEST - 3, `a viewer sees only ${kinds.join(", ")}`);
   await page.goto(`${viewers}/subscription/confirm?id=services:patient&do=pause`);
-  await page.getByText("A viewer may look, not act").waitFor();
+  await page.getByText("You may look, but not act").waitFor();
   await requireAccessible(page, "a refusal");
 });
 

@@ -29,7 +29,7 @@ export async function repair(page, press, repaired, check) {
   await press(link(page, "Go back"));
   await sql(repaired);
   await press(attempt);
-  await page.getByText("It would succeed, and change this").waitFor();
+  await page.getByText("The call would succeed and change the rows below").waitFor();
   await page.getByText("videosWatched").first().waitFor();
   await check(page, "a preview that succeeds");
   await press(link(page, "Go back"));

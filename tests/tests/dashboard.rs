@@ -501,7 +501,7 @@ async fn parked_messages_are_looked_at_tried_retried_and_given_up() {
         .unwrap();
     let tried = browser.post("/admin/subscription/preview", &tries).text;
     assert!(
-        tried.contains("It would succeed") && tried.contains("added"),
+        tried.contains("The call would succeed") && tried.contains("added"),
         "{tried}"
     );
     assert_eq!(
@@ -844,7 +844,10 @@ async fn an_orchestrator_that_lives_and_a_writer_that_holds_back_are_seen() {
     let mut browser = Browser::new(&site);
     let overview = wait_for_page(&mut browser, "/admin", "Orchestrators alive").text;
     let blocker = format!("process {}", writer.pid);
-    assert!(overview.contains("Who holds readers back"), "{overview}");
+    assert!(
+        overview.contains("What keeps readers waiting"),
+        "{overview}"
+    );
     assert!(overview.contains(&blocker), "{overview}");
     // A rate is of two samples.
     let drawn = wait_for_page(&mut browser, "/admin", "<svg").text;

@@ -274,6 +274,7 @@ async fn the_last_viewings_are_the_same_in_whatever_runs_they_come() {
 async fn a_page_that_somebody_broke_is_made_whole_by_the_next_viewing() {
     let database = Cluster::shared().create_store().await;
     let session = database.connect().await;
+    session.install_home_page().await;
     for broken in [
         "NULL",
         "'{}'",

@@ -167,7 +167,7 @@ impl Database {
         .await
     }
 
-    /// Who holds readers back, and for how long.
+    /// What keeps readers waiting, and for how long.
     pub async fn blockers(&self) -> Result<Vec<Blocker>> {
         self.records(
             "look for transactions that hold readers back",

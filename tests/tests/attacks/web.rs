@@ -271,7 +271,7 @@ async fn whatever_the_home_page_s_row_holds_the_page_is_shown() {
         assert_eq!(status, 200, "{data}: {page:.300}");
         assert!(page.contains("videos watched"), "{data}");
         let is_read = page.contains("value=\"7\"");
-        let is_told = page.contains("Cannot be shown at the moment: how many videos");
+        let is_told = page.contains("We cannot show at the moment: how many videos");
         assert_ne!(is_read, is_told, "{data}: {page}");
     }
     require_small_sessions(&session).await;
