@@ -1,6 +1,6 @@
 //! What messages say of the traces that they belong to.
 
-use super::{Database, Source, messages::InLog};
+use super::{Database, messages::InLog};
 use crate::error::{Error, Result};
 
 /// The most messages that are looked at after one tick.
@@ -50,7 +50,7 @@ impl Database {
         let member = range.member.filter(|_| range.group_size > 1);
         // A tick counts every message of its source that it passes, so those it
         // read are the last so many up to its position.
-        let source = Source::named(&range.source);
+        let source = self.source(&range.source).await?;
         let InLog {
             at,
             condition,
