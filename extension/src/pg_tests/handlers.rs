@@ -95,12 +95,12 @@ mod tests {
 
     #[pg_test]
     fn what_a_handler_writes_derives_from_its_message() {
-        begin(r#"{"$any": "app.answer"}"#);
-        run(
-            "CREATE FUNCTION app.answer(message_store.message) RETURNS void LANGUAGE sql AS
-               $$SELECT message_store.write_messages('b-7', '[{\"type\": \"Answered\"}]')$$",
-        );
+        create_store();
+        run("CREATE SCHEMA app;
+             CREATE FUNCTION app.answer(message_store.message) RETURNS void LANGUAGE sql AS
+               $$SELECT message_store.write_messages('b-7', '[{\"type\": \"Answered\"}]')$$");
         write("a-1", "A");
+        subscribe("s", "a", r#"{"$any": "app.answer"}"#, "{}");
         tick("s");
         run("SELECT message_store.reset('s', 0, 'test')");
         tick("s");
