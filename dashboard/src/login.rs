@@ -80,7 +80,10 @@ pub async fn leave(State(site): State<Arc<Site>>, cookies: CookieJar) -> Respons
     if let Some(session) = cookies.get(COOKIE) {
         site.sessions.end(session.value());
     }
-    let cookie = Cookie::build(COOKIE).path("/admin");
+    let cookie = Cookie::build(COOKIE)
+        .path("/admin")
+        .http_only(true)
+        .same_site(SameSite::Strict);
     (cookies.remove(cookie), Redirect::to(PATH)).into_response()
 }
 

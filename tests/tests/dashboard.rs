@@ -763,7 +763,7 @@ async fn while_the_database_is_away_there_is_a_page() {
     wait_for_page(
         &mut browser,
         "/admin",
-        "The database does not answer. This is how it was",
+        "The database does not answer. This was the state",
     );
     // Nor has one that starts now seen anything; its pages have the places for what will come.
     let (started_late, site) = serve(&database, "");

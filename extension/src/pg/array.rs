@@ -1,4 +1,8 @@
 //! One-dimensional arrays for the functions we call, and the bigints of one we are called with.
+//!
+//! pgrx makes an array from a `Vec` of datums, which PostgreSQL copies once more, and reads one element by
+//! element. Here the elements of a run of messages are written where they stay, and read as the slice
+//! that they are.
 
 use super::routine;
 use pgrx::pg_sys;

@@ -1,4 +1,7 @@
 //! Composite values that we are called with, taken apart.
+//!
+//! pgrx's `PgHeapTuple` looks for an attribute by its name at each read. Here the layout is compared
+//! once, and then all attributes are taken in one pass.
 
 use super::jsonb::Jsonb;
 use super::layout::Layout;

@@ -1,4 +1,7 @@
 //! Tables and indexes, opened by name and closed when dropped.
+//!
+//! pgrx's `PgRelation` finds a name along the search_path and raises where there is none. Ours are of one
+//! schema, may be missing, and are compared with the layout that the code believes in.
 
 use super::bindings;
 use super::catalog::{self, Generation};

@@ -1,4 +1,8 @@
 //! SQL statements planned once per session.
+//!
+//! pgrx's `Spi` reads a column as what the caller says it is, and leaves the plan with the caller. Here a
+//! plan belongs to its statement for as long as the session lasts, and every column's type is compared
+//! before it is read.
 
 use super::bindings;
 use super::layout::type_name;
