@@ -10,6 +10,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::{Error, Result};
 
+pub(crate) mod opening;
 mod password_file;
 mod tls;
 

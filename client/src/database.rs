@@ -2,10 +2,16 @@
 //! browse the log, the table `messages`, whose columns are public and which whoever reads may select
 //! from.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use deadpool_postgres::{
-    Client, Hook, HookError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod,
+    Hook, HookError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -15,7 +21,10 @@ use tokio_postgres::{
 };
 
 use crate::{
-    connection::Target,
+    connection::{
+        Target,
+        opening::{Connector, Purpose},
+    },
     error::{Error, Result},
 };
 
@@ -27,6 +36,7 @@ mod leases;
 mod listings;
 mod messages;
 mod parked;
+mod pooled;
 mod read_models;
 mod rights;
 mod session;
@@ -43,8 +53,10 @@ pub use causation::{Link as CausationLink, SEARCHED, WALKED};
 pub use diagnosis::{Blocker, Capacity, ChangedCollation, Installed, Override, PositionSequence};
 pub use excerpt::Excerpt;
 pub use leases::FetchedMessage;
+use messages::Arguments;
 pub use messages::{ALL, NewMessage, Source, StoredMessage};
 pub use parked::{DISCARDED, Group, ParkedFilter, ParkedMessage, RETRIED, SUMMARY_OF, Touched};
+use pooled::{Guest, Pooled};
 pub use read_models::ReadModelPage;
 pub use rights::{Exposure, Powers, Rights, Superusers};
 pub use session::{Refused, Session, WriteStatements};
@@ -59,9 +71,6 @@ const POOL_PATIENCE: Duration = Duration::from_secs(10);
 
 const WRITE_MESSAGE: &str = "SELECT message_store.write_message($1, $2, $3, $4, $5, $6)";
 
-/// What our own SQL names is in pg_catalog, or qualified: nothing that anybody made takes its place.
-const OUR_NAMES: &str = "SET search_path = pg_catalog, pg_temp;";
-
 type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 /// A small pool of connections to one database. Cheap to clone.
@@ -69,7 +78,10 @@ type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
 pub struct Database {
     pool: Pool,
     target: Target,
+    guest: Arc<Guest>,
     superusers: Superusers,
+    /// False where a connection led to sessions of a pooler.
+    has_own_sessions: Arc<AtomicBool>,
 }
 
 impl Database {
@@ -78,7 +90,8 @@ impl Database {
     /// # Errors
     /// [`Error::Config`] where the pool refuses its settings.
     pub fn open(target: &Target, connections: usize) -> Result<Self> {
-        Self::open_with(target, connections, "", Superusers::Allowed)
+        let purpose = Purpose::Statements;
+        Self::open_for(target, connections, purpose, Superusers::Allowed)
     }
 
     /// The same for connections that declare and start subscriptions, whose `init` runs there.
@@ -90,13 +103,11 @@ impl Database {
         connections: usize,
         superusers: Superusers,
     ) -> Result<Self> {
-        Self::open_with(target, connections, "", superusers)
+        Self::open_for(target, connections, Purpose::Statements, superusers)
     }
 
-    /// The same for connections that only tick. A tick's effects and its position are in one
-    /// transaction, so nothing is lost where a crash of the server takes back the last of them:
-    /// they need not wait for the disk before they are seen. A tick in which a handler writes
-    /// messages does wait; the database sees to that.
+    /// The same for connections that only tick, and do not wait for the disk. A tick in which a handler
+    /// writes messages does wait; the database sees to that.
     ///
     /// # Errors
     /// [`Error::Config`] where the pool refuses its settings.
@@ -105,12 +116,7 @@ impl Database {
         connections: usize,
         superusers: Superusers,
     ) -> Result<Self> {
-        Self::open_with(
-            target,
-            connections,
-            "SET synchronous_commit = off",
-            superusers,
-        )
+        Self::open_for(target, connections, Purpose::Ticks, superusers)
     }
 
     /// The same for connections that render pages: a statement that takes longer
@@ -119,35 +125,32 @@ impl Database {
     /// # Errors
     /// [`Error::Config`] where the pool refuses its settings.
     pub fn open_for_pages(target: &Target, connections: usize) -> Result<Self> {
-        Self::open_with(
-            target,
-            connections,
-            "SET statement_timeout = '10s'",
-            Superusers::Allowed,
-        )
+        Self::open_for(target, connections, Purpose::Pages, Superusers::Allowed)
     }
 
-    /// `settings`: what each connection begins with, beside our names.
-    fn open_with(
+    fn open_for(
         target: &Target,
         connections: usize,
-        settings: &'static str,
+        purpose: Purpose,
         superusers: Superusers,
     ) -> Result<Self> {
         let recycling = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
         };
-        let manager = Manager::from_config(target.config.clone(), target.tls.clone(), recycling);
+        let connector = Connector(target.tls.clone());
+        let manager = Manager::from_connect(target.config.clone(), connector, recycling);
+        let has_own_sessions = Arc::new(AtomicBool::new(true));
+        let found = has_own_sessions.clone();
         let begin = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
+            let found = found.clone();
             Box::pin(async move {
-                let set = client
-                    .batch_execute(&format!("{OUR_NAMES} {settings}"))
-                    .await;
-                set.map_err(HookError::Backend)?;
+                let is_own = purpose.begin(client).await.map_err(HookError::Backend)?;
+                found.store(is_own, Ordering::Relaxed);
                 if superusers == Superusers::Allowed {
                     return Ok(());
                 }
-                let powers = rights::powers(client).await.map_err(HookError::Backend)?;
+                let powers = powers_of(client, purpose, is_own).await;
+                let powers = powers.map_err(HookError::Backend)?;
                 Powers::refusal(&powers).map_or(Ok(()), |why| Err(HookError::message(why)))
             })
         });
@@ -165,8 +168,16 @@ impl Database {
         Ok(Self {
             pool,
             target: target.clone(),
+            guest: Arc::new(Guest::new(purpose.begin_transaction())),
             superusers,
+            has_own_sessions,
         })
+    }
+
+    /// Whether its sessions are ours alone; false once a connection has led to a pooler that hands them
+    /// to others too. Known when there was a connection.
+    pub fn has_own_sessions(&self) -> bool {
+        self.has_own_sessions.load(Ordering::Relaxed)
     }
 
     /// Host and database, for people.
@@ -188,9 +199,13 @@ impl Database {
         Ok(session)
     }
 
-    async fn client(&self) -> Result<Client> {
+    async fn client(&self) -> Result<Pooled> {
         let problem = match self.pool.get().await {
-            Ok(client) => return Ok(client),
+            Ok(client) => {
+                let is_own = self.has_own_sessions.load(Ordering::Relaxed);
+                let guest = (!is_own).then(|| self.guest.clone());
+                return Ok(Pooled::new(client, guest));
+            }
             Err(PoolError::PostCreateHook(HookError::Message(problem))) => {
                 return Err(refused(problem.into_owned()));
             }
@@ -215,7 +230,7 @@ impl Database {
     pub async fn create_store(&self) -> Result<()> {
         let client = self.client().await?;
         client
-            .execute("SELECT message_store.create_store()", &[])
+            .query("SELECT message_store.create_store()", &[])
             .await
             .map_err(Error::database("create the message store's tables"))?;
         Ok(())
@@ -228,13 +243,11 @@ impl Database {
     pub async fn write_message(&self, message: &NewMessage) -> Result<i64> {
         let action = || format!("write to the stream {}", message.stream);
         let client = self.client().await?;
-        let statement = client
-            .prepare_cached(WRITE_MESSAGE)
-            .await
-            .map_err(Error::database(action()))?;
-        session::write_with(&client, &statement, message)
-            .await
-            .map_err(Error::database(action()))
+        let rows = client
+            .query_often(WRITE_MESSAGE, &Arguments::of(message).given())
+            .await;
+        let position = rows.and_then(|rows| rows[0].try_get(0));
+        position.map_err(Error::database(action()))
     }
 
     /// What is read under a name: a stream, a category, or everything (`$all`).
@@ -313,17 +326,14 @@ impl Database {
         parameters: Parameters<'_>,
     ) -> Result<Vec<Row>> {
         let client = self.client().await?;
-        let answered = async {
-            let statement = client.prepare_cached(sql).await?;
-            client.query(&statement, parameters).await
-        };
-        answered.await.map_err(Error::database(action))
+        let rows = client.query_often(sql, parameters).await;
+        rows.map_err(Error::database(action))
     }
 
     /// Calls a function that answers nothing.
     async fn call(&self, action: String, sql: &str, parameters: Parameters<'_>) -> Result<()> {
         let client = self.client().await?;
-        let called = client.execute(sql, parameters).await;
+        let called = client.query(sql, parameters).await;
         called.map(|_| ()).map_err(Error::database(action))
     }
 
@@ -352,9 +362,10 @@ impl Database {
         let mut client = self.client().await?;
         let answered = async {
             let transaction = client.transaction().await?;
-            transaction
-                .batch_execute("SET LOCAL search_path TO DEFAULT")
-                .await?;
+            let path = "SELECT pg_catalog.set_config('search_path', s.reset_val, true) \
+                        FROM pg_catalog.pg_settings s \
+                        WHERE s.name OPERATOR(pg_catalog.=) 'search_path'";
+            transaction.query_one(path, &[]).await?;
             let answer = transaction.query_one(sql, parameters).await?.try_get(0)?;
             transaction.commit().await?;
             Ok(answer)
@@ -401,6 +412,21 @@ impl Database {
         let records = self.records(action, sql, parameters).await?;
         Ok(records.into_iter().next())
     }
+}
+
+/// What the role of a new connection has.
+async fn powers_of(
+    client: &deadpool_postgres::ClientWrapper,
+    purpose: Purpose,
+    is_own: bool,
+) -> Result<Vec<Powers>, tokio_postgres::Error> {
+    if is_own {
+        return rights::powers(client).await;
+    }
+    client.batch_execute(&purpose.begin_transaction()).await?;
+    let powers = rights::powers(client).await?;
+    client.batch_execute("COMMIT").await?;
+    Ok(powers)
 }
 
 /// Of a session that must not tick.

@@ -84,6 +84,11 @@ impl Error {
         }
     }
 
+    /// True where the server takes no writes: a standby, or a database that was made read-only.
+    pub fn is_read_only(&self) -> bool {
+        self.sql_state() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
+    }
+
     /// True where a statement was refused for what it was given: other data may pass.
     pub fn is_of_the_data(&self) -> bool {
         const CLASSES: [&str; 4] = ["22", "23", "54", "P0"];

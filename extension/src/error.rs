@@ -38,6 +38,8 @@ pub enum Error {
     RowSecurity,
     /// The transaction keeps one snapshot, so a reader cannot see what the horizon proves: 25001.
     OneSnapshot(&'static str),
+    /// Names are compared by their bytes in UTF-8: 0A000. `(the database's encoding)`.
+    Encoding(String),
     /// A standby does not have the primary's lock table: 0A000.
     Standby,
     /// A lock of a newer protocol is held: 55000.
@@ -135,6 +137,11 @@ impl From<&Error> for Report {
                 "Look at it: either somebody wrote it there, or the handler makes something else of \
                  the same message than before. An id of the message's own avoids both.",
             ),
+            E::Encoding(encoding) => Self::new(
+                Code::ERRCODE_FEATURE_NOT_SUPPORTED,
+                format!("a message store needs a database with the encoding UTF8, and this one has {encoding}"),
+            )
+            .hint("Make another one: CREATE DATABASE ... TEMPLATE template0 ENCODING 'UTF8'."),
             E::MessageDb(text) => Self::new(Code::ERRCODE_RAISE_EXCEPTION, text),
             E::NegativeLimit => Self::new(
                 Code::ERRCODE_INVALID_ROW_COUNT_IN_LIMIT_CLAUSE,

@@ -6,6 +6,7 @@
 
 use crate::error::Error;
 use crate::pg::call::{Call, Reply, sql_functions};
+use crate::pg::encoding;
 use crate::pg::identity;
 use crate::pg::relation;
 use crate::pg::spi::{self, Statement};
@@ -91,6 +92,7 @@ const FROM_0_1: &str = include_str!("../../sql/store_upgrades/from_0.1.sql");
 /// of subscriptions of an older version.
 fn create_store(_: &Call<'_>) -> Result<Reply, Error> {
     require_extension_of_library()?;
+    require_utf8()?;
     if relation::has_column(SCHEMA, c"subscriptions", c"category") {
         require_own_store()?;
         let sql = CString::new(FROM_0_1).unwrap_or_default();
@@ -107,6 +109,14 @@ fn create_store(_: &Call<'_>) -> Result<Reply, Error> {
         spi::run_text(&sql, &[], |_| {});
     }
     Ok(Reply::void())
+}
+
+/// 0A000 in a database of another encoding, in which names that differ would count as equal.
+pub fn require_utf8() -> Result<(), Error> {
+    match encoding::is_utf8() {
+        true => Ok(()),
+        false => Err(Error::Encoding(encoding::name())),
+    }
 }
 
 /// 55000 where a part of a store is there and belongs to a role that is neither the caller nor a

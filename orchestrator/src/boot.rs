@@ -50,7 +50,8 @@ impl Boot {
             let pause = retry.next_pause();
             let cause = error.to_string();
             // The waiter says it once for all when the database is away.
-            if error.is_connection_loss() || cause == said {
+            let is_away = error.is_connection_loss() && !error.is_read_only();
+            if is_away || cause == said {
                 debug!(subscriber_id = id, "not started: {cause}");
             } else {
                 warn!(subscriber_id = id, "not started, will try again: {cause}");

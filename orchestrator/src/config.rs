@@ -41,6 +41,8 @@ const EXAMPLE: &str = include_str!("../example.toml");
 pub struct Config {
     /// Where the file says how to find the database.
     pub database: DatabaseAddress,
+    /// Where the connection that waits finds it, where that is another address.
+    pub wait_database: DatabaseAddress,
     /// Connections the subscriptions share. Default 4.
     pub pool_size: usize,
     /// Whether a superuser may tick. Default false.

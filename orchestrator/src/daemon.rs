@@ -138,6 +138,10 @@ pub async fn run(
         info!("no [[aggregators]] and no [[services]]: delivering what the database has started");
     }
     let role = look_at_role(&control, &config.delivery, &shutdown).await?;
+    let wait_target = config.wait_database.target(None, "[database] wait_url")?;
+    let waiting = wait_target.as_ref().unwrap_or(target);
+    let waiting = Database::open_for_control(waiting, 1, superusers)?;
+    try_to_wait(&waiting, &config.delivery, &shutdown).await?;
     make_store(&control, &config.delivery, &shutdown).await;
     let declared = Arc::new(Notify::new());
     let boot = Boot {
@@ -148,7 +152,7 @@ pub async fn run(
     };
     tasks.spawn(boot.run(config.subscriptions.clone()));
     let scheduler = Scheduler {
-        database: database.clone(),
+        database,
         connections: config.pool_size,
         control,
         pace: config.delivery,
@@ -163,7 +167,7 @@ pub async fn run(
     };
     tasks.spawn(scheduler.run());
     let waiter = Waiter {
-        database,
+        database: waiting,
         pace: config.delivery,
         wake,
         health,
@@ -230,6 +234,22 @@ async fn look_at_role(
         role.look(powers?);
     }
     Ok(role)
+}
+
+/// Nothing would come in time where the waiting connection cannot be had.
+///
+/// # Errors
+/// [`Error::Config`] where its address leads to a pooler.
+async fn try_to_wait(
+    database: &Database,
+    pace: &Delivery,
+    shutdown: &CancellationToken,
+) -> Result<()> {
+    let may_pass = |error: &DatabaseError| !matches!(error, DatabaseError::Config { .. });
+    match ask(|| database.session(), may_pass, pace, shutdown).await {
+        Some(Err(error)) => Err(error.into()),
+        Some(Ok(_)) | None => Ok(()),
+    }
 }
 
 /// Makes the store's tables. A role that may not make them goes on: somebody else has, or the

@@ -14,6 +14,7 @@ mod durability;
 mod horizon;
 mod privileges;
 mod sequence;
+mod sessions;
 mod versions;
 
 /// How bad a finding is.
@@ -78,6 +79,7 @@ pub async fn examine(database: &Database, blocked_for: Duration) -> Result<Vec<F
     let mut findings = versions::check(&installed);
     findings.extend(durability::check(database).await?);
     findings.push(clock::check(database).await?);
+    findings.extend(sessions::check(database).await?);
     if installed.extension.is_none() || !installed.has_store {
         return Ok(findings);
     }
@@ -97,7 +99,9 @@ pub async fn examine(database: &Database, blocked_for: Duration) -> Result<Vec<F
     findings.extend(collations::check(&database.changed_collations().await?));
     findings.extend(capacity::check(&database.capacity().await?));
     if !installed.is_standby && is_client {
-        findings.extend(sequence::check(database).await?);
+        if database.has_own_sessions() {
+            findings.extend(sequence::check(database).await?);
+        }
         findings.extend(horizon::check(database, blocked_for).await?);
     }
     Ok(findings)

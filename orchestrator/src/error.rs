@@ -151,6 +151,11 @@ impl Error {
         }
     }
 
+    /// True where the server takes no writes.
+    pub fn is_read_only(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_read_only())
+    }
+
     /// True where the database has no letters for a text that a person gave.
     pub fn is_unknown_text(&self) -> bool {
         matches!(self, Self::Database(error) if error.is_unknown_text())

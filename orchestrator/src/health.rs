@@ -28,6 +28,8 @@ struct Knowledge {
     /// Subscriber ids of the configuration.
     wanted: Vec<String>,
     is_connected: bool,
+    /// True where a tick was told so since it last was not.
+    is_read_only: bool,
     connects: u64,
     /// Those of `wanted` that are not started; `None` where the list could not
     /// be had.
@@ -60,6 +62,15 @@ impl Health {
         self.change(|known| known.is_connected = false);
     }
 
+    /// Whether the database takes writes. True where that is news.
+    pub fn takes_writes(&self, takes: bool) -> bool {
+        let is_news = self.look(|known| known.is_read_only == takes);
+        if is_news {
+            self.change(|known| known.is_read_only = !takes);
+        }
+        is_news
+    }
+
     /// What is started in the database now.
     pub fn listed(&self, rows: &[Started]) {
         let started: HashSet<&str> = rows.iter().map(|row| row.subscriber_id.as_str()).collect();
@@ -90,6 +101,9 @@ impl Health {
         self.look(|known| {
             if !known.is_connected {
                 return vec!["not connected to the database".to_owned()];
+            }
+            if known.is_read_only {
+                return vec!["the database takes no writes: it is read-only".to_owned()];
             }
             let Some(ended) = &known.ended else {
                 return vec!["the started subscriptions cannot be listed".to_owned()];
@@ -181,5 +195,10 @@ mod tests {
         assert_eq!(health.reconnects(), 0);
         health.connected();
         assert_eq!(health.reconnects(), 1);
+        health.listed(&[started("b"), started("a")]);
+        assert!(health.takes_writes(false) && !health.takes_writes(false));
+        let read_only = ["the database takes no writes: it is read-only"];
+        assert_eq!(health.missing(), read_only);
+        assert!(health.takes_writes(true) && health.missing().is_empty());
     }
 }

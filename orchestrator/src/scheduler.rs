@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
+use tracing::{debug, info, warn};
 
 use message_store_client::{
     Result,
@@ -146,6 +146,7 @@ impl Scheduler {
     fn finish(&self, state: &mut State, (job, took, ticked): Ticked) {
         let now = Instant::now();
         self.note(state, &job, took, &ticked);
+        self.note_writes(&ticked);
         match ticked {
             Ok(tick) => {
                 let retry_in = tick.trouble.as_ref().and_then(|trouble| trouble.retry_in);
@@ -171,6 +172,17 @@ impl Scheduler {
                 };
                 state.schedule.fail(&job, failure, pause, now);
             }
+        }
+    }
+
+    /// Whether the database takes writes, said once for all subscriptions.
+    fn note_writes(&self, ticked: &Result<Tick>) {
+        match ticked {
+            Err(error) if error.is_read_only() && self.health.takes_writes(false) => {
+                warn!("nothing is delivered until the database takes writes: {error}");
+            }
+            Ok(_) if self.health.takes_writes(true) => info!("the database takes writes again"),
+            _ => {}
         }
     }
 

@@ -16,6 +16,7 @@ mod message_db;
 mod metrics;
 mod observer;
 mod orchestrator;
+mod pgbouncer;
 mod prometheus;
 mod property;
 mod random;
@@ -31,6 +32,7 @@ pub use orchestrator::{
     DEMO, Deployment, Ended, HOME_PAGE, Running, orchestrator, orchestrator_at,
     orchestrator_program, run_to_end,
 };
+pub use pgbouncer::PgBouncer;
 pub use prometheus::Prometheus;
 pub use property::{check_property, seed};
 pub use random::Random;

@@ -119,11 +119,16 @@ impl Session {
                 }
             }
         });
+        // Not prepared: behind a pooler what is prepared may be elsewhere.
         let pid = client
-            .query_one("SELECT pg_backend_pid()", &[])
+            .simple_query("SELECT pg_backend_pid()")
             .await
-            .unwrap()
-            .get(0);
+            .unwrap();
+        let pid = pid.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
+            _ => None,
+        });
+        let pid = pid.unwrap();
         Self {
             client,
             notices,

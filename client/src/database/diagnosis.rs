@@ -112,10 +112,10 @@ impl Database {
         .await
     }
 
-    /// Settings of the server, by name.
+    /// Settings as sessions of this role begin with them, by name.
     pub async fn settings(&self, names: &[&str]) -> Result<HashMap<String, String>> {
         let client = self.client().await?;
-        let sql = "SELECT name, setting FROM pg_settings WHERE name = ANY ($1)";
+        let sql = "SELECT name, reset_val FROM pg_settings WHERE name = ANY ($1)";
         let rows = client.query(sql, &[&names]).await;
         let settings = rows.and_then(|rows| {
             let rows = rows.iter();

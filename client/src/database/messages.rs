@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
-use tokio_postgres::Row;
+use tokio_postgres::{
+    Row,
+    types::{Json, ToSql},
+};
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
@@ -47,6 +50,36 @@ impl NewMessage {
     pub fn with_metadata(mut self, metadata: &impl Serialize) -> Result<Self> {
         self.metadata = Some(json(metadata, "metadata")?);
         Ok(self)
+    }
+}
+
+/// The arguments of `write_message`.
+pub(super) struct Arguments<'a> {
+    message: &'a NewMessage,
+    data: Option<Json<&'a RawValue>>,
+    metadata: Option<Json<&'a RawValue>>,
+}
+
+impl<'a> Arguments<'a> {
+    pub(super) fn of(message: &'a NewMessage) -> Self {
+        Self {
+            message,
+            data: message.data.as_deref().map(Json),
+            metadata: message.metadata.as_deref().map(Json),
+        }
+    }
+
+    /// In the function's order.
+    pub(super) fn given(&self) -> [&(dyn ToSql + Sync); 6] {
+        let message = self.message;
+        [
+            &message.id,
+            &message.stream,
+            &message.message_type,
+            &self.data,
+            &self.metadata,
+            &message.expected_version,
+        ]
     }
 }
 

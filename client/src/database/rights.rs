@@ -1,7 +1,7 @@
 //! What roles may do: the one that connects, those that tick, those of the store, and everybody.
 
 use serde::Deserialize;
-use tokio_postgres::{Client, types::Json};
+use tokio_postgres::{Client, Row, types::Json};
 
 use super::{Database, status::PRESENCE_CLASS};
 use crate::error::{Error, Result};
@@ -131,12 +131,16 @@ fn ticking_sql() -> String {
 
 /// What the role that connects has, and the one that it acts as where that is another.
 pub(super) async fn powers(client: &Client) -> Result<Vec<Powers>, tokio_postgres::Error> {
-    let sql = format!(
-        "SELECT jsonb_agg(powers ORDER BY powers) FROM ({}) p",
-        powers_sql(OURS)
-    );
-    let row = client.query_one(&sql, &[]).await?;
-    // No row of a role that was dropped is no answer, and so an error.
+    of_row(&client.query_typed_one(&our_powers_sql(), &[]).await?)
+}
+
+fn our_powers_sql() -> String {
+    let powers = powers_sql(OURS);
+    format!("SELECT jsonb_agg(powers ORDER BY powers) FROM ({powers}) p")
+}
+
+/// No row of a role that was dropped is no answer, and so an error.
+fn of_row(row: &Row) -> Result<Vec<Powers>, tokio_postgres::Error> {
     row.try_get(0).map(|Json(powers)| powers)
 }
 
@@ -149,8 +153,8 @@ impl Database {
     /// superuser is refused.
     pub async fn powers(&self) -> Result<Vec<Powers>> {
         let client = self.client().await?;
-        powers(&client)
-            .await
+        let row = client.query_one(&our_powers_sql(), &[]).await;
+        row.and_then(|row| of_row(&row))
             .map_err(Error::database("look at what the role may do"))
     }
 

@@ -7,9 +7,12 @@ use tokio_postgres::{CancelToken, Client, Statement, types::Json};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::debug;
 
-use super::{NewMessage, OUR_NAMES, Powers, WRITE_MESSAGE, rights, status::PRESENCE_CLASS};
+use super::{Arguments, NewMessage, Powers, WRITE_MESSAGE, rights, status::PRESENCE_CLASS};
 use crate::{
-    connection::Target,
+    connection::{
+        Target,
+        opening::{self, Purpose},
+    },
     error::{Error, Result},
 };
 
@@ -45,26 +48,27 @@ pub struct Refused {
 }
 
 impl Session {
-    /// Connects.
+    /// Connects. No limit of time that the database sets holds in it.
     ///
     /// # Errors
-    /// [`Error::Connect`].
+    /// [`Error::Connect`]; [`Error::Config`] where the address leads to a pooler, whose sessions are
+    /// not for one client alone.
     pub async fn connect(target: &Target) -> Result<Self> {
-        let connected = target.config.connect(target.tls.clone()).await;
-        let (client, connection) = connected.map_err(|error| Error::Connect {
+        let connected = opening::connect(&target.config, target.tls.clone()).await;
+        let (client, _) = connected.map_err(|error| Error::Connect {
             target: target.label.clone(),
             problem: crate::error::describe(&error),
         })?;
-        tokio::spawn(async move {
-            // The client's own calls report the failure to whoever waits for them.
-            if let Err(error) = connection.await {
-                debug!("connection ended: {}", crate::error::describe(&error));
-            }
-        });
-        client
-            .batch_execute(OUR_NAMES)
-            .await
-            .map_err(Error::database("begin a session"))?;
+        let begun = Purpose::Waiting.begin(&client).await;
+        if !begun.map_err(Error::database("begin a session"))? {
+            return Err(Error::Config {
+                origin: format!("of the address {}", target.label),
+                problem:
+                    "this needs a session of its own, and the address leads to a pooler; name \
+                          the server itself ([database] wait_url, or --url)"
+                        .to_owned(),
+            });
+        }
         Ok(Self {
             client,
             tls: target.tls.clone(),
@@ -210,7 +214,9 @@ impl Session {
             index: None,
             error: Error::database(action.to_owned())(error),
         };
-        let begin = self.client.batch_execute("BEGIN");
+        let begin = self
+            .client
+            .batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED");
         begin
             .await
             .map_err(|error| refused("begin a transaction", error))?;
@@ -306,26 +312,13 @@ impl Session {
     }
 }
 
-/// One `write_message` on any connection; returns the position in the stream.
-pub(super) async fn write_with(
+/// One `write_message`; returns the position in the stream.
+async fn write_with(
     client: &Client,
     write: &Statement,
     message: &NewMessage,
 ) -> std::result::Result<i64, tokio_postgres::Error> {
-    let data = message.data.as_ref().map(Json);
-    let metadata = message.metadata.as_ref().map(Json);
-    let row = client
-        .query_one(
-            write,
-            &[
-                &message.id,
-                &message.stream,
-                &message.message_type,
-                &data,
-                &metadata,
-                &message.expected_version,
-            ],
-        )
-        .await?;
+    let arguments = Arguments::of(message);
+    let row = client.query_one(write, &arguments.given()).await?;
     row.try_get(0)
 }

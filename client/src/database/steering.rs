@@ -166,8 +166,9 @@ impl Steering<'_> {
     /// One statement, all or nothing. It may take longer than a page: a rebuild
     /// empties tables.
     async fn run(&self, action: String, sql: &str, given: &[&(dyn ToSql + Sync)]) -> Result<Row> {
-        const PREPARE: &str = "SELECT set_config('message_store.actor', $1, true), \
-                               set_config('statement_timeout', '60s', true)";
+        const PREPARE: &str = "SELECT pg_catalog.set_config('message_store.actor', $1, true), \
+             pg_catalog.set_config('statement_timeout', '60s', true), \
+             pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)";
         let mut client = self.database.client().await?;
         let done = async {
             let transaction = client.transaction().await?;

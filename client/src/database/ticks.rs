@@ -127,17 +127,9 @@ impl Database {
                             FROM message_store.started_subscriptions() s";
         let action = || "list the started subscriptions".to_owned();
         let client = self.client().await?;
-        let listed = async {
-            let statement = client.prepare_cached(LIST).await?;
-            let rows = client.query(&statement, &[]).await?;
-            rows.iter()
-                .map(Started::from_row)
-                .collect::<std::result::Result<Vec<_>, _>>()
-        };
-        listed.await.map_err(|error| {
-            client.statement_cache.clear();
-            Error::database(action())(error)
-        })
+        let rows = client.query_often(LIST, &[]).await;
+        let started = rows.and_then(|rows| rows.iter().map(Started::from_row).collect());
+        started.map_err(Error::database(action()))
     }
 
     /// Runs one tick: effects and position commit together, or neither does.
@@ -174,8 +166,8 @@ impl Database {
         let action = || format!("tick the subscription {subscriber_id}");
         let client = self.client().await?;
         let ticked = async {
-            let statement = client.prepare_cached(sql).await?;
-            let row = client.query_one(&statement, &[&subscriber_id]).await?;
+            let rows = client.query_often(sql, &[&subscriber_id]).await?;
+            let row = &rows[0];
             let sqlstate: Option<String> = row.try_get(5)?;
             let error: Option<String> = row.try_get(6)?;
             let retry_at: Option<String> = row.try_get(7)?;
@@ -198,12 +190,7 @@ impl Database {
             };
             Ok((row.try_get::<_, String>(0)?, tick))
         };
-        let (word, tick) = ticked.await.map_err(|error| {
-            // A statement prepared before an upgrade of the extension can stay
-            // unusable for good; the next tick prepares it anew.
-            client.statement_cache.clear();
-            Error::database(action())(error)
-        })?;
+        let (word, tick) = ticked.await.map_err(Error::database(action()))?;
         let outcome = Outcome::from_word(&word).ok_or_else(|| Error::Config {
             origin: format!("database {}", self.label()),
             problem: format!(

@@ -70,10 +70,9 @@ impl Database {
         let most = range.scanned.min(MOST_MESSAGES);
         let client = self.client().await?;
         let read = async {
-            let statement = client.prepare_cached(&sql).await?;
             let rows = client
-                .query(
-                    &statement,
+                .query_often(
+                    &sql,
                     &[
                         &name,
                         &range.position,
@@ -94,9 +93,7 @@ impl Database {
                 })
                 .collect::<Result<Vec<_>, tokio_postgres::Error>>()
         };
-        read.await.map_err(|error| {
-            client.statement_cache.clear();
-            Error::database("read the trace contexts of messages")(error)
-        })
+        let action = "read the trace contexts of messages";
+        read.await.map_err(Error::database(action))
     }
 }

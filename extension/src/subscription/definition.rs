@@ -13,6 +13,7 @@ use crate::handler_call::HandlerCall;
 use crate::pg::call::Call;
 use crate::pg::catalog;
 use crate::pg::identity;
+use crate::store;
 use crate::subscription::definition::options::Options;
 use crate::subscription::definition::replay::Replayed;
 use crate::subscription::definition::rights::may_steer;
@@ -66,6 +67,7 @@ impl Definition {
 
     /// Reads a definition, where there is one.
     pub fn find(subscriber_id: &str) -> Result<Option<Self>, Error> {
+        store::require_utf8()?;
         let Some(version) = subscriptions::version(subscriber_id)? else {
             return Ok(None);
         };

@@ -50,6 +50,10 @@ struct DatabaseTable {
     url: Option<String>,
     /// A file that holds the address, such as a mounted secret. It is given instead of `url`.
     url_file: Option<PathBuf>,
+    /// The address of the connection that waits for messages, where `url` leads to a pooler.
+    wait_url: Option<String>,
+    /// A file that holds it, instead of `wait_url`.
+    wait_url_file: Option<PathBuf>,
     /// A file that holds the password, such as a mounted secret. PGPASSWORD overrides it.
     password_file: Option<PathBuf>,
     /// Connections that the ticks share, and so the most ticks at a time. Default 4.
@@ -127,6 +131,7 @@ impl File {
             ));
         }
         let allow_superuser = self.database.allow_superuser;
+        let wait_database = problems.note(self.database.check_wait());
         let database = problems.note(self.database.check());
         let dashboard = problems.note(self.dashboard.check());
         let limits = problems.note(self.web.limits());
@@ -134,6 +139,7 @@ impl File {
         let telemetry = problems.note(self.telemetry.check());
         let (
             Some(database),
+            Some(wait_database),
             Some(mut dashboard),
             Some(limits),
             Some(delivery),
@@ -141,6 +147,7 @@ impl File {
             true,
         ) = (
             database,
+            wait_database,
             dashboard,
             limits,
             delivery,
@@ -153,6 +160,7 @@ impl File {
         dashboard.limits.client_timeout = limits.client_timeout;
         Ok(Config {
             database,
+            wait_database,
             pool_size,
             allow_superuser,
             listen: self.web.listen.unwrap_or(DEFAULT_LISTEN),
@@ -181,6 +189,20 @@ impl WebTable {
 }
 
 impl DatabaseTable {
+    /// The address of the connection that waits.
+    fn check_wait(&self) -> Checked<DatabaseAddress> {
+        if self.wait_url.is_some() && self.wait_url_file.is_some() {
+            return Err(
+                "[database] has both wait_url and wait_url_file; leave one of them out".to_owned(),
+            );
+        }
+        Ok(DatabaseAddress {
+            url: self.wait_url.clone(),
+            url_file: self.wait_url_file.clone(),
+            password_file: self.password_file.clone(),
+        })
+    }
+
     fn check(self) -> Checked<DatabaseAddress> {
         if self.url.is_some() && self.url_file.is_some() {
             return Err("[database] has both url and url_file; leave one of them out".to_owned());

@@ -68,8 +68,7 @@ impl Journal {
     /// Says that the list could not be had, once for each cause.
     pub fn unlisted(&mut self, error: &Error) {
         let cause = error.to_string();
-        // The waiter says it once for all when the database is away.
-        if error.is_connection_loss() || cause == self.unlisted {
+        if is_told_once_for_all(error) || cause == self.unlisted {
             debug!("{cause}");
         } else {
             error!("{cause}; will ask again every second");
@@ -131,8 +130,7 @@ impl Journal {
     /// pause before the next.
     pub fn failed(&mut self, id: &Arc<str>, error: &Error) -> Duration {
         let cause = error.to_string();
-        if error.is_connection_loss() {
-            // The waiter says it once for all subscriptions.
+        if is_told_once_for_all(error) {
             debug!(subscriber_id = &**id, "not delivering: {cause}");
         } else if self.is_news(id, cause, None) {
             warn!(
@@ -172,6 +170,11 @@ impl Journal {
         }
         self.troubles.remove(id);
     }
+}
+
+/// The waiter says that the database is away, and the scheduler that it takes no writes.
+fn is_told_once_for_all(error: &Error) -> bool {
+    error.is_connection_loss()
 }
 
 /// What was raised, and where, each on one line.

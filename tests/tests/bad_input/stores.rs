@@ -223,3 +223,21 @@ async fn without_a_store_every_function_says_how_to_make_one() {
         .unwrap();
     session.run(&write("'a-1'", "'T'", "NULL")).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_database_of_another_encoding_gets_no_store() {
+    let cluster = Cluster::shared();
+    let admin = cluster.connect("postgres", "postgres").await;
+    for encoding in ["LATIN1", "SQL_ASCII"] {
+        let name = format!("in_{}", encoding.to_lowercase());
+        let create =
+            format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'");
+        admin.run(&create).await.unwrap();
+        let session = cluster.connect(&name, "postgres").await;
+        session.run("CREATE EXTENSION message_store").await.unwrap();
+        let error = session.error("SELECT message_store.create_store()").await;
+        assert_eq!(error.sqlstate, "0A000", "{error:?}");
+        assert!(error.message.contains(encoding), "{error:?}");
+        assert!(error.hint.contains("ENCODING 'UTF8'"), "{error:?}");
+    }
+}

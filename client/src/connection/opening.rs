@@ -1,0 +1,133 @@
+//! How a connection begins, and whether the session behind it is ours alone.
+//!
+//! Whatever the server, the database or the role sets by default, our sessions choose what they
+//! depend on. Behind a pooler that hands each transaction to any session of its own, what is set for a
+//! session would reach the transactions of others, and what is prepared is not there again. Such a
+//! pooler passes no start-up options on, so a session without ours is not our own: there each statement
+//! is in a transaction that brings its settings, and nothing is prepared across two.
+
+use deadpool_postgres::Connect;
+use futures_util::future::BoxFuture;
+use tokio::task::JoinHandle;
+use tokio_postgres::{
+    Client, Config, Error, SimpleQueryMessage, error::SqlState, tls::MakeTlsConnect,
+};
+use tokio_postgres_rustls::MakeRustlsConnect;
+use tracing::debug;
+
+/// A setting that no program has, with which our sessions are known.
+const MARK: &str = "orchestrator.own_session";
+
+/// What a connection is for, by which its session is set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Statements that take as long as the database lets them.
+    Statements,
+    /// Ticks. Their effects and their position are in one transaction, so nothing is lost where a
+    /// crash of the server takes back the last of them: they need not wait for the disk.
+    Ticks,
+    /// Pages: a statement that takes longer than a person waits is ended.
+    Pages,
+    /// The wait for messages, which no limit of the database's may end.
+    Waiting,
+}
+
+impl Purpose {
+    /// Names and values, of settings that this server may not have too.
+    fn settings(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Statements => &[],
+            Self::Ticks => &[("synchronous_commit", "off")],
+            Self::Pages => &[("statement_timeout", "10s")],
+            Self::Waiting => &[
+                ("statement_timeout", "0"),
+                ("lock_timeout", "0"),
+                ("idle_in_transaction_session_timeout", "0"),
+                ("idle_session_timeout", "0"),
+                ("transaction_timeout", "0"),
+            ],
+        }
+    }
+
+    /// Sets up a session. True where it is ours alone; else nothing was set.
+    pub async fn begin(self, client: &Client) -> Result<bool, Error> {
+        // What our own SQL names is in pg_catalog, or qualified: nothing that anybody made takes its
+        // place.
+        let common = [
+            ("search_path", "pg_catalog, pg_temp"),
+            ("default_transaction_isolation", "read committed"),
+            ("default_transaction_deferrable", "off"),
+        ];
+        let settings: Vec<String> = common
+            .iter()
+            .chain(self.settings())
+            .map(|(name, value)| format!("('{name}', '{value}')"))
+            .collect();
+        let sql = format!(
+            "SELECT pg_catalog.set_config(s.name, s.value, false) FROM (VALUES {}) AS s (name, value) \
+             WHERE pg_catalog.current_setting('{MARK}', true) OPERATOR(pg_catalog.=) 'true' \
+               AND pg_catalog.current_setting(s.name, true) IS NOT NULL",
+            settings.join(", ")
+        );
+        let answer = client.simple_query(&sql).await?;
+        let is_row = |message: &SimpleQueryMessage| matches!(message, SimpleQueryMessage::Row(_));
+        Ok(answer.iter().any(is_row))
+    }
+
+    /// Begins a transaction that brings the settings, in a session of a pooler's.
+    pub fn begin_transaction(self) -> String {
+        let mut sql = "BEGIN ISOLATION LEVEL READ COMMITTED; \
+                       SET LOCAL search_path = pg_catalog, pg_temp"
+            .to_owned();
+        if self != Self::Waiting {
+            for (name, value) in self.settings() {
+                sql.push_str(&format!("; SET LOCAL {name} = '{value}'"));
+            }
+        }
+        sql
+    }
+}
+
+/// Connects, with our mark where the server takes it.
+pub async fn connect(
+    config: &Config,
+    tls: MakeRustlsConnect,
+) -> Result<(Client, JoinHandle<()>), Error> {
+    let mut marked = config.clone();
+    let options = config.get_options().unwrap_or_default();
+    marked.options(format!("{options} -c {MARK}=true"));
+    let opened = match open(&marked, tls.clone()).await {
+        // So a pooler says that it takes none.
+        Err(error) if error.code() == Some(&SqlState::PROTOCOL_VIOLATION) => {
+            open(config, tls).await
+        }
+        opened => opened,
+    };
+    let (client, connection) = opened?;
+    let task = tokio::spawn(async move {
+        // The client's own calls report the failure to whoever waits for them.
+        if let Err(error) = connection.await {
+            debug!("connection ended: {}", crate::error::describe(&error));
+        }
+    });
+    Ok((client, task))
+}
+
+type Connection = tokio_postgres::Connection<
+    tokio_postgres::Socket,
+    <MakeRustlsConnect as MakeTlsConnect<tokio_postgres::Socket>>::Stream,
+>;
+
+async fn open(config: &Config, tls: MakeRustlsConnect) -> Result<(Client, Connection), Error> {
+    config.connect(tls).await
+}
+
+/// The same for a pool.
+pub struct Connector(pub MakeRustlsConnect);
+
+impl Connect for Connector {
+    fn connect(&self, config: &Config) -> BoxFuture<'_, Result<(Client, JoinHandle<()>), Error>> {
+        let (config, tls) = (config.clone(), self.0.clone());
+        Box::pin(async move { connect(&config, tls).await })
+    }
+}

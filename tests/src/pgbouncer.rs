@@ -1,0 +1,69 @@
+//! Debian's pgbouncer before a cluster, in transaction mode.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use crate::cluster::Cluster;
+use crate::database::Database;
+use crate::orchestrator::Running;
+use crate::session::Session;
+
+/// A pooler of its own, on a socket in a temporary folder. It ends with us.
+pub struct PgBouncer {
+    /// Its process and its log.
+    pub running: Running,
+    folder: TempDir,
+}
+
+impl PgBouncer {
+    /// Starts one with so many sessions to the server for each role; every transaction may get any of
+    /// them.
+    pub fn start(cluster: &Cluster, sessions: u32) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        let (users, config) = (folder.path().join("users"), folder.path().join("config"));
+        fs::write(&users, "\"postgres\" \"\"\n\"message_store\" \"\"\n").unwrap();
+        let text = format!(
+            "[databases]\n* = host={}\n[pgbouncer]\nlisten_addr =\nunix_socket_dir = {}\n\
+             auth_type = trust\nauth_file = {}\npool_mode = transaction\n\
+             default_pool_size = {sessions}\nmax_client_conn = 100\n",
+            cluster.socket_dir().display(),
+            folder.path().display(),
+            users.display(),
+        );
+        fs::write(&config, text).unwrap();
+        // The server's user: it refuses to be root.
+        let mut command = cluster.server_command(program());
+        command.arg(&config);
+        let running = Running::start(&mut command);
+        running.wait_for_log("process up");
+        Self { running, folder }
+    }
+
+    /// The libpq address of a database behind it, for a role.
+    pub fn url(&self, database: &Database<'_>, role: &str) -> String {
+        let folder = self.folder.path().display();
+        format!(
+            "postgresql://{role}@/{}?host={folder}&port=6432",
+            database.name
+        )
+    }
+
+    /// A session of an application behind it. Its statements must not be prepared.
+    pub async fn connect(&self, database: &Database<'_>, role: &str) -> Session {
+        let url = self.url(database, role);
+        Session::open(&url.parse().unwrap()).await
+    }
+}
+
+/// Debian puts it where only root looks.
+fn program() -> &'static str {
+    const OF_DEBIAN: &str = "/usr/sbin/pgbouncer";
+    match Path::new(OF_DEBIAN).exists() {
+        true => OF_DEBIAN,
+        false => "pgbouncer",
+    }
+}
