@@ -53,7 +53,7 @@ export async function rebuild(page, press, patienceMs) {
   await reloadUntil(page, page.getByText("The copy has caught up"), patienceMs);
   await press(link(page, "Promote the rebuild"));
   await press(button(page, "Promote the rebuild"));
-  await page.getByText("The copy has taken the place").waitFor();
+  await page.getByText("The copy has replaced").waitFor();
   const history = page.getByRole("region", { name: "Who did what" });
   await history.getByRole("row").filter({ hasText: "promote" })
     .getByText("operator (loopback), as operator").waitFor();
