@@ -2,7 +2,7 @@
 //! shows what they do. It holds no state that matters; kill it anywhere.
 //!
 //! Dependencies point one way: `commands` -> `daemon` -> `boot`, `scheduler`,
-//! `waiter`, `web`, `metrics` -> the crate `message_store_client`, which holds the only SQL.
+//! `waiter`, `web`, `metrics` -> the crate `message_store_client`, which holds the SQL of the store.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

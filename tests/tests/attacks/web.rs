@@ -206,7 +206,7 @@ async fn a_nul_in_an_address_is_a_bad_request() {
     let dashboard = running.dashboard();
     let site = dashboard.trim_end_matches("/admin").to_owned();
     for path in [
-        "/admin/categories/search?q=%00",
+        "/admin/search?q=%00",
         "/admin/browse?source=a%00b",
         "/admin/subscription?id=%00",
         "/admin/parked?id=a%00",
