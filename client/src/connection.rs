@@ -82,6 +82,8 @@ impl Target {
         config.keepalives_idle(Duration::from_secs(30));
         config.keepalives_interval(Duration::from_secs(10));
         config.keepalives_retries(3);
+        // What was sent and is not even received.
+        config.tcp_user_timeout(Duration::from_secs(30));
 
         let tls = tls::connector(protection, taken.sslrootcert).map_err(fail)?;
         let label = label(&config);

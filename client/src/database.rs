@@ -56,7 +56,7 @@ pub use leases::FetchedMessage;
 use messages::Arguments;
 pub use messages::{ALL, NewMessage, Source, StoredMessage};
 pub use parked::{DISCARDED, Group, ParkedFilter, ParkedMessage, RETRIED, SUMMARY_OF, Touched};
-use pooled::{Guest, Pooled};
+use pooled::{Guest, Pooled, Processes};
 pub use read_models::ReadModelPage;
 pub use rights::{Exposure, Powers, Rights, Superusers};
 pub use session::{Refused, Session, WriteStatements};
@@ -79,6 +79,7 @@ pub struct Database {
     pool: Pool,
     target: Target,
     guest: Arc<Guest>,
+    processes: Processes,
     superusers: Superusers,
     /// False where a connection led to sessions of a pooler.
     has_own_sessions: Arc<AtomicBool>,
@@ -141,11 +142,17 @@ impl Database {
         let manager = Manager::from_connect(target.config.clone(), connector, recycling);
         let has_own_sessions = Arc::new(AtomicBool::new(true));
         let found = has_own_sessions.clone();
+        let processes = Processes::default();
+        let known = processes.clone();
         let begin = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
-            let found = found.clone();
+            let (found, known) = (found.clone(), known.clone());
             Box::pin(async move {
-                let is_own = purpose.begin(client).await.map_err(HookError::Backend)?;
+                let process = purpose.begin(client).await.map_err(HookError::Backend)?;
+                let is_own = process.is_some();
                 found.store(is_own, Ordering::Relaxed);
+                if let Some(process) = process {
+                    known.remember(client, process);
+                }
                 if superusers == Superusers::Allowed {
                     return Ok(());
                 }
@@ -169,6 +176,7 @@ impl Database {
             pool,
             target: target.clone(),
             guest: Arc::new(Guest::new(purpose.begin_transaction())),
+            processes,
             superusers,
             has_own_sessions,
         })
@@ -178,6 +186,21 @@ impl Database {
     /// to others too. Known when there was a connection.
     pub fn has_own_sessions(&self) -> bool {
         self.has_own_sessions.load(Ordering::Relaxed)
+    }
+
+    /// What is asked, or that there was no answer in time. A connection that gave none is given up.
+    ///
+    /// # Errors
+    /// [`Error::Connect`], and those of what is asked.
+    pub async fn within<T>(
+        &self,
+        time: Duration,
+        asked: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        match tokio::time::timeout(time, asked).await {
+            Ok(answered) => answered,
+            Err(_) => Err(Error::no_answer(self.label(), time)),
+        }
     }
 
     /// Host and database, for people.
@@ -204,7 +227,8 @@ impl Database {
             Ok(client) => {
                 let is_own = self.has_own_sessions.load(Ordering::Relaxed);
                 let guest = (!is_own).then(|| self.guest.clone());
-                return Ok(Pooled::new(client, guest));
+                let process = self.processes.of(&client).filter(|_| is_own);
+                return Ok(Pooled::new(client, guest, process));
             }
             Err(PoolError::PostCreateHook(HookError::Message(problem))) => {
                 return Err(refused(problem.into_owned()));

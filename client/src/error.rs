@@ -1,6 +1,6 @@
 //! What can go wrong between us and a store: what happened, to what, and what to do.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use tokio_postgres::error::SqlState;
 
@@ -70,6 +70,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// That there was no answer in time: the connection may be half open, or the server stopped.
+    pub fn no_answer(target: &str, within: Duration) -> Self {
+        Self::Connect {
+            target: target.to_owned(),
+            problem: format!("no answer within {} s", within.as_secs()),
+        }
+    }
+
     /// True where the database went away or was never reached, so that the
     /// same call can succeed by itself later. False where the statement itself
     /// is at fault and somebody has to repair something.

@@ -22,6 +22,8 @@ use crate::{
 
 /// The pause between two samples.
 const INTERVAL: Duration = Duration::from_secs(10);
+/// How long one may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How long one is remembered.
 const MEMORY: Duration = Duration::from_secs(3600);
 /// The pause is at least so many times what the sample before it took. The lag
@@ -217,7 +219,7 @@ impl Sampler {
         loop {
             let began = Instant::now();
             let taken = tokio::select! {
-                taken = self.take(before) => taken,
+                taken = self.database.within(PATIENCE, self.take(before)) => taken,
                 () = self.shutdown.cancelled() => return,
             };
             match taken {

@@ -258,11 +258,25 @@ fn group(members: &[&SubscriptionStatus]) -> Markup {
                             td.number { (format::count(member.position)) }
                             td.number { (format::count(member.lag.unwrap_or(0))) }
                             td.number { (format::count(member.handled)) }
-                            td { @if let Some(pid) = member.holder { "session " (pid) } @else { "–" } }
+                            td { (ticker(member)) }
                         }
                     }
                 }
             }))
+        }
+    }
+}
+
+/// Who ticks a member, and for how long where that is worth a word.
+fn ticker(member: &SubscriptionStatus) -> Markup {
+    let seconds = member.ticking_seconds.filter(|seconds| *seconds >= 1.0);
+    html! {
+        @match member.holder {
+            Some(pid) => {
+                "session " (pid)
+                @if let Some(seconds) = seconds { ", ticking for " (format::seconds(seconds)) }
+            }
+            None => "–",
         }
     }
 }

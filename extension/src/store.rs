@@ -85,6 +85,9 @@ const STORE: &[(&CStr, &str)] = &[
     ),
 ];
 
+/// Views that have grown, and the last of their columns: where it is missing, the view is made anew.
+const GROWN: &[(&CStr, &CStr)] = &[(c"subscription_status", c"ticking_since")];
+
 /// Brings a store that 0.1 made up to date.
 const FROM_0_1: &str = include_str!("../../sql/store_upgrades/from_0.1.sql");
 
@@ -98,7 +101,12 @@ fn create_store(_: &Call<'_>) -> Result<Reply, Error> {
         let sql = CString::new(FROM_0_1).unwrap_or_default();
         spi::run_text(&sql, &[], |_| {});
     }
-    let is_missing = |(name, _): &&(&CStr, &str)| relation::oid(SCHEMA, name).is_none();
+    let is_missing = |(name, _): &&(&CStr, &str)| {
+        let has_grown = |(view, column): &(&CStr, &CStr)| {
+            view == name && !relation::has_column(SCHEMA, view, column)
+        };
+        relation::oid(SCHEMA, name).is_none() || GROWN.iter().any(has_grown)
+    };
     let missing: Vec<_> = STORE.iter().filter(is_missing).collect();
     if !missing.is_empty() {
         require_own_store()?;

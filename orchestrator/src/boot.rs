@@ -1,7 +1,7 @@
 //! What the configuration lists is created and started, each without waiting
 //! for another, and tried again until it is.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use tokio::{sync::Notify, task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -13,6 +13,9 @@ use crate::{
     retry::Retry,
 };
 use message_store_client::database::Database;
+
+/// After how long a declaration is said to take long: 30 s.
+const LONG: Duration = Duration::from_secs(30);
 
 /// What declaring needs.
 #[derive(Clone)]
@@ -43,7 +46,7 @@ impl Boot {
         let mut retry = Retry::new(&self.pace);
         let mut said = String::new();
         while !self.shutdown.is_cancelled() {
-            let Err(error) = self.declare(&subscription).await else {
+            let Err(error) = self.declare_patiently(&subscription).await else {
                 self.declared.notify_one();
                 return;
             };
@@ -60,6 +63,20 @@ impl Boot {
             tokio::select! {
                 () = sleep(pause) => {}
                 () = self.shutdown.cancelled() => {}
+            }
+        }
+    }
+
+    /// Says so where it takes long.
+    async fn declare_patiently(&self, subscription: &Subscription) -> Result<()> {
+        let mut declaring = pin!(self.declare(subscription));
+        loop {
+            tokio::select! {
+                declared = &mut declaring => return declared,
+                () = sleep(LONG) => warn!(
+                    subscriber_id = subscription.subscriber_id,
+                    "still being declared: it waits for a running tick, or the database does not answer"
+                ),
             }
         }
     }

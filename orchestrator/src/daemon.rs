@@ -6,6 +6,7 @@ use std::{collections::HashSet, future::Future, sync::Arc, time::Duration};
 use tokio::{
     sync::{Notify, watch},
     task::{JoinError, JoinSet},
+    time::timeout,
 };
 use tokio_postgres::error::SqlState;
 use tokio_util::sync::CancellationToken;
@@ -48,6 +49,12 @@ const TRACE_CONNECTIONS: usize = 1;
 
 /// How long open web connections may take to end: 3 s.
 const WEB_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long running ticks may take to end: 6 s.
+const END_PATIENCE: Duration = Duration::from_secs(6);
+
+/// How long the database may take to answer a question of the beginning.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Delivers and serves until `shutdown`; then finishes the running ticks and
 /// returns. Waits for the database as long as it takes, at boot too.
@@ -185,8 +192,17 @@ pub async fn run(
     // Near the end both can be true; then it is no bug.
     let ended_early = ended_early.filter(|_| !shutdown.is_cancelled());
     shutdown.cancel();
-    while let Some(ended) = tasks.join_next().await {
-        report(ended);
+    let end_all = async {
+        while let Some(ended) = tasks.join_next().await {
+            report(ended);
+        }
+    };
+    if tokio::time::timeout(END_PATIENCE, end_all).await.is_err() {
+        warn!(
+            "ending without an answer from the database: what was running there commits as a whole, or \
+             not at all"
+        );
+        tasks.abort_all();
     }
     let all_ended = async { while servers.join_next().await.is_some() {} };
     // Those that are still open then end with us.
@@ -297,7 +313,9 @@ async fn ask<T, Answer: Future<Output = message_store_client::Result<T>>>(
     let mut retry = Retry::new(pace);
     loop {
         let answer = tokio::select! {
-            answer = question() => answer,
+            answer = timeout(ANSWER_PATIENCE, question()) => answer.unwrap_or_else(|_| {
+                Err(DatabaseError::no_answer("the database", ANSWER_PATIENCE))
+            }),
             () = shutdown.cancelled() => return None,
         };
         let error = match answer {

@@ -31,6 +31,8 @@ use schedule::{Failure, Job, Schedule};
 /// How often the database is asked what is started: what was started, paused
 /// or dropped elsewhere is noticed within a second.
 const LIST_INTERVAL: Duration = Duration::from_secs(1);
+/// How long the database may take to answer.
+const LIST_PATIENCE: Duration = Duration::from_secs(15);
 /// Resting subscriptions that are ticked at each list although nothing woke
 /// them. The cost stays the same however many there are.
 const PROBES: usize = 20;
@@ -114,16 +116,19 @@ impl Scheduler {
 
     fn list(&self) -> Listing {
         let control = self.control.clone();
-        async move { control.started_subscriptions().await }
-            .boxed()
-            .fuse()
+        async move {
+            let listed = control.started_subscriptions();
+            control.within(LIST_PATIENCE, listed).await
+        }
+        .boxed()
+        .fuse()
     }
 
     fn start_ticks(&self, state: &mut State) {
         while state.ticks.len() < self.connections
             && let Some(job) = state.schedule.take(Instant::now())
         {
-            let database = self.database.clone();
+            let (database, watcher) = (self.database.clone(), self.control.clone());
             #[cfg(feature = "opentelemetry")]
             let asks_for_member = self.traces.is_some()
                 && state
@@ -134,10 +139,10 @@ impl Scheduler {
                 let began = Instant::now();
                 #[cfg(feature = "opentelemetry")]
                 if asks_for_member {
-                    let ticked = database.tick_member(&job.subscriber_id).await;
+                    let ticked = database.tick_member(&job.subscriber_id, &watcher).await;
                     return (job, began.elapsed(), ticked);
                 }
-                let ticked = database.tick(&job.subscriber_id).await;
+                let ticked = database.tick(&job.subscriber_id, &watcher).await;
                 (job, began.elapsed(), ticked)
             }));
         }

@@ -16,6 +16,9 @@ use message_store_client::database::Database;
 /// 500 times a second, not once a message; a message waits no longer than this.
 const WAKE_INTERVAL: Duration = Duration::from_millis(2);
 
+/// How long the database may take to answer what needs no waiting.
+const PATIENCE: Duration = Duration::from_secs(15);
+
 /// Waits for messages and tells everybody who watches.
 pub struct Waiter {
     /// Where to wait.
@@ -61,8 +64,10 @@ impl Waiter {
             session = self.database.session() => session?,
             () = self.shutdown.cancelled() => return Ok(()),
         };
-        self.role.look(session.powers().await?);
-        session.show_presence().await?;
+        let database = &self.database;
+        let powers = database.within(PATIENCE, session.powers()).await?;
+        self.role.look(powers);
+        database.within(PATIENCE, session.show_presence()).await?;
         self.health.connected();
         info!("connected to {}", self.database.label());
         // From zero after each connect: what was drawn meanwhile is reported at

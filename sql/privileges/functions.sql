@@ -29,6 +29,7 @@ REVOKE EXECUTE ON FUNCTION
   message_store.stop(varchar, varchar),
   message_store.subscription_lag(varchar, bigint),
   message_store.tick(varchar, bigint, bigint),
+  message_store.ticking_since(integer),
   message_store.verify(varchar),
   message_store.wait_for(varchar, bigint, interval),
   message_store.write_message(varchar, varchar, varchar, jsonb, jsonb, bigint),
@@ -67,6 +68,7 @@ GRANT EXECUTE ON FUNCTION
   message_store.stop(varchar, varchar),
   message_store.subscription_lag(varchar, bigint),
   message_store.tick(varchar, bigint, bigint),
+  message_store.ticking_since(integer),
   message_store.verify(varchar),
   message_store.wait_for(varchar, bigint, interval),
   message_store.write_message(varchar, varchar, varchar, jsonb, jsonb, bigint),
@@ -82,7 +84,9 @@ GRANT USAGE ON SCHEMA message_store TO message_store;
 GRANT message_store TO message_store_admin;
 
 -- A viewer looks through the views, the table of messages and the functions open to everybody; of
--- the others it needs the one that a view calls.
+-- the others it needs those that a view calls.
 GRANT USAGE ON SCHEMA message_store TO message_store_viewer;
 
-GRANT EXECUTE ON FUNCTION message_store.subscription_lag(varchar, bigint) TO message_store_viewer;
+GRANT EXECUTE ON FUNCTION message_store.subscription_lag(varchar, bigint),
+  message_store.ticking_since(integer)
+TO message_store_viewer;

@@ -121,7 +121,7 @@ BEGIN
       ('subscription_history', NULL,
         'What people and failures did to one''s own subscriptions, with the reason. message_store_admin and message_store_viewer see all subscriptions.'),
       ('subscription_status', NULL,
-        'How far each of one''s own subscriptions has come, one row for each member. message_store_admin and message_store_viewer see all subscriptions. head: the last settled message of the source. lag: how many messages of the source come after position, exact up to 10,000, and an estimate beyond if lag_is_estimate. lag_seconds: the age of the first of these messages. rate: messages scanned a second. holder: the process id of the session that ticks it now. replay_target, replay_eta_seconds: only while a rebuild is under way.'),
+        'How far each of one''s own subscriptions has come, one row for each member. message_store_admin and message_store_viewer see all subscriptions. head: the last settled message of the source. lag: how many messages of the source come after position, exact up to 10,000, and an estimate beyond if lag_is_estimate. lag_seconds: the age of the first of these messages. rate: messages scanned a second. holder: the process id of the session that ticks it now, and ticking_since: since when. replay_target, replay_eta_seconds: only while a rebuild is under way.'),
       ('subscriptions', 'handlers',
         'Message type to function, with schema and signature. $any stands for all other types. Empty if an application fetches the messages.'),
       ('subscriptions', 'options',
@@ -241,6 +241,27 @@ COMMENT ON FUNCTION message_store.renew(varchar, interval, bigint) IS
 
 REVOKE EXECUTE ON FUNCTION message_store.renew(varchar, interval, bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION message_store.renew(varchar, interval, bigint) TO message_store;
+
+-- Of a tick it is told since when it runs; create_store() brings the column of subscription_status.
+CREATE FUNCTION message_store.ticking_since(process integer) RETURNS timestamptz
+LANGUAGE sql STABLE STRICT SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT a.xact_start
+  FROM pg_catalog.pg_stat_activity a
+  WHERE a.pid OPERATOR(pg_catalog.=) process
+    AND EXISTS (
+      SELECT FROM pg_catalog.pg_locks l
+      WHERE l.pid OPERATOR(pg_catalog.=) process AND l.locktype OPERATOR(pg_catalog.=) 'advisory'
+        AND l.objsubid OPERATOR(pg_catalog.=) 19540 AND l.granted)
+$$;
+
+COMMENT ON FUNCTION message_store.ticking_since(integer) IS
+  'The beginning of the transaction in which a session ticks a subscription, by its process id (holder in subscription_status). NULL if that session ticks none.';
+
+REVOKE EXECUTE ON FUNCTION message_store.ticking_since(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION message_store.ticking_since(integer)
+  TO message_store, message_store_viewer;
 
 -- The demo brings its own SQL now (home_page/home_page.sql in the sources). A store that uses what
 -- the extension had of it keeps that, as its own; from every other it goes.

@@ -94,6 +94,7 @@ const FUNCTIONS: &[(&str, &str, [&str; 6])] = &[
     ("stop", "SELECT message_store.stop('clients')", CLIENTS),
     ("tick", "SELECT message_store.tick('clients')", CLIENTS),
     ("started_subscriptions", "SELECT message_store.started_subscriptions()", CLIENTS),
+    ("ticking_since", "SELECT message_store.ticking_since(1)", READERS),
     ("subscription_lag", "SELECT message_store.subscription_lag('clients', 0)", READERS),
     ("wait_for", "SELECT message_store.wait_for('clients', 0)", CLIENTS),
     ("reset", "SELECT message_store.reset('clients', 0, 'why')", CLIENTS),

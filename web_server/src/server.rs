@@ -21,7 +21,10 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
 };
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -36,6 +39,9 @@ use crate::{
 /// The longest head of a request, and the bytes of an answer that wait in memory for a visitor to
 /// take them: 64 KiB.
 const BUFFER: usize = 64 * 1024;
+
+/// How long an answer may take to begin. Actions are given 60 s by the database.
+const LONGEST_WORK: Duration = Duration::from_secs(75);
 
 /// A server of one listener.
 pub struct Server {
@@ -131,7 +137,10 @@ async fn answer(
     };
     let work = seat.work();
     request.extensions_mut().insert(ConnectInfo(peer));
-    let response = router.oneshot(request).await?;
+    let response = match timeout(LONGEST_WORK, router.oneshot(request)).await {
+        Ok(response) => response?,
+        Err(_) => no_answer().await,
+    };
     Ok(hold_until_taken(response, work))
 }
 
@@ -143,6 +152,11 @@ pub fn hold_until_taken<T: Send + 'static>(response: Response, kept: T) -> Respo
             frame
         }))
     })
+}
+
+async fn no_answer() -> Response {
+    let text = "The database does not answer. What was asked for may still happen.\n";
+    (StatusCode::GATEWAY_TIMEOUT, text).into_response()
 }
 
 async fn no_room() -> Response {

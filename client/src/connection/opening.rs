@@ -49,8 +49,8 @@ impl Purpose {
         }
     }
 
-    /// Sets up a session. True where it is ours alone; else nothing was set.
-    pub async fn begin(self, client: &Client) -> Result<bool, Error> {
+    /// Sets up a session. Its process id where it is ours alone; else nothing was set.
+    pub async fn begin(self, client: &Client) -> Result<Option<i32>, Error> {
         // What our own SQL names is in pg_catalog, or qualified: nothing that anybody made takes its
         // place.
         let common = [
@@ -64,14 +64,16 @@ impl Purpose {
             .map(|(name, value)| format!("('{name}', '{value}')"))
             .collect();
         let sql = format!(
-            "SELECT pg_catalog.set_config(s.name, s.value, false) FROM (VALUES {}) AS s (name, value) \
+            "SELECT pg_catalog.pg_backend_pid(), pg_catalog.set_config(s.name, s.value, false) FROM (VALUES {}) AS s (name, value) \
              WHERE pg_catalog.current_setting('{MARK}', true) OPERATOR(pg_catalog.=) 'true' \
                AND pg_catalog.current_setting(s.name, true) IS NOT NULL",
             settings.join(", ")
         );
         let answer = client.simple_query(&sql).await?;
-        let is_row = |message: &SimpleQueryMessage| matches!(message, SimpleQueryMessage::Row(_));
-        Ok(answer.iter().any(is_row))
+        Ok(answer.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
+            _ => None,
+        }))
     }
 
     /// Begins a transaction that brings the settings, in a session of a pooler's.

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use deadpool_postgres::{Client, Object, Transaction};
+use deadpool_postgres::{Client, ClientWrapper, Object, Transaction};
 use tokio_postgres::{
     Error, IsolationLevel, Row,
     error::SqlState,
@@ -67,23 +67,46 @@ impl Guest {
     }
 }
 
+/// The server's processes behind the connections of a pool.
+#[derive(Clone, Default)]
+pub(super) struct Processes(Arc<Mutex<HashMap<usize, i32>>>);
+
+impl Processes {
+    /// A connection is known by what the pool keeps for it alone.
+    fn key(client: &ClientWrapper) -> usize {
+        Arc::as_ptr(&client.statement_cache).addr()
+    }
+
+    pub(super) fn remember(&self, client: &ClientWrapper, process: i32) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(Self::key(client), process);
+    }
+
+    pub(super) fn of(&self, client: &ClientWrapper) -> Option<i32> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&Self::key(client)).copied()
+    }
+}
+
 /// A connection for as long as somebody has it. It goes back to the pool, unless it is no good any more:
-/// in a transaction that its user left, or in a session that only reads, as a setting told it when it
-/// began.
+/// its user left it in the middle of a statement, or its session only reads, as a setting told it when
+/// it began.
 pub struct Pooled {
     client: Option<Client>,
     guest: Option<Arc<Guest>>,
-    is_in_transaction: AtomicBool,
+    process: Option<i32>,
+    is_at_work: AtomicBool,
     only_reads: AtomicBool,
 }
 
 impl Pooled {
-    /// `guest` where the session is not ours alone.
-    pub(super) fn new(client: Client, guest: Option<Arc<Guest>>) -> Self {
+    /// `guest` where the session is not ours alone; else `process`, which serves it.
+    pub(super) fn new(client: Client, guest: Option<Arc<Guest>>, process: Option<i32>) -> Self {
         Self {
             client: Some(client),
             guest,
-            is_in_transaction: AtomicBool::new(false),
+            process,
+            is_at_work: AtomicBool::new(false),
             only_reads: AtomicBool::new(false),
         }
     }
@@ -93,12 +116,17 @@ impl Pooled {
         self.client.as_ref().unwrap_or_else(|| unreachable!())
     }
 
+    /// The server's process, where the session is ours.
+    pub fn process(&self) -> Option<i32> {
+        self.process
+    }
+
     /// The rows of a statement.
     pub async fn query(&self, sql: &str, given: Parameters<'_>) -> Result<Vec<Row>, Error> {
+        self.begin().await?;
         let Some(guest) = &self.guest else {
-            return self.note(self.client().query(sql, given).await);
+            return self.end(self.client().query(sql, given).await).await;
         };
-        self.begin(guest).await?;
         let rows = match guest.typed(self.client(), sql, given).await {
             Ok(typed) => self.client().query_typed(sql, &typed).await,
             Err(error) => Err(error),
@@ -108,10 +136,10 @@ impl Pooled {
 
     /// The one row of a statement.
     pub async fn query_one(&self, sql: &str, given: Parameters<'_>) -> Result<Row, Error> {
+        self.begin().await?;
         let Some(guest) = &self.guest else {
-            return self.note(self.client().query_one(sql, given).await);
+            return self.end(self.client().query_one(sql, given).await).await;
         };
-        self.begin(guest).await?;
         let row = match guest.typed(self.client(), sql, given).await {
             Ok(typed) => self.client().query_typed_one(sql, &typed).await,
             Err(error) => Err(error),
@@ -121,10 +149,10 @@ impl Pooled {
 
     /// The row of a statement, where there is one.
     pub async fn query_opt(&self, sql: &str, given: Parameters<'_>) -> Result<Option<Row>, Error> {
+        self.begin().await?;
         let Some(guest) = &self.guest else {
-            return self.note(self.client().query_opt(sql, given).await);
+            return self.end(self.client().query_opt(sql, given).await).await;
         };
-        self.begin(guest).await?;
         let row = match guest.typed(self.client(), sql, given).await {
             Ok(typed) => self.client().query_typed_opt(sql, &typed).await,
             Err(error) => Err(error),
@@ -137,6 +165,7 @@ impl Pooled {
         if self.guest.is_some() {
             return self.query(sql, given).await;
         }
+        self.begin().await?;
         let rows = async {
             let statement = self.client().prepare_cached(sql).await?;
             self.client().query(&statement, given).await
@@ -146,7 +175,7 @@ impl Pooled {
             // What was prepared before an upgrade of the extension can stay unusable for good.
             self.client().statement_cache.clear();
         }
-        self.note(rows)
+        self.end(rows).await
     }
 
     /// A transaction of several statements, in READ COMMITTED.
@@ -164,29 +193,30 @@ impl Pooled {
         })
     }
 
-    async fn begin(&self, guest: &Guest) -> Result<(), Error> {
-        self.is_in_transaction.store(true, Ordering::Relaxed);
-        self.client().batch_execute(&guest.begin).await
+    async fn begin(&self) -> Result<(), Error> {
+        self.is_at_work.store(true, Ordering::Relaxed);
+        match &self.guest {
+            None => Ok(()),
+            Some(guest) => self.client().batch_execute(&guest.begin).await,
+        }
     }
 
     async fn end<T>(&self, ran: Result<T, Error>) -> Result<T, Error> {
-        let end = if ran.is_ok() { "COMMIT" } else { "ROLLBACK" };
-        let ended = self.client().batch_execute(end).await;
-        if ended.is_ok() {
-            self.is_in_transaction.store(false, Ordering::Relaxed);
-        }
-        self.note(ran.and_then(|answer| ended.map(|()| answer)))
-    }
-
-    fn note<T>(&self, ran: Result<T, Error>) -> Result<T, Error> {
         note(&ran, &self.only_reads);
+        if self.guest.is_some() {
+            let end = if ran.is_ok() { "COMMIT" } else { "ROLLBACK" };
+            let ended = self.client().batch_execute(end).await;
+            note(&ended, &self.only_reads);
+            ended?;
+        }
+        self.is_at_work.store(false, Ordering::Relaxed);
         ran
     }
 }
 
 impl Drop for Pooled {
     fn drop(&mut self) {
-        let is_spent = *self.is_in_transaction.get_mut() || *self.only_reads.get_mut();
+        let is_spent = *self.is_at_work.get_mut() || *self.only_reads.get_mut();
         if let Some(client) = self.client.take().filter(|_| is_spent) {
             drop(Object::take(client));
         }

@@ -20,6 +20,9 @@ use crate::{
 /// connection counts as dead: 15 s.
 const ANSWER_GRACE: Duration = Duration::from_secs(15);
 
+/// How long a server may take to hear that a statement is to end: 1 s.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(1);
+
 /// One connection outside the pool. Closing is dropping it.
 pub struct Session {
     client: Client,
@@ -54,13 +57,19 @@ impl Session {
     /// [`Error::Connect`]; [`Error::Config`] where the address leads to a pooler, whose sessions are
     /// not for one client alone.
     pub async fn connect(target: &Target) -> Result<Self> {
+        let opened = tokio::time::timeout(ANSWER_GRACE, Self::open(target)).await;
+        opened.unwrap_or_else(|_| Err(Error::no_answer(&target.label, ANSWER_GRACE)))
+    }
+
+    async fn open(target: &Target) -> Result<Self> {
         let connected = opening::connect(&target.config, target.tls.clone()).await;
         let (client, _) = connected.map_err(|error| Error::Connect {
             target: target.label.clone(),
             problem: crate::error::describe(&error),
         })?;
         let begun = Purpose::Waiting.begin(&client).await;
-        if !begun.map_err(Error::database("begin a session"))? {
+        let own = begun.map_err(Error::database("begin a session"))?;
+        if own.is_none() {
             return Err(Error::Config {
                 origin: format!("of the address {}", target.label),
                 problem:
@@ -131,11 +140,14 @@ impl Session {
     /// a client that left. Best effort.
     pub async fn cancel(&self) {
         let token: CancelToken = self.client.cancel_token();
-        if let Err(error) = token.cancel_query(self.tls.clone()).await {
-            debug!(
-                "cannot cancel the waiting statement: {}",
-                crate::error::describe(&error)
-            );
+        let cancelled = token.cancel_query(self.tls.clone());
+        match tokio::time::timeout(CANCEL_PATIENCE, cancelled).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                let problem = crate::error::describe(&error);
+                debug!("cannot cancel the waiting statement: {problem}");
+            }
+            Err(_) => debug!("cannot cancel the waiting statement: no answer"),
         }
     }
 

@@ -76,6 +76,9 @@ pub struct SubscriptionStatus {
     pub replay_eta_seconds: Option<f64>,
     /// The server process that ticks it now.
     pub holder: Option<i64>,
+    /// How long that tick has been running, in seconds.
+    #[serde(default)]
+    pub ticking_seconds: Option<f64>,
     /// When the position last moved.
     pub updated_at: String,
     /// Message type to function; empty where an application fetches; null where they are too large
@@ -252,7 +255,9 @@ fn status_sql(last_error: &str, handlers: &str, options: &str, which: &str) -> S
              s.member, s.group_size, s.position, s.head, s.lag, s.lag_is_estimate, s.lag_seconds, \
              s.rate, s.handled, s.parked, s.attempts, {last_error} AS last_error, \
              s.last_sqlstate, s.last_error_at, s.retry_at, s.copy_of, s.replay_target, \
-             s.replay_eta_seconds, s.holder, s.updated_at, {handlers} AS handlers, \
+             s.replay_eta_seconds, s.holder, \
+             extract(epoch FROM clock_timestamp() - s.ticking_since)::float8 AS ticking_seconds, \
+             s.updated_at, {handlers} AS handlers, \
              {options} AS options, s.failing_position \
            FROM message_store.subscription_status s {which}) t"
     )

@@ -4,8 +4,17 @@ use std::time::Duration;
 
 use tokio_postgres::Row;
 
-use super::Database;
+use tokio::time::{Instant, interval_at};
+use tracing::{debug, warn};
+
+use super::{Database, Pooled};
 use crate::error::{Error, Result};
+
+/// How often a tick that takes long is looked at, and how long such a look may take.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+const LOOK_PATIENCE: Duration = Duration::from_secs(5);
+/// When a tick is first said to take long; then after twice the time, and so on.
+const FIRST_TOLD: Duration = Duration::from_secs(30);
 
 /// What a tick did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,17 +141,18 @@ impl Database {
         started.map_err(Error::database(action()))
     }
 
-    /// Runs one tick: effects and position commit together, or neither does.
+    /// Runs one tick: effects and position commit together, or neither does. A handler may take as long
+    /// as it likes; through `watcher` is looked, meanwhile, whether the server is still at it.
     ///
     /// # Errors
-    /// [`Error::Database`] where there is nothing to tick. A handler's failure
-    /// is an outcome, not an error.
-    pub async fn tick(&self, subscriber_id: &str) -> Result<Tick> {
+    /// [`Error::Database`] where there is nothing to tick; [`Error::Connect`] where the server is not at
+    /// it any more and no answer has come. A handler's failure is an outcome, not an error.
+    pub async fn tick(&self, subscriber_id: &str, watcher: &Self) -> Result<Tick> {
         // How long to wait is the server's to say: its clock is not ours.
         const TICK: &str = "SELECT outcome, scanned, handled, position, parked, sqlstate, error, \
              retry_at::text, extract(epoch FROM retry_at - clock_timestamp())::float8, \
              NULL::bigint FROM message_store.tick($1)";
-        self.tick_by(TICK, subscriber_id).await
+        self.tick_by(TICK, subscriber_id, watcher).await
     }
 
     /// The same, and which member of its group found something: the one that
@@ -151,7 +161,7 @@ impl Database {
     /// # Errors
     /// Those of [`Database::tick`].
     #[cfg(feature = "trace-contexts")]
-    pub async fn tick_member(&self, subscriber_id: &str) -> Result<Tick> {
+    pub async fn tick_member(&self, subscriber_id: &str, watcher: &Self) -> Result<Tick> {
         const TICK: &str = "SELECT t.outcome, t.scanned, t.handled, t.position, t.parked, \
              t.sqlstate, t.error, t.retry_at::text, \
              extract(epoch FROM t.retry_at - clock_timestamp())::float8, s.member \
@@ -159,12 +169,51 @@ impl Database {
                SELECT v.member FROM message_store.subscription_status v \
                WHERE v.subscriber_id = $1 AND v.holder = pg_backend_pid() AND t.handled > 0 \
                LIMIT 1) s ON true";
-        self.tick_by(TICK, subscriber_id).await
+        self.tick_by(TICK, subscriber_id, watcher).await
     }
 
-    async fn tick_by(&self, sql: &str, subscriber_id: &str) -> Result<Tick> {
-        let action = || format!("tick the subscription {subscriber_id}");
+    async fn tick_by(&self, sql: &str, subscriber_id: &str, watcher: &Self) -> Result<Tick> {
         let client = self.client().await?;
+        let mut ticking = std::pin::pin!(self.tick_on(&client, sql, subscriber_id));
+        let began = Instant::now();
+        let mut looks = interval_at(began + LOOK_EVERY, LOOK_EVERY);
+        let (mut was_at_it, mut told) = (true, FIRST_TOLD);
+        loop {
+            tokio::select! {
+                ticked = &mut ticking => return ticked,
+                _ = looks.tick() => {}
+            }
+            let Some(process) = client.process() else {
+                continue;
+            };
+            let is_at_it = watcher
+                .within(LOOK_PATIENCE, watcher.is_at_work(process))
+                .await;
+            let took = began.elapsed();
+            match is_at_it {
+                Ok(false) if !was_at_it => return Err(Error::no_answer(self.label(), took)),
+                Ok(is_at_it) => was_at_it = is_at_it,
+                Err(error) => debug!("cannot look at a tick: {error}"),
+            }
+            if took >= told {
+                let (seconds, process) = (took.as_secs(), process);
+                warn!(subscriber_id, seconds, process, "still ticking");
+                told *= 2;
+            }
+        }
+    }
+
+    /// Whether a process of the server runs a statement.
+    async fn is_at_work(&self, process: i32) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a \
+                   WHERE a.pid OPERATOR(pg_catalog.=) $1 \
+                     AND a.state OPERATOR(pg_catalog.=) 'active')";
+        self.answer("look at a tick".to_owned(), sql, &[&process])
+            .await
+    }
+
+    async fn tick_on(&self, client: &Pooled, sql: &str, subscriber_id: &str) -> Result<Tick> {
+        let action = || format!("tick the subscription {subscriber_id}");
         let ticked = async {
             let rows = client.query_often(sql, &[&subscriber_id]).await?;
             let row = &rows[0];
