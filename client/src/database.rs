@@ -50,7 +50,9 @@ mod trace_contexts;
 
 pub use browse::{Edge, Estimate, Filter, Found, Grouping, Listed, Recent, Whole};
 pub use causation::{Link as CausationLink, SEARCHED, WALKED};
-pub use diagnosis::{Blocker, Capacity, ChangedCollation, Installed, Override, PositionSequence};
+pub use diagnosis::{
+    Blocker, Capacity, ChangedCollation, Installed, NotHeeded, Override, PositionSequence,
+};
 pub use excerpt::Excerpt;
 pub use leases::FetchedMessage;
 use messages::Arguments;

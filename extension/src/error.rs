@@ -34,8 +34,9 @@ pub enum Error {
     SequenceChanged(String),
     /// A trigger on `messages` changed or suppressed what was to be written: 39P01.
     TriggerInterfered(String),
-    /// Row-level security on `messages`: 0A000.
-    RowSecurity,
+    /// Something of PostgreSQL's on `messages` that an INSERT or SELECT would heed and ours would not:
+    /// 0A000. `(what, the repair)`.
+    NotHeeded(&'static str, &'static str),
     /// The transaction keeps one snapshot, so a reader cannot see what the horizon proves: 25001.
     OneSnapshot(&'static str),
     /// Names are compared by their bytes in UTF-8: 0A000. `(the database's encoding)`.
@@ -177,14 +178,11 @@ impl From<&Error> for Report {
                      and positions.",
                 )
             }
-            E::RowSecurity => Self::new(
+            E::NotHeeded(what, repair) => Self::new(
                 Code::ERRCODE_FEATURE_NOT_SUPPORTED,
-                "row-level security on message_store.messages is not supported",
+                format!("{what} on message_store.messages is not supported"),
             )
-            .hint(
-                "ALTER TABLE message_store.messages DISABLE ROW LEVEL SECURITY; \
-                 EXECUTE on the functions decides who reads and writes.",
-            ),
+            .hint(*repair),
             E::OneSnapshot(function) => Self::new(
                 Code::ERRCODE_ACTIVE_SQL_TRANSACTION,
                 format!("{function} needs isolation level READ COMMITTED"),

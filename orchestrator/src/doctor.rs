@@ -12,6 +12,7 @@ mod clock;
 mod collations;
 mod durability;
 mod horizon;
+mod messages;
 mod privileges;
 mod sequence;
 mod sessions;
@@ -87,18 +88,21 @@ pub async fn examine(database: &Database, blocked_for: Duration) -> Result<Vec<F
         findings.push(privileges::stranger());
         return Ok(findings);
     }
+    let refused = messages::check(database.not_heeded().await?);
+    let is_read = refused.is_empty();
+    findings.extend(refused);
     let rights = database.rights().await?;
     let mut ours = rights.iter().filter(|rights| rights.is_ours);
     let is_client = ours.all(|rights| rights.missing.is_empty());
     let mut exposures = database.exposures().await?;
     // Who may not call anything may not see whose subscriptions there are.
-    if is_client {
+    if is_client && is_read {
         exposures.extend(database.subscriptions_of_superusers().await?);
     }
     findings.extend(privileges::check(&rights, &exposures));
     findings.extend(collations::check(&database.changed_collations().await?));
     findings.extend(capacity::check(&database.capacity().await?));
-    if !installed.is_standby && is_client {
+    if !installed.is_standby && is_client && is_read {
         if database.has_own_sessions() {
             findings.extend(sequence::check(database).await?);
         }

@@ -100,6 +100,10 @@ pub enum Error {
         problems: usize,
     },
 
+    /// The reader of our output has gone, as `head` does: the command ends, and nothing is wrong.
+    #[error("nobody reads the output")]
+    NobodyReads,
+
     /// The user stopped a command half-way. Exit code 1.
     #[error("interrupted: {state}")]
     Interrupted {
@@ -136,6 +140,7 @@ impl Error {
             | Self::Io { .. }
             | Self::Missing { .. }
             | Self::Differs { .. }
+            | Self::NobodyReads
             | Self::Interrupted { .. } => 1,
         }
     }

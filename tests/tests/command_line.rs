@@ -6,7 +6,8 @@
 )]
 
 use std::fmt::Write;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use promises::{Cluster, Database, Ended, HOME_PAGE, Running, orchestrator, run_to_end};
@@ -532,6 +533,35 @@ async fn a_watched_status_is_printed_again_until_ctrl_c() {
         "a pipe gets plain lines: {}",
         watch.printed()
     );
+}
+
+#[tokio::test]
+async fn a_command_ends_when_nobody_reads_what_it_prints() {
+    const PATIENCE: Duration = Duration::from_secs(30);
+    let (database, session) = store_with_recorder().await;
+    done(&database.command(&RECORDER), "is declared");
+    session.write_viewings(3).await;
+    let url = database.url("message_store");
+    for command in [
+        &["status", "--watch=1"][..],
+        &["status", "--watch=1", "--json"],
+        &["tail", "viewings", "--follow"],
+        &["subscriptions", "show", "aggregators:recorder"],
+        &["read", "viewings"],
+        &["export", "viewings"],
+        &["doctor"],
+    ] {
+        let mut writer = orchestrator();
+        writer.args(command).args(["--url", &url]);
+        let mut child = writer.stdout(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        // What a reader left may only be noticed with the next thing that is printed.
+        let started = Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            session.write_viewings(1).await;
+            assert!(started.elapsed() < PATIENCE, "{command:?} does not end");
+        }
+    }
 }
 
 #[tokio::test]

@@ -113,6 +113,31 @@ async fn an_extension_of_another_version_is_a_problem() {
 }
 
 #[tokio::test]
+async fn what_the_functions_refuse_on_the_table_of_messages_is_a_problem() {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    for (make, repair) in [
+        (
+            "CREATE TABLE public.archive () INHERITS (message_store.messages)",
+            "ALTER TABLE public.archive NO INHERIT message_store.messages;",
+        ),
+        (
+            "CREATE RULE never AS ON UPDATE TO message_store.messages DO INSTEAD NOTHING",
+            "DROP RULE never ON message_store.messages;",
+        ),
+        (
+            "ALTER TABLE message_store.messages ENABLE ROW LEVEL SECURITY",
+            "ALTER TABLE message_store.messages DISABLE ROW LEVEL SECURITY;",
+        ),
+    ] {
+        session.run(make).await.unwrap();
+        let found = found(&database, "message_store");
+        assert_found(&found, &["problem", repair]);
+        session.run(repair).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_sequence_that_writers_refuse_is_a_problem() {
     let database = Cluster::shared().create_store().await;
     let session = database.connect().await;

@@ -24,6 +24,15 @@ pub struct Installed {
     pub is_standby: bool,
 }
 
+/// Something on `messages` that the functions refuse.
+#[derive(Clone, Debug, Deserialize)]
+pub struct NotHeeded {
+    /// What it is.
+    pub what: String,
+    /// The statement that takes it away.
+    pub repair: String,
+}
+
 /// A setting of one role or database that differs from the server's.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Override {
@@ -107,6 +116,29 @@ impl Database {
                'may_use_schema', EXISTS (SELECT FROM pg_namespace
                  WHERE nspname = 'message_store' AND has_schema_privilege(oid, 'USAGE')),
                'is_standby', pg_is_in_recovery())",
+            &[],
+        )
+        .await
+    }
+
+    /// What is on `messages` that the functions refuse: each with the statement that takes it away.
+    pub async fn not_heeded(&self) -> Result<Vec<NotHeeded>> {
+        self.records(
+            "look at the table of messages",
+            "SELECT jsonb_build_object('what', what, 'repair', repair) FROM (
+               SELECT 'row-level security',
+                 'ALTER TABLE message_store.messages DISABLE ROW LEVEL SECURITY;'
+               FROM pg_class c
+               WHERE c.oid = to_regclass('message_store.messages') AND c.relrowsecurity
+               UNION ALL
+               SELECT format('the rule %I', r.rulename),
+                 format('DROP RULE %I ON message_store.messages;', r.rulename)
+               FROM pg_rewrite r WHERE r.ev_class = to_regclass('message_store.messages')
+               UNION ALL
+               SELECT format('the table %s that inherits from it', i.inhrelid::regclass),
+                 format('ALTER TABLE %s NO INHERIT message_store.messages;', i.inhrelid::regclass)
+               FROM pg_inherits i WHERE i.inhparent = to_regclass('message_store.messages')
+             ) found (what, repair)",
             &[],
         )
         .await

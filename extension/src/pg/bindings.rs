@@ -47,6 +47,10 @@ pub(super) mod raw {
             slot: *mut pg_sys::TupleTableSlot,
             command: pg_sys::CmdType::Type,
         );
+        pub fn find_inheritance_children(
+            parent: pg_sys::Oid,
+            lockmode: pg_sys::LOCKMODE,
+        ) -> *mut pg_sys::List;
         pub fn datum_image_eq(
             left: pg_sys::Datum,
             right: pg_sys::Datum,
@@ -141,6 +145,18 @@ pub unsafe fn ExecComputeStoredGenerated(
     unsafe {
         pg_guard_ffi_boundary(|| raw::ExecComputeStoredGenerated(relation, estate, slot, command));
     }
+}
+
+/// catalog/pg_inherits.h: the oids of the tables that inherit from one, in the current memory context.
+///
+/// # Safety
+/// `parent` must be the oid of a relation.
+pub unsafe fn find_inheritance_children(
+    parent: pg_sys::Oid,
+    lockmode: pg_sys::LOCKMODE,
+) -> *mut pg_sys::List {
+    // SAFETY: as in `nextval_internal`.
+    unsafe { pg_guard_ffi_boundary(|| raw::find_inheritance_children(parent, lockmode)) }
 }
 
 /// utils/datum.h: equality of two values' bytes, detoasted.

@@ -180,6 +180,21 @@ impl Table {
         self.form().relrowsecurity
     }
 
+    /// Whether it has rules.
+    pub fn has_rules(&self) -> bool {
+        // SAFETY: an open relation's entry in the relation cache; its rules are there or null.
+        unsafe { (*self.relation).rd_rules.as_ref() }.is_some_and(|rules| rules.numLocks > 0)
+    }
+
+    /// Whether tables inherit from it.
+    pub fn has_children(&self) -> bool {
+        // The flag stays when the last of them is gone, until the table is analyzed.
+        let may_have = self.form().relhassubclass;
+        let no_lock = pg_sys::NoLock as pg_sys::LOCKMODE;
+        // SAFETY: a look into the catalog by oid; the list lies in the current memory context.
+        may_have && !unsafe { bindings::find_inheritance_children(self.oid(), no_lock) }.is_null()
+    }
+
     /// Raises 42501 unless the current user may SELECT from the table.
     pub fn require_select(&self) {
         // SAFETY: look-ups by oid; the name is copied into the error.

@@ -77,7 +77,24 @@ fn checked(table: Option<Table>) -> Result<Table, Error> {
         return Ok(table);
     }
     if table.has_row_security() {
-        return Err(Error::RowSecurity);
+        return Err(Error::NotHeeded(
+            "row-level security",
+            "ALTER TABLE message_store.messages DISABLE ROW LEVEL SECURITY; EXECUTE on the functions \
+             decides who reads and writes.",
+        ));
+    }
+    if table.has_rules() {
+        return Err(Error::NotHeeded(
+            "a rule",
+            "DROP RULE ... ON message_store.messages; a trigger is heeded.",
+        ));
+    }
+    if table.has_children() {
+        return Err(Error::NotHeeded(
+            "a table that inherits",
+            "ALTER TABLE ... NO INHERIT message_store.messages; the functions read and write the one \
+             table only.",
+        ));
     }
     let as_expected = table.is_ordinary()
         && table.column_count() >= COLUMNS

@@ -22,7 +22,10 @@ pub(super) fn print_rows(
     nothing: &str,
 ) -> Result<()> {
     if as_json {
-        return print_line(&Value::Array(rows)).map(|_| ());
+        return match print_line(&Value::Array(rows))? {
+            true => Ok(()),
+            false => Err(Error::NobodyReads),
+        };
     }
     match (stdout().is_terminal(), rows.is_empty()) {
         (true, true) => print_text(nothing),
@@ -40,13 +43,14 @@ pub(super) fn print_sentence(text: &str) -> Result<()> {
     print_text(&printable(text))
 }
 
-/// Prints lines for people; a reader of our output that left is no failure.
+/// Prints lines for people.
+///
+/// # Errors
+/// [`Error::NobodyReads`], with which every command ends, also one that would print again.
 pub(super) fn print_text(text: &str) -> Result<()> {
     match writeln!(stdout(), "{}", printable_lines(text)) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Error::io("write to standard output")(error))
-        }
-        _ => Ok(()),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Error::NobodyReads),
+        printed => printed.map_err(Error::io("write to standard output")),
     }
 }
 

@@ -225,6 +225,42 @@ async fn without_a_store_every_function_says_how_to_make_one() {
 }
 
 #[tokio::test]
+async fn what_an_insert_would_heed_and_ours_would_not_is_refused() {
+    let mut store = Store::new(Cluster::shared()).await;
+    for (make, named, unmake) in [
+        (
+            "CREATE TABLE public.archive () INHERITS (message_store.messages)",
+            "a table that inherits",
+            "DROP TABLE public.archive",
+        ),
+        (
+            "CREATE RULE twice AS ON INSERT TO message_store.messages DO ALSO NOTHING",
+            "a rule",
+            "DROP RULE twice ON message_store.messages",
+        ),
+        (
+            "CREATE RULE never AS ON UPDATE TO message_store.messages DO INSTEAD NOTHING",
+            "a rule",
+            "DROP RULE never ON message_store.messages",
+        ),
+    ] {
+        store.run(&write("'a-1'", "'T'", "NULL")).await;
+        store.log = store.session.run(LOG).await.unwrap();
+        store.run(make).await;
+        for sql in [
+            &write("'a-1'", "'T'", "NULL"),
+            "SELECT message_store.get_stream_messages('a-1')",
+            "SELECT message_store.get_category_messages('a')",
+        ] {
+            let error = store.refuses(sql, "0A000", named).await;
+            assert!(!error.hint.is_empty(), "{error:?}");
+        }
+        store.run(unmake).await;
+        store.run(&write("'a-1'", "'T'", "NULL")).await;
+    }
+}
+
+#[tokio::test]
 async fn a_database_of_another_encoding_gets_no_store() {
     let cluster = Cluster::shared();
     let admin = cluster.connect("postgres", "postgres").await;
