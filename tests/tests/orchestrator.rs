@@ -530,3 +530,37 @@ async fn powers_of_the_dashboards_role_are_warned_of() {
     running.wait_for_log("the role postgres serves the dashboard and has SUPERUSER");
     running.stop();
 }
+
+#[tokio::test]
+async fn a_copy_that_is_promoted_is_no_trouble() {
+    const ID: &str = "aggregators:home-page";
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    let declared = HOME_PAGE.replace(
+        "init =",
+        "read_model = [{ table = \"message_store.read_model_pages\", where = \"page_name = 'home'\" }]\ninit =",
+    );
+    let running = database.deploy(&declared).start();
+    session.write_viewings(3).await;
+    session.assert_videos_watched(3).await;
+    for _ in 1..=4 {
+        session
+            .run(&format!("SELECT message_store.rebuild('{ID}', true)"))
+            .await
+            .unwrap();
+        let is_filled =
+            format!("SELECT lag = 0 FROM message_store.subscription_status WHERE copy_of = '{ID}'");
+        session.wait_until(&is_filled).await;
+        session
+            .run(&format!("SELECT message_store.promote('{ID}')"))
+            .await
+            .unwrap();
+        // Whoever still knows the copy finds it gone, before or when the next list is made.
+        session.write_viewings(1).await;
+    }
+    running.wait_for_log("no longer delivering");
+    session.assert_videos_watched(7).await;
+    let log = running.log();
+    assert!(!log.contains("WARN"), "{log}");
+    running.stop();
+}

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
+use tokio_postgres::error::SqlState;
 use tracing::{debug, error, info, warn};
 
 use super::schedule::Changes;
@@ -130,7 +131,7 @@ impl Journal {
     /// pause before the next.
     pub fn failed(&mut self, id: &Arc<str>, error: &Error) -> Duration {
         let cause = error.to_string();
-        if is_told_once_for_all(error) {
+        if is_told_once_for_all(error) || is_gone(error) {
             debug!(subscriber_id = &**id, "not delivering: {cause}");
         } else if self.is_news(id, cause, None) {
             warn!(
@@ -175,6 +176,12 @@ impl Journal {
 /// The waiter says that the database is away, and the scheduler that it takes no writes.
 fn is_told_once_for_all(error: &Error) -> bool {
     error.is_connection_loss()
+}
+
+/// Of a subscription that was dropped, or a copy that was promoted, since the list was made: the next
+/// list says that it is gone.
+fn is_gone(error: &Error) -> bool {
+    error.sql_state() == Some(&SqlState::UNDEFINED_OBJECT)
 }
 
 /// What was raised, and where, each on one line.
