@@ -61,6 +61,10 @@ pub enum Error {
     /// A handler of a rebuild that goes on beside the live read model wrote to that one: 55000.
     /// `(table)`.
     LiveTableWritten(String),
+    /// The copy of a table that has rows has none: 55000. `(table)`.
+    WouldEmpty(String),
+    /// A table of a read model with something that a copy of it would not have: 0A000. `(table, what)`.
+    NotCopied(String, String),
     /// A lease that is no longer, or never was, the caller's: 55000. `(subscriber)`.
     LeaseLost(String),
     /// A handler failed where nobody is to retry it: 38000. `(subscriber, position, SQLSTATE,
@@ -143,6 +147,19 @@ impl From<&Error> for Report {
                 format!("a message store needs a database with the encoding UTF8, and this one has {encoding}"),
             )
             .hint("Make another one: CREATE DATABASE ... TEMPLATE template0 ENCODING 'UTF8'."),
+            E::WouldEmpty(table) => Self::new(
+                state,
+                format!("the copy of {table} has no rows, and {table} has some"),
+            )
+            .hint(
+                "Give the subscription an init that makes the first rows, and rebuild again; or say \
+                 that they may go: promote(subscriber_id, may_empty => true).",
+            ),
+            E::NotCopied(table, what) => Self::new(
+                Code::ERRCODE_FEATURE_NOT_SUPPORTED,
+                format!("{table} has {what}, which a copy of it would not have"),
+            )
+            .hint("Rebuild it in place: rebuild(subscriber_id). verify() needs a copy too."),
             E::MessageDb(text) => Self::new(Code::ERRCODE_RAISE_EXCEPTION, text),
             E::NegativeLimit => Self::new(
                 Code::ERRCODE_INVALID_ROW_COUNT_IN_LIMIT_CLAUSE,

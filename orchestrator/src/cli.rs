@@ -22,8 +22,8 @@ pub use parked::{
     WhichArgs,
 };
 pub use subscriptions::{
-    AlterArgs, CreateArgs, DropArgs, DryRunArgs, EndArgs, ListArgs, MoveArgs, OneArgs, RebuildArgs,
-    ResizeArgs, ShowArgs, SubscriptionsArgs, SubscriptionsVerb, VerifyArgs,
+    AlterArgs, CreateArgs, DropArgs, DryRunArgs, EndArgs, ListArgs, MoveArgs, OneArgs, PromoteArgs,
+    RebuildArgs, ResizeArgs, ShowArgs, SubscriptionsArgs, SubscriptionsVerb, VerifyArgs,
 };
 pub use transfer::{ExportArgs, ImportArgs};
 

@@ -57,8 +57,6 @@ COMMENT ON FUNCTION message_store.park(varchar, bigint, text, bigint) IS
   'Parks a fetched message that the application cannot handle, as the policy park does with a failing handler. Later messages of its stream wait behind it. The messages before it count as handled. The lease ends, so fetch again. Errors: 42704, 42501, 22023, 55000 (the lease ran out).';
 COMMENT ON FUNCTION message_store.pause(varchar, varchar) IS
   'Waits until the running tick has ended. Then nobody ticks the subscription until start(). Failed attempts are remembered. Errors: 42704, 42501.';
-COMMENT ON FUNCTION message_store.promote(varchar) IS
-  'Replaces the live read model by the copy that rebuild(subscriber_id, side_by_side => true) has filled, in this transaction. First, the copy catches up to the live position. Errors: 42704, 42501, 55000 (no copy, or too far behind).';
 COMMENT ON FUNCTION message_store.rebuild(varchar, boolean) IS
   'Replays all messages. In place: empties the declared read model, runs init, and goes back to the start. side_by_side: a second subscription, <subscriber_id>#rebuild, fills copies of the declared tables beside the live ones until promote() is called. Errors: 42704, 42501, 55000 (no read model declared, or a rebuild is under way).';
 COMMENT ON FUNCTION message_store.reset(varchar, bigint, varchar) IS
@@ -241,6 +239,21 @@ COMMENT ON FUNCTION message_store.renew(varchar, interval, bigint) IS
 
 REVOKE EXECUTE ON FUNCTION message_store.renew(varchar, interval, bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION message_store.renew(varchar, interval, bigint) TO message_store;
+
+DROP FUNCTION message_store.promote(varchar);
+
+CREATE FUNCTION message_store.promote(
+  subscriber_id varchar,
+  may_empty boolean DEFAULT false
+) RETURNS void
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'promote';
+
+COMMENT ON FUNCTION message_store.promote(varchar, boolean) IS
+  'Replaces the live read model by the copy that rebuild(subscriber_id, side_by_side => true) has filled, in this transaction. First, the copy catches up to the live position. may_empty: also replaces the rows of a table by none. Errors: 42704, 42501, 55000 (no copy, too far behind, or a copy without rows).';
+
+REVOKE EXECUTE ON FUNCTION message_store.promote(varchar, boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION message_store.promote(varchar, boolean) TO message_store;
 
 -- Of a tick it is told since when it runs; create_store() brings the column of subscription_status.
 CREATE FUNCTION message_store.ticking_since(process integer) RETURNS timestamptz

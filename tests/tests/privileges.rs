@@ -108,7 +108,7 @@ const FUNCTIONS: &[(&str, &str, [&str; 6])] = &[
     ("retry_parked", "SELECT message_store.retry_parked('clients')", CLIENTS),
     ("discard_parked", "SELECT message_store.discard_parked('clients', 'why')", CLIENTS),
     ("fetch", "SELECT message_store.fetch('fetching', 1, '1 min')", CLIENTS),
-    ("promote", "SELECT message_store.rebuild('clients', true); SELECT message_store.promote('clients')", CLIENTS),
+    ("promote", "SELECT message_store.rebuild('clients', true); SELECT message_store.promote('clients', true)", CLIENTS),
     ("renew", "SELECT message_store.fetch('fetching', 1, '1 min'); SELECT message_store.renew('fetching', '1 min')", CLIENTS),
     ("ack", "SELECT message_store.fetch('fetching', 1, '1 min'); SELECT message_store.ack('fetching', 1)", CLIENTS),
     ("park", "SELECT message_store.fetch('fetching', 1, '1 min'); SELECT message_store.park('fetching', 1, 'why')", CLIENTS),

@@ -118,14 +118,15 @@ impl Database {
             .await
     }
 
-    /// Puts the copies that a rebuild filled in the place of the live tables.
+    /// Puts the copies that a rebuild filled in the place of the live tables; `may_empty` where a
+    /// table that has rows may then have none.
     ///
     /// # Errors
     /// [`Error::Database`](crate::error::Error::Database).
-    pub async fn promote(&self, subscriber_id: &str) -> Result<()> {
+    pub async fn promote(&self, subscriber_id: &str, may_empty: bool) -> Result<()> {
         let action = format!("promote the rebuild of {subscriber_id}");
-        let sql = "SELECT message_store.promote($1)";
-        self.call(action, sql, &[&subscriber_id]).await
+        let sql = "SELECT message_store.promote($1, $2)";
+        self.call(action, sql, &[&subscriber_id, &may_empty]).await
     }
 
     /// Changes the number of members that share the work.

@@ -60,6 +60,29 @@ static SHAPE: Statement = Statement::new(
        WHERE c.oid OPERATOR(pg_catalog.=) $1::pg_catalog.regclass::pg_catalog.oid",
     &[TEXTOID],
 );
+/// What a copy of a table would not have, NULL for nothing.
+static NOT_COPIED: Statement = Statement::new(
+    c"SELECT CASE \
+               WHEN EXISTS (SELECT FROM pg_catalog.pg_trigger t \
+                             WHERE t.tgrelid OPERATOR(pg_catalog.=) c.oid AND NOT t.tgisinternal) \
+                 THEN 'triggers' \
+               WHEN EXISTS (SELECT FROM pg_catalog.pg_rewrite r \
+                             WHERE r.ev_class OPERATOR(pg_catalog.=) c.oid) THEN 'rules' \
+               WHEN c.relrowsecurity THEN 'row-level security' \
+               WHEN EXISTS (SELECT FROM pg_catalog.pg_inherits i \
+                             WHERE c.oid OPERATOR(pg_catalog.=) i.inhparent \
+                                OR c.oid OPERATOR(pg_catalog.=) i.inhrelid) THEN 'inheritance' \
+               WHEN EXISTS (SELECT FROM pg_catalog.pg_constraint k \
+                             WHERE k.conrelid OPERATOR(pg_catalog.=) c.oid \
+                               AND k.contype OPERATOR(pg_catalog.=) 'f' \
+                               AND (k.confdeltype OPERATOR(pg_catalog.<>) ALL ('{a,r}') \
+                                 OR k.confupdtype OPERATOR(pg_catalog.<>) ALL ('{a,r}'))) \
+                 THEN 'a foreign key that deletes or updates rows' \
+             END \
+        FROM pg_catalog.pg_class c \
+       WHERE c.oid OPERATOR(pg_catalog.=) $1::pg_catalog.regclass::pg_catalog.oid",
+    &[TEXTOID],
+);
 static WRITTEN: Statement = Statement::new(
     c"SELECT pg_catalog.pg_stat_get_xact_tuples_inserted(r.oid) \
              OPERATOR(pg_catalog.+) pg_catalog.pg_stat_get_xact_tuples_updated(r.oid) \
@@ -174,16 +197,104 @@ fn shape(entry: &ReadModelTable) -> Result<TableShape, Error> {
 
 /// Empties the live read model, as the owner.
 pub fn empty(definition: &Definition) -> Result<(), Error> {
+    let tables = &definition.options.read_model;
+    if tables.is_empty() {
+        return Ok(());
+    }
     definition.as_owner(None, || {
-        for entry in &definition.options.read_model {
-            let condition = condition(entry)?;
-            run(
-                &format!("DELETE FROM {} WHERE {condition}", entry.table),
-                |_| {},
-            )?;
+        // In one statement, so that a foreign key from one to another is looked at when both are empty.
+        let mut deletes = Vec::new();
+        for (number, entry) in tables.iter().enumerate() {
+            let (table, condition) = (&entry.table, condition(entry)?);
+            deletes.push(format!(
+                "emptied_{number} AS (DELETE FROM {table} WHERE {condition})"
+            ));
         }
+        run(&format!("WITH {} SELECT", deletes.join(", ")), |_| {})?;
         Ok(())
     })
+}
+
+/// 0A000 where a copy of a table would not do what the table does.
+fn require_copyable(entry: &ReadModelTable) -> Result<(), Error> {
+    let mut missing = None;
+    let table = Text::copied(entry.table.as_bytes());
+    NOT_COPIED.run(&[Some(table.datum())], |row| missing = row.text(0));
+    match missing {
+        None => Ok(()),
+        Some(what) => Err(Error::NotCopied(entry.table.clone(), what)),
+    }
+}
+
+/// Gives the keys of a copy the names that they have in the table, for `ON CONFLICT ON CONSTRAINT`.
+fn name_constraints(table: &str, copy: &str) -> Result<(), Error> {
+    let keys = |of: &str| {
+        let of = quote_literal(of);
+        format!(
+            "SELECT k.oid, k.conname, k.contype, pg_catalog.pg_get_constraintdef(k.oid) AS definition, \
+                    pg_catalog.row_number() OVER (PARTITION BY k.contype, \
+                      pg_catalog.pg_get_constraintdef(k.oid) ORDER BY k.conname) AS number \
+               FROM pg_catalog.pg_constraint k \
+              WHERE k.conrelid OPERATOR(pg_catalog.=) {of}::pg_catalog.regclass::pg_catalog.oid \
+                AND k.contype OPERATOR(pg_catalog.=) ANY ('{{p,u,x}}')"
+        )
+    };
+    let (live, copied) = (keys(table), keys(copy));
+    let rename = quote_literal(format!("ALTER TABLE {copy} RENAME CONSTRAINT %I TO %I"));
+    // Twice, so that no name is still another's.
+    run(
+        &format!(
+            "DO $do$
+             DECLARE
+               key record;
+             BEGIN
+               FOR key IN {copied} LOOP
+                 EXECUTE pg_catalog.format({rename}, key.conname, 'key ' OPERATOR(pg_catalog.||) key.oid);
+               END LOOP;
+               FOR key IN
+                 SELECT l.conname AS wanted, c.conname AS present
+                 FROM ({live}) l
+                 JOIN ({copied}) c
+                   ON c.contype OPERATOR(pg_catalog.=) l.contype
+                  AND c.definition OPERATOR(pg_catalog.=) l.definition
+                  AND c.number OPERATOR(pg_catalog.=) l.number
+               LOOP
+                 EXECUTE pg_catalog.format({rename}, key.present, key.wanted);
+               END LOOP;
+             END $do$"
+        ),
+        |_| {},
+    )?;
+    Ok(())
+}
+
+/// Lets the sequences of a table's columns go on behind the rows that have come into it.
+fn move_sequences_on(table: &str) -> Result<(), Error> {
+    let said = quote_literal(table);
+    run(
+        &format!(
+            "DO $do$
+             DECLARE
+               filled record;
+             BEGIN
+               FOR filled IN
+                 SELECT a.attname, pg_catalog.pg_get_serial_sequence({said}, a.attname) AS sequence
+                 FROM pg_catalog.pg_attribute a
+                 WHERE a.attrelid OPERATOR(pg_catalog.=) {said}::pg_catalog.regclass::pg_catalog.oid
+                   AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped
+                   AND pg_catalog.pg_get_serial_sequence({said}, a.attname) IS NOT NULL
+               LOOP
+                 EXECUTE pg_catalog.format(
+                   'SELECT pg_catalog.setval(%L, h.highest)
+                    FROM (SELECT pg_catalog.max(t.%I)::pg_catalog.int8 AS highest FROM %s t) h, %s s
+                    WHERE h.highest OPERATOR(pg_catalog.>=) s.last_value',
+                   filled.sequence, filled.attname, {said}, filled.sequence);
+               END LOOP;
+             END $do$"
+        ),
+        |_| {},
+    )?;
+    Ok(())
 }
 
 /// Makes `schema` and in it empty copies of the tables, or copies with their rows. The copies are
@@ -201,12 +312,14 @@ pub fn copy(definition: &Definition, schema: &str, with_rows: bool) -> Result<()
     }
     definition.as_owner(None, || {
         for entry in &definition.options.read_model {
+            require_copyable(entry)?;
             let TableShape { name, columns, .. } = shape(entry)?;
             let (table, condition) = (&entry.table, condition(entry)?);
             run(
                 &format!("CREATE TABLE {schema}.{name} (LIKE {table} INCLUDING ALL)"),
                 |_| {},
             )?;
+            name_constraints(table, &format!("{schema}.{name}"))?;
             if with_rows {
                 run(
                     &format!(
@@ -284,6 +397,30 @@ pub fn compare(
     })
 }
 
+/// 55000 where a copy in `schema` has no row and its live table has some: most likely the subscription
+/// has no `init` that makes the first ones.
+pub fn require_rows(definition: &Definition, schema: &str) -> Result<(), Error> {
+    let schema = quote_identifier(schema);
+    definition.as_owner(None, || {
+        for entry in &definition.options.read_model {
+            let TableShape { name, .. } = shape(entry)?;
+            let (table, condition) = (&entry.table, condition(entry)?);
+            let mut would_empty = false;
+            run(
+                &format!(
+                    "SELECT NOT EXISTS (SELECT FROM {schema}.{name} WHERE {condition}) \
+                            AND EXISTS (SELECT FROM {table} WHERE {condition})"
+                ),
+                |row| would_empty = row.boolean(0),
+            )?;
+            if would_empty {
+                return Err(Error::WouldEmpty(table.clone()));
+            }
+        }
+        Ok(())
+    })
+}
+
 /// Lets the rows of the copies in `schema` take the place of the live ones, as the owner. Rows
 /// that are the same stay; whoever reads meanwhile sees all of the old or all of the new.
 pub fn swap(definition: &Definition, schema: &str) -> Result<(), Error> {
@@ -323,6 +460,7 @@ pub fn swap(definition: &Definition, schema: &str) -> Result<(), Error> {
                 ),
                 |_| {},
             )?;
+            move_sequences_on(table)?;
         }
         Ok(())
     })

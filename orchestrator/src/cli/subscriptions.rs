@@ -45,7 +45,7 @@ pub enum SubscriptionsVerb {
     Rebuild(RebuildArgs),
     /// Replace the live read model by the copy of a rebuild side by side, in one transaction.
     #[command(after_help = EXIT_CODES)]
-    Promote(OneArgs),
+    Promote(PromoteArgs),
     /// Cancel a rebuild side by side. The live read model stays.
     #[command(after_help = EXIT_CODES)]
     CancelRebuild(OneArgs),
@@ -76,6 +76,21 @@ pub enum SubscriptionsVerb {
 pub struct OneArgs {
     /// The subscription, such as aggregators:home-page.
     pub subscriber_id: String,
+
+    /// Which database.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+}
+
+/// Arguments of `subscriptions promote`.
+#[derive(Debug, Args)]
+pub struct PromoteArgs {
+    /// The subscription, such as aggregators:home-page.
+    pub subscriber_id: String,
+
+    /// Also replace the rows of a table by none.
+    #[arg(long)]
+    pub may_empty: bool,
 
     /// Which database.
     #[command(flatten)]

@@ -14,5 +14,5 @@ END $$;
 CREATE TRIGGER f BEFORE INSERT OR UPDATE OR DELETE ON m.rm FOR EACH ROW EXECUTE FUNCTION m.f();
 -- S
 SELECT message_store.tick('mo#rebuild');
-SELECT message_store.promote('mo');
+SELECT message_store.promote('mo', true);
 SELECT message_store.drop_subscription('mo');

@@ -10,4 +10,4 @@ SELECT message_store.create_subscription('mo', 'mv', '{"$any": "m.h"}', '{"retri
 SELECT message_store.verify('mo');
 SELECT message_store.dry_run('mo');
 SELECT message_store.rebuild('mo', true);
-SELECT message_store.promote('mo');
+SELECT message_store.promote('mo', true);

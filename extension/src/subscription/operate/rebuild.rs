@@ -23,7 +23,7 @@ use crate::tables::subscription_progress::Which;
 
 sql_functions! {
     rebuild(subscriber_id: Varchar, side_by_side: Boolean) => rebuild,
-    promote(subscriber_id: Varchar) => promote,
+    promote(subscriber_id: Varchar, may_empty: Boolean) => promote,
     cancel_rebuild(subscriber_id: Varchar) => cancel_rebuild,
 }
 
@@ -103,6 +103,9 @@ fn promote(call: &Call<'_>) -> Result<Reply, Error> {
         handle_what_live_has(&definition, &copy, member, target)?;
     }
     let schema = copy.copy_schema.clone().unwrap_or_default();
+    if !call.boolean("may_empty").unwrap_or(false) {
+        read_model::require_rows(&definition, &schema)?;
+    }
     read_model::swap(&definition, &schema)?;
     // What the live one had parked the copy has handled, or parked itself, as far as it came.
     parked::forget_up_to(&id, target)?;

@@ -2,7 +2,7 @@
 
 use super::open;
 use crate::{
-    cli::{OneArgs, RebuildArgs},
+    cli::{OneArgs, PromoteArgs, RebuildArgs},
     commands::{confirm::confirm, table::print_sentence},
     error::{Error, Result},
 };
@@ -24,9 +24,9 @@ pub(super) async fn rebuild(args: RebuildArgs) -> Result<()> {
     })
 }
 
-pub(super) async fn promote(args: OneArgs) -> Result<()> {
+pub(super) async fn promote(args: PromoteArgs) -> Result<()> {
     let id = &args.subscriber_id;
-    open(&args.database)?.promote(id).await?;
+    open(&args.database)?.promote(id, args.may_empty).await?;
     print_sentence(&format!("{id} has the rebuilt read model"))
 }
 
