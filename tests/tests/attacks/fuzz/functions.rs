@@ -134,6 +134,7 @@ impl Argument {
             ("character varying", "position_stream") => POSITION_STREAMS,
             ("character varying", "category" | "source" | "correlation") => CATEGORIES,
             ("character varying", _) => STREAMS,
+            ("integer", _) => PROCESSES,
             ("bigint", _) => NUMBERS,
             ("bigint[]", _) => POSITIONS,
             ("boolean", _) => BOOLEANS,
@@ -151,6 +152,8 @@ impl Argument {
         let mut bytes = match (self.type_name.as_str(), is_binary) {
             ("bigint", true) => number(random).to_be_bytes().to_vec(),
             ("bigint", false) => number(random).to_string().into_bytes(),
+            ("integer", true) => (number(random) as i32).to_be_bytes().to_vec(),
+            ("integer", false) => b"1".to_vec(),
             ("boolean", true) => vec![u8::from(random.below(2) == 0)],
             ("boolean", false) => b"t".to_vec(),
             ("interval", true) => {

@@ -62,6 +62,18 @@ pub const NUMBERS: &[&str] = &[
     "32768",
     "9223372036854775806",
 ];
+/// Process ids.
+pub const PROCESSES: &[&str] = &[
+    "pg_backend_pid()",
+    "(SELECT min(pid) FROM pg_stat_activity)",
+    "1",
+    "0",
+    "-1",
+    "2147483647",
+    "(-2147483648)",
+    "NULL",
+];
+
 /// A lease, where one is asked for: that of what was fetched.
 pub const LEASES: &[&str] = &[
     "(SELECT max(lease) FROM message_store.fetch('fetched:{me}', 3, '1 min'))",
