@@ -816,7 +816,7 @@ async fn the_role_that_ticks_is_asked_nothing_by_the_dashboard() {
         "wait_for_messages",
         "started_subscriptions",
         "message_store.tick",
-        "synchronous_commit",
+        "orchestrator.own_session",
     ];
     let statements = log.lines().filter(|line| {
         line.starts_with("message_store|")
