@@ -42,14 +42,7 @@ const ADDRESS_FLAG: &str = "--url or DATABASE_URL";
 /// # Errors
 /// Whatever ends the command; print it once and exit with its code.
 pub async fn run(cli: Cli) -> Result<()> {
-    match run_command(cli.command).await {
-        Err(Error::NobodyReads) => Ok(()),
-        ended => ended,
-    }
-}
-
-async fn run_command(command: Command) -> Result<()> {
-    match command {
+    match cli.command {
         Command::Up(args) => up::up(args).await,
         Command::Run(args) => run::run(args).await,
         Command::Write(args) => write::write(args).await,

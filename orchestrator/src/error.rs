@@ -100,10 +100,6 @@ pub enum Error {
         problems: usize,
     },
 
-    /// The reader of our output has gone, as `head` does: the command ends, and nothing is wrong.
-    #[error("nobody reads the output")]
-    NobodyReads,
-
     /// The user stopped a command half-way. Exit code 1.
     #[error("interrupted: {state}")]
     Interrupted {
@@ -140,7 +136,6 @@ impl Error {
             | Self::Io { .. }
             | Self::Missing { .. }
             | Self::Differs { .. }
-            | Self::NobodyReads
             | Self::Interrupted { .. } => 1,
         }
     }

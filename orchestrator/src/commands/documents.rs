@@ -1,9 +1,8 @@
 //! `orchestrator completions` and `orchestrator man`: made from the definition of the arguments.
 
-use std::io::{ErrorKind, Write, stdout};
-
 use clap::CommandFactory;
 
+use super::read::print_bytes;
 use crate::{
     cli::{Cli, CompletionsArgs, ManArgs},
     error::{Error, Result},
@@ -31,10 +30,5 @@ pub(super) fn man(args: &ManArgs) -> Result<()> {
 }
 
 fn print(text: &[u8]) -> Result<()> {
-    match stdout().write_all(text) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Error::io("write to standard output")(error))
-        }
-        _ => Ok(()),
-    }
+    print_bytes(text).map(|_| ())
 }

@@ -45,7 +45,12 @@ pub(super) async fn read(args: ReadArgs) -> Result<()> {
 
 /// Prints one line; false where the reader of our output has gone, as `head` does.
 pub(super) fn print_line(value: &impl Serialize) -> Result<bool> {
-    match stdout().write_all(&json_line(value)?) {
+    print_bytes(&json_line(value)?)
+}
+
+/// The same for what is printable as it is.
+pub(super) fn print_bytes(bytes: &[u8]) -> Result<bool> {
+    match stdout().write_all(bytes) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
         written => written
             .map(|()| true)

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use super::{
-    table::{print_rows, print_text},
+    table::{print_rows_to_reader, print_text_to_reader},
     target_of,
 };
 use crate::{
@@ -40,12 +40,12 @@ const NOTHING: &str = "no subscriptions; `orchestrator up`, `orchestrator run` o
 pub(super) async fn status(args: ListArgs) -> Result<()> {
     let database = Database::open(&target_of(&args.database)?, 1)?;
     match args.watch {
-        None => print(look(&database, args.json).await?, args.json),
+        None => print(look(&database, args.json).await?, args.json).map(|_| ()),
         Some(seconds) => watch(&database, args.json, Duration::from_secs(seconds)).await,
     }
 }
 
-/// Prints again and again until shutdown; waits for a database that is away.
+/// Prints again and again until shutdown, or until nobody reads it; waits for a database that is away.
 async fn watch(database: &Database, as_json: bool, every: Duration) -> Result<()> {
     let shutdown = shutdown::on_signals(|| {})?;
     let is_terminal = stdout().is_terminal();
@@ -61,7 +61,9 @@ async fn watch(database: &Database, as_json: bool, every: Duration) -> Result<()
                 if is_terminal {
                     clear_terminal()?;
                 }
-                print(rows, as_json)?;
+                if !print(rows, as_json)? {
+                    return Ok(());
+                }
             }
             Err(error) if error.is_connection_loss() => {
                 if !is_away {
@@ -76,7 +78,7 @@ async fn watch(database: &Database, as_json: bool, every: Duration) -> Result<()
             () = shutdown.cancelled() => return Ok(()),
         }
         if !is_terminal && !as_json && !is_away {
-            print_text("")?;
+            print_text_to_reader("")?;
         }
     }
 }
@@ -89,8 +91,8 @@ async fn look(database: &Database, as_json: bool) -> Result<Vec<Value>> {
     Ok(rows)
 }
 
-fn print(rows: Vec<Value>, as_json: bool) -> Result<()> {
-    print_rows(rows, &COLUMNS, as_json, NOTHING)
+fn print(rows: Vec<Value>, as_json: bool) -> Result<bool> {
+    print_rows_to_reader(rows, &COLUMNS, as_json, NOTHING)
 }
 
 /// What is printed next takes the place of what stands on the terminal.

@@ -1,13 +1,13 @@
 //! Rows of the database as a table: drawn for people on a terminal, with tabs for programs in a
 //! pipe; or as JSON.
 
-use std::io::{ErrorKind, IsTerminal, Write, stdout};
+use std::io::{IsTerminal, stdout};
 
 use comfy_table::{Table, presets};
 use serde_json::Value;
 
-use super::read::print_line;
-use crate::error::{Error, Result};
+use super::read::{print_bytes, print_line};
+use crate::error::Result;
 use printable::{printable, printable_lines};
 
 /// The longest value that is drawn, in characters; a pipe and JSON have it whole.
@@ -21,20 +21,27 @@ pub(super) fn print_rows(
     as_json: bool,
     nothing: &str,
 ) -> Result<()> {
+    print_rows_to_reader(rows, columns, as_json, nothing).map(|_| ())
+}
+
+/// The same; false where the reader of our output has gone.
+pub(super) fn print_rows_to_reader(
+    rows: Vec<Value>,
+    columns: &[&str],
+    as_json: bool,
+    nothing: &str,
+) -> Result<bool> {
     if as_json {
-        return match print_line(&Value::Array(rows))? {
-            true => Ok(()),
-            false => Err(Error::NobodyReads),
-        };
+        return print_line(&Value::Array(rows));
     }
     match (stdout().is_terminal(), rows.is_empty()) {
-        (true, true) => print_text(nothing),
-        (true, false) => print_text(&table(&rows, columns).to_string()),
+        (true, true) => print_text_to_reader(nothing),
+        (true, false) => print_text_to_reader(&table(&rows, columns).to_string()),
         (false, true) => {
             eprintln!("{nothing}");
-            Ok(())
+            Ok(true)
         }
-        (false, false) => print_text(&tab_separated(&rows, columns)),
+        (false, false) => print_text_to_reader(&tab_separated(&rows, columns)),
     }
 }
 
@@ -43,15 +50,14 @@ pub(super) fn print_sentence(text: &str) -> Result<()> {
     print_text(&printable(text))
 }
 
-/// Prints lines for people.
-///
-/// # Errors
-/// [`Error::NobodyReads`], with which every command ends, also one that would print again.
+/// Prints lines for people; a reader of our output that left is no failure.
 pub(super) fn print_text(text: &str) -> Result<()> {
-    match writeln!(stdout(), "{}", printable_lines(text)) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Error::NobodyReads),
-        printed => printed.map_err(Error::io("write to standard output")),
-    }
+    print_text_to_reader(text).map(|_| ())
+}
+
+/// The same; false where the reader of our output has gone.
+pub(super) fn print_text_to_reader(text: &str) -> Result<bool> {
+    print_bytes(format!("{}\n", printable_lines(text)).as_bytes())
 }
 
 /// A value on one line; nothing for NULL.
