@@ -269,10 +269,10 @@ impl Database {
     pub async fn write_message(&self, message: &NewMessage) -> Result<i64> {
         let action = || format!("write to the stream {}", message.stream);
         let client = self.client().await?;
-        let rows = client
-            .query_often(WRITE_MESSAGE, &Arguments::of(message).given())
+        let row = client
+            .query_one_often(WRITE_MESSAGE, &Arguments::of(message).given())
             .await;
-        let position = rows.and_then(|rows| rows[0].try_get(0));
+        let position = row.and_then(|row| row.try_get(0));
         position.map_err(Error::database(action()))
     }
 

@@ -9,9 +9,7 @@
 use deadpool_postgres::Connect;
 use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
-use tokio_postgres::{
-    Client, Config, Error, SimpleQueryMessage, error::SqlState, tls::MakeTlsConnect,
-};
+use tokio_postgres::{Client, Config, Error, SimpleQueryMessage, error::SqlState};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::debug;
 
@@ -76,15 +74,14 @@ impl Purpose {
         }))
     }
 
-    /// Begins a transaction that brings the settings, in a session of a pooler's.
+    /// Begins a transaction that brings the settings, in a session of a pooler's. Not for the wait, which
+    /// needs a session of its own.
     pub fn begin_transaction(self) -> String {
         let mut sql = "BEGIN ISOLATION LEVEL READ COMMITTED; \
                        SET LOCAL search_path = pg_catalog, pg_temp"
             .to_owned();
-        if self != Self::Waiting {
-            for (name, value) in self.settings() {
-                sql.push_str(&format!("; SET LOCAL {name} = '{value}'"));
-            }
+        for (name, value) in self.settings() {
+            sql.push_str(&format!("; SET LOCAL {name} = '{value}'"));
         }
         sql
     }
@@ -98,10 +95,10 @@ pub async fn connect(
     let mut marked = config.clone();
     let options = config.get_options().unwrap_or_default();
     marked.options(format!("{options} -c {MARK}=true"));
-    let opened = match open(&marked, tls.clone()).await {
+    let opened = match marked.connect(tls.clone()).await {
         // So a pooler says that it takes none.
         Err(error) if error.code() == Some(&SqlState::PROTOCOL_VIOLATION) => {
-            open(config, tls).await
+            config.connect(tls).await
         }
         opened => opened,
     };
@@ -113,15 +110,6 @@ pub async fn connect(
         }
     });
     Ok((client, task))
-}
-
-type Connection = tokio_postgres::Connection<
-    tokio_postgres::Socket,
-    <MakeRustlsConnect as MakeTlsConnect<tokio_postgres::Socket>>::Stream,
->;
-
-async fn open(config: &Config, tls: MakeRustlsConnect) -> Result<(Client, Connection), Error> {
-    config.connect(tls).await
 }
 
 /// The same for a pool.

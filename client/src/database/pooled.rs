@@ -10,7 +10,7 @@ use std::{
 
 use deadpool_postgres::{Client, ClientWrapper, Object, Transaction};
 use tokio_postgres::{
-    Error, IsolationLevel, Row,
+    Error, IsolationLevel, Row, Statement,
     error::SqlState,
     types::{ToSql, Type},
 };
@@ -65,6 +65,20 @@ impl Guest {
     fn types(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<[Type]>>> {
         self.types.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Runs a statement by the client's function of this name; without a name of its own, by the other one,
+/// where the session is not ours.
+macro_rules! run {
+    ($client:ident, $guest:ident, $sql:ident, $given:ident, $run:ident, $run_typed:ident) => {
+        match $guest {
+            None => $client.$run($sql, $given).await,
+            Some(guest) => match guest.typed($client, $sql, $given).await {
+                Ok(typed) => $client.$run_typed($sql, &typed).await,
+                Err(error) => Err(error),
+            },
+        }
+    };
 }
 
 /// The server's processes behind the connections of a pool.
@@ -124,40 +138,25 @@ impl Pooled {
     /// The rows of a statement.
     pub async fn query(&self, sql: &str, given: Parameters<'_>) -> Result<Vec<Row>, Error> {
         self.begin().await?;
-        let Some(guest) = &self.guest else {
-            return self.end(self.client().query(sql, given).await).await;
-        };
-        let rows = match guest.typed(self.client(), sql, given).await {
-            Ok(typed) => self.client().query_typed(sql, &typed).await,
-            Err(error) => Err(error),
-        };
-        self.end(rows).await
+        let (client, guest) = (self.client(), self.guest.as_deref());
+        self.end(run!(client, guest, sql, given, query, query_typed))
+            .await
     }
 
     /// The one row of a statement.
     pub async fn query_one(&self, sql: &str, given: Parameters<'_>) -> Result<Row, Error> {
         self.begin().await?;
-        let Some(guest) = &self.guest else {
-            return self.end(self.client().query_one(sql, given).await).await;
-        };
-        let row = match guest.typed(self.client(), sql, given).await {
-            Ok(typed) => self.client().query_typed_one(sql, &typed).await,
-            Err(error) => Err(error),
-        };
-        self.end(row).await
+        let (client, guest) = (self.client(), self.guest.as_deref());
+        self.end(run!(client, guest, sql, given, query_one, query_typed_one))
+            .await
     }
 
     /// The row of a statement, where there is one.
     pub async fn query_opt(&self, sql: &str, given: Parameters<'_>) -> Result<Option<Row>, Error> {
         self.begin().await?;
-        let Some(guest) = &self.guest else {
-            return self.end(self.client().query_opt(sql, given).await).await;
-        };
-        let row = match guest.typed(self.client(), sql, given).await {
-            Ok(typed) => self.client().query_typed_opt(sql, &typed).await,
-            Err(error) => Err(error),
-        };
-        self.end(row).await
+        let (client, guest) = (self.client(), self.guest.as_deref());
+        self.end(run!(client, guest, sql, given, query_opt, query_typed_opt))
+            .await
     }
 
     /// The rows of a statement that runs often: it stays prepared where the session is ours.
@@ -165,17 +164,35 @@ impl Pooled {
         if self.guest.is_some() {
             return self.query(sql, given).await;
         }
+        let statement = self.prepare(sql).await?;
+        let rows = self.client().query(&statement, given).await;
+        self.end_prepared(rows).await
+    }
+
+    /// The same of the one row of a statement.
+    pub async fn query_one_often(&self, sql: &str, given: Parameters<'_>) -> Result<Row, Error> {
+        if self.guest.is_some() {
+            return self.query_one(sql, given).await;
+        }
+        let statement = self.prepare(sql).await?;
+        let row = self.client().query_one(&statement, given).await;
+        self.end_prepared(row).await
+    }
+
+    async fn prepare(&self, sql: &str) -> Result<Statement, Error> {
         self.begin().await?;
-        let rows = async {
-            let statement = self.client().prepare_cached(sql).await?;
-            self.client().query(&statement, given).await
-        };
-        let rows = rows.await;
-        if rows.is_err() {
-            // What was prepared before an upgrade of the extension can stay unusable for good.
+        match self.client().prepare_cached(sql).await {
+            Ok(statement) => Ok(statement),
+            refused => self.end_prepared(refused).await,
+        }
+    }
+
+    /// What was prepared before an upgrade of the extension can stay unusable for good.
+    async fn end_prepared<T>(&self, ran: Result<T, Error>) -> Result<T, Error> {
+        if ran.is_err() {
             self.client().statement_cache.clear();
         }
-        self.end(rows).await
+        self.end(ran).await
     }
 
     /// A transaction of several statements, in READ COMMITTED.
@@ -233,13 +250,8 @@ pub struct Several<'a> {
 impl Several<'_> {
     /// The one row of a statement.
     pub async fn query_one(&self, sql: &str, given: Parameters<'_>) -> Result<Row, Error> {
-        let row = match self.guest {
-            None => self.transaction.query_one(sql, given).await,
-            Some(guest) => match guest.typed(self.transaction.client(), sql, given).await {
-                Ok(typed) => self.transaction.query_typed_one(sql, &typed).await,
-                Err(error) => Err(error),
-            },
-        };
+        let (client, guest) = (self.transaction.client(), self.guest);
+        let row = run!(client, guest, sql, given, query_one, query_typed_one);
         note(&row, self.only_reads);
         row
     }

@@ -215,8 +215,7 @@ impl Database {
     async fn tick_on(&self, client: &Pooled, sql: &str, subscriber_id: &str) -> Result<Tick> {
         let action = || format!("tick the subscription {subscriber_id}");
         let ticked = async {
-            let rows = client.query_often(sql, &[&subscriber_id]).await?;
-            let row = &rows[0];
+            let row = client.query_one_often(sql, &[&subscriber_id]).await?;
             let sqlstate: Option<String> = row.try_get(5)?;
             let error: Option<String> = row.try_get(6)?;
             let retry_at: Option<String> = row.try_get(7)?;
