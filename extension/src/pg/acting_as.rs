@@ -38,6 +38,12 @@ impl ActingAs {
         self
     }
 
+    /// Times without a zone are read as UTC until this is dropped.
+    pub fn in_utc(self) -> Self {
+        self.set(c"timezone", c"UTC");
+        self
+    }
+
     /// Sets a setting until this is dropped, with the rights that we act with.
     pub(super) fn set(&self, name: &CStr, value: &CStr) {
         // SAFETY: looks at who we are.

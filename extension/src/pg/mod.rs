@@ -38,7 +38,7 @@ pub mod row_lock;
 pub mod rows;
 pub mod scan;
 pub mod sequence;
-pub mod setting;
+mod setting;
 pub mod slot;
 pub mod snapshot;
 pub mod spi;

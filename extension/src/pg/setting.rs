@@ -3,37 +3,6 @@
 use pgrx::pg_sys;
 use std::ffi::{CStr, c_int};
 
-/// A value of a setting for as long as this lives.
-pub struct Meanwhile {
-    level: c_int,
-}
-
-impl Meanwhile {
-    /// Gives a setting that any user may set another value.
-    pub fn set(name: &CStr, value: &CStr) -> Self {
-        // SAFETY: counts levels, and needs a transaction only.
-        let level = unsafe { pg_sys::NewGUCNestLevel() };
-        let meanwhile = Self { level };
-        let (context, action) = (
-            pg_sys::GucContext::PGC_USERSET,
-            pg_sys::GucAction::GUC_ACTION_SAVE,
-        );
-        set(name, Some(value), context, action, OR_RAISE);
-        meanwhile
-    }
-}
-
-impl Drop for Meanwhile {
-    fn drop(&mut self) {
-        // An error that unwinds to PostgreSQL puts all levels back.
-        if !std::thread::panicking() {
-            let keeps_changes = false;
-            // SAFETY: the level was begun by us, and what began inside has ended.
-            unsafe { pg_sys::AtEOXact_GUC(keeps_changes, self.level) }
-        }
-    }
-}
-
 /// An error where the setting does not take the value.
 pub const OR_RAISE: c_int = 0;
 

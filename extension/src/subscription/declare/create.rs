@@ -3,11 +3,11 @@
 
 use crate::error::Error;
 use crate::horizon;
+use crate::pg::acting_as::ActingAs;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::identity;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::parameter;
-use crate::pg::setting::Meanwhile;
 use crate::pg::snapshot::Fresh;
 use crate::pg::spi::Statement;
 use crate::pg::subtransaction::attempt;
@@ -135,7 +135,7 @@ fn first_position(definition: &Definition) -> Result<i64, Error> {
 /// A time as PostgreSQL reads it, in microseconds since 2000-01-01 00:00 UTC. Without a zone it is in
 /// UTC, as the times of messages are, whatever the session's zone.
 fn microseconds(time: &str) -> Result<i64, Error> {
-    let _utc = Meanwhile::set(c"timezone", c"UTC");
+    let _utc = ActingAs::role(identity::current_role()).in_utc();
     let read = attempt(|| -> Result<_, Error> {
         let mut microseconds = None;
         TIME.run(&[parameter::text(time)], |row| {
