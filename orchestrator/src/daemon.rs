@@ -148,7 +148,10 @@ pub async fn run(
     let wait_target = config.wait_database.target(None, "[database] wait_url")?;
     let waiting = wait_target.as_ref().unwrap_or(target);
     let waiting = Database::open_for_control(waiting, 1, superusers)?;
-    try_to_wait(&waiting, &config.delivery, &shutdown).await?;
+    // The role was just looked at in a session of this address.
+    if wait_target.is_some() || !control.has_own_sessions() {
+        try_to_wait(&waiting, &config.delivery, &shutdown).await?;
+    }
     make_store(&control, &config.delivery, &shutdown).await;
     let declared = Arc::new(Notify::new());
     let boot = Boot {

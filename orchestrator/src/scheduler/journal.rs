@@ -69,7 +69,8 @@ impl Journal {
     /// Says that the list could not be had, once for each cause.
     pub fn unlisted(&mut self, error: &Error) {
         let cause = error.to_string();
-        if is_told_once_for_all(error) || cause == self.unlisted {
+        // The waiter says it once for all when the database is away.
+        if error.is_connection_loss() || cause == self.unlisted {
             debug!("{cause}");
         } else {
             error!("{cause}; will ask again every second");
@@ -131,7 +132,9 @@ impl Journal {
     /// pause before the next.
     pub fn failed(&mut self, id: &Arc<str>, error: &Error) -> Duration {
         let cause = error.to_string();
-        if is_told_once_for_all(error) || is_gone(error) {
+        // The waiter says once for all that the database is away, and the scheduler that it takes no
+        // writes.
+        if error.is_connection_loss() || is_gone(error) {
             debug!(subscriber_id = &**id, "not delivering: {cause}");
         } else if self.is_news(id, cause, None) {
             warn!(
@@ -171,11 +174,6 @@ impl Journal {
         }
         self.troubles.remove(id);
     }
-}
-
-/// The waiter says that the database is away, and the scheduler that it takes no writes.
-fn is_told_once_for_all(error: &Error) -> bool {
-    error.is_connection_loss()
 }
 
 /// Of a subscription that was dropped, or a copy that was promoted, since the list was made: the next
