@@ -132,7 +132,7 @@ impl Cluster {
     }
 
     /// A program of the server, run as the user PostgreSQL lets it.
-    pub fn server_command(&self, program: &str) -> Command {
+    pub fn server_command(&self, program: impl AsRef<Path>) -> Command {
         self.server.server_command(program)
     }
 }

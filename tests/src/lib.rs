@@ -29,7 +29,7 @@ pub use message_db::MessageDb;
 pub use metrics::{METRICS, Scrape, ask, get, wait_for};
 pub use observer::{Observed, Observer, Written, count_on};
 pub use orchestrator::{
-    DEMO, Deployment, Ended, HOME_PAGE, Running, orchestrator, orchestrator_at,
+    DECLARED_HOME_PAGE, DEMO, Deployment, Ended, HOME_PAGE, Running, orchestrator, orchestrator_at,
     orchestrator_program, run_to_end,
 };
 pub use pgbouncer::PgBouncer;

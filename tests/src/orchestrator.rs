@@ -46,6 +46,16 @@ init = "message_store.ensure_home_page"
 handlers = { VideoViewed = "message_store.increment_videos_watched" }
 "#;
 
+/// The same with its read model declared, for rebuilds and `verify`.
+pub const DECLARED_HOME_PAGE: &str = r#"
+[[aggregators]]
+subscriber_id = "aggregators:home-page"
+category = "viewings"
+init = "message_store.ensure_home_page"
+read_model = [{ table = "message_store.read_model_pages", where = "page_name = 'home'" }]
+handlers = { VideoViewed = "message_store.increment_videos_watched" }
+"#;
+
 /// What `orchestrator up` starts: the home page, the most watched, and the service that registers
 /// viewings.
 pub const DEMO: &str = r#"

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::PathBuf;
 
 use tempfile::TempDir;
 
@@ -59,11 +59,14 @@ impl PgBouncer {
     }
 }
 
-/// Debian puts it where only root looks.
-fn program() -> &'static str {
-    const OF_DEBIAN: &str = "/usr/sbin/pgbouncer";
-    match Path::new(OF_DEBIAN).exists() {
-        true => OF_DEBIAN,
-        false => "pgbouncer",
-    }
+/// Debian puts it where only root looks. The whole path, since the server's own programs are elsewhere.
+fn program() -> PathBuf {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<PathBuf> = std::env::split_paths(&folders).collect();
+    folders.push("/usr/sbin".into());
+    let programs = folders.into_iter().map(|folder| folder.join("pgbouncer"));
+    let mut installed = programs.filter(|program| program.exists());
+    installed
+        .next()
+        .unwrap_or_else(|| panic!("pgbouncer is missing: make setup-test installs it"))
 }

@@ -12,13 +12,20 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use promises::{Cluster, Database, HOME_PAGE};
+use promises::{Cluster, Database, Deployment, HOME_PAGE, Running};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
 /// How long the program may take to end.
 const END: Duration = Duration::from_secs(10);
+
+/// Waits for messages are short, so that one without an answer is soon known as such.
+fn start(deployment: &Deployment) -> Running {
+    let mut command = deployment.run();
+    command.args(["--set", "delivery.wait_timeout_ms=500"]);
+    Running::start(&mut command)
+}
 
 /// The server's first process and all that it has started.
 fn processes(cluster: &Cluster) -> Vec<Pid> {
@@ -43,9 +50,7 @@ async fn with_a_server_that_is_stopped_it_is_not_ready_and_ends_when_told() {
     let database = cluster.create_store().await;
     let session = database.connect().await;
     let deployment = database.deploy(HOME_PAGE);
-    let mut command = deployment.run();
-    command.args(["--set", "delivery.wait_timeout_ms=500"]);
-    let running = promises::Running::start(&mut command);
+    let running = start(&deployment);
     session.write_viewings(1).await;
     session.assert_videos_watched(1).await;
     let stopped = processes(&cluster);
@@ -143,9 +148,7 @@ async fn a_tick_whose_answer_is_lost_is_given_up_and_delivery_goes_on() {
     let slow = HOME_PAGE.replace("message_store.increment_videos_watched", "public.slow");
     let mut deployment = database.deploy(&slow);
     deployment.url = swallower.url(&database);
-    let mut command = deployment.run();
-    command.args(["--set", "delivery.wait_timeout_ms=500"]);
-    let running = promises::Running::start(&mut command);
+    let running = start(&deployment);
     running.wait_for_log("delivering");
     session.write_viewings(1).await;
     let is_at_it = "SELECT count(*) = 1 FROM pg_stat_activity WHERE state = 'active' \

@@ -7,7 +7,7 @@
 )]
 
 use nix::sys::signal::Signal;
-use promises::{Cluster, Database, HOME_PAGE, Running, Session, run_to_end};
+use promises::{Cluster, DECLARED_HOME_PAGE, Database, HOME_PAGE, Running, Session, run_to_end};
 
 /// `public.slow` waits for the advisory lock 42; `public.record` does not.
 const HANDLERS: &str = "
@@ -536,11 +536,7 @@ async fn a_copy_that_is_promoted_is_no_trouble() {
     const ID: &str = "aggregators:home-page";
     let database = Cluster::shared().create_store().await;
     let session = database.connect().await;
-    let declared = HOME_PAGE.replace(
-        "init =",
-        "read_model = [{ table = \"message_store.read_model_pages\", where = \"page_name = 'home'\" }]\ninit =",
-    );
-    let running = database.deploy(&declared).start();
+    let running = database.deploy(DECLARED_HOME_PAGE).start();
     session.write_viewings(3).await;
     session.assert_videos_watched(3).await;
     for _ in 1..=4 {

@@ -5,17 +5,7 @@
     reason = "a test that cannot go on must fail loudly"
 )]
 
-use promises::{Cluster, Database, HOME_PAGE, Session};
-
-/// The home page, whose read model is declared.
-const DECLARED: &str = r#"
-[[aggregators]]
-subscriber_id = "aggregators:home-page"
-category = "viewings"
-init = "message_store.ensure_home_page"
-read_model = [{ table = "message_store.read_model_pages", where = "page_name = 'home'" }]
-handlers = { VideoViewed = "message_store.increment_videos_watched" }
-"#;
+use promises::{Cluster, DECLARED_HOME_PAGE, Database, HOME_PAGE, Session};
 
 async fn set(session: &Session, database: &Database<'_>, setting: &str) {
     let sql = format!("ALTER DATABASE {} SET {setting}", database.name);
@@ -34,7 +24,7 @@ async fn a_database_that_is_serializable_by_default_is_delivered_and_read() {
     for isolation in ["serializable", "repeatable read"] {
         let setting = format!("default_transaction_isolation = '{isolation}'");
         set(&session, &database, &setting).await;
-        let running = database.deploy(DECLARED).start();
+        let running = database.deploy(DECLARED_HOME_PAGE).start();
         session.write_viewings(2).await;
         let count = session.videos_watched().await;
         session.wait_for_videos_watched(count + 2).await;
