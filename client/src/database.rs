@@ -31,6 +31,7 @@ use crate::{
 mod browse;
 mod causation;
 mod diagnosis;
+mod error_details;
 pub mod excerpt;
 mod leases;
 mod listings;
@@ -53,18 +54,19 @@ pub use causation::{Link as CausationLink, SEARCHED, WALKED};
 pub use diagnosis::{
     Blocker, Capacity, ChangedCollation, Installed, NotHeeded, Override, PositionSequence,
 };
+pub use error_details::ErrorDetails;
 pub use excerpt::Excerpt;
 pub use leases::FetchedMessage;
 use messages::Arguments;
 pub use messages::{ALL, NewMessage, Source, StoredMessage};
-pub use parked::{DISCARDED, Group, ParkedFilter, ParkedMessage, RETRIED, SUMMARY_OF, Touched};
+pub use parked::{Group, Handling, ParkedFilter, ParkedMessage, SUMMARY_OF, Touched};
 use pooled::{Guest, Pooled, Processes};
 pub use read_models::ReadModelPage;
 pub use rights::{Exposure, Powers, Rights, Superusers};
 pub use session::{Refused, Session, WriteStatements};
 pub use status::{HorizonBlocker, Orchestrator, PRESENCE_CLASS, SubscriptionStatus};
 pub use steering::{Steering, Which};
-pub use ticks::{Outcome, Started, Tick, Trouble};
+pub use ticks::{JustParked, Outcome, Started, Tick, Trouble};
 #[cfg(feature = "trace-contexts")]
 pub use trace_contexts::{ReadRange, TraceContext};
 

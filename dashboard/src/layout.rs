@@ -8,7 +8,7 @@ use maud::{DOCTYPE, Markup, html};
 use tracing::warn;
 
 use super::{identity::Identity, login, notices::Notice};
-use message_store_client::Error;
+use message_store_client::{Error, database::ErrorDetails};
 
 use web_server::visible;
 
@@ -130,6 +130,15 @@ pub fn table(label: &str, content: Markup) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label=(label) {
             table { (content) }
+        }
+    }
+}
+
+/// What an error said besides its message, a line for each part.
+pub fn error_details(details: &ErrorDetails) -> Markup {
+    html! {
+        @for (name, part) in details.parts() {
+            br; span.faint { (name) ": " } (part)
         }
     }
 }

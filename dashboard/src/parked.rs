@@ -16,7 +16,7 @@ use super::{
     subscription,
 };
 use message_store_client::{
-    database::{DISCARDED, Group, ParkedFilter, ParkedMessage, RETRIED, SUMMARY_OF, Which},
+    database::{Group, Handling, ParkedFilter, ParkedMessage, SUMMARY_OF, Which},
     pretty::pretty,
 };
 
@@ -63,11 +63,10 @@ impl Verb {
         }
     }
 
-    /// What a message may be for it.
-    fn statuses(self) -> &'static [&'static str] {
+    fn handling(self) -> Handling {
         match self {
-            Self::Retry => RETRIED,
-            Self::Discard => DISCARDED,
+            Self::Retry => Handling::Retry,
+            Self::Discard => Handling::Discard,
         }
     }
 }
@@ -241,7 +240,7 @@ fn row(has_box: bool, has_subscription: bool, message: &ParkedMessage) -> Markup
         tr {
             @if has_box {
                 td {
-                    @if message.status == "failed" || message.status == "retry" {
+                    @if message.can_discard {
                         input type="checkbox" name="position" value=(message.global_position)
                             aria-label={ "Choose the message at " (position) };
                     }
@@ -259,6 +258,7 @@ fn row(has_box: bool, has_subscription: bool, message: &ParkedMessage) -> Markup
             td.wide {
                 @if let Some(sqlstate) = &message.sqlstate { (sqlstate) " " }
                 (message.error.as_deref().unwrap_or_default())
+                (layout::error_details(&message.error_details))
                 @if message.attempts > 0 { br; span.faint { "failed attempts: " (message.attempts) } }
                 @if let Some(reason) = &message.reason { br; "Discarded: " (reason) }
             }
@@ -319,7 +319,7 @@ pub async fn confirm(
         };
         return Page::new(Section::Parked, "Choose messages first", nothing).show(&identity);
     };
-    let counted = site.operators.count_parked(id, verb.statuses(), &which);
+    let counted = site.operators.count_parked(id, verb.handling(), &which);
     let touched = match counted.await {
         Ok(touched) => touched,
         Err(error) => return layout::trouble(&identity, Section::Parked, &error),

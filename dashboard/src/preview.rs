@@ -15,7 +15,7 @@ use super::{
     link, parked,
     site::Site,
 };
-use message_store_client::{database::RETRIED, pretty::pretty};
+use message_store_client::{database::Handling, pretty::pretty};
 
 /// Where it is asked for.
 pub const SHOW: &str = "/admin/subscription/preview";
@@ -94,7 +94,7 @@ pub async fn show(State(site): State<Arc<Site>>, action: Action) -> Response {
         let chosen = match parked::which(&fields) {
             Some(which) if of == Of::Parked => Some(
                 database
-                    .parked_positions(id, RETRIED, &which, TRIED)
+                    .parked_positions(id, Handling::Retry, &which, TRIED)
                     .await?,
             ),
             _ => None,

@@ -146,6 +146,7 @@ fn trouble(members: &[&SubscriptionStatus]) -> Markup {
             @let stands = member.attempts > 0 || member.failing_position.is_some();
             h2 { @if stands { "Why it stopped" } @else { "The last error, which it got past" } }
             pre.bad[stands] { (member.last_error.as_deref().unwrap_or_default()) }
+            @if let Some(details) = &member.last_error_details { (layout::error_details(details)) }
             p.faint {
                 @if let Some(sqlstate) = &member.last_sqlstate { "SQLSTATE " (sqlstate) " · " }
                 @if let Some(at) = &member.last_error_at { (format::time(at)) }

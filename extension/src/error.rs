@@ -1,7 +1,7 @@
 //! Everything that can go wrong, told once: SQLSTATE for programs, message for people, detail
 //! for values, hint for the repair.
 
-use crate::pg::failure::sqlstate_text;
+use crate::kept_error::KeptError;
 use crate::pg::report::Report;
 use pgrx::PgSqlErrorCode;
 
@@ -67,9 +67,8 @@ pub enum Error {
     NotCopied(String, String),
     /// A lease that is no longer, or never was, the caller's: 55000. `(subscriber)`.
     LeaseLost(String),
-    /// A handler failed where nobody is to retry it: 38000. `(subscriber, position, SQLSTATE,
-    /// error)`.
-    HandlerFailed(String, i64, String, String),
+    /// A handler failed where nobody is to retry it: 38000. `(subscriber, position, error)`.
+    HandlerFailed(String, i64, KeptError),
     /// Effects that were only to be looked at are taken back; nobody sees this one.
     TakenBack,
     /// `wait_for` in a transaction that has itself written messages: 25001.
@@ -93,12 +92,6 @@ impl Error {
         repair: impl Into<String>,
     ) -> Self {
         Self::Argument(name, problem.into(), repair.into())
-    }
-
-    /// SQLSTATE and message, to be kept where the error does not go on.
-    pub fn sqlstate_and_message(&self) -> (String, String) {
-        let report = Report::from(self);
-        (sqlstate_text(report.sqlstate), report.message)
     }
 }
 
@@ -281,14 +274,18 @@ impl From<&Error> for Report {
             )
             .detail("It ran out, or the messages were fetched again, so another may be handling them.")
             .hint("Fetch again; handle what comes, though it may have been handled before."),
-            E::HandlerFailed(subscriber, position, sqlstate, error) => Self::new(
+            E::HandlerFailed(subscriber, position, error) => Self::new(
                 Code::ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
                 format!(
                     "a handler of subscription \"{subscriber}\" fails at global position \
-                     {position}: {error}"
+                     {position}: {}",
+                    error.message
                 ),
             )
-            .detail(format!("Its SQLSTATE is {sqlstate}."))
+            .detail(match error.detail_and_hint() {
+                Some(more) => format!("Its SQLSTATE is {}. {more}", error.sqlstate),
+                None => format!("Its SQLSTATE is {}.", error.sqlstate),
+            })
             .hint("Nothing was changed. Repair the handler, or pass another."),
             E::TakenBack => Self::new(state, "taken back"),
             E::WaitForOwnMessages => Self::new(

@@ -11,6 +11,7 @@ mod error;
 mod handler_call;
 mod horizon;
 mod install;
+mod kept_error;
 mod message;
 mod message_db;
 mod message_id;

@@ -85,8 +85,25 @@ const STORE: &[(&CStr, &str)] = &[
     ),
 ];
 
+/// Tables that have grown, the column that is new in them, and what adds it.
+const ADDED: &[(&CStr, &CStr, &str)] = &[
+    (
+        c"parked",
+        c"error_details",
+        include_str!("../../sql/store_upgrades/parked.error_details.sql"),
+    ),
+    (
+        c"subscription_progress",
+        c"last_error_details",
+        include_str!("../../sql/store_upgrades/subscription_progress.last_error_details.sql"),
+    ),
+];
+
 /// Views that have grown, and the last of their columns: where it is missing, the view is made anew.
-const GROWN: &[(&CStr, &CStr)] = &[(c"subscription_status", c"ticking_since")];
+const GROWN: &[(&CStr, &CStr)] = &[
+    (c"parked_messages", c"can_discard"),
+    (c"subscription_status", c"search_path"),
+];
 
 /// Brings a store that 0.1 made up to date.
 const FROM_0_1: &str = include_str!("../../sql/store_upgrades/from_0.1.sql");
@@ -98,8 +115,13 @@ fn create_store(_: &Call<'_>) -> Result<Reply, Error> {
     require_utf8()?;
     if relation::has_column(SCHEMA, c"subscriptions", c"category") {
         require_own_store()?;
-        let sql = CString::new(FROM_0_1).unwrap_or_default();
-        spi::run_text(&sql, &[], |_| {});
+        run(FROM_0_1);
+    }
+    for (table, column, sql) in ADDED {
+        if relation::oid(SCHEMA, table).is_some() && !relation::has_column(SCHEMA, table, column) {
+            require_own_store()?;
+            run(sql);
+        }
     }
     let is_missing = |(name, _): &&(&CStr, &str)| {
         let has_grown = |(view, column): &(&CStr, &CStr)| {
@@ -112,11 +134,16 @@ fn create_store(_: &Call<'_>) -> Result<Reply, Error> {
         require_own_store()?;
     }
     for (_, sql) in missing {
-        // The files contain no NUL.
-        let sql = CString::new(*sql).unwrap_or_default();
-        spi::run_text(&sql, &[], |_| {});
+        run(sql);
     }
     Ok(Reply::void())
+}
+
+/// Runs a file of SQL.
+fn run(sql: &str) {
+    // The files contain no NUL.
+    let sql = CString::new(sql).unwrap_or_default();
+    spi::run_text(&sql, &[], |_| {});
 }
 
 /// 0A000 in a database of another encoding, in which names that differ would count as equal.

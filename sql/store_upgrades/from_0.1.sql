@@ -51,7 +51,7 @@ COMMENT ON COLUMN message_store.subscriptions.handlers IS
 COMMENT ON COLUMN message_store.subscriptions.options IS
   'The options that create_subscription was given.';
 COMMENT ON COLUMN message_store.subscriptions.search_path IS
-  'The search_path that its handlers run with. It is the one of the session that created the subscription.';
+  'The search_path that its handlers run with. It is the option search_path, or else the one of the session that created the subscription.';
 COMMENT ON COLUMN message_store.subscriptions.state IS
   'created: orchestrators leave it alone; started: orchestrators tick it; paused, stopped: nobody ticks it.';
 COMMENT ON COLUMN message_store.subscriptions.state_reason IS
@@ -97,7 +97,7 @@ COMMENT ON COLUMN message_store.subscription_progress.failing_since IS
   'When its handler first failed.';
 COMMENT ON COLUMN message_store.subscription_progress.retry_at IS
   'When the handler is called again. Earlier ticks do nothing.';
-COMMENT ON COLUMN message_store.subscription_progress.last_error IS 'Text of the last error.';
+COMMENT ON COLUMN message_store.subscription_progress.last_error IS 'Message of the last error.';
 COMMENT ON COLUMN message_store.subscription_progress.last_sqlstate IS 'SQLSTATE of the last error.';
 COMMENT ON COLUMN message_store.subscription_progress.last_error_at IS
   'When the last error happened.';

@@ -15,6 +15,7 @@ CREATE TABLE message_store.parked (
   lease bigint,
   is_replay boolean NOT NULL DEFAULT false,
   retry_at timestamptz,
+  error_details jsonb,
   PRIMARY KEY (subscriber_id, global_position)
 );
 
@@ -34,7 +35,9 @@ COMMENT ON COLUMN message_store.parked.holds_stream IS
   'Whether later messages of its stream wait behind it.';
 COMMENT ON COLUMN message_store.parked.attempts IS 'How often its handler was called and failed.';
 COMMENT ON COLUMN message_store.parked.sqlstate IS 'SQLSTATE of the last error.';
-COMMENT ON COLUMN message_store.parked.error IS 'Text of the last error.';
+COMMENT ON COLUMN message_store.parked.error IS 'Message of the last error.';
+COMMENT ON COLUMN message_store.parked.error_details IS
+  'Its other parts, if it has them: detail, hint, context, schema, table, column, datatype, constraint.';
 COMMENT ON COLUMN message_store.parked.parked_at IS 'When it was parked.';
 COMMENT ON COLUMN message_store.parked.last_failed_at IS 'When its handler last failed.';
 COMMENT ON COLUMN message_store.parked.reason IS 'Why it was discarded.';

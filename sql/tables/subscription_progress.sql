@@ -20,6 +20,7 @@ CREATE TABLE message_store.subscription_progress (
   lease bigint,
   leased_until timestamptz,
   leased_position bigint,
+  last_error_details jsonb,
   PRIMARY KEY (subscriber_id, member)
 ) WITH (fillfactor = 20);
 
@@ -51,7 +52,9 @@ COMMENT ON COLUMN message_store.subscription_progress.failing_since IS
   'When its handler first failed.';
 COMMENT ON COLUMN message_store.subscription_progress.retry_at IS
   'When the handler is called again. Earlier ticks do nothing.';
-COMMENT ON COLUMN message_store.subscription_progress.last_error IS 'Text of the last error.';
+COMMENT ON COLUMN message_store.subscription_progress.last_error IS 'Message of the last error.';
+COMMENT ON COLUMN message_store.subscription_progress.last_error_details IS
+  'Its other parts, if it has them: detail, hint, context, schema, table, column, datatype, constraint.';
 COMMENT ON COLUMN message_store.subscription_progress.last_sqlstate IS 'SQLSTATE of the last error.';
 COMMENT ON COLUMN message_store.subscription_progress.last_error_at IS
   'When the last error happened.';

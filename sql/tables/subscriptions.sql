@@ -35,7 +35,7 @@ COMMENT ON COLUMN message_store.subscriptions.handlers IS
 COMMENT ON COLUMN message_store.subscriptions.options IS
   'The options that create_subscription was given.';
 COMMENT ON COLUMN message_store.subscriptions.search_path IS
-  'The search_path that its handlers run with. It is the one of the session that created the subscription.';
+  'The search_path that its handlers run with. It is the option search_path, or else the one of the session that created the subscription.';
 COMMENT ON COLUMN message_store.subscriptions.state IS
   'created: orchestrators leave it alone; started: orchestrators tick it; paused, stopped: nobody ticks it.';
 COMMENT ON COLUMN message_store.subscriptions.state_reason IS

@@ -102,7 +102,7 @@ COMMENT ON TYPE message_store.message IS
 COMMENT ON TYPE message_store.new_message IS
   'A message to write with write_messages. stream_name and type are required. id: a UUID; one is made if it is NULL. expected_version: the version that its stream must have when it is written. Messages before it in the batch count.';
 COMMENT ON TYPE message_store.tick_result IS
-  'What a tick did. outcome: progressed; idle (everything drawn before is settled and processed); held_back (open transactions keep messages back, so tick again in a few ms); busy (another session ticks); retrying (a handler failed and is called again at retry_at); stopped (a handler failed for good, or somebody stopped the subscription); paused. scanned: messages read. handled: messages given to a handler. position: the last one scanned. parked: messages parked. sqlstate, error: of the failure.';
+  'What a tick did. outcome: progressed; idle (everything drawn before is settled and processed); held_back (open transactions keep messages back, so tick again in a few ms); busy (another session ticks); retrying (a handler failed and is called again at retry_at); stopped (a handler failed for good, or somebody stopped the subscription); paused. scanned: messages read. handled: messages given to a handler. position: the last one scanned. parked: messages parked. sqlstate, error: of the failure. error_details: its other parts, if it has them: detail, hint, context, schema, table, column, datatype, constraint.';
 COMMENT ON TYPE message_store.written_message IS
   'Where write_messages put a message. is_duplicate: a message with this id was there before, and this is its place. In a replay nothing is written: all columns except id and stream_name are NULL.';
 
@@ -115,7 +115,7 @@ BEGIN
     SELECT c.relkind, c.relname, a.attname, new.description
     FROM (VALUES
       ('parked_messages', NULL,
-        'Parked messages of one''s own subscriptions; message_store_admin and message_store_viewer see those of all. A failed message has its last error. Messages of the same stream wait behind it. retry_parked and discard_parked deal with them.'),
+        'Parked messages of one''s own subscriptions; message_store_admin and message_store_viewer see those of all. A failed message has its last error. Messages of the same stream wait behind it. can_retry, can_discard: whether retry_parked and discard_parked take it.'),
       ('subscription_history', NULL,
         'What people and failures did to one''s own subscriptions, with the reason. message_store_admin and message_store_viewer see all subscriptions.'),
       ('subscription_status', NULL,
@@ -125,7 +125,7 @@ BEGIN
       ('subscriptions', 'options',
         'The options that create_subscription was given.'),
       ('subscriptions', 'search_path',
-        'The search_path that its handlers run with. It is the one of the session that created the subscription.'),
+        'The search_path that its handlers run with. It is the option search_path, or else the one of the session that created the subscription.'),
       ('subscriptions', 'state',
         'created: orchestrators leave it alone; started: orchestrators tick it; paused, stopped: nobody ticks it.'),
       ('subscriptions', 'state_reason',
@@ -156,12 +156,16 @@ BEGIN
         'When its handler first failed.'),
       ('subscription_progress', 'retry_at',
         'When the handler is called again. Earlier ticks do nothing.'),
+      ('subscription_progress', 'last_error',
+        'Message of the last error.'),
       ('subscription_progress', 'last_error_at',
         'When the last error happened.'),
       ('parked', NULL,
         'Messages that a subscription has parked because their handler failed, and those of the same stream that wait behind them.'),
       ('parked', 'status',
         'failed; waiting (behind a failed one of its stream); retry (the next ticks handle it, or it waits for one of its stream that they handle); replaying (a rebuild will come to it); discarded (never handled, not even by a rebuild).'),
+      ('parked', 'error',
+        'Message of the last error.'),
       ('parked', 'parked_at',
         'When it was parked.'),
       ('parked', 'retry_at',
@@ -254,6 +258,9 @@ COMMENT ON FUNCTION message_store.promote(varchar, boolean) IS
 
 REVOKE EXECUTE ON FUNCTION message_store.promote(varchar, boolean) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION message_store.promote(varchar, boolean) TO message_store;
+
+-- An error is kept with its parts; create_store() brings the columns of the tables and views.
+ALTER TYPE message_store.tick_result ADD ATTRIBUTE error_details jsonb;
 
 -- Of a tick it is told since when it runs; create_store() brings the column of subscription_status.
 CREATE FUNCTION message_store.ticking_since(process integer) RETURNS timestamptz

@@ -35,7 +35,9 @@ SELECT
   s.handlers,
   s.options,
   p.failing_position,
-  message_store.ticking_since(ticker.pid) AS ticking_since
+  message_store.ticking_since(ticker.pid) AS ticking_since,
+  p.last_error_details,
+  s.search_path
 FROM message_store.subscriptions s
 JOIN message_store.subscription_progress p USING (subscriber_id)
 CROSS JOIN LATERAL message_store.subscription_lag(s.subscriber_id, p.member) m

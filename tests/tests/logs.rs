@@ -15,7 +15,7 @@ const PASSWORD: &str = "not-for-the-log";
 const HANDLERS: &str = "
     CREATE FUNCTION public.fine(at bigint) RETURNS void LANGUAGE sql AS $$ SELECT $$;
     CREATE FUNCTION public.broken(at bigint) RETURNS void LANGUAGE plpgsql AS
-      $$ BEGIN RAISE EXCEPTION 'broken' USING ERRCODE = 'P4711'; END $$";
+      $$ BEGIN RAISE EXCEPTION 'broken' USING ERRCODE = 'P4711', DETAIL = 'a part', CONSTRAINT = 'c'; END $$";
 
 const SUBSCRIPTIONS: &str = r#"
 [[services]]
@@ -102,6 +102,10 @@ async fn every_line_is_json_and_names_its_subscription() {
     let_it_happen(&cluster, session, &running).await;
     let log = running.log();
     running.stop();
+    let said = cluster.log();
+    let line = "subscription \"parking\" parked the message at global position 1 (type Job, stream \
+                jobs-1): broken (P4711)";
+    assert!(said.contains(line), "{said}");
     let lines: Vec<Value> = log
         .lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
@@ -123,6 +127,20 @@ async fn every_line_is_json_and_names_its_subscription() {
     find("INFO", "fine", "no longer delivering");
     find("WARN", "unknown", "not started");
     assert_eq!(find("WARN", "parking", "were parked")["parked"], 1);
+    let parked = find("WARN", "parking", "message was parked: broken");
+    for (key, value) in [
+        ("type", "Job"),
+        ("stream_name", "jobs-1"),
+        ("sqlstate", "P4711"),
+    ] {
+        assert_eq!(parked[key], value);
+    }
+    assert_eq!(parked["position"], 1);
+    let details = parked["details"].as_str().unwrap();
+    assert!(
+        details.starts_with("detail: a part; constraint: c; context: PL/pgSQL"),
+        "{details}"
+    );
     let retrying = find("WARN", "retrying", "will try again: broken");
     assert_eq!(retrying["sqlstate"], "P4711");
     assert_eq!(retrying["position"], 0);

@@ -137,14 +137,17 @@ impl Database {
         Ok(rows.pop())
     }
 
-    /// The rows of `parked_messages`: all, or those of one subscription.
+    /// The rows of `parked_messages`, all or those of one subscription, each with the beginning of its
+    /// error's first line and without the details.
     ///
     /// # Errors
     /// [`Error::Database`](crate::error::Error::Database).
     pub async fn parked_messages(&self, subscriber_id: Option<&str>) -> Result<Vec<Value>> {
         self.rows(
             "list the parked messages".to_owned(),
-            "SELECT to_jsonb(p) FROM message_store.parked_messages p \
+            "SELECT to_jsonb(p) - 'error_details' || jsonb_build_object( \
+               'error', left(split_part(p.error, E'\\n', 1), 200)) \
+             FROM message_store.parked_messages p \
              WHERE $1::varchar IS NULL OR p.subscriber_id = $1 \
              ORDER BY p.subscriber_id, p.global_position",
             &[&subscriber_id],

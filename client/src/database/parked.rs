@@ -2,13 +2,27 @@
 
 use tokio_postgres::types::ToSql;
 
-use super::{Database, Which, excerpt};
+use super::{Database, ErrorDetails, Which, excerpt};
 use crate::error::{Error, Result};
 
-/// The statuses of those that a retry touches, as `message_store.retry_parked` does.
-pub const RETRIED: &[&str] = &["failed"];
-/// The statuses of those that can be discarded, as `message_store.discard_parked` does.
-pub const DISCARDED: &[&str] = &["failed", "retry"];
+/// What is done about parked messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handling {
+    /// `message_store.retry_parked`.
+    Retry,
+    /// `message_store.discard_parked`.
+    Discard,
+}
+
+impl Handling {
+    /// The column of `parked_messages` that says which it takes.
+    fn column(self) -> &'static str {
+        match self {
+            Self::Retry => "can_retry",
+            Self::Discard => "can_discard",
+        }
+    }
+}
 
 /// How many parked messages are looked at for the summary.
 pub const SUMMARY_OF: i64 = 10_000;
@@ -46,12 +60,18 @@ pub struct ParkedMessage {
     pub sqlstate: Option<String>,
     /// What it said.
     pub error: Option<String>,
+    /// What it said besides.
+    pub error_details: ErrorDetails,
     /// When it was parked.
     pub parked_at: String,
     /// Why it was discarded.
     pub reason: Option<String>,
     /// How its data begins, where the message can be read and is not large.
     pub data: Option<String>,
+    /// Whether it can be retried.
+    pub can_retry: bool,
+    /// Whether it can be discarded.
+    pub can_discard: bool,
 }
 
 impl ParkedMessage {
@@ -81,38 +101,34 @@ pub struct Group {
 }
 
 /// The condition of those that an action would touch; its parameters are those of [`Chosen`].
-const CHOSEN: &str = "(status = ANY ($2::text[]) \
-    AND ($3::bigint[] IS NULL OR global_position = ANY ($3)) \
-    AND ($4::bigint IS NULL OR global_position = $4) \
-    AND ($5::text IS NULL OR stream_name = $5) \
-    AND ($6::text IS NULL OR sqlstate = $6))";
+const CHOSEN: &str = "($2::bigint[] IS NULL OR global_position = ANY ($2)) \
+    AND ($3::bigint IS NULL OR global_position = $3) \
+    AND ($4::text IS NULL OR stream_name = $4) \
+    AND ($5::text IS NULL OR sqlstate = $5)";
 
 /// Which of the parked messages an action would touch.
 struct Chosen<'a> {
     subscriber_id: &'a str,
-    statuses: &'a [&'a str],
     positions: Option<&'a [i64]>,
     filter: ParkedFilter,
 }
 
 impl<'a> Chosen<'a> {
-    fn of(subscriber_id: &'a str, statuses: &'a [&'a str], which: &'a Which) -> Self {
+    fn of(subscriber_id: &'a str, which: &'a Which) -> Self {
         let (positions, filter) = match which {
             Which::Positions(positions) => (Some(&**positions), ParkedFilter::default()),
             Which::Matching(filter) => (None, filter.clone()),
         };
         Self {
             subscriber_id,
-            statuses,
             positions,
             filter,
         }
     }
 
-    fn parameters(&self) -> [&(dyn ToSql + Sync); 6] {
+    fn parameters(&self) -> [&(dyn ToSql + Sync); 5] {
         [
             &self.subscriber_id,
-            &self.statuses,
             &self.positions,
             &self.filter.global_position,
             &self.filter.stream_name,
@@ -137,7 +153,8 @@ impl Database {
         let page = format!(
             "SELECT p.subscriber_id, p.global_position, left(p.stream_name, {NAME}), \
                left(p.type, {NAME}), p.status, p.attempts, p.sqlstate, left(p.error, 8000), \
-               to_jsonb(p.parked_at) #>> '{{}}', left(p.reason, 1000), {} \
+               to_jsonb(p.parked_at) #>> '{{}}', left(p.reason, 1000), {}, \
+               p.error_details, p.can_retry, p.can_discard \
              FROM (SELECT * FROM message_store.parked_messages \
                    WHERE ($1::varchar IS NULL OR subscriber_id = $1) \
                      AND (status = 'discarded') = $2 \
@@ -168,32 +185,36 @@ impl Database {
                     parked_at: row.try_get(8)?,
                     reason: row.try_get(9)?,
                     data: row.try_get(10)?,
+                    error_details: ErrorDetails::of(row.try_get(11)?),
+                    can_retry: row.try_get(12)?,
+                    can_discard: row.try_get(13)?,
                 })
             })
             .collect::<Result<_, _>>()
             .map_err(Error::database(action))
     }
 
-    /// How many messages an action would touch, of those with one of `statuses`.
+    /// How many messages an action would touch.
     ///
     /// # Errors
     /// [`Error::Connect`], [`Error::Database`].
     pub async fn count_parked(
         &self,
         subscriber_id: &str,
-        statuses: &[&str],
+        handling: Handling,
         which: &Which,
     ) -> Result<Touched> {
         let sql = format!(
             "WITH p AS MATERIALIZED ( \
-               SELECT stream_name, status, {CHOSEN} AS is_chosen \
+               SELECT stream_name, status, {} AND {CHOSEN} AS is_chosen \
                FROM message_store.parked_messages WHERE subscriber_id = $1) \
              SELECT (SELECT count(*) FROM p WHERE is_chosen), \
                     (SELECT count(*) FROM p WHERE status = 'waiting' \
-                       AND stream_name IN (SELECT stream_name FROM p WHERE is_chosen))"
+                       AND stream_name IN (SELECT stream_name FROM p WHERE is_chosen))",
+            handling.column()
         );
         let action = format!("count the parked messages of {subscriber_id}");
-        let chosen = Chosen::of(subscriber_id, statuses, which);
+        let chosen = Chosen::of(subscriber_id, which);
         let client = self.client().await?;
         let counted = client
             .query_one(&sql, &chosen.parameters())
@@ -214,16 +235,17 @@ impl Database {
     pub async fn parked_positions(
         &self,
         subscriber_id: &str,
-        statuses: &[&str],
+        handling: Handling,
         which: &Which,
         most: i64,
     ) -> Result<Vec<i64>> {
         let sql = format!(
             "SELECT global_position FROM message_store.parked_messages \
-             WHERE subscriber_id = $1 AND {CHOSEN} ORDER BY 1 LIMIT {most}"
+             WHERE subscriber_id = $1 AND {} AND {CHOSEN} ORDER BY 1 LIMIT {most}",
+            handling.column()
         );
         let action = format!("choose parked messages of {subscriber_id}");
-        let chosen = Chosen::of(subscriber_id, statuses, which);
+        let chosen = Chosen::of(subscriber_id, which);
         let client = self.client().await?;
         let rows = client.query(&sql, &chosen.parameters()).await;
         let rows = rows.map_err(Error::database(action))?;
@@ -240,7 +262,7 @@ impl Database {
             format!(
                 "SELECT left({column}, {}), count(*) FROM ( \
                    SELECT {column} FROM message_store.parked_messages \
-                   WHERE subscriber_id = $1 AND status = 'failed' \
+                   WHERE subscriber_id = $1 AND can_retry \
                    LIMIT {SUMMARY_OF}) p \
                  WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 20",
                 excerpt::NAME

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio_postgres::error::SqlState;
 
 use super::{
-    Database, Parameters,
+    Database, ErrorDetails, Parameters,
     excerpt::{self, NAME},
 };
 use crate::error::{Error, Result};
@@ -64,6 +64,9 @@ pub struct SubscriptionStatus {
     pub last_error: Option<String>,
     /// SQLSTATE of the last error.
     pub last_sqlstate: Option<String>,
+    /// What the last error said besides; null in a sample.
+    #[serde(default)]
+    pub last_error_details: Option<ErrorDetails>,
     /// When it happened.
     pub last_error_at: Option<String>,
     /// When the failing message is tried again.
@@ -127,7 +130,7 @@ impl Database {
             excerpt::plain("s.options", SAMPLED_BYTES)
         );
         let all = "ORDER BY s.subscriber_id, s.member";
-        let sql = status_sql("NULL::text", "NULL::jsonb", &options, all);
+        let sql = status_sql("NULL::text", "NULL::jsonb", "NULL::jsonb", &options, all);
         self.read_statuses("read the status of the subscriptions", &sql, &[])
             .await
     }
@@ -140,6 +143,7 @@ impl Database {
     pub async fn status_with_copy(&self, subscriber_id: &str) -> Result<Vec<SubscriptionStatus>> {
         let sql = status_sql(
             &format!("left(s.last_error, {TEXT})"),
+            "s.last_error_details",
             &excerpt::plain("s.handlers", DECLARED_BYTES),
             &excerpt::plain("s.options", DECLARED_BYTES),
             "WHERE s.subscriber_id = $1 OR s.copy_of = $1 \
@@ -247,14 +251,20 @@ impl Database {
 }
 
 /// The rows of `subscription_status` as [`SubscriptionStatus`] has them.
-fn status_sql(last_error: &str, handlers: &str, options: &str, which: &str) -> String {
+fn status_sql(
+    last_error: &str,
+    error_details: &str,
+    handlers: &str,
+    options: &str,
+    which: &str,
+) -> String {
     format!(
         "SELECT to_jsonb(t) FROM ( \
            SELECT left(s.subscriber_id, {NAME}) AS subscriber_id, s.owner, \
              left(s.source, {NAME}) AS source, s.state, left(s.state_reason, {TEXT}) AS state_reason, \
              s.member, s.group_size, s.position, s.head, s.lag, s.lag_is_estimate, s.lag_seconds, \
              s.rate, s.handled, s.parked, s.attempts, {last_error} AS last_error, \
-             s.last_sqlstate, s.last_error_at, s.retry_at, s.copy_of, s.replay_target, \
+             {error_details} AS last_error_details, s.last_sqlstate, s.last_error_at, s.retry_at, s.copy_of, s.replay_target, \
              s.replay_eta_seconds, s.holder, \
              extract(epoch FROM clock_timestamp() - s.ticking_since)::float8 AS ticking_seconds, \
              s.updated_at, {handlers} AS handlers, \

@@ -7,7 +7,7 @@ use tokio_postgres::Row;
 use tokio::time::{Instant, interval_at};
 use tracing::{debug, warn};
 
-use super::{Database, Pooled};
+use super::{Database, ErrorDetails, Pooled, excerpt};
 use crate::error::{Error, Result};
 
 /// How often a tick that takes long is looked at, and how long such a look may take.
@@ -15,6 +15,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 const LOOK_PATIENCE: Duration = Duration::from_secs(5);
 /// When a tick is first said to take long; then after twice the time, and so on.
 const FIRST_TOLD: Duration = Duration::from_secs(30);
+/// Messages parked by one tick that are looked at.
+const PARKINGS: i64 = 100;
 
 /// What a tick did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,10 +50,29 @@ pub struct Tick {
     pub position: i64,
     /// Messages that were parked.
     pub parked: i64,
+    /// Those of them whose handlers failed, at most [`PARKINGS`], where this role may see them.
+    pub failed: Vec<JustParked>,
     /// Why it retries or stopped.
     pub trouble: Option<Trouble>,
     /// Which member of a group it was, where that was asked for.
     pub member: Option<i64>,
+}
+
+/// A message that a tick has parked since its handler failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JustParked {
+    /// Its global position.
+    pub position: i64,
+    /// Its type.
+    pub message_type: String,
+    /// Its stream.
+    pub stream_name: String,
+    /// Five characters.
+    pub sqlstate: String,
+    /// What the handler raised.
+    pub error: String,
+    /// What that said besides.
+    pub error_details: ErrorDetails,
 }
 
 /// The failure of a handler.
@@ -61,6 +82,8 @@ pub struct Trouble {
     pub sqlstate: String,
     /// What the handler raised.
     pub error: String,
+    /// What that said besides.
+    pub error_details: ErrorDetails,
     /// When it is tried again, by the server's clock.
     pub retry_at: String,
     /// How long that is from now.
@@ -151,7 +174,7 @@ impl Database {
         // How long to wait is the server's to say: its clock is not ours.
         const TICK: &str = "SELECT outcome, scanned, handled, position, parked, sqlstate, error, \
              retry_at::text, extract(epoch FROM retry_at - clock_timestamp())::float8, \
-             NULL::bigint FROM message_store.tick($1)";
+             NULL::bigint, error_details, transaction_timestamp()::text FROM message_store.tick($1)";
         self.tick_by(TICK, subscriber_id, watcher).await
     }
 
@@ -164,7 +187,8 @@ impl Database {
     pub async fn tick_member(&self, subscriber_id: &str, watcher: &Self) -> Result<Tick> {
         const TICK: &str = "SELECT t.outcome, t.scanned, t.handled, t.position, t.parked, \
              t.sqlstate, t.error, t.retry_at::text, \
-             extract(epoch FROM t.retry_at - clock_timestamp())::float8, s.member \
+             extract(epoch FROM t.retry_at - clock_timestamp())::float8, s.member, \
+             t.error_details, transaction_timestamp()::text \
              FROM message_store.tick($1) t LEFT JOIN LATERAL ( \
                SELECT v.member FROM message_store.subscription_status v \
                WHERE v.subscriber_id = $1 AND v.holder = pg_backend_pid() AND t.handled > 0 \
@@ -218,21 +242,29 @@ impl Database {
             let row = client.query_one_often(sql, &[&subscriber_id]).await?;
             let sqlstate: Option<String> = row.try_get(5)?;
             let error: Option<String> = row.try_get(6)?;
+            let error_details = ErrorDetails::of(row.try_get(10)?);
             let retry_at: Option<String> = row.try_get(7)?;
             let seconds: Option<f64> = row.try_get(8)?;
             let retry_in = seconds.map(|s| Duration::try_from_secs_f64(s).unwrap_or_default());
             let trouble = (sqlstate.is_some() || error.is_some()).then(|| Trouble {
                 sqlstate: sqlstate.unwrap_or_default(),
                 error: error.unwrap_or_default(),
+                error_details,
                 retry_at: retry_at.unwrap_or_default(),
                 retry_in,
             });
+            let parked = row.try_get::<_, Option<i64>>(4)?.unwrap_or(0);
+            let failed = match parked {
+                0 => Vec::new(),
+                _ => just_parked(client, subscriber_id, row.try_get(11)?).await?,
+            };
             let tick = Tick {
                 outcome: Outcome::Idle,
+                failed,
                 scanned: row.try_get(1)?,
                 handled: row.try_get(2)?,
                 position: row.try_get(3)?,
-                parked: row.try_get::<_, Option<i64>>(4)?.unwrap_or(0),
+                parked,
                 trouble,
                 member: row.try_get(9)?,
             };
@@ -248,4 +280,32 @@ impl Database {
         })?;
         Ok(Tick { outcome, ..tick })
     }
+}
+
+/// What a subscription has parked since a moment because handlers failed.
+async fn just_parked(
+    client: &Pooled,
+    subscriber_id: &str,
+    since: String,
+) -> std::result::Result<Vec<JustParked>, tokio_postgres::Error> {
+    let sql = format!(
+        "SELECT global_position, left(type, {NAME}), left(stream_name, {NAME}), sqlstate, error, \
+           error_details \
+         FROM message_store.parked_messages \
+         WHERE subscriber_id = $1 AND can_retry AND last_failed_at >= $2::text::timestamptz \
+         ORDER BY global_position LIMIT {PARKINGS}",
+        NAME = excerpt::NAME
+    );
+    let rows = client.query(&sql, &[&subscriber_id, &since]).await?;
+    let parked = rows.iter().map(|row| {
+        Ok(JustParked {
+            position: row.try_get(0)?,
+            message_type: row.try_get(1)?,
+            stream_name: row.try_get(2)?,
+            sqlstate: row.try_get::<_, Option<_>>(3)?.unwrap_or_default(),
+            error: row.try_get::<_, Option<_>>(4)?.unwrap_or_default(),
+            error_details: ErrorDetails::of(row.try_get(5)?),
+        })
+    });
+    parked.collect()
 }

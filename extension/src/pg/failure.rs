@@ -17,8 +17,8 @@ pub struct Failure<E> {
     pub sqlstate: String,
     /// The primary message.
     pub message: String,
-    /// What PostgreSQL calls CONTEXT, empty where there is none.
-    pub context: String,
+    /// The parts beside these that it has, by the names that PostgreSQL gives them.
+    pub details: Vec<(&'static str, String)>,
     /// The untranslated message, empty where it is not PostgreSQL's own.
     message_id: String,
     origin: Origin<E>,
@@ -38,8 +38,11 @@ impl<E> Failure<E> {
         let report: Report = (&error).into();
         Self {
             sqlstate: sqlstate_text(report.sqlstate),
+            details: report
+                .details()
+                .map(|(name, part)| (name, part.to_owned()))
+                .collect(),
             message: report.message,
-            context: String::new(),
             message_id: String::new(),
             origin: Origin::Returned(error),
         }
@@ -72,7 +75,7 @@ impl<E> Failure<E> {
         Self {
             sqlstate,
             message,
-            context: String::new(),
+            details: Vec::new(),
             message_id: String::new(),
             origin: Origin::Raised(payload),
         }
@@ -93,10 +96,24 @@ impl<E> Failure<E> {
         };
         // SAFETY: the caller's.
         let whole = unsafe { &*whole };
+        let parts = [
+            ("detail", whole.detail),
+            ("hint", whole.hint),
+            ("context", whole.context),
+            ("schema", whole.schema_name),
+            ("table", whole.table_name),
+            ("column", whole.column_name),
+            ("datatype", whole.datatype_name),
+            ("constraint", whole.constraint_name),
+        ];
         Self {
             sqlstate: unpacked(whole.sqlerrcode),
             message: text(whole.message),
-            context: text(whole.context),
+            details: parts
+                .into_iter()
+                .map(|(name, part)| (name, text(part)))
+                .filter(|(_, part)| !part.trim().is_empty())
+                .collect(),
             message_id: text(whole.message_id),
             origin: Origin::Raised(payload),
         }

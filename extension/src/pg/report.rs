@@ -37,8 +37,31 @@ impl Report {
         self
     }
 
+    /// Its parts beside SQLSTATE and message that are there, by PostgreSQL's names.
+    pub fn details(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let parts = [("detail", &self.detail), ("hint", &self.hint)];
+        parts
+            .into_iter()
+            .filter_map(|(name, part)| Some((name, part.as_deref()?)))
+    }
+
     /// Raises it; the statement ends here.
     pub fn raise(self) -> ! {
+        self.say(PgLogLevel::ERROR);
+        unreachable!("an ERROR report does not return")
+    }
+
+    /// Tells the client of it, and the server's log.
+    pub fn warn(self) {
+        self.say(PgLogLevel::WARNING);
+    }
+
+    /// Writes it into the server's log.
+    pub fn log(self) {
+        self.say(PgLogLevel::LOG);
+    }
+
+    fn say(self, level: PgLogLevel) {
         let mut report = ErrorReport::new(self.sqlstate, self.message, "message_store");
         if let Some(detail) = self.detail {
             report = report.set_detail(detail);
@@ -46,7 +69,6 @@ impl Report {
         if let Some(hint) = self.hint {
             report = report.set_hint(hint);
         }
-        report.report(PgLogLevel::ERROR);
-        unreachable!("an ERROR report does not return")
+        report.report(level);
     }
 }

@@ -123,4 +123,81 @@ mod tests {
         tick("t");
         assert_eq!(rows("SELECT DISTINCT role FROM app.roles"), ["test_owner"]);
     }
+
+    /// Two schemas with the same names, and a handler in each that says where it found its table.
+    fn begin_with_two_schemas() {
+        create_store();
+        for schema in ["one", "two"] {
+            run(&format!(
+                "CREATE SCHEMA {schema}; CREATE TABLE {schema}.seen (position bigint);
+                 CREATE FUNCTION {schema}.see(at bigint) RETURNS void LANGUAGE plpgsql AS
+                   'BEGIN INSERT INTO seen VALUES (at); END'"
+            ));
+        }
+        write("a-1", "A");
+    }
+
+    #[pg_test]
+    fn names_in_a_handler_are_found_on_the_path_that_the_subscription_names() {
+        begin_with_two_schemas();
+        run("SET LOCAL search_path = one");
+        subscribe(
+            "s",
+            "a",
+            r#"{"A": "see"}"#,
+            r#"{"search_path": "two, public", "read_model": ["seen"]}"#,
+        );
+        let status = "SELECT handlers ->> 'A', search_path, options ->> 'search_path', \
+                      options #>> '{read_model, 0}' FROM message_store.subscription_status";
+        let expected = "two.see(bigint) two, public two, public two.seen";
+        assert_eq!(rows(status), [expected]);
+        tick("s");
+        assert_eq!(rows("SELECT position FROM two.seen"), ["1"]);
+        assert_eq!(rows("SELECT position FROM one.seen"), [""; 0]);
+    }
+
+    #[pg_test]
+    fn without_the_option_the_path_is_that_of_the_session_that_declares() {
+        begin_with_two_schemas();
+        run("SET LOCAL search_path = one");
+        subscribe("s", "a", r#"{"A": "see"}"#, "{}");
+        let path = "SELECT search_path FROM message_store.subscription_status";
+        assert_eq!(rows(path), ["one"]);
+        run("SET LOCAL search_path = two;
+             SELECT message_store.alter_subscription('s', options => '{\"batch_size\": 5}')");
+        assert_eq!(rows(path), ["one"]);
+        let alter = |options: &str| {
+            run(&format!(
+                "SELECT message_store.alter_subscription('s', options => '{options}')"
+            ));
+        };
+        alter(r#"{"search_path": "two"}"#);
+        assert_eq!(rows(path), ["two"]);
+        alter(r#"{"search_path": null}"#);
+        assert_eq!(rows(path), ["two"]);
+        run("SET LOCAL search_path = one, pg_catalog");
+        alter(r#"{"search_path": null}"#);
+        assert_eq!(rows(path), ["one, pg_catalog"]);
+    }
+
+    #[pg_test]
+    fn a_path_that_is_none_is_refused() {
+        begin_with_two_schemas();
+        for path in [r#""a,,b""#, "7", "null", r#""\"a""#] {
+            let create = format!(
+                r#"SELECT message_store.create_subscription('s', 'a', '{{}}', '{{"search_path": {path}}}')"#
+            );
+            assert_eq!(sqlstate(&create), "22023", "{path}");
+        }
+    }
+
+    #[pg_test]
+    fn a_name_that_is_not_found_is_told_with_the_path() {
+        begin_with_two_schemas();
+        run("SET LOCAL search_path = pg_catalog");
+        subscribe("s", "a", r#"{"A": "one.see"}"#, r#"{"retries": 0}"#);
+        let hint = "SELECT sqlstate, error_details ->> 'hint' LIKE \
+                      '%search_path pg_catalog.%option search_path%' FROM message_store.tick('s')";
+        assert_eq!(rows(hint), ["42P01 true"]);
+    }
 }

@@ -157,6 +157,15 @@ impl Definition {
         }
     }
 
+    /// On which path names in its handlers are found, and how to choose another: for people.
+    pub fn where_names_are_found(&self) -> String {
+        let path = &self.search_path;
+        format!(
+            "Its handlers run with the search_path {path}. Name the schema in the handler, or choose \
+             another path by the option search_path of the subscription."
+        )
+    }
+
     /// Runs `work`, which calls code of the owner's, as the owner. What it defers fires before
     /// this returns, and what others have deferred before it begins.
     ///

@@ -3,6 +3,7 @@
 
 use crate::consumer_group::{self, hash_64};
 use crate::error::Error;
+use crate::kept_error::KeptError;
 use crate::pg::lock::Tag;
 use crate::tables::subscription_progress::{self, Failing, Progress, Step};
 use pgrx::pg_sys;
@@ -32,10 +33,8 @@ pub struct Member {
     pub failing_for: Duration,
     /// When it is tried again, where that is still to come.
     pub retry_at: Option<pg_sys::Datum>,
-    /// Of the failure.
-    pub sqlstate: Option<String>,
-    /// Of the failure.
-    pub error: Option<String>,
+    /// The last failure.
+    pub error: Option<KeptError>,
     /// Messages scanned since the measurement of its rate began, and how long ago that is.
     rate_from: i64,
     rate_seconds: f64,
@@ -66,7 +65,6 @@ impl From<Progress> for Member {
             is_stale: row
                 .updated_at
                 .is_some_and(|time| seconds_since(time) > RATE_SECONDS),
-            sqlstate: row.last_sqlstate,
             error: row.last_error,
         }
     }
@@ -120,7 +118,6 @@ impl Member {
             failing_position: None,
             failing_for: Duration::ZERO,
             retry_at: None,
-            sqlstate: None,
             error: None,
             rate_from: 0,
             rate_seconds: 0.0,
@@ -205,13 +202,8 @@ impl Member {
     }
 
     /// Stores the error of a message that was parked.
-    pub fn note_error(
-        &self,
-        subscriber_id: &str,
-        sqlstate: &str,
-        error: &str,
-    ) -> Result<(), Error> {
-        subscription_progress::note_error(subscriber_id, self.number, sqlstate, error)
+    pub fn note_error(&self, subscriber_id: &str, error: &KeptError) -> Result<(), Error> {
+        subscription_progress::note_error(subscriber_id, self.number, error)
     }
 
     /// Ends a member of a resized group that has come to its end.

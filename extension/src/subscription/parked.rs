@@ -1,9 +1,11 @@
 //! Parked messages, as a tick or a consumer meets them.
 
 use crate::error::Error;
+use crate::pg::report::Report;
 use crate::subscription::definition::Definition;
 use crate::subscription::member::Member;
 use crate::tables::parked::{self, Due, LastFailure, ParkedMessage, Status};
+use pgrx::PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -85,8 +87,9 @@ impl Parked {
                 .insert(message.stream_name.to_vec(), true);
         }
         let id = &definition.subscriber_id;
-        let (status, failure) = (Status::Failed, Some(failure));
-        parked::put(id, message, status, holds_stream, failure, None)?;
+        let status = Status::Failed;
+        parked::put(id, message, status, holds_stream, Some(failure), None)?;
+        log(id, message, failure);
         if holds_stream && self.has_any {
             parked::hold_back(id, message.stream_name)?;
         }
@@ -139,5 +142,27 @@ impl Parked {
             }
         }
         Ok(own)
+    }
+}
+
+/// Writes into the server's log which message was parked, and why.
+fn log(subscriber_id: &str, message: &ParkedMessage<'_>, failure: &LastFailure<'_>) {
+    let name = String::from_utf8_lossy;
+    let error = failure.error;
+    let report = Report::new(
+        ERRCODE_SUCCESSFUL_COMPLETION,
+        format!(
+            "subscription \"{subscriber_id}\" parked the message at global position {} (type {}, \
+             stream {}): {} ({})",
+            message.position,
+            name(message.message_type),
+            name(message.stream_name),
+            error.message,
+            error.sqlstate
+        ),
+    );
+    match error.detail_and_hint() {
+        Some(detail) => report.detail(detail).log(),
+        None => report.log(),
     }
 }

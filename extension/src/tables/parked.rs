@@ -3,10 +3,13 @@
 use super::by_subscriber::BySubscriber;
 use super::owner;
 use crate::error::Error;
+use crate::kept_error::KeptError;
 use crate::pg::parameter::{Parameter, bigint, boolean, bytes, seconds, text};
 use crate::pg::snapshot::Fresh;
 use crate::pg::spi::{Statement, sql};
-use pgrx::pg_sys::BuiltinOid::{BOOLOID, FLOAT8OID, INT8ARRAYOID, INT8OID, TEXTOID, VARCHAROID};
+use pgrx::pg_sys::BuiltinOid::{
+    BOOLOID, FLOAT8OID, INT8ARRAYOID, INT8OID, JSONBOID, TEXTOID, VARCHAROID,
+};
 use std::time::Duration;
 
 const TABLE: BySubscriber = BySubscriber {
@@ -49,10 +52,8 @@ pub struct ParkedMessage<'a> {
 
 /// The last failure of a parked message's handler.
 pub struct LastFailure<'a> {
-    /// Five characters.
-    pub sqlstate: &'a str,
-    /// What it said.
-    pub error: &'a str,
+    /// What went wrong.
+    pub error: &'a KeptError,
     /// How often the handler was called and failed.
     pub attempts: i64,
 }
@@ -142,19 +143,20 @@ static ATTEMPTS: Statement = Statement::new(
 static PUT: Statement = Statement::new(
     c"INSERT INTO message_store.parked AS p \
         (subscriber_id, global_position, stream_name, type, status, holds_stream, attempts, \
-         sqlstate, error, is_replay, retry_at, last_failed_at) \
-      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, \
-              pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $11), \
+         sqlstate, error, error_details, is_replay, retry_at, last_failed_at) \
+      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, \
+              pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $12), \
               CASE WHEN $8 IS NOT NULL THEN pg_catalog.clock_timestamp() END) \
       ON CONFLICT (subscriber_id, global_position) DO UPDATE \
          SET status = excluded.status, holds_stream = excluded.holds_stream, \
              attempts = excluded.attempts, sqlstate = excluded.sqlstate, \
-             error = excluded.error, is_replay = excluded.is_replay, \
+             error = excluded.error, error_details = excluded.error_details, \
+             is_replay = excluded.is_replay, \
              retry_at = excluded.retry_at, \
              last_failed_at = excluded.last_failed_at",
     &[
         VARCHAROID, INT8OID, TEXTOID, TEXTOID, VARCHAROID, BOOLOID, INT8OID, VARCHAROID, TEXTOID,
-        BOOLOID, FLOAT8OID,
+        JSONBOID, BOOLOID, FLOAT8OID,
     ],
 );
 static HOLD_BACK: Statement = Statement::new(
@@ -266,9 +268,9 @@ static RETRY_UNLESS_PARKED_BY: Statement = Statement::new(
 static ADOPT: Statement = Statement::new(
     c"INSERT INTO message_store.parked \
         (subscriber_id, global_position, stream_name, type, status, holds_stream, attempts, \
-         sqlstate, error, parked_at, last_failed_at, reason) \
+         sqlstate, error, error_details, parked_at, last_failed_at, reason) \
       SELECT $2, global_position, stream_name, type, status, holds_stream, attempts, \
-             sqlstate, error, parked_at, last_failed_at, reason \
+             sqlstate, error, error_details, parked_at, last_failed_at, reason \
         FROM message_store.parked \
        WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
          AND status OPERATOR(pg_catalog.<>) 'replaying' \
@@ -363,6 +365,8 @@ pub fn put(
     failure: Option<&LastFailure<'_>>,
     retry_after: Option<Duration>,
 ) -> Result<(), Error> {
+    let [sqlstate, error, details] =
+        failure.map_or([None; 3], |failure| failure.error.parameters());
     change(
         &PUT,
         &[
@@ -373,8 +377,9 @@ pub fn put(
             text(status.word()),
             boolean(holds_stream),
             bigint(failure.map_or(0, |failure| failure.attempts)),
-            failure.and_then(|failure| text(failure.sqlstate)),
-            failure.and_then(|failure| text(failure.error)),
+            sqlstate,
+            error,
+            details,
             boolean(message.is_replay),
             retry_after.and_then(seconds),
         ],

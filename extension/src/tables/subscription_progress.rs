@@ -5,10 +5,13 @@ mod rows;
 
 use super::owner;
 use crate::error::Error;
+use crate::kept_error::KeptError;
 use crate::pg::parameter::{bigint, bigints, boolean, double, seconds, text};
 use crate::pg::spi::{Statement, sql};
 use pgrx::pg_sys;
-use pgrx::pg_sys::BuiltinOid::{BOOLOID, FLOAT8OID, INT8ARRAYOID, INT8OID, TEXTOID, VARCHAROID};
+use pgrx::pg_sys::BuiltinOid::{
+    BOOLOID, FLOAT8OID, INT8ARRAYOID, INT8OID, JSONBOID, TEXTOID, VARCHAROID,
+};
 use std::time::Duration;
 
 pub use rows::{Progress, hold, of};
@@ -73,23 +76,23 @@ static FAIL: Statement = Statement::new(
                                      THEN failing_since ELSE pg_catalog.clock_timestamp() END, \
                 retry_at = pg_catalog.clock_timestamp() \
                              OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $5), \
-                last_error = $6, last_sqlstate = $7, \
+                last_sqlstate = $6, last_error = $7, last_error_details = $8, \
                 last_error_at = pg_catalog.clock_timestamp()",
         of_the_member!(),
         " RETURNING retry_at",
     ),
     &[
-        VARCHAROID, INT8OID, INT8OID, INT8OID, FLOAT8OID, TEXTOID, VARCHAROID,
+        VARCHAROID, INT8OID, INT8OID, INT8OID, FLOAT8OID, VARCHAROID, TEXTOID, JSONBOID,
     ],
 );
 static NOTE_ERROR: Statement = Statement::new(
     sql!(
         "UPDATE message_store.subscription_progress \
-            SET last_error = $3, last_sqlstate = $4, \
+            SET last_sqlstate = $3, last_error = $4, last_error_details = $5, \
                 last_error_at = pg_catalog.clock_timestamp()",
         of_the_member!(),
     ),
-    &[VARCHAROID, INT8OID, TEXTOID, VARCHAROID],
+    &[VARCHAROID, INT8OID, VARCHAROID, TEXTOID, JSONBOID],
 );
 static FORGET_FAILURES: Statement = Statement::new(
     sql!(
@@ -207,10 +210,8 @@ pub struct Failing<'a> {
     pub attempts: i64,
     /// The pause before its handler is called again, where it will be.
     pub retry_after: Option<Duration>,
-    /// Five characters.
-    pub sqlstate: &'a str,
-    /// What the error said.
-    pub error: &'a str,
+    /// Why.
+    pub error: &'a KeptError,
 }
 
 /// A lease that has not run out.
@@ -286,6 +287,7 @@ pub fn fail(
 ) -> Result<Option<pg_sys::Datum>, Error> {
     let _owner = owner::of_subscriptions()?;
     let mut retry_at = None;
+    let [sqlstate, error, details] = failing.error.parameters();
     FAIL.run(
         &[
             text(subscriber_id),
@@ -293,8 +295,9 @@ pub fn fail(
             bigint(failing.attempts),
             bigint(failing.position),
             failing.retry_after.and_then(seconds),
-            text(failing.error),
-            text(failing.sqlstate),
+            sqlstate,
+            error,
+            details,
         ],
         |row| retry_at = row.value(0, pg_sys::TIMESTAMPTZOID),
     );
@@ -302,18 +305,15 @@ pub fn fail(
 }
 
 /// Stores the last error of a member, which goes on.
-pub fn note_error(
-    subscriber_id: &str,
-    member: i64,
-    sqlstate: &str,
-    error: &str,
-) -> Result<(), Error> {
+pub fn note_error(subscriber_id: &str, member: i64, error: &KeptError) -> Result<(), Error> {
     let _owner = owner::of_subscriptions()?;
+    let [sqlstate, message, details] = error.parameters();
     let arguments = [
         text(subscriber_id),
         bigint(member),
-        text(error),
-        text(sqlstate),
+        sqlstate,
+        message,
+        details,
     ];
     NOTE_ERROR.run(&arguments, |_| {});
     Ok(())

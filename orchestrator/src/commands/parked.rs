@@ -15,7 +15,7 @@ use crate::{
     error::{Error, Result},
 };
 use message_store_client::database::{
-    DISCARDED, Database, ParkedFilter, RETRIED, Source, StoredMessage, Which,
+    Database, Handling, ParkedFilter, Source, StoredMessage, Which,
 };
 use printable::printable;
 
@@ -44,7 +44,7 @@ pub(super) async fn run(verb: Verb) -> Result<()> {
         Verb::Retry(args) => {
             let (database, which) = (open(&args.database)?, filter(args.which));
             if !args.yes {
-                let count = count(&database, &args.subscriber_id, RETRIED, &which).await?;
+                let count = count(&database, &args.subscriber_id, Handling::Retry, &which).await?;
                 confirm(&format!("{} to be handled again", counted(count)))?;
             }
             let count = database.retry_parked(&args.subscriber_id, &which).await?;
@@ -53,7 +53,8 @@ pub(super) async fn run(verb: Verb) -> Result<()> {
         Verb::Discard(args) => {
             let (database, which) = (open(&args.database)?, filter(args.which));
             if !args.yes {
-                let count = count(&database, &args.subscriber_id, DISCARDED, &which).await?;
+                let count =
+                    count(&database, &args.subscriber_id, Handling::Discard, &which).await?;
                 confirm(&format!("{} to be given up", counted(count)))?;
             }
             let count = database
@@ -125,12 +126,12 @@ fn text(parked: &Value, message: Option<&StoredMessage>) -> String {
 async fn count(
     database: &Database,
     subscriber_id: &str,
-    statuses: &[&str],
+    handling: Handling,
     which: &ParkedFilter,
 ) -> Result<i64> {
     let which = Which::Matching(which.clone());
     let touched = database
-        .count_parked(subscriber_id, statuses, &which)
+        .count_parked(subscriber_id, handling, &which)
         .await?;
     Ok(touched.chosen)
 }

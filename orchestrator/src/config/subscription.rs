@@ -55,6 +55,9 @@ pub(super) struct SubscriptionTable {
     start_from: Option<StartFrom>,
     /// "strict", or "per_handler", which gives array handlers longer runs. Default "strict".
     order: Option<Order>,
+    /// The schemas in which names in its handlers are found, such as "app, public". Default: those
+    /// that the database or the role sets.
+    search_path: Option<String>,
     /// What happens when a handler fails.
     #[serde(default)]
     on_failure: OnFailure,
@@ -179,6 +182,10 @@ impl SubscriptionTable {
                 Order::PerHandler => json!("per_handler"),
             }),
         );
+        put(
+            "search_path",
+            self.search_path.as_ref().map(|path| json!(path)),
+        );
         self.on_failure.put_into(put);
         Ok(Value::Object(options))
     }
@@ -208,7 +215,7 @@ mod tests {
     fn every_key_becomes_the_option_of_its_name() {
         let text = format!(
             "{ONE}stream='account-1'\ninit='i'\nbatch_size=5\ngroup_size=2\ntypes=['X']\n\
-             correlation='c'\nstart_from=7\norder='per_handler'\n\
+             correlation='c'\nsearch_path='app, public'\nstart_from=7\norder='per_handler'\n\
              read_model=['public.t', {{table='public.u', where='n = 1'}}]\n\
              on_failure={{then='park', retries=3, retry_delay_ms=50, retry_max_delay_ms=9000, \
              park='message', transient_limit_s=60}}\n"
@@ -219,7 +226,7 @@ mod tests {
         assert_eq!(subscription.handlers, json!({"X": "f"}));
         let expected = json!({
             "init": "i", "batch_size": 5, "group_size": 2, "types": ["X"], "correlation": "c",
-            "start_from": 7, "order": "per_handler",
+            "search_path": "app, public", "start_from": 7, "order": "per_handler",
             "read_model": ["public.t", {"table": "public.u", "where": "n = 1"}],
             "on_failure": "park", "retries": 3, "retry_delay": "50 ms",
             "retry_max_delay": "9000 ms", "park": "message", "transient_limit": "60 s",

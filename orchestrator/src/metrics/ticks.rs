@@ -262,6 +262,7 @@ mod tests {
         let trouble = retry_at.map(|retry_at| Trouble {
             sqlstate: "P0001".to_owned(),
             error: "not today".to_owned(),
+            error_details: Default::default(),
             retry_at: retry_at.to_owned(),
             retry_in: None,
         });
@@ -271,6 +272,7 @@ mod tests {
             handled,
             position: 7,
             parked: 0,
+            failed: Vec::new(),
             trouble,
             member: None,
         }

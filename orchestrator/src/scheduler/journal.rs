@@ -9,7 +9,7 @@ use tracing::{debug, error, info, warn};
 use super::schedule::Changes;
 use message_store_client::{
     Error,
-    database::{Outcome, Tick},
+    database::{ErrorDetails, Outcome, Tick},
 };
 
 use crate::{config::Delivery as Pace, retry::Retry};
@@ -88,16 +88,10 @@ impl Journal {
             position = tick.position,
             "tick"
         );
-        if tick.parked > 0 {
-            warn!(
-                subscriber_id = &**id,
-                parked = tick.parked,
-                "messages were parked"
-            );
-        }
+        self.parked(id, tick);
         match (tick.outcome, &tick.trouble) {
             (Outcome::Retrying, Some(trouble)) => {
-                let (message, context) = split(&trouble.error);
+                let message = first_line(&trouble.error);
                 let until = now + trouble.retry_in.unwrap_or_default() + SILENCE;
                 let what = format!("retrying {} {message}", trouble.sqlstate);
                 if self.is_news(id, what, Some(until)) {
@@ -106,25 +100,48 @@ impl Journal {
                         position = tick.position,
                         sqlstate = trouble.sqlstate,
                         retry_at = trouble.retry_at,
-                        context,
+                        details = details(&trouble.error_details),
                         "handler failed, will try again: {message}"
                     );
                 }
             }
             (Outcome::Stopped, Some(trouble)) => {
-                let (message, context) = split(&trouble.error);
+                let message = first_line(&trouble.error);
                 if self.is_news(id, format!("stopped {} {message}", trouble.sqlstate), None) {
                     error!(
                         subscriber_id = &**id,
                         position = tick.position,
                         sqlstate = trouble.sqlstate,
-                        context,
+                        details = details(&trouble.error_details),
                         "stopped by a failure; repair it, then start it again: {message}"
                     );
                 }
             }
             (Outcome::Progressed | Outcome::Idle, _) => self.recovered(id, tick.position, now),
             _ => {}
+        }
+    }
+
+    /// Each message that was parked since its handler failed, and how many there are in all.
+    fn parked(&self, id: &Arc<str>, tick: &Tick) {
+        for message in &tick.failed {
+            warn!(
+                subscriber_id = &**id,
+                position = message.position,
+                r#type = message.message_type,
+                stream_name = message.stream_name,
+                sqlstate = message.sqlstate,
+                details = details(&message.error_details),
+                "message was parked: {}",
+                first_line(&message.error)
+            );
+        }
+        if tick.parked > 0 {
+            warn!(
+                subscriber_id = &**id,
+                parked = tick.parked,
+                "messages were parked, with those that wait behind them"
+            );
         }
     }
 
@@ -182,8 +199,15 @@ fn is_gone(error: &Error) -> bool {
     error.sql_state() == Some(&SqlState::UNDEFINED_OBJECT)
 }
 
-/// What was raised, and where, each on one line.
-fn split(error: &str) -> (&str, String) {
-    let (message, context) = error.split_once('\n').unwrap_or((error, ""));
-    (message, context.replace('\n', "; "))
+fn first_line(error: &str) -> &str {
+    error.lines().next().unwrap_or_default()
+}
+
+/// What an error said besides, on one line.
+fn details(details: &ErrorDetails) -> Option<String> {
+    let parts: Vec<_> = details
+        .parts()
+        .map(|(name, part)| format!("{name}: {}", part.replace('\n', "; ")))
+        .collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }

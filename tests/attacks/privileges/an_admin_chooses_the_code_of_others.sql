@@ -17,6 +17,10 @@ SELECT message_store.alter_subscription('su:admin', options => '{"read_model": [
 -- m fails 42501
 SELECT message_store.alter_subscription('su:admin', options => '{"settings": {"session_replication_role": "replica"}}');
 -- m fails 42501
+SELECT message_store.alter_subscription('su:admin', options => '{"search_path": "m, public"}');
+-- m fails 42501
+SELECT message_store.alter_subscription('su:admin', options => '{"search_path": null}');
+-- m fails 42501
 SELECT * FROM message_store.dry_run('su:admin', '{"$any": "m.h"}');
 -- m
 SELECT message_store.alter_subscription('su:admin', options => '{"retries": 3}');

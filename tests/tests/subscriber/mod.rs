@@ -14,6 +14,7 @@ pub struct Tick {
     pub retry_at: Text,
     pub sqlstate: Text,
     pub error: Text,
+    pub error_details: Text,
 }
 
 /// A tick without a failure.
@@ -27,6 +28,7 @@ pub fn tick_was(outcome: &str, scanned: i64, handled: i64, position: i64) -> Tic
         retry_at: None,
         sqlstate: None,
         error: None,
+        error_details: None,
     }
 }
 
@@ -36,6 +38,13 @@ impl Tick {
         self.error
             .as_deref()
             .unwrap_or_else(|| panic!("no failure: {self:?}"))
+    }
+
+    /// Its other parts, as JSON; fails the test where there were none.
+    pub fn error_details(&self) -> &str {
+        self.error_details
+            .as_deref()
+            .unwrap_or_else(|| panic!("no details: {self:?}"))
     }
 
     /// Outcome and SQLSTATE of a failure.
@@ -67,6 +76,7 @@ pub async fn tick_with(session: &Session, arguments: &str) -> Tick {
         retry_at: next(),
         sqlstate: next(),
         error: next(),
+        error_details: next(),
     }
 }
 

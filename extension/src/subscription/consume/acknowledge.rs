@@ -2,6 +2,7 @@
 
 use super::lease::{self, Lease, require_fetched};
 use crate::error::Error;
+use crate::kept_error::KeptError;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::slot::RowFetch;
 use crate::pg::snapshot::Fresh;
@@ -77,7 +78,8 @@ fn move_on(definition: &Definition, member: &Member, position: i64) -> Result<()
 fn park(call: &Call<'_>) -> Result<Reply, Error> {
     let (id, position) = acknowledged(call)?;
     let error = call.text("error").map(|error| error.to_string());
-    let error = error.unwrap_or_else(|| "the application gave no error".to_owned());
+    let error = error.as_deref().unwrap_or("the application gave no error");
+    let error = KeptError::new("38000", error);
     transaction::require_writable(c"park()");
     let definition = Definition::load_own(&id)?;
     require_fetched(&definition)?;
@@ -94,12 +96,11 @@ fn park(call: &Call<'_>) -> Result<Reply, Error> {
             is_replay: false,
         },
         &LastFailure {
-            sqlstate: "38000",
             error: &error,
             attempts,
         },
     )?;
-    lease.member.note_error(&id, "38000", &error)?;
+    lease.member.note_error(&id, &error)?;
     if lease.is_on_parked() {
         parked::take_leased(&id, position, lease.number)?;
     } else {

@@ -18,6 +18,7 @@ use crate::subscription::declare::given_options;
 use crate::subscription::definition::handlers;
 use crate::subscription::definition::options::{self, StartFrom};
 use crate::subscription::definition::rights::may_steer;
+use crate::subscription::definition::run_as::run_as;
 use crate::subscription::definition::{Definition, subscriber_id};
 use crate::subscription::history;
 use crate::subscription::member::Member;
@@ -27,6 +28,7 @@ use crate::subscription::source::{self, Source};
 use crate::tables::messages::column;
 use crate::tables::subscription_progress;
 use crate::tables::subscriptions::{self, NewSubscription};
+use pgrx::pg_sys;
 use pgrx::pg_sys::BuiltinOid::TEXTOID;
 use serde_json::Value;
 
@@ -53,10 +55,17 @@ fn create_subscription(call: &Call<'_>) -> Result<Reply, Error> {
     let source = source_argument(call.text("source"))?;
     transaction::require_writable(c"create_subscription()");
     let owner = identity::current_role();
-    let handlers = handlers::normalized(&json_text("handlers", call.jsonb("handlers"))?, owner)?;
+    let handlers = json_text("handlers", call.jsonb("handlers"))?;
     let given = options::parse_object("options", &json_text("options", call.jsonb("options"))?)?;
-    let search_path = identity::search_path();
-    let given = given_options::normalized(given, owner, &search_path)?;
+    let own_path = given_options::search_path(&given, owner)?;
+    let search_path = own_path.clone().unwrap_or_else(identity::search_path);
+    let (handlers, given) = found_on(own_path.as_deref(), owner, || {
+        let handlers = handlers::normalized(&handlers, owner)?;
+        Ok((
+            handlers,
+            given_options::normalized(given, owner, &search_path)?,
+        ))
+    })?;
     let given = Value::Object(given).to_string();
     let created = subscriptions::insert(&NewSubscription {
         subscriber_id: &id,
@@ -87,6 +96,19 @@ fn create_subscription(call: &Call<'_>) -> Result<Reply, Error> {
         &given,
         &search_path,
     )?))
+}
+
+/// Runs `work`, which finds the functions that a subscription names: on its own path, where it has
+/// one, else on the session's.
+fn found_on<T>(
+    own_path: Option<&str>,
+    owner: pg_sys::Oid,
+    work: impl FnOnce() -> Result<T, Error>,
+) -> Result<T, Error> {
+    match own_path {
+        Some(path) => run_as(owner, path, &[], work),
+        None => work(),
+    }
 }
 
 /// Makes the members of a new subscription, where it starts from.
@@ -170,19 +192,20 @@ fn replace(
 }
 
 /// Options that say what runs with the owner's rights, and how.
-const OPTIONS_OF_CODE: [&str; 3] = ["init", "read_model", "settings"];
+const OPTIONS_OF_CODE: [&str; 4] = ["init", "read_model", "search_path", "settings"];
 
 fn alter_subscription(call: &Call<'_>) -> Result<Reply, Error> {
     let id = subscriber_id(call)?;
     transaction::require_writable(c"alter_subscription()");
     let definition = Definition::load_own(&id)?;
     let handlers = match call.jsonb("handlers") {
-        None => definition.handlers.clone(),
+        None => None,
         given => {
             definition.require_rights_of_code()?;
-            handlers::normalized(&json_text("handlers", given)?, definition.owner)?
+            Some(json_text("handlers", given)?)
         }
     };
+    let mut changes_path = false;
     let mut merged = options::parse_object("options", &subscriptions::options(&id)?)?;
     if let Some(given) = call.jsonb("options") {
         for (name, value) in options::parse_object("options", &given.to_text().to_str())? {
@@ -197,6 +220,7 @@ fn alter_subscription(call: &Call<'_>) -> Result<Reply, Error> {
             if OPTIONS_OF_CODE.contains(&name.as_str()) {
                 definition.require_rights_of_code()?;
             }
+            changes_path |= name == "search_path";
             if value.is_null() {
                 merged.remove(&name);
             } else {
@@ -204,12 +228,27 @@ fn alter_subscription(call: &Call<'_>) -> Result<Reply, Error> {
             }
         }
     }
-    // What names mean to its handlers is not the business of whoever alters it.
-    let search_path = &definition.search_path;
     definition.require_owner()?;
-    let merged = given_options::normalized(merged, definition.owner, search_path)?;
+    let owner = definition.owner;
+    let own_path = given_options::search_path(&merged, owner)?;
+    let search_path = match &own_path {
+        Some(path) => path.clone(),
+        None if changes_path => identity::search_path(),
+        // What names mean to its handlers is not the business of whoever alters something else.
+        None => definition.search_path.clone(),
+    };
+    let (handlers, merged) = found_on(own_path.as_deref(), owner, || {
+        let handlers = match handlers {
+            Some(given) => handlers::normalized(&given, owner)?,
+            None => definition.handlers.clone(),
+        };
+        Ok((
+            handlers,
+            given_options::normalized(merged, owner, &search_path)?,
+        ))
+    })?;
     let merged = Value::Object(merged).to_string();
-    let changed = replace(&definition, &handlers, &merged, search_path)?;
+    let changed = replace(&definition, &handlers, &merged, &search_path)?;
     Ok(Reply::boolean(changed))
 }
 

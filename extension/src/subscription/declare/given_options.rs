@@ -34,6 +34,25 @@ fn milliseconds(name: &str, value: &Value) -> Result<i64, Error> {
     }
 }
 
+/// The option `search_path`, where it is given: a list of schemas, as PostgreSQL takes it.
+pub fn search_path(
+    object: &Map<String, Value>,
+    role: pg_sys::Oid,
+) -> Result<Option<String>, Error> {
+    let Some(path) = object.get("search_path") else {
+        return Ok(None);
+    };
+    let path = path.as_str().filter(|path| !path.contains('\0'));
+    let usable = path.filter(|path| attempt(|| run_as(role, path, &[], || Ok(()))).is_ok());
+    match usable {
+        Some(path) => Ok(Some(path.to_owned())),
+        None => Err(wrong(
+            "search_path",
+            "schemas, separated by commas, such as \"app, public\"",
+        )),
+    }
+}
+
 /// Checks `options` and returns them as they are stored: names of functions and tables qualified,
 /// so that no search_path can change what they mean later, and intervals in milliseconds.
 ///

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 const REPAIR: &str = "Known options: init, read_model, types, correlation, group_size, start_from, \
      batch_size, order (strict, per_handler), on_failure (stop, park), retries, retry_delay, \
-     retry_max_delay, park (stream, message), transient_limit, settings.";
+     retry_max_delay, park (stream, message), transient_limit, search_path, settings.";
 
 /// A table that a subscription fills, or the rows of it that are the subscription's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +53,9 @@ pub struct Options {
     pub is_strict: bool,
     /// What it does about failures.
     pub policy: Policy,
+    /// The path that names in its handlers are found on; `None` for that of the session that
+    /// declares it.
+    pub search_path: Option<String>,
     /// PostgreSQL's settings that its handlers run with, name and value.
     pub settings: Vec<(String, String)>,
 }
@@ -69,6 +72,7 @@ impl Default for Options {
             batch_size: 1000,
             is_strict: true,
             policy: Policy::default(),
+            search_path: None,
             settings: Vec::new(),
         }
     }
@@ -137,6 +141,7 @@ impl Options {
             "retry_delay" => self.policy.retry_delay = duration(name, value)?,
             "retry_max_delay" => self.policy.retry_max_delay = duration(name, value)?,
             "transient_limit" => self.policy.transient_limit = duration(name, value)?,
+            "search_path" => self.search_path = Some(text()?.to_owned()),
             "settings" => self.settings = settings(value)?,
             unknown => return Err(refuse(format!("has an unknown key: {unknown}"))),
         }
@@ -190,7 +195,7 @@ fn settings(value: &Value) -> Result<Vec<(String, String)>, Error> {
             "an object of PostgreSQL's settings, such as {\"timezone\": \"UTC\"}",
         )
     };
-    // The search_path is that of the session that creates the subscription.
+    // The search_path is an option of its own.
     let may_be_set = |name: &str| !name.eq_ignore_ascii_case("search_path") && !name.contains('\0');
     let setting = |(name, value): (&String, &Value)| {
         let value = value.as_str().filter(|value| !value.contains('\0'))?;

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::pg::snapshot::Fresh;
 use crate::pg::transaction;
 
+use crate::kept_error::KeptError;
 use crate::subscription::definition::Definition;
 use crate::subscription::deliver::batch::Batch;
 use crate::subscription::deliver::calls::{BatchMessage, Calls};
@@ -22,7 +23,7 @@ mod attempts;
 pub mod outcome;
 mod parking;
 
-use outcome::{Delivered, DeliveryEnd, Fault, HandlerError};
+use outcome::{Delivered, DeliveryEnd, Fault};
 
 /// A delivery of one member, under way.
 pub struct Delivery<'a> {
@@ -131,12 +132,10 @@ impl<'a> Delivery<'a> {
         match &batch.no_handler {
             // What came before it commits; the next tick begins with it.
             Some((position, error)) if batch.position == self.member.position => {
-                let (sqlstate, error) = error.sqlstate_and_message();
                 let fault = Fault {
                     position: *position,
                     attempts: 0,
-                    sqlstate,
-                    error,
+                    error: KeptError::of_report(&error.into()),
                 };
                 (DeliveryEnd::Stopped(fault), batch.position)
             }
@@ -156,20 +155,20 @@ impl<'a> Delivery<'a> {
         else {
             return Ok(None);
         };
-        let fault = HandlerError {
-            sqlstate: "58000".to_owned(),
-            error: "the server process ended while the message was being handled".to_owned(),
-        };
+        let error = KeptError::new(
+            "58000",
+            "the server process ended while the message was being handled",
+        );
         if let Some(end) = self.handle_items(&batch.items[..at])? {
             return Ok(Some(end));
         }
         let item = batch.items[at];
         self.watch.done(item.position);
         if !self.definition.options.policy.parks {
-            let fault = fault.of_message(item, self.member.attempts + 1);
+            let fault = Fault::new(item, error, self.member.attempts + 1);
             return Ok(Some((DeliveryEnd::Stopped(fault), item.position - 1)));
         }
-        self.park(item, fault, self.member.attempts + 1)?;
+        self.park(item, error, self.member.attempts + 1)?;
         let rest = self.without_waiting(&batch.items[at + 1..])?;
         match self.handle_items(&rest)? {
             Some(end) => Ok(Some(end)),

@@ -3,7 +3,9 @@
 
 use crate::error::Error;
 use crate::handler_call;
+use crate::kept_error::KeptError;
 use crate::pg::call::{Call, Reply, sql_functions};
+use crate::pg::report::Report;
 use crate::pg::rows;
 use crate::pg::text::Text;
 use crate::pg::{deferred, transaction};
@@ -16,14 +18,14 @@ use crate::subscription::parked::Parked;
 use crate::subscription::source::Source;
 use crate::tables::subscription_progress::{self, Failing};
 use crate::tables::subscriptions::State;
-use pgrx::pg_sys;
+use pgrx::{PgSqlErrorCode, pg_sys};
 
 sql_functions! {
     tick(subscriber_id: Varchar, batch_size: Bigint, member: Bigint) => tick,
 }
 
 /// The attributes of type `tick_result`.
-const TICK_RESULT: [pg_sys::Oid; 8] = [
+const TICK_RESULT: [pg_sys::Oid; 9] = [
     pg_sys::VARCHAROID,
     pg_sys::INT8OID,
     pg_sys::INT8OID,
@@ -32,6 +34,7 @@ const TICK_RESULT: [pg_sys::Oid; 8] = [
     pg_sys::TIMESTAMPTZOID,
     pg_sys::VARCHAROID,
     pg_sys::TEXTOID,
+    pg_sys::JSONBOID,
 ];
 
 /// What a tick did, in the words of the SQL type `tick_result`.
@@ -42,7 +45,7 @@ struct TickResult {
     position: i64,
     parked: i64,
     retry_at: Option<pg_sys::Datum>,
-    failure: Option<(String, String)>,
+    failure: Option<KeptError>,
 }
 
 impl TickResult {
@@ -64,17 +67,18 @@ impl TickResult {
     }
 
     fn pausing(member: &Member) -> Self {
-        let failure = member.sqlstate.clone().zip(member.error.clone());
         Self {
             retry_at: member.retry_at,
-            failure,
+            failure: member.error.clone(),
             ..Self::nothing("retrying", member.position)
         }
     }
 
     fn reply(self, call: &Call<'_>) -> Reply {
         let text = |text: &str| Text::copied(text.as_bytes()).datum();
-        let failure = self.failure.as_ref();
+        let [sqlstate, error, details] = self
+            .failure
+            .map_or([None; 3], |failure| failure.parameters());
         rows::composite(
             call,
             &TICK_RESULT,
@@ -85,8 +89,9 @@ impl TickResult {
                 Some(pg_sys::Datum::from(self.position)),
                 Some(pg_sys::Datum::from(self.parked)),
                 self.retry_at,
-                failure.map(|(sqlstate, _)| text(sqlstate)),
-                failure.map(|(_, error)| text(error)),
+                sqlstate,
+                error,
+                details,
             ],
         )
     }
@@ -194,7 +199,7 @@ fn resting(definition: &Definition, member: &Member) -> Option<TickResult> {
     match definition.state {
         State::Paused => Some(TickResult::nothing("paused", member.position)),
         State::Stopped => Some(TickResult {
-            failure: member.sqlstate.clone().zip(member.error.clone()),
+            failure: member.error.clone(),
             ..TickResult::nothing("stopped", member.position)
         }),
         State::Created | State::Started if member.retry_at.is_some() => {
@@ -271,24 +276,36 @@ fn finish(
         DeliveryEnd::Retrying(fault, after) => {
             outcome.name = "retrying";
             outcome.retry_at = store_fault(id, member, &fault, Some(after))?;
-            outcome.failure = Some((fault.sqlstate, fault.error));
+            outcome.failure = Some(fault.error);
         }
         DeliveryEnd::Stopped(fault) => {
             outcome.name = "stopped";
             let never = None;
             store_fault(id, member, &fault, never)?;
-            lifecycle::stop_for_failure(definition, fault.position, &fault.error)?;
-            outcome.failure = Some((fault.sqlstate, fault.error));
+            lifecycle::stop_for_failure(definition, fault.position, &fault.error.to_text())?;
+            outcome.failure = Some(fault.error);
         }
     }
-    if let Some((sqlstate, error)) = &outcome.failure {
-        let first_line = error.lines().next().unwrap_or_default();
-        pgrx::warning!(
-            "subscription \"{id}\" is {}: {first_line} ({sqlstate})",
-            outcome.name
-        );
+    if let Some(error) = &outcome.failure {
+        warn(id, outcome.name, error);
     }
     Ok(outcome)
+}
+
+/// Says to whoever ticks, and in the server's log, that a handler failed.
+fn warn(subscriber_id: &str, outcome: &str, error: &KeptError) {
+    let first_line = error.message.lines().next().unwrap_or_default();
+    let report = Report::new(
+        PgSqlErrorCode::ERRCODE_WARNING,
+        format!(
+            "subscription \"{subscriber_id}\" is {outcome}: {first_line} ({})",
+            error.sqlstate
+        ),
+    );
+    match error.detail_and_hint() {
+        Some(detail) => report.detail(detail).warn(),
+        None => report.warn(),
+    }
 }
 
 fn store_fault(
@@ -301,7 +318,6 @@ fn store_fault(
         position: fault.position,
         attempts: fault.attempts,
         retry_after: after,
-        sqlstate: &fault.sqlstate,
         error: &fault.error,
     };
     member.fail(id, &failing)

@@ -172,7 +172,6 @@ fn handle_what_live_has(
         Some(fault) => Err(Error::HandlerFailed(
             copy.subscriber_id.clone(),
             fault.position,
-            fault.sqlstate,
             fault.error,
         )),
     }

@@ -65,7 +65,6 @@ fn require_done(definition: &Definition, delivered: &Delivered) -> Result<(), Er
         Some(fault) => Err(Error::HandlerFailed(
             definition.subscriber_id.clone(),
             fault.position,
-            fault.sqlstate.clone(),
             fault.error.clone(),
         )),
     }

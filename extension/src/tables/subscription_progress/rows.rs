@@ -1,6 +1,7 @@
 //! Rows of progress, read and held without a statement: every tick does it several times.
 
 use crate::error::Error;
+use crate::kept_error::KeptError;
 use crate::pg::relation::Table;
 use crate::pg::row_lock;
 use crate::pg::slot::{RowAddress, Slot};
@@ -33,10 +34,8 @@ pub struct Progress {
     pub failing_since: Option<i64>,
     /// When it is tried again.
     pub retry_at: Option<i64>,
-    /// Of the last failure.
-    pub last_sqlstate: Option<String>,
-    /// Of the last failure.
-    pub last_error: Option<String>,
+    /// The last failure.
+    pub last_error: Option<KeptError>,
     /// Messages scanned since the measurement of its rate began.
     pub rate_from: i64,
     /// When that began.
@@ -80,7 +79,7 @@ fn read(
 }
 
 /// Where the columns are: a store that was brought up to date has them in another order.
-struct Columns([usize; 13]);
+struct Columns([usize; 14]);
 
 impl Columns {
     fn of(table: &Table) -> Option<Self> {
@@ -95,6 +94,7 @@ impl Columns {
             (c"retry_at", pg_sys::TIMESTAMPTZOID),
             (c"last_sqlstate", pg_sys::VARCHAROID),
             (c"last_error", pg_sys::TEXTOID),
+            (c"last_error_details", pg_sys::JSONBOID),
             (c"rate_from", pg_sys::INT8OID),
             (c"rate_since", pg_sys::TIMESTAMPTZOID),
             (c"updated_at", pg_sys::TIMESTAMPTZOID),
@@ -115,6 +115,7 @@ impl Columns {
                 retry_at,
                 last_sqlstate,
                 last_error,
+                last_error_details,
                 rate_from,
                 rate_since,
                 updated_at,
@@ -125,6 +126,11 @@ impl Columns {
             let is_there = row.datum(column).is_some();
             is_there.then(|| row.text(column).to_str().into_owned())
         };
+        let last_error_of = |row: &Slot| {
+            let details = row.jsonb(last_error_details);
+            let (sqlstate, message) = text(last_sqlstate).zip(text(last_error))?;
+            Some(KeptError::stored(sqlstate, message, details))
+        };
         Progress {
             member: row.bigint(member),
             group_size: row.bigint(group_size),
@@ -134,8 +140,7 @@ impl Columns {
             failing_position: bigint(failing_position),
             failing_since: bigint(failing_since),
             retry_at: bigint(retry_at),
-            last_sqlstate: text(last_sqlstate),
-            last_error: text(last_error),
+            last_error: last_error_of(row),
             rate_from: row.bigint(rate_from),
             rate_since: bigint(rate_since),
             updated_at: bigint(updated_at),

@@ -1,6 +1,7 @@
 //! Calling handlers, and finding the message at which a call fails.
 
 use crate::error::Error;
+use crate::kept_error::KeptError;
 use crate::pg::failure::Failure;
 use crate::pg::slot::RowFetch;
 use crate::pg::subtransaction::attempt;
@@ -9,7 +10,7 @@ use crate::subscription::definition::policy::Decision;
 use crate::subscription::deliver::batch;
 use crate::subscription::deliver::calls::BatchMessage;
 use crate::subscription::deliver::delivery::Delivery;
-use crate::subscription::deliver::delivery::outcome::{DeliveryEnd, HandlerError};
+use crate::subscription::deliver::delivery::outcome::{DeliveryEnd, Fault, keep};
 use crate::subscription::read_model;
 use crate::tables::parked;
 use std::cell::Cell;
@@ -40,7 +41,7 @@ impl Delivery<'_> {
                 self.count(items.len());
                 Ok(true)
             }
-            Err(failed) => HandlerError::of(*failed.failure).map(|_| false),
+            Err(failed) => keep(*failed.failure, self.definition).map(|_| false),
         }
     }
 
@@ -67,12 +68,12 @@ impl Delivery<'_> {
         let mut rest = items.to_vec();
         while !rest.is_empty() {
             let runs = self.runs(&rest);
-            let (failed, fault) = match self.try_runs(&runs) {
+            let (failed, error) = match self.try_runs(&runs) {
                 Ok(()) => {
                     self.count(rest.len());
                     break;
                 }
-                Err(failed) => (failed.run, HandlerError::of(*failed.failure)?),
+                Err(failed) => (failed.run, keep(*failed.failure, self.definition)?),
             };
             let before: usize = match failed {
                 Some(run) => runs[..run].iter().map(|run| run.len()).sum(),
@@ -99,7 +100,7 @@ impl Delivery<'_> {
                 continue;
             }
             let run = rest[before..before + length].to_vec();
-            let (in_run, end) = self.handle_failing_run(&run, fault)?;
+            let (in_run, end) = self.handle_failing_run(&run, error)?;
             if end.is_some() {
                 return Ok(end);
             }
@@ -113,7 +114,7 @@ impl Delivery<'_> {
     pub(super) fn handle_failing_run(
         &mut self,
         run: &[BatchMessage],
-        mut fault: HandlerError,
+        mut error: KeptError,
     ) -> Result<(usize, Option<(DeliveryEnd, i64)>), Error> {
         // Somewhere in low..high is a message that fails, and all before it have succeeded.
         let (mut low, mut high) = (0, run.len());
@@ -126,7 +127,7 @@ impl Delivery<'_> {
                     low = middle;
                 }
                 Err(failed) => {
-                    fault = HandlerError::of(*failed.failure)?;
+                    error = keep(*failed.failure, self.definition)?;
                     high = middle;
                     is_its_own = high - low == 1;
                 }
@@ -139,10 +140,10 @@ impl Delivery<'_> {
                     self.count(1);
                     return Ok((low + 1, None));
                 }
-                Err(failed) => fault = HandlerError::of(*failed.failure)?,
+                Err(failed) => error = keep(*failed.failure, self.definition)?,
             }
         }
-        let end = self.decide(item, fault)?;
+        let end = self.decide(item, error)?;
         Ok((low + 1, end.map(|end| (end, item.position - 1))))
     }
 
@@ -150,7 +151,7 @@ impl Delivery<'_> {
     pub(super) fn decide(
         &mut self,
         item: BatchMessage,
-        fault: HandlerError,
+        error: KeptError,
     ) -> Result<Option<DeliveryEnd>, Error> {
         let policy = &self.definition.options.policy;
         let (attempts, failing_for) = if self.member.failing_position == Some(item.position) {
@@ -159,18 +160,20 @@ impl Delivery<'_> {
             Default::default()
         };
         let jitter = transaction::random();
-        match policy.decide(&fault.sqlstate, attempts, failing_for, jitter) {
+        match policy.decide(&error.sqlstate, attempts, failing_for, jitter) {
             Decision::Retry { after, counts } => {
-                let fault = fault.of_message(item, attempts + i64::from(counts));
+                let fault = Fault::new(item, error, attempts + i64::from(counts));
                 Ok(Some(DeliveryEnd::Retrying(fault, after)))
             }
             Decision::GiveUp if policy.parks => {
-                self.park(item, fault, attempts + 1)?;
+                self.park(item, error, attempts + 1)?;
                 Ok(None)
             }
-            Decision::GiveUp => Ok(Some(DeliveryEnd::Stopped(
-                fault.of_message(item, attempts + 1),
-            ))),
+            Decision::GiveUp => Ok(Some(DeliveryEnd::Stopped(Fault::new(
+                item,
+                error,
+                attempts + 1,
+            )))),
         }
     }
 

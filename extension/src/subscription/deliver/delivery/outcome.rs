@@ -1,7 +1,9 @@
 //! What became of the messages of a delivery.
 
 use crate::error::Error;
+use crate::kept_error::KeptError;
 use crate::pg::failure::Failure;
+use crate::subscription::definition::Definition;
 use crate::subscription::deliver::calls::BatchMessage;
 use std::time::Duration;
 
@@ -21,10 +23,19 @@ pub struct Fault {
     pub position: i64,
     /// Failed calls that count, this one included.
     pub attempts: i64,
-    /// Five characters.
-    pub sqlstate: String,
-    /// What the error said.
-    pub error: String,
+    /// Why.
+    pub error: KeptError,
+}
+
+impl Fault {
+    /// The error of a message, after so many attempts.
+    pub fn new(item: BatchMessage, error: KeptError, attempts: i64) -> Self {
+        Self {
+            position: item.position,
+            attempts,
+            error,
+        }
+    }
 }
 
 /// What became of a batch.
@@ -45,46 +56,19 @@ pub struct Delivered {
     pub has_written: bool,
 }
 
-/// Bytes of an error that are kept, and shown to everybody who looks: a handler chooses its words.
-const ERROR_KEPT: usize = 8 << 10;
-
-/// The error of a handler, as it is kept.
-pub struct HandlerError {
-    /// Five characters.
-    pub sqlstate: String,
-    /// What it said.
-    pub error: String,
+/// The error of a handler, as it is kept. A person's cancel is no fault of a message, nor is the end of
+/// the time that the session of whoever ticks has for its statement: they go on.
+pub fn keep(failure: Failure<Error>, definition: &Definition) -> Result<KeptError, Error> {
+    if failure.is_cancel() || failure.is_timeout_of_session() {
+        return Err(failure.go_on());
+    }
+    let is_unknown_name = UNKNOWN_NAME.contains(&failure.sqlstate.as_str());
+    let error = KeptError::of(&failure);
+    Ok(match is_unknown_name {
+        true => error.or_hint(|| definition.where_names_are_found()),
+        false => error,
+    })
 }
 
-impl HandlerError {
-    /// Of a failure that was caught. A person's cancel is no fault of a message, nor is the end of the time that the session of
-    /// whoever ticks has for its statement: they go on.
-    pub fn of(failure: Failure<Error>) -> Result<Self, Error> {
-        if failure.is_cancel() || failure.is_timeout_of_session() {
-            return Err(failure.go_on());
-        }
-        let context = failure.context.trim();
-        let mut error = failure.message;
-        if !context.is_empty() {
-            error = format!("{error}\n{context}");
-        }
-        if error.len() > ERROR_KEPT {
-            error.truncate(error.floor_char_boundary(ERROR_KEPT));
-            error.push('…');
-        }
-        Ok(Self {
-            sqlstate: failure.sqlstate,
-            error,
-        })
-    }
-
-    /// The error as that of a message, after so many attempts.
-    pub fn of_message(self, item: BatchMessage, attempts: i64) -> Fault {
-        Fault {
-            position: item.position,
-            attempts,
-            sqlstate: self.sqlstate,
-            error: self.error,
-        }
-    }
-}
+/// SQLSTATEs of a name that is not found: of a schema, a function, a table or a type.
+const UNKNOWN_NAME: [&str; 4] = ["3F000", "42883", "42P01", "42704"];

@@ -1,12 +1,13 @@
 //! Messages that are parked, and those whose turn comes again.
 
 use crate::error::Error;
+use crate::kept_error::KeptError;
 use crate::pg::slot::RowFetch;
 use crate::pg::transaction;
 use crate::subscription::definition::policy::Decision;
 use crate::subscription::deliver::calls::BatchMessage;
 use crate::subscription::deliver::delivery::Delivery;
-use crate::subscription::deliver::delivery::outcome::{Fault, HandlerError};
+use crate::subscription::deliver::delivery::outcome::{Fault, keep};
 use crate::subscription::parked::Parked;
 use crate::tables::messages::{self, column};
 use crate::tables::parked::{self, LastFailure, ParkedMessage};
@@ -15,7 +16,7 @@ impl Delivery<'_> {
     pub(super) fn park(
         &mut self,
         item: BatchMessage,
-        handler_error: HandlerError,
+        error: KeptError,
         attempts: i64,
     ) -> Result<(), Error> {
         let (stream_name, message_type) = {
@@ -31,20 +32,18 @@ impl Delivery<'_> {
             message_type: &message_type,
             is_replay: item.is_replay,
         };
-        self.park_message(&message, handler_error, attempts)
+        self.park_message(&message, error, attempts)
     }
 
     pub(super) fn park_message(
         &mut self,
         message: &ParkedMessage<'_>,
-        handler_error: HandlerError,
+        error: KeptError,
         attempts: i64,
     ) -> Result<(), Error> {
-        let (sqlstate, error) = (handler_error.sqlstate, handler_error.error);
         let id = &self.definition.subscriber_id;
-        self.member.note_error(id, &sqlstate, &error)?;
+        self.member.note_error(id, &error)?;
         let failure = LastFailure {
-            sqlstate: &sqlstate,
             error: &error,
             attempts,
         };
@@ -54,7 +53,6 @@ impl Delivery<'_> {
         self.parked_for = Some(Fault {
             position: message.position,
             attempts,
-            sqlstate,
             error,
         });
         Ok(())
@@ -122,7 +120,7 @@ impl Delivery<'_> {
                 parked::take(&self.definition.subscriber_id, due.position)?;
                 continue;
             };
-            let fault = match self.calls.handler_of(&message_type) {
+            let error = match self.calls.handler_of(&message_type) {
                 Ok(None) => None,
                 Ok(Some(handler)) => {
                     let item = BatchMessage {
@@ -134,27 +132,24 @@ impl Delivery<'_> {
                     };
                     match self.try_calls(&[&[item]], Some(due.attempts)) {
                         Ok(()) => None,
-                        Err(failed) => Some(HandlerError::of(*failed.failure)?),
+                        Err(failed) => Some(keep(*failed.failure, self.definition)?),
                     }
                 }
-                Err(error) => {
-                    let (sqlstate, error) = error.sqlstate_and_message();
-                    Some(HandlerError { sqlstate, error })
-                }
+                Err(error) => Some(KeptError::of_report(&error.into())),
             };
-            match fault {
+            match error {
                 None => {
                     parked::take(&self.definition.subscriber_id, due.position)?;
                     self.count(1);
                 }
-                Some(fault) => {
+                Some(error) => {
                     let failed = ParkedMessage {
                         position: due.position,
                         stream_name: &due.stream_name,
                         message_type: &message_type,
                         is_replay: due.is_replay,
                     };
-                    self.fail_again(&failed, fault, due.attempts)?;
+                    self.fail_again(&failed, error, due.attempts)?;
                     stuck.push(due.stream_name);
                 }
             }
@@ -167,17 +162,16 @@ impl Delivery<'_> {
     fn fail_again(
         &mut self,
         message: &ParkedMessage<'_>,
-        handler_error: HandlerError,
+        error: KeptError,
         attempts: i64,
     ) -> Result<(), Error> {
         let policy = &self.definition.options.policy;
         let (failing_for, jitter) = (policy.transient_limit, transaction::random());
-        match policy.decide(&handler_error.sqlstate, attempts, failing_for, jitter) {
-            Decision::GiveUp => self.park_message(message, handler_error, attempts + 1),
+        match policy.decide(&error.sqlstate, attempts, failing_for, jitter) {
+            Decision::GiveUp => self.park_message(message, error, attempts + 1),
             Decision::Retry { after, .. } => {
                 let failure = LastFailure {
-                    sqlstate: &handler_error.sqlstate,
-                    error: &handler_error.error,
+                    error: &error,
                     attempts: attempts + 1,
                 };
                 Parked::park_to_retry(self.definition, message, &failure, after)
