@@ -217,13 +217,19 @@ pub fn find_pg_config() -> PathBuf {
     PathBuf::from(found)
 }
 
+/// The folder of its programs.
+pub fn bin_dir() -> PathBuf {
+    PathBuf::from(output_of(Command::new(find_pg_config()).arg("--bindir")))
+}
+
 fn path_with(programs: &Path) -> std::ffi::OsString {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::iter::once(programs.to_owned()).chain(std::env::split_paths(&path));
     std::env::join_paths(folders).unwrap()
 }
 
-fn remove_pg_variables(command: &mut Command) {
+/// Keeps what libpq would read of our environment from a program.
+pub fn remove_pg_variables(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("PG") {
             command.env_remove(name);

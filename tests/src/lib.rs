@@ -23,7 +23,9 @@ mod random;
 mod session;
 
 pub use browser::Scenario;
-pub use cluster::{Cluster, GuardedFolder, StopMode, find_pg_config, server_program};
+pub use cluster::{
+    Cluster, GuardedFolder, StopMode, bin_dir, find_pg_config, remove_pg_variables, server_program,
+};
 pub use database::Database;
 pub use message_db::MessageDb;
 pub use metrics::{METRICS, Scrape, ask, get, wait_for};

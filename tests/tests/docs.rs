@@ -1,6 +1,11 @@
 //! Promise: what README.md and the pages of docs/ show works as shown.
 //!
-//! Every page is read as a person would: from its top, in one psql session and one shell. After a
+//! Every page is read as a person would: from its top, in one psql session and one shell. It is read
+//! twice: alone in a store, where nothing ticks but what the page starts; and where `orchestrator up`
+//! runs, all pages in one store, with a pause after each statement until nothing is left to tick.
+//! PROMISES_SEED chooses the order of the pages there.
+//!
+//! After a
 //! block of `sql` a block of `text` is what psql prints; in a block of `console` what follows a
 //! command is what it prints. `…` stands for what differs from time to time, a line of it for any
 //! number of lines. A command that fails, or an error that the page does not show, fails the test.
@@ -16,10 +21,11 @@ mod page;
 
 use std::collections::BTreeSet;
 
+use page::beside::Up;
 use page::links::broken;
 use page::reader::Reader;
 use page::{Page, folder, repository};
-use promises::{Cluster, Rows};
+use promises::{Cluster, Random, Rows, seed};
 
 /// Pages without commands: what we decided and how we differ.
 const NOT_RUN: [&str; 6] = [
@@ -57,18 +63,48 @@ pages! {
     a_service_is_written_as_the_page_says => "services",
 }
 
+/// The page that is not in docs/.
+const FIRST_PAGE: &str = "../README";
+
 async fn read(name: &str) {
     let page = Page::open(name);
     let database = Cluster::shared().create_store().await;
-    let mut reader = Reader::at(&database);
+    let mut reader = Reader::at(&database.url("postgres"));
     for block in &page.blocks {
-        reader.read(block);
+        reader.read(block, &async || {}).await;
+    }
+}
+
+/// Every page that is read, in an order that the seed chooses.
+fn shuffled() -> Vec<&'static str> {
+    let mut random = Random(seed());
+    let mut left = [READ, &[FIRST_PAGE]].concat();
+    let mut order = Vec::new();
+    while let Ok(count @ 1..) = i64::try_from(left.len()) {
+        let next = usize::try_from(random.below(count)).unwrap();
+        order.push(left.swap_remove(next));
+    }
+    order
+}
+
+#[tokio::test]
+async fn all_pages_show_what_is_so_beside_an_orchestrator_that_is_faster_than_the_reader() {
+    let up = Up::start().await;
+    let order = shuffled();
+    println!("PROMISES_SEED={} reads {order:?}", seed());
+    for name in order {
+        let mut reader = Reader::at(&up.url);
+        for block in &Page::open(name).blocks {
+            reader
+                .read(block, &async || up.wait_until_idle().await)
+                .await;
+        }
     }
 }
 
 #[tokio::test]
 async fn the_first_page_shows_what_is_so() {
-    read("../README").await;
+    read(FIRST_PAGE).await;
 }
 
 #[test]

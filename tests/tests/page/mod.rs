@@ -1,9 +1,11 @@
 //! A page of docs/, taken apart into its blocks.
 
+pub mod beside;
 pub mod expectation;
 mod interpreter;
 pub mod links;
 pub mod reader;
+mod statements;
 
 use std::path::{Path, PathBuf};
 

@@ -5,11 +5,12 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use promises::{Database, orchestrator_program};
+use promises::{bin_dir, orchestrator_program, remove_pg_variables};
 use tempfile::TempDir;
 
 use super::expectation::check;
 use super::interpreter::Interpreter;
+use super::statements::statements;
 use super::{Block, repository};
 
 /// The name the pages call us by, and what keeps it from outliving the shell it was started from.
@@ -23,8 +24,8 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Sits down before a database.
-    pub fn at(database: &Database<'_>) -> Self {
+    /// Sits down before the database at this address.
+    pub fn at(url: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let programs = folder.path().join("programs");
         fs::create_dir(&programs).unwrap();
@@ -38,25 +39,22 @@ impl Reader {
         )
         .unwrap();
 
-        let mut psql = database.cluster.client_command("psql");
-        psql.args(["--no-psqlrc", "--quiet", "--dbname", &database.name]);
-        psql.current_dir(folder.path()).env_remove("PGOPTIONS");
+        let mut psql = Command::new(bin_dir().join("psql"));
+        psql.args(["--no-psqlrc", "--quiet", "--dbname", url]);
 
         let mut shell = Command::new("bash");
-        database.cluster.set_client_environment(&mut shell);
-        let path = shell.get_envs().find(|(name, _)| *name == "PATH");
-        let path = path.and_then(|(_, path)| path).unwrap().to_owned();
-        let path = format!("{}:{}", programs.display(), path.to_string_lossy());
+        let path = std::env::var("PATH").unwrap();
         shell
             .args(["--noprofile", "--norc"])
-            .current_dir(folder.path())
-            .env_remove("PGOPTIONS")
-            .env("PATH", path)
-            .env("PGDATABASE", &database.name)
-            .env("DATABASE_URL", database.url("postgres"))
+            .env("PATH", format!("{}:{path}", programs.display()))
+            .env("DATABASE_URL", url)
             // Who reads the pages has one role for everything, in a cluster of its own.
             .env("ORCHESTRATOR__DATABASE__ALLOW_SUPERUSER", "true")
             .env("ORCHESTRATOR_LISTEN", "127.0.0.1:0");
+        for command in [&mut psql, &mut shell] {
+            remove_pg_variables(command);
+            command.env("LC_ALL", "C.UTF-8").current_dir(folder.path());
+        }
         Self {
             psql: Interpreter::start(&psql),
             shell: Interpreter::start(&shell),
@@ -64,16 +62,16 @@ impl Reader {
         }
     }
 
-    /// Does what a block says.
-    pub fn read(&mut self, block: &Block) {
+    /// Does what a block says, with a pause after each statement and each command.
+    pub async fn read(&mut self, block: &Block, pause: &impl AsyncFn()) {
         match block.language.as_str() {
             "sql" => {
                 if block.text.starts_with("-- examples/") {
                     compare_with_file(block);
                 }
-                self.query(block);
+                self.query(block, pause).await;
             }
-            "console" => self.type_commands(block),
+            "console" => self.type_commands(block, pause).await,
             "toml" => save(self.folder.path(), block),
             // What builds and installs us would do so again.
             "sh" => {}
@@ -82,10 +80,14 @@ impl Reader {
         }
     }
 
-    fn query(&mut self, block: &Block) {
+    async fn query(&mut self, block: &Block, pause: &impl AsyncFn()) {
         let place = &block.place;
-        let say_end = r"\echo END";
-        let (printed, _) = self.psql.carry_out(place, &block.text, say_end);
+        let mut printed = String::new();
+        for statement in statements(&block.text) {
+            let say_end = r"\echo END";
+            printed.push_str(&self.psql.carry_out(place, &statement, say_end).0);
+            pause().await;
+        }
         match &block.shown {
             Some(shown) => check(place, shown, &printed),
             None => assert!(
@@ -96,7 +98,7 @@ impl Reader {
     }
 
     /// Lines of `$ ` are commands, those of `> ` go on with one; the rest is what is printed.
-    fn type_commands(&mut self, block: &Block) {
+    async fn type_commands(&mut self, block: &Block, pause: &impl AsyncFn()) {
         let mut lines = block.text.lines().peekable();
         while let Some(line) = lines.next() {
             let first = line.strip_prefix("$ ");
@@ -112,6 +114,7 @@ impl Reader {
                 shown.push(line);
             }
             self.type_command(&block.place, &command, &shown.join("\n"));
+            pause().await;
         }
     }
 
