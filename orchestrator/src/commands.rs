@@ -8,6 +8,7 @@ use crate::{
     cli::{Cli, Command, DatabaseArgs},
     config::{Config, DatabaseAddress},
     error::{Error, Result},
+    logging::say,
 };
 use message_store_client::connection::Target;
 use printable::printable;
@@ -17,17 +18,22 @@ mod confirm;
 mod doctor;
 mod documents;
 mod export;
+mod fields;
 mod import;
 mod parked;
+mod pipe;
 mod progress;
 mod read;
 mod reader;
 mod run;
 mod status;
+mod subscriber;
 mod subscriptions;
 mod table;
 mod tail;
+mod terminal;
 mod up;
+mod value;
 mod write;
 
 /// The file in the data directory of `up` that holds the address of its
@@ -62,10 +68,10 @@ pub async fn run(cli: Cli) -> Result<()> {
 
 fn say_that_it_is_tried_again(lost: &Error) {
     let problem = lost.to_string();
-    eprintln!(
+    say(format_args!(
         "orchestrator: {}; will try again until it works",
         printable(&problem)
-    );
+    ));
 }
 
 /// The database a client command talks to; see [`DatabaseArgs`].

@@ -83,8 +83,8 @@ pub enum Error {
 
     /// A read model is not what its messages make of it. Exit code 1.
     #[error(
-        "{rows} rows differ from what the messages make of {subscriber_id}; \
-         `orchestrator subscriptions rebuild` fills it anew"
+        "{} from what the messages make of {subscriber_id}; `orchestrator subscriptions rebuild` \
+         fills it anew", if *rows == 1 { "1 row differs".to_owned() } else { format!("{rows} rows differ") }
     )]
     Differs {
         /// Whose read model.

@@ -246,6 +246,7 @@ pub fn failure(origin: &str, problem: &str, written: u64) -> Error {
 pub fn state(written: u64) -> String {
     match written {
         0 => "nothing is written".to_owned(),
+        1 => "line 1 is written; after the repair go on with --skip-lines 1".to_owned(),
         _ => format!(
             "lines 1 to {written} are written; after the repair go on with --skip-lines {written}"
         ),

@@ -10,6 +10,7 @@ pub mod boot;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod count;
 pub mod daemon;
 pub mod doctor;
 pub mod error;

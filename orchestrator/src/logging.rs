@@ -104,6 +104,11 @@ pub fn report(failure: &Error) {
     if FORMAT.get() == Some(&LogFormat::Json) && tracing::enabled!(Level::ERROR) {
         error!("{cause}");
     } else {
-        eprintln!("orchestrator: {}", printable(&cause));
+        say(format_args!("orchestrator: {}", printable(&cause)));
     }
+}
+
+/// Prints a line for people on standard error. Where nobody reads it, that is no failure.
+pub fn say(line: impl fmt::Display) {
+    let _ = writeln!(stderr(), "{line}");
 }

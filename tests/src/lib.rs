@@ -21,6 +21,7 @@ mod prometheus;
 mod property;
 mod random;
 mod session;
+mod terminal;
 
 pub use browser::Scenario;
 pub use cluster::{
@@ -39,3 +40,4 @@ pub use prometheus::Prometheus;
 pub use property::{check_property, seed};
 pub use random::Random;
 pub use session::{Notice, Rows, Session, SqlError, Text, literal};
+pub use terminal::Terminal;

@@ -113,9 +113,16 @@ pub fn orchestrator_at(program: &Path) -> Command {
     command.args(["--pdeathsig", "KILL", "--"]).arg(program);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if ["PG", "ORCHESTRATOR", "DATABASE_URL", "RUST_LOG"]
-            .iter()
-            .any(|ours| text.starts_with(ours))
+        if [
+            "PG",
+            "ORCHESTRATOR",
+            "DATABASE_URL",
+            "RUST_LOG",
+            "COLUMNS",
+            "LINES",
+        ]
+        .iter()
+        .any(|ours| text.starts_with(ours))
         {
             command.env_remove(name);
         }

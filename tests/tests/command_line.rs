@@ -131,8 +131,8 @@ async fn status_shows_where_each_subscription_is() {
         .lines()
         .map(|line| line.split('\t').collect())
         .collect();
-    assert_eq!(rows[0][..3], ["subscriber_id", "member", "source"]);
-    assert_eq!(rows[1][..3], ["aggregators:home-page", "0", "viewings"]);
+    assert_eq!(rows[0][..3], ["subscriber_id", "member", "state"]);
+    assert_eq!(rows[1][..3], ["aggregators:home-page", "0", "started"]);
     assert_eq!(rows[1].len(), rows[0].len(), "{table:?}");
 }
 

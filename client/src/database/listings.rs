@@ -25,6 +25,22 @@ impl Database {
         .await
     }
 
+    /// The names of the subscriptions that this role may see, in order.
+    ///
+    /// # Errors
+    /// [`Error::Database`](crate::error::Error::Database).
+    pub async fn subscriber_ids(&self) -> Result<Vec<String>> {
+        let ids = self
+            .answer(
+                "list the subscriptions".to_owned(),
+                "SELECT coalesce(array_agg(DISTINCT subscriber_id ORDER BY subscriber_id), '{}') \
+                 FROM message_store.subscription_status",
+                &[],
+            )
+            .await?;
+        Ok(ids)
+    }
+
     /// The newest `most` entries of `subscription_history`, the newest first.
     ///
     /// # Errors

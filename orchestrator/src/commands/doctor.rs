@@ -1,8 +1,13 @@
 //! `orchestrator doctor`: what endangers the store, and what to do.
 
-use std::{fmt::Write, time::Duration};
+use std::time::Duration;
 
-use super::{read::print_line, table::print_text, target_of};
+use super::{
+    read::print_line,
+    table::{print_text, wrap},
+    target_of,
+    terminal::Size,
+};
 use crate::{
     cli::DoctorArgs,
     doctor::{Finding, Level, examine},
@@ -17,7 +22,8 @@ pub(super) async fn doctor(args: DoctorArgs) -> Result<()> {
     if args.json {
         print_line(&findings)?;
     } else {
-        print_text(&text(&findings))?;
+        let columns = Size::of_output().map(|size| size.columns);
+        print_text(&text(&findings, columns))?;
     }
     let problems = findings
         .iter()
@@ -29,24 +35,52 @@ pub(super) async fn doctor(args: DoctorArgs) -> Result<()> {
     }
 }
 
-fn text(findings: &[Finding]) -> String {
-    let mut text = String::new();
+/// A finding a line; on a terminal of so many columns, long ones on several.
+fn text(findings: &[Finding], columns: Option<usize>) -> String {
+    const BEFORE: usize = 22;
+    const NARROWEST: usize = 20;
+    let mut lines = Vec::new();
     for finding in findings {
         let level = match finding.level {
             Level::Ok => "ok",
             Level::Warning => "warning",
             Level::Problem => "PROBLEM",
         };
-        // Writing to a String cannot fail.
-        let _ = writeln!(
-            text,
-            "{level:8} {:12} {}",
-            finding.check,
-            printable(&finding.finding)
-        );
-        if let Some(repair) = &finding.repair {
-            let _ = writeln!(text, "{:21} {}", "", printable(repair));
+        let mut begin = format!("{level:8} {:12} ", finding.check);
+        for part in [Some(&finding.finding), finding.repair.as_ref()] {
+            let part = printable(part.map_or("", String::as_str));
+            let parts = match columns {
+                Some(columns) => wrap(&part, columns.saturating_sub(BEFORE).max(NARROWEST)),
+                None => vec![part.into_owned()],
+            };
+            for part in parts.iter().filter(|part| !part.is_empty()) {
+                lines.push(format!("{begin}{part}"));
+                begin = " ".repeat(BEFORE);
+            }
         }
     }
-    text.trim_end().to_owned()
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_finding_is_broken_on_a_terminal_only() {
+        let finding = Finding {
+            check: "durability",
+            level: Level::Problem,
+            finding: "word ".repeat(40),
+            repair: Some("SELECT 1;".to_owned()),
+        };
+        let whole = text(std::slice::from_ref(&finding), None);
+        assert_eq!(whole.lines().count(), 2, "{whole}");
+        let broken = text(&[finding], Some(80));
+        assert!(broken.lines().all(|line| line.len() <= 80), "{broken}");
+        assert!(
+            broken.ends_with("\n                      SELECT 1;"),
+            "{broken}"
+        );
+    }
 }

@@ -7,8 +7,6 @@ use std::{
     time::Duration,
 };
 
-use indicatif::HumanCount;
-
 use super::{
     progress::{position_bar, progress_bar},
     read::json_line,
@@ -17,7 +15,9 @@ use super::{
 };
 use crate::{
     cli::ExportArgs,
+    count::count_of,
     error::{Error, Result},
+    logging::say,
 };
 use message_store_client::database::{Database, Session, Source};
 
@@ -58,11 +58,11 @@ pub(super) async fn export(args: ExportArgs) -> Result<()> {
                 count += 1;
             }
         }
-        progress.set_message(HumanCount(count).to_string());
+        progress.set_message(count_of(count, "message"));
     }
     output.finish()?;
     progress.finish_and_clear();
-    eprintln!("{} messages exported", HumanCount(count));
+    say(format_args!("{} exported", count_of(count, "message")));
     Ok(())
 }
 

@@ -8,8 +8,10 @@ use tokio_util::sync::CancellationToken;
 use super::{progress::progress_bar, target_of};
 use crate::{
     cli::ImportArgs,
+    count::count_of,
     error::{Error, Result},
     import::{self, Batch, Reading},
+    logging::say,
     shutdown,
 };
 use message_store_client::{
@@ -84,8 +86,7 @@ impl Load {
         self.lines = self.lines.max(batch.last_line);
         self.count += batch.messages.len() as u64;
         self.progress.set_position(batch.bytes);
-        self.progress
-            .set_message(HumanCount(self.count).to_string());
+        self.progress.set_message(count_of(self.count, "message"));
         for problem in batch.problems {
             let origin = format!("{} line {}", self.origin, problem.line);
             if !self.keep_going {
@@ -115,8 +116,13 @@ impl Load {
 
     fn say_left_out(&mut self, origin: &str, problem: &str) {
         self.left_out += 1;
-        self.progress
-            .suspend(|| eprintln!("{}: {}; left out", printable(origin), printable(problem)));
+        self.progress.suspend(|| {
+            say(format_args!(
+                "{}: {}; left out",
+                printable(origin),
+                printable(problem)
+            ))
+        });
     }
 
     fn failure(&self, batch: &Batch, refused: Refused) -> Error {
@@ -161,28 +167,22 @@ impl Load {
         }
         let elapsed: Duration = self.progress.elapsed();
         let per_second = self.count as f64 / elapsed.as_secs_f64().max(0.001);
-        eprintln!(
-            "{} messages written in {:.1} s ({}/s)",
-            HumanCount(self.count),
+        say(format_args!(
+            "{} written in {:.1} s ({}/s)",
+            count_of(self.count, "message"),
             elapsed.as_secs_f64(),
             HumanCount(per_second as u64)
-        );
+        ));
         match self.left_out {
             0 => Ok(()),
             left_out => Err(Error::Input {
                 origin: self.origin.clone(),
                 problem: format!(
-                    "{} left out, as said above; everything else is written",
-                    counted_lines(left_out)
+                    "{} {} left out, as said above; everything else is written",
+                    count_of(left_out, "line"),
+                    if left_out == 1 { "was" } else { "were" }
                 ),
             }),
         }
-    }
-}
-
-fn counted_lines(lines: u64) -> String {
-    match lines {
-        1 => "1 line was".to_owned(),
-        lines => format!("{} lines were", HumanCount(lines)),
     }
 }

@@ -1,34 +1,34 @@
 //! `orchestrator parked`: parked messages.
 
-use std::fmt::Write;
-
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{Value, json};
 
 use super::{
     confirm::confirm,
+    fields::Fields,
     read::print_line,
-    table::{print_rows, print_sentence, print_text},
+    subscriber::{expect, look_for},
+    table::{print_rows, print_sentence},
     target_of,
 };
 use crate::{
     cli::{DatabaseArgs, ParkedShowArgs, ParkedVerb as Verb, WhichArgs},
+    count::count_of,
     error::{Error, Result},
 };
 use message_store_client::database::{
     Database, Handling, ParkedFilter, Source, StoredMessage, Which,
 };
-use printable::printable;
 
-/// The columns people see; `--json` has every one.
+/// The columns people see, those that say what is wrong first; `--json` has every one.
 const COLUMNS: [&str; 8] = [
     "subscriber_id",
     "global_position",
+    "status",
+    "error",
+    "sqlstate",
+    "attempts",
     "stream_name",
     "type",
-    "status",
-    "attempts",
-    "sqlstate",
-    "error",
 ];
 
 pub(super) async fn run(verb: Verb) -> Result<()> {
@@ -38,6 +38,9 @@ pub(super) async fn run(verb: Verb) -> Result<()> {
             let rows = database
                 .parked_messages(args.subscriber_id.as_deref())
                 .await?;
+            if let (Some(id), true) = (&args.subscriber_id, rows.is_empty()) {
+                look_for(&database, id).await?;
+            }
             print_rows(rows, &COLUMNS, args.json, "no message is parked")
         }
         Verb::Show(args) => show(args).await,
@@ -45,22 +48,23 @@ pub(super) async fn run(verb: Verb) -> Result<()> {
             let (database, which) = (open(&args.database)?, filter(args.which));
             if !args.yes {
                 let count = count(&database, &args.subscriber_id, Handling::Retry, &which).await?;
-                confirm(&format!("{} to be handled again", counted(count)))?;
+                confirm(&format!("{} to be handled again", messages(count)))?;
             }
-            let count = database.retry_parked(&args.subscriber_id, &which).await?;
-            print_sentence(&format!("{} will be handled again", counted(count)))
+            let count = database.retry_parked(&args.subscriber_id, &which).await;
+            let count = expect(&database, &args.subscriber_id, count).await?;
+            print_sentence(&format!("{} will be handled again", messages(count)))
         }
         Verb::Discard(args) => {
             let (database, which) = (open(&args.database)?, filter(args.which));
             if !args.yes {
-                let count =
-                    count(&database, &args.subscriber_id, Handling::Discard, &which).await?;
-                confirm(&format!("{} to be given up", counted(count)))?;
+                let count = count(&database, &args.subscriber_id, Handling::Discard, &which).await?;
+                confirm(&format!("{} to be given up", messages(count)))?;
             }
             let count = database
                 .discard_parked(&args.subscriber_id, &args.reason, &which)
-                .await?;
-            print_sentence(&format!("{} given up", counted(count)))
+                .await;
+            let count = expect(&database, &args.subscriber_id, count).await?;
+            print_sentence(&format!("{} given up", messages(count)))
         }
     }
 }
@@ -69,15 +73,15 @@ pub(super) async fn run(verb: Verb) -> Result<()> {
 async fn show(args: ParkedShowArgs) -> Result<()> {
     let (id, position) = (args.subscriber_id.as_str(), args.position);
     let database = open(&args.database)?;
-    let parked = database
-        .parked_message(id, position)
-        .await?
-        .ok_or_else(|| Error::Missing {
+    let Some(parked) = database.parked_message(id, position).await? else {
+        look_for(&database, id).await?;
+        return Err(Error::Missing {
             what: format!(
                 "{id} has no parked message at {position}; `orchestrator parked list {id}` has \
                  them all"
             ),
-        })?;
+        });
+    };
     let read = database.read_messages(&Source::All, position, 1).await?;
     let message = read
         .into_iter()
@@ -85,41 +89,46 @@ async fn show(args: ParkedShowArgs) -> Result<()> {
     if args.json {
         return print_line(&json!({ "parked": parked, "message": message })).map(|_| ());
     }
-    print_text(&text(&parked, message.as_ref()))
+    fields(&parked, message.as_ref()).print()
 }
 
-fn text(parked: &Value, message: Option<&StoredMessage>) -> String {
-    let mut text = String::new();
-    let mut line = |name: &str, value: &str| {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{name:16} {value}");
-    };
-    for (name, value) in parked.as_object().into_iter().flatten() {
-        match value {
-            Value::Null => {}
-            Value::String(value) => line(name, &printable(value)),
-            value => line(name, &printable(&value.to_string())),
-        }
-    }
+/// What it is, why it is parked, and what it holds.
+fn fields(parked: &Value, message: Option<&StoredMessage>) -> Fields {
+    const NATURE: [&str; 5] = [
+        "subscriber_id",
+        "global_position",
+        "stream_name",
+        "type",
+        "status",
+    ];
+    const FAILURE: [&str; 6] = [
+        "error",
+        "sqlstate",
+        "attempts",
+        "parked_at",
+        "last_failed_at",
+        "reason",
+    ];
+    let mut fields = Fields::default();
+    fields.add_columns(parked, &NATURE);
+    fields.add_columns(parked, &FAILURE);
+    fields.add_others(parked, &[&NATURE, &FAILURE]);
+    fields.begin_group();
     match message {
         Some(message) => {
-            line("id", &message.id);
-            let pretty = |json: &Option<Box<RawValue>>| {
-                json.as_ref().map_or_else(String::new, |json| {
-                    serde_json::from_str::<Value>(json.get())
-                        .and_then(|value| serde_json::to_string_pretty(&value))
-                        .unwrap_or_else(|_| json.get().to_owned())
-                })
-            };
-            line("data", &pretty(&message.data));
-            line("metadata", &pretty(&message.metadata));
+            fields.add("id", &message.id);
+            for (name, json) in [("data", &message.data), ("metadata", &message.metadata)] {
+                let json = json.as_ref().map(|json| json.get());
+                fields.add_json(name, json.unwrap_or_default());
+            }
         }
-        None => line("message", "is not in the log any more"),
+        None => fields.add("message", "is not in the log any more"),
     }
-    text.lines()
-        .map(str::trim_end)
-        .collect::<Vec<_>>()
-        .join("\n")
+    fields
+}
+
+fn messages(count: i64) -> String {
+    count_of(count.unsigned_abs(), "message")
 }
 
 /// How many messages a command would touch, before it does.
@@ -133,14 +142,10 @@ async fn count(
     let touched = database
         .count_parked(subscriber_id, handling, &which)
         .await?;
-    Ok(touched.chosen)
-}
-
-fn counted(messages: i64) -> String {
-    match messages {
-        1 => "1 message".to_owned(),
-        messages => format!("{messages} messages"),
+    if touched.chosen == 0 {
+        look_for(database, subscriber_id).await?;
     }
+    Ok(touched.chosen)
 }
 
 fn filter(which: WhichArgs) -> ParkedFilter {

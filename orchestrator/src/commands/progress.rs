@@ -6,15 +6,15 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 /// messages.
 pub(super) fn progress_bar(length: Option<u64>) -> ProgressBar {
     let template = match length {
-        Some(_) => "{bar:30} {percent:>3} %  {msg} messages  {bytes_per_sec}  {eta} left",
-        None => "{spinner} {msg} messages  {bytes}  {bytes_per_sec}",
+        Some(_) => "{bar:30} {percent:>3} %  {msg}  {bytes_per_sec}  {eta} left",
+        None => "{spinner} {msg}  {bytes}  {bytes_per_sec}",
     };
     styled(length, template)
 }
 
 /// A bar over positions up to the last one there is.
 pub(super) fn position_bar(last: u64) -> ProgressBar {
-    let template = "{bar:30} {percent:>3} %  {msg} messages  {eta} left";
+    let template = "{bar:30} {percent:>3} %  {msg}  {eta} left";
     styled(Some(last), template)
 }
 

@@ -1,8 +1,9 @@
 //! `orchestrator subscriptions`: a call of the database each.
 
-use super::{confirm::confirm, status, table::print_sentence, target_of};
+use super::{confirm::confirm, status, subscriber::expect, table::print_sentence, target_of};
 use crate::{
     cli::{DatabaseArgs, SubscriptionsVerb as Verb},
+    count::count_of,
     error::Result,
 };
 use message_store_client::database::Database;
@@ -27,25 +28,30 @@ pub(super) async fn run(verb: Verb) -> Result<()> {
         Verb::Start(args) => {
             let at_boot = false;
             let id = args.subscriber_id;
-            let state = open(&args.database)?.start(&id, at_boot).await?;
+            let database = open(&args.database)?;
+            let state = expect(&database, &id, database.start(&id, at_boot).await).await?;
             print_sentence(&format!("{id} is {state}"))
         }
         Verb::Stop(args) => {
             let id = args.subscriber_id;
             let reason = args.reason.as_deref();
-            open(&args.database)?.stop(&id, reason).await?;
+            let database = open(&args.database)?;
+            expect(&database, &id, database.stop(&id, reason).await).await?;
             print_sentence(&format!("{id} is stopped"))
         }
         Verb::Pause(args) => {
             let id = args.subscriber_id;
             let reason = args.reason.as_deref();
-            open(&args.database)?.pause(&id, reason).await?;
+            let database = open(&args.database)?;
+            expect(&database, &id, database.pause(&id, reason).await).await?;
             print_sentence(&format!("{id} is paused"))
         }
         Verb::Resize(args) => {
             let (id, size) = (args.subscriber_id, args.group_size);
-            open(&args.database)?.resize_group(&id, size).await?;
-            print_sentence(&format!("{id} has {size} members"))
+            let database = open(&args.database)?;
+            expect(&database, &id, database.resize_group(&id, size).await).await?;
+            let members = count_of(size.unsigned_abs(), "member");
+            print_sentence(&format!("{id} has {members}"))
         }
         Verb::Reset(args) => {
             let (id, position) = (args.subscriber_id, args.position);
@@ -55,7 +61,8 @@ pub(super) async fn run(verb: Verb) -> Result<()> {
                 ))?;
             }
             let database = open(&args.database)?;
-            database.reset(&id, position, &args.reason).await?;
+            let moved = database.reset(&id, position, &args.reason).await;
+            expect(&database, &id, moved).await?;
             print_sentence(&format!("{id} goes on after {position}"))
         }
         Verb::Skip(args) => {
@@ -66,7 +73,8 @@ pub(super) async fn run(verb: Verb) -> Result<()> {
                 ))?;
             }
             let database = open(&args.database)?;
-            database.skip(&id, position, &args.reason).await?;
+            let moved = database.skip(&id, position, &args.reason).await;
+            expect(&database, &id, moved).await?;
             print_sentence(&format!("{id} goes on after {position}"))
         }
     }

@@ -6,6 +6,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    pipe,
     read::print_line,
     reader::{Reader, Types},
     target_of,
@@ -51,6 +52,7 @@ pub(super) async fn tail(args: TailArgs) -> Result<()> {
         tokio::select! {
             () = sleep(retry.next_pause()) => {}
             () = shutdown.cancelled() => break,
+            () = pipe::reader_left() => break,
         }
     }
     Ok(())
@@ -113,6 +115,10 @@ impl Tail {
             let last = tokio::select! {
                 last = session.wait_for_messages(drawn, pause) => last?,
                 () = shutdown.cancelled() => {
+                    session.cancel().await;
+                    return Ok(());
+                }
+                () = pipe::reader_left() => {
                     session.cancel().await;
                     return Ok(());
                 }

@@ -3,13 +3,14 @@
 use super::open;
 use crate::{
     cli::{DryRunArgs, VerifyArgs},
-    commands::table::print_rows,
+    commands::{subscriber::expect, table::print_rows},
     error::{Error, Result},
 };
 
 pub(super) async fn verify(args: VerifyArgs) -> Result<()> {
     const COLUMNS: [&str; 4] = ["read_model", "difference", "expected", "found"];
-    let rows = open(&args.database)?.verify(&args.subscriber_id).await?;
+    let (database, id) = (open(&args.database)?, &args.subscriber_id);
+    let rows = expect(&database, id, database.verify(id).await).await?;
     let count = rows.len();
     let equal = "the read model is what its messages make of it";
     print_rows(rows, &COLUMNS, args.json, equal)?;
@@ -25,14 +26,16 @@ pub(super) async fn verify(args: VerifyArgs) -> Result<()> {
 pub(super) async fn dry_run(args: DryRunArgs) -> Result<()> {
     const COLUMNS: [&str; 4] = ["read_model", "difference", "before", "after"];
     let database = open(&args.database)?;
+    let id = &args.subscriber_id;
     let rows = database
         .dry_run(
-            &args.subscriber_id,
+            id,
             args.handlers.as_ref(),
             args.count,
             args.parked,
             (!args.position.is_empty()).then_some(&args.position),
         )
-        .await?;
+        .await;
+    let rows = expect(&database, id, rows).await?;
     print_rows(rows, &COLUMNS, args.json, "nothing would change")
 }

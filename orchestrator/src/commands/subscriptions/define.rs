@@ -3,8 +3,12 @@
 use super::open;
 use crate::{
     cli::{AlterArgs, CreateArgs, DropArgs},
-    commands::{confirm::confirm, table::print_sentence},
-    error::{Error, Result},
+    commands::{
+        confirm::confirm,
+        subscriber::{expect, look_for},
+        table::print_sentence,
+    },
+    error::Result,
 };
 
 pub(super) async fn create(args: CreateArgs) -> Result<()> {
@@ -24,7 +28,8 @@ pub(super) async fn alter(args: AlterArgs) -> Result<()> {
     let database = open(&args.database)?;
     let changed = database
         .alter_subscription(id, args.handlers.as_ref(), args.options.as_ref())
-        .await?;
+        .await;
+    let changed = expect(&database, id, changed).await?;
     print_sentence(&match changed {
         true => format!("{id} is altered"),
         false => format!("{id} is as it was"),
@@ -32,16 +37,16 @@ pub(super) async fn alter(args: AlterArgs) -> Result<()> {
 }
 
 pub(super) async fn drop(args: DropArgs) -> Result<()> {
-    let id = &args.subscriber_id;
+    let (database, id) = (open(&args.database)?, &args.subscriber_id);
     if !args.yes {
+        look_for(&database, id).await?;
         confirm(&format!(
             "{id}, its position and its parked messages will be forgotten"
         ))?;
     }
-    if !open(&args.database)?.drop_subscription(id).await? {
-        return Err(Error::Missing {
-            what: format!("there is no subscription {id}"),
-        });
+    let is_dropped = database.drop_subscription(id).await;
+    if !expect(&database, id, is_dropped).await? {
+        look_for(&database, id).await?;
     }
     print_sentence(&format!("{id} is dropped"))
 }

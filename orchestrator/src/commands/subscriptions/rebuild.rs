@@ -3,7 +3,11 @@
 use super::open;
 use crate::{
     cli::{OneArgs, PromoteArgs, RebuildArgs},
-    commands::{confirm::confirm, table::print_sentence},
+    commands::{
+        confirm::confirm,
+        subscriber::{expect, look_for},
+        table::print_sentence,
+    },
     error::{Error, Result},
 };
 
@@ -14,7 +18,9 @@ pub(super) async fn rebuild(args: RebuildArgs) -> Result<()> {
             "The read model of {id} will be emptied, and its readers see it fill again"
         ))?;
     }
-    open(&args.database)?.rebuild(id, args.side_by_side).await?;
+    let database = open(&args.database)?;
+    let begun = database.rebuild(id, args.side_by_side).await;
+    expect(&database, id, begun).await?;
     print_sentence(&match args.side_by_side {
         true => format!(
             "{id} is rebuilt beside the live read model; when `orchestrator status` shows \
@@ -26,13 +32,18 @@ pub(super) async fn rebuild(args: RebuildArgs) -> Result<()> {
 
 pub(super) async fn promote(args: PromoteArgs) -> Result<()> {
     let id = &args.subscriber_id;
-    open(&args.database)?.promote(id, args.may_empty).await?;
+    let database = open(&args.database)?;
+    let promoted = database.promote(id, args.may_empty).await;
+    expect(&database, id, promoted).await?;
     print_sentence(&format!("{id} has the rebuilt read model"))
 }
 
 pub(super) async fn cancel(args: OneArgs) -> Result<()> {
     let id = &args.subscriber_id;
-    if !open(&args.database)?.cancel_rebuild(id).await? {
+    let database = open(&args.database)?;
+    let is_cancelled = database.cancel_rebuild(id).await;
+    if !expect(&database, id, is_cancelled).await? {
+        look_for(&database, id).await?;
         return Err(Error::Missing {
             what: format!("{id} is not being rebuilt side by side"),
         });
