@@ -72,7 +72,7 @@ pub enum Command {
     /// reads.
     #[command(after_help = EXIT_CODES)]
     Export(ExportArgs),
-    /// Print how far each subscription has come. Short for `subscriptions list`.
+    /// Print how each subscription is: state, lag, errors. Short for `subscriptions list`.
     #[command(after_help = EXIT_CODES)]
     Status(ListArgs),
     /// See, declare and steer subscriptions.
@@ -84,7 +84,8 @@ pub enum Command {
     /// Look for what endangers the store, and say what to do.
     #[command(after_help = EXIT_CODES)]
     Doctor(DoctorArgs),
-    /// Print a script that completes commands and options in a shell.
+    /// Print a script that completes commands and options in a shell. `COMPLETE=bash orchestrator`
+    /// prints one that completes subscriptions too.
     Completions(CompletionsArgs),
     /// Print the manual page, or write one for each command into a folder.
     Man(ManArgs),

@@ -13,6 +13,7 @@ use crate::{
 use message_store_client::connection::Target;
 use printable::printable;
 
+mod completion;
 mod config;
 mod confirm;
 mod doctor;
@@ -35,6 +36,8 @@ mod terminal;
 mod up;
 mod value;
 mod write;
+
+pub use completion::answer_shell;
 
 /// The file in the data directory of `up` that holds the address of its
 /// database while it runs.

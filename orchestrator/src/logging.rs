@@ -39,6 +39,8 @@ pub fn start(format: LogFormat) {
     };
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // Where nobody reads the log any more, saying that would end the program.
+        .log_internal_errors(false)
         .with_writer(stderr);
     // Already started is fine: the first caller decides.
     let started = match format {

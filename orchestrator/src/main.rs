@@ -5,8 +5,14 @@ use std::process::ExitCode;
 use clap::Parser;
 use orchestrator::{cli::Cli, commands, logging};
 
+fn main() -> ExitCode {
+    // Before anything else runs: it may end the program.
+    commands::answer_shell();
+    run()
+}
+
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn run() -> ExitCode {
     match commands::run(Cli::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -33,7 +33,7 @@ pub use metrics::{METRICS, Scrape, ask, get, wait_for};
 pub use observer::{Observed, Observer, Written, count_on};
 pub use orchestrator::{
     DECLARED_HOME_PAGE, DEMO, Deployment, Ended, HOME_PAGE, Running, orchestrator, orchestrator_at,
-    orchestrator_program, run_to_end,
+    orchestrator_program, run_to_end, wait_for_end,
 };
 pub use pgbouncer::PgBouncer;
 pub use prometheus::Prometheus;

@@ -207,6 +207,22 @@ pub fn run_to_end(command: &mut Command) -> Ended {
     }
 }
 
+/// Waits for the end of a program; fails where it goes on.
+pub fn wait_for_end(program: &mut Child) -> ExitStatus {
+    let started = Instant::now();
+    loop {
+        if let Some(status) = program.try_wait().unwrap() {
+            return status;
+        }
+        let process = program.id();
+        assert!(
+            started.elapsed() < PATIENCE,
+            "process {process} does not end"
+        );
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
 /// What a command left behind.
 #[derive(Debug)]
 pub struct Ended {
@@ -369,19 +385,7 @@ impl Running {
 
     /// Waits for its end.
     pub fn wait_for_exit(&mut self) -> ExitStatus {
-        let started = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(
-                started.elapsed() < PATIENCE,
-                "process {} does not end:\n{}",
-                self.pid(),
-                self.log()
-            );
-            std::thread::sleep(LOOK_EVERY);
-        }
+        wait_for_end(&mut self.child)
     }
 
     /// Asks it to end by SIGTERM; it must do so with exit code 0.

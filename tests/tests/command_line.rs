@@ -6,11 +6,15 @@
 )]
 
 use std::fmt::Write;
-use std::process::{Command, Stdio};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
-use promises::{Cluster, Database, Ended, HOME_PAGE, Running, orchestrator, run_to_end};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use promises::{
+    Cluster, Database, Ended, HOME_PAGE, Running, orchestrator, run_to_end, wait_for_end,
+};
 use serde_json::{Value, json};
 
 fn lines_of(ended: &Ended) -> Vec<Value> {
@@ -567,6 +571,119 @@ async fn a_command_ends_when_nobody_reads_what_it_prints() {
             assert!(started.elapsed() < PATIENCE, "{command:?} does not end");
         };
         assert_eq!(status.code(), Some(code), "{command:?}");
+    }
+}
+
+fn assert_ends(child: &mut Child, what: &str, code: i32) {
+    let status = wait_for_end(child);
+    assert_eq!(status.code(), Some(code), "{what}");
+}
+
+#[tokio::test]
+async fn what_waits_ends_when_its_reader_leaves_though_there_is_nothing_to_print() {
+    let (database, session) = store_with_recorder().await;
+    done(&database.command(&RECORDER), "is declared");
+    session.write_viewings(1).await;
+    let url = database.url("message_store");
+    for words in [
+        "tail viewings --follow",
+        "status --watch=86400",
+        "status --watch=86400 --json",
+    ] {
+        let mut writer = orchestrator();
+        writer.args(words.split(' ')).args(["--url", &url]);
+        let mut child = writer.stdout(Stdio::piped()).spawn().unwrap();
+        let mut reader = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "{words} ends by itself: {line}"
+        );
+        drop(reader);
+        assert_ends(&mut child, words, 0);
+    }
+}
+
+#[tokio::test]
+async fn nobody_who_reads_errors_is_no_error() {
+    let (database, session) = store_with_recorder().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("messages.jsonl");
+    std::fs::write(&file, "{\"stream\": \"a-1\", \"type\": \"T\"}\n{}\n").unwrap();
+    let import = format!("import {} --keep-going", file.display());
+    let url = database.url("message_store");
+    for (words, code) in [
+        ("status", 0),
+        ("export a", 0),
+        (import.as_str(), 5),
+        ("subscriptions show nobody", 1),
+        ("doctor", 6),
+        ("status --nonsense", 2),
+    ] {
+        let mut command = orchestrator();
+        command.args(words.split(' ')).args(["--url", &url]);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        drop(child.stderr.take());
+        assert_ends(&mut child, words, code);
+    }
+
+    // Not even for what runs on and on.
+    let deployment = database.deploy(HOME_PAGE);
+    let mut run = deployment.run();
+    let mut child = run
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stderr.take());
+    session.write_viewings(2).await;
+    session.assert_videos_watched(2).await;
+    kill(
+        Pid::from_raw(i32::try_from(child.id()).unwrap()),
+        Signal::SIGTERM,
+    )
+    .unwrap();
+    assert_ends(&mut child, "run", 0);
+}
+
+#[tokio::test]
+async fn a_subscription_that_is_not_there_is_answered_with_the_nearest() {
+    let (database, _session) = store_with_recorder().await;
+    done(&database.command(&RECORDER), "is declared");
+    for words in [
+        "subscriptions show ID",
+        "subscriptions start ID",
+        "subscriptions stop ID",
+        "subscriptions pause ID",
+        "subscriptions alter ID --options {}",
+        "subscriptions rebuild ID",
+        "subscriptions promote ID",
+        "subscriptions cancel-rebuild ID",
+        "subscriptions resize ID 2",
+        "subscriptions reset ID 0 --reason why",
+        "subscriptions skip ID 0 --reason why",
+        "subscriptions verify ID",
+        "subscriptions dry-run ID",
+        "subscriptions drop ID",
+        "parked list ID",
+        "parked show ID 1",
+        "parked retry ID",
+        "parked discard ID --reason why",
+    ] {
+        let words: Vec<_> = words.split(' ').collect();
+        for id in ["aggregators:recodrer", "recorder"] {
+            let words: Vec<_> = words.iter().map(|word| word.replace("ID", id)).collect();
+            let words: Vec<_> = words.iter().map(String::as_str).collect();
+            let ended = database.command(&words);
+            assert_eq!(ended.code, Some(1), "{words:?}: {ended:?}");
+            let proposal = format!(
+                "orchestrator: there is no subscription {id} that this role may see; did you mean \
+                 aggregators:recorder? (`orchestrator subscriptions list` has them all)\n"
+            );
+            assert_eq!(ended.stderr, proposal, "{words:?}");
+        }
     }
 }
 

@@ -18,10 +18,11 @@ pub struct SubscriptionsArgs {
 /// a second.
 #[derive(Debug, Subcommand)]
 pub enum SubscriptionsVerb {
-    /// Print every subscription that you may see: state, position, lag, failures.
+    /// Print every subscription that you may see: state, lag, errors, position. On a terminal, what
+    /// does not fit is left out.
     #[command(after_help = EXIT_CODES)]
     List(ListArgs),
-    /// Print one subscription with every column, and what was done to it.
+    /// Print all there is to know of one subscription, and what was done to it.
     #[command(after_help = EXIT_CODES)]
     Show(ShowArgs),
     /// Declare a subscription, or change its declaration. The position stays, and nothing is
@@ -119,8 +120,8 @@ pub struct ListArgs {
     #[arg(long)]
     pub json: bool,
 
-    /// Print the table every SECONDS seconds until Ctrl-C. A terminal is redrawn. In a pipe,
-    /// one table follows the other [default: once; with --watch alone: 2].
+    /// Print the table every SECONDS seconds until Ctrl-C. On a terminal it has a screen of its own.
+    /// In a pipe, one table follows the other [default: once; with --watch alone: 2].
     #[arg(
         long,
         value_name = "SECONDS",

@@ -2,12 +2,14 @@
 
 use std::{
     fs::File,
+    future::pending,
     io::{BufWriter, ErrorKind, Write, stdout},
     path::Path,
     time::Duration,
 };
 
 use super::{
+    pipe::reader_left,
     progress::{position_bar, progress_bar},
     read::json_line,
     reader::{Reader, Types},
@@ -43,7 +45,10 @@ pub(super) async fn export(args: ExportArgs) -> Result<()> {
     let types = Types(args.types);
     let mut count = 0;
     loop {
-        let messages = reader.next_batch().await?;
+        let messages = tokio::select! {
+            messages = reader.next_batch() => messages?,
+            () = output.reader_left() => return Ok(()),
+        };
         let Some(newest) = messages.last() else {
             break;
         };
@@ -69,6 +74,7 @@ pub(super) async fn export(args: ExportArgs) -> Result<()> {
 /// What is written to.
 struct Output {
     name: String,
+    is_file: bool,
     writer: BufWriter<Box<dyn Write>>,
 }
 
@@ -87,7 +93,19 @@ impl Output {
             }
         };
         let writer = BufWriter::with_capacity(1 << 20, writer);
-        Ok(Self { name, writer })
+        Ok(Self {
+            name,
+            is_file: path.is_some(),
+            writer,
+        })
+    }
+
+    /// Returns when nobody reads it any more; never for a file of our own.
+    async fn reader_left(&self) {
+        match self.is_file {
+            true => pending().await,
+            false => reader_left().await,
+        }
     }
 
     /// False where the reader of our output has gone, as `head` does.

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Write, stdout};
 use serde::Serialize;
 
 use super::{
+    pipe::reader_left,
     reader::{Reader, Types},
     target_of,
 };
@@ -27,7 +28,11 @@ pub(super) async fn read(args: ReadArgs) -> Result<()> {
             true => i64::try_from(left).unwrap_or(i64::MAX),
             false => i64::MAX,
         };
-        let messages = reader.next_batch_of(most).await?;
+        // A filter may find nothing for long.
+        let messages = tokio::select! {
+            messages = reader.next_batch_of(most) => messages?,
+            () = reader_left() => return Ok(()),
+        };
         if messages.is_empty() {
             break;
         }

@@ -38,7 +38,10 @@ pub(super) async fn tail(args: TailArgs) -> Result<()> {
         types: Types(args.types),
     };
     if !args.follow {
-        return tail.print_to_the_end().await.map(|_| ());
+        return tokio::select! {
+            printed = tail.print_to_the_end() => printed.map(|_| ()),
+            () = pipe::reader_left() => Ok(()),
+        };
     }
     let shutdown = shutdown::on_signals(|| {})?;
     let mut retry = Retry::new(&Delivery::default());
@@ -105,6 +108,7 @@ impl Tail {
             let printed = tokio::select! {
                 printed = self.print_to_the_end() => printed?,
                 () = shutdown.cancelled() => return Ok(()),
+                () = pipe::reader_left() => return Ok(()),
             };
             retry.reset();
             match printed {
