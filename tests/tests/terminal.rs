@@ -25,12 +25,17 @@ async fn troubled_store() -> Database<'static> {
              GRANT ALL ON public.recorded TO message_store;
              CREATE FUNCTION public.record(message message_store.message) RETURNS void LANGUAGE sql AS
                $$ INSERT INTO public.recorded VALUES ((message.data::jsonb ->> 'n')::bigint) $$;
+             CREATE TABLE public.noted (n bigint PRIMARY KEY, text text, again text);
+             GRANT ALL ON public.noted TO message_store;
+             CREATE FUNCTION public.note(message message_store.message) RETURNS void LANGUAGE sql AS
+               $$ INSERT INTO public.noted
+                  SELECT (message.data::jsonb ->> 'n')::bigint, message.data, message.data $$;
              SET ROLE message_store;
              SELECT message_store.write_message(gen_random_uuid()::varchar, 'numbers-1', 'Number',
                '{\"n\": 1, \"text\": \"a text of a few words that is longer than a line of a terminal is\"}');
              SELECT message_store.create_subscription(id, 'numbers', '{\"Number\": \"public.record\"}',
                options) FROM (VALUES
-                 ('aggregators:fails', '{\"retries\": 0}'::jsonb),
+                 ('aggregators:fails', '{\"retries\": 0, \"read_model\": [\"public.noted\"]}'::jsonb),
                  ('aggregators:parks', '{\"retries\": 0, \"on_failure\": \"park\"}')) AS of (id, options);
              SELECT message_store.start(id) FROM (VALUES ('aggregators:fails'), ('aggregators:parks'))
                AS of (id);
@@ -69,6 +74,7 @@ async fn what_is_printed_fits_the_terminal() {
         "subscriptions show aggregators:parks",
         "parked list",
         "parked show aggregators:parks 1",
+        "subscriptions dry-run aggregators:fails --handlers {\"Number\":\"public.note\"}",
         "doctor",
     ] {
         for columns in [80, 50] {

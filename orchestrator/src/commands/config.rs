@@ -1,8 +1,6 @@
 //! `orchestrator config`: what a file comes to, and what it may hold.
 
-use std::fmt::Write;
-
-use super::{ADDRESS_FLAG, no_url, table::print_text};
+use super::{ADDRESS_FLAG, fields::Fields, no_url, table::print_text};
 use crate::{
     cli::{ConfigCheckArgs, ConfigVerb},
     config::Config,
@@ -41,11 +39,9 @@ async fn check(args: &ConfigCheckArgs) -> Result<()> {
         None if args.connect => return Err(no_url(&args.file)),
         None => "none; give --url or DATABASE_URL".to_owned(),
     };
-    let mut text = String::new();
-    let mut line = |name: &str, value: &str| {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{name:14} {value}");
-    };
+    let mut fields = Fields::default();
+    fields.begin_group();
+    let mut line = |name: &str, value: &str| fields.add(name, value);
     line("database", &database);
     line("connections", &config.pool_size.to_string());
     line("web", &config.listen.to_string());
@@ -59,7 +55,7 @@ async fn check(args: &ConfigCheckArgs) -> Result<()> {
         );
         line("subscription", &reads);
     }
-    print_text(text.trim_end())
+    fields.print()
 }
 
 /// Where it is and who may come in; what it needs is looked for as a start does.

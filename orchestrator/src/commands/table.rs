@@ -116,6 +116,10 @@ impl<'a> Column<'a> {
         cells.all(|cell| cell.trim_start_matches('~').parse::<f64>().is_ok())
     }
 
+    fn is_long(&self) -> bool {
+        self.may_be_cut() && self.width > 2 * LEAST_TEXT
+    }
+
     /// Half a number, or half a time, would be another one.
     fn may_be_cut(&self) -> bool {
         !is_time(self.name) && !self.is_of_numbers()
@@ -123,18 +127,27 @@ impl<'a> Column<'a> {
 }
 
 /// The columns that fit into a width, the first ones first: what is empty in every row is left out, text
-/// is cut, and what has no room is left out.
+/// is cut, and what has no room is left out. Two long texts side by side share what is left.
 pub(super) fn draw_rows(rows: &[Value], columns: &[&str], width: usize) -> String {
-    let columns = columns.iter().map(|name| Column::of(rows, name));
+    let columns = columns
+        .iter()
+        .map(|name| Column::of(rows, name))
+        .enumerate();
+    let columns = columns.filter(|(index, column)| *index == 0 || !column.is_empty());
+    let mut columns = columns.map(|(_, column)| column).peekable();
     let mut left = width;
     let mut drawn: Vec<Column<'_>> = Vec::new();
-    for mut column in columns {
+    while let Some(mut column) = columns.next() {
         let is_first = drawn.is_empty();
-        if column.is_empty() && !is_first {
-            continue;
-        }
-        // What the others say is worth as much as a name that is longer than half a line.
-        let most = if is_first { width / 2 } else { left };
+        let beside = columns
+            .peek()
+            .filter(|next| column.may_be_cut() && next.is_long());
+        let most = match beside {
+            // What the others say is worth as much as a name that is longer than half a line.
+            _ if is_first => width / 2,
+            Some(next) => left.saturating_sub(next.width + PADDING).max(left / 2),
+            None => left,
+        };
         let most = most.saturating_sub(PADDING);
         if column.width > most {
             if !is_first && (most < LEAST_TEXT || !column.may_be_cut()) {
@@ -270,6 +283,13 @@ mod tests {
         );
         let wide = draw_rows(&[row()], &COLUMNS, 120);
         assert!(wide.contains("123456789"), "{wide}");
+        let rows = json!({"read_model": "public.balances", "expected": {"account": "1", "amount": 1000},
+                          "found": {"account": "1", "amount": 7}});
+        assert_eq!(
+            draw_rows(&[rows], &["read_model", "expected", "found"], 60),
+            " read_model       expected             found\n \
+             public.balances  {\"account\":\"1\",\"am…  {\"account\":\"1\",\"amo…"
+        );
         // Rather none than half of it.
         let narrow = draw_rows(&[row()], &["subscriber_id", "position"], 20);
         assert!(!narrow.contains("123"), "{narrow}");
