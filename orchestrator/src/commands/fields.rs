@@ -68,6 +68,13 @@ impl Fields {
         }
     }
 
+    /// Adds the parts of an error, those that it has.
+    pub(super) fn add_error_details(&mut self, details: &Value) {
+        for (name, part) in details.as_object().into_iter().flatten() {
+            self.add_column(name, Some(part));
+        }
+    }
+
     /// Adds a group of those columns of a row that are in none of the lists: a newer database has more.
     pub(super) fn add_others(&mut self, row: &Value, known: &[&[&str]]) {
         self.begin_group();

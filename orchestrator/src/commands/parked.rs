@@ -57,7 +57,8 @@ pub(super) async fn run(verb: Verb) -> Result<()> {
         Verb::Discard(args) => {
             let (database, which) = (open(&args.database)?, filter(args.which));
             if !args.yes {
-                let count = count(&database, &args.subscriber_id, Handling::Discard, &which).await?;
+                let count =
+                    count(&database, &args.subscriber_id, Handling::Discard, &which).await?;
                 confirm(&format!("{} to be given up", messages(count)))?;
             }
             let count = database
@@ -112,7 +113,8 @@ fn fields(parked: &Value, message: Option<&StoredMessage>) -> Fields {
     let mut fields = Fields::default();
     fields.add_columns(parked, &NATURE);
     fields.add_columns(parked, &FAILURE);
-    fields.add_others(parked, &[&NATURE, &FAILURE]);
+    fields.add_error_details(&parked["error_details"]);
+    fields.add_others(parked, &[&NATURE, &FAILURE, &["error_details"]]);
     fields.begin_group();
     match message {
         Some(message) => {

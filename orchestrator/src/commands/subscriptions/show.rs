@@ -40,8 +40,10 @@ const STATE: [&str; 14] = [
 const FAILURE: [&str; 3] = ["failing_position", "attempts", "retry_at"];
 /// What is wrong, or was.
 const ERROR: [&str; 3] = ["last_error", "last_sqlstate", "last_error_at"];
+/// What the error said besides.
+const DETAILS: &str = "last_error_details";
 /// What was declared.
-const DECLARATION: [&str; 3] = ["handlers", "options", "created_at"];
+const DECLARATION: [&str; 4] = ["handlers", "options", "search_path", "created_at"];
 
 pub(super) async fn show(args: ShowArgs) -> Result<()> {
     let id = args.subscriber_id.as_str();
@@ -61,6 +63,12 @@ pub(super) async fn show(args: ShowArgs) -> Result<()> {
     print_rows(history, &columns, args.json, "nothing was done to it yet")
 }
 
+/// Whether one text is the beginning of another: the reason of a stop goes on with the details.
+fn begins_with(text: &Value, beginning: &Value) -> bool {
+    let pair = text.as_str().zip(beginning.as_str());
+    pair.is_some_and(|(text, beginning)| text.starts_with(beginning))
+}
+
 /// What it is, how each member is and what is wrong with it, what was declared; last what it got past.
 fn fields(members: &[Value]) -> Fields {
     let mut fields = Fields::default();
@@ -72,7 +80,7 @@ fn fields(members: &[Value]) -> Fields {
         if row["group_size"] != 1 || row["member"] != 0 {
             fields.add_columns(row, &MEMBER);
         }
-        let is_told_as_error = fails(row) && row["state_reason"] == row["last_error"];
+        let is_told_as_error = fails(row) && begins_with(&row["state_reason"], &row["last_error"]);
         fields.begin_group();
         for column in STATE {
             if column != "state_reason" || !is_told_as_error {
@@ -81,18 +89,19 @@ fn fields(members: &[Value]) -> Fields {
         }
         if fails(row) {
             fields.add_columns(row, &ERROR);
+            fields.add_error_details(&row[DETAILS]);
             for column in FAILURE {
                 fields.add_column(column, row.get(column));
             }
         }
     }
     fields.add_columns(first, &DECLARATION);
-    let marked = ["lag_is_estimate"];
+    let elsewhere = ["lag_is_estimate", DETAILS];
     let known = [
         &NATURE[..],
         &MEMBER,
         &STATE,
-        &marked,
+        &elsewhere,
         &FAILURE,
         &ERROR,
         &DECLARATION,
