@@ -1,7 +1,7 @@
 //! How fast a subscription catches up with a log that is there: the home page's native
 //! `(bigint[])` handler, the chapter's loop of one UPDATE a message, a count over the same
 //! messages; and a PL/pgSQL `(message[])` handler beside a set-based INSERT ... SELECT of the same
-//! rows. Then other event stores, each beside ours through the same client, and queues: all keep
+//! rows; and a Rust program that the client crate's `Consumer` hands one message after another. Then other event stores, each beside ours through the same client, and queues: all keep
 //! how often each video was viewed.
 //!
 //! Ticks commit as an orchestrator's do, without waiting for the disk.
@@ -10,9 +10,13 @@
 //! each a transaction of its own; here prepared, on one connection, with the commit not waited for,
 //! which is kinder to it than its own program is.
 
+use std::cell::{Cell, OnceCell};
 use std::time::Instant;
 
 use indicatif::HumanCount;
+use message_store_client::connection::Target;
+use message_store_client::database::Database as Client;
+use message_store_client::{Consumer, Error, Failure};
 use promises::{Cluster, Session};
 
 use crate::bench::Bench;
@@ -45,6 +49,7 @@ const SUBSCRIPTIONS: &str = "
       '{\"init\": \"message_store.ensure_home_page\"}');
     SELECT message_store.start('home');
     SELECT message_store.create_subscription('collect', 'viewings', '{\"VideoViewed\": \"collect\"}');
+    SELECT message_store.create_subscription('program', 'viewings', '{}');
     INSERT INTO message_store.read_model_pages
       VALUES ('loop', '{\"lastViewProcessed\": 0, \"videosWatched\": 0}');";
 
@@ -123,13 +128,18 @@ fn log_of(messages: u32) -> String {
 fn in_the_database(bench: &Bench, cluster: &Cluster) -> Vec<Contest> {
     let messages = bench.sized(1_000_000, 2_000);
     bench.say("catch_up: filling the log");
-    let session = bench.block_on(async {
-        let session = cluster.create_store().await.connect().await;
+    let (session, url) = bench.block_on(async {
+        let store = cluster.create_store().await;
+        let session = store.connect().await;
         fill(&session, messages).await;
-        session
+        // The client's own sessions are like this one.
+        let alike = format!("ALTER DATABASE {} SET synchronous_commit = off", store.name);
+        session.run(&alike).await.unwrap();
+        (session, store.url("postgres"))
     });
     let log = Log {
         session: &session,
+        url: &url,
         messages,
         loop_messages: bench.sized(20_000, 200),
     };
@@ -154,8 +164,13 @@ fn in_the_database(bench: &Bench, cluster: &Cluster) -> Vec<Contest> {
         "PL/pgSQL (message[]) handler",
         "exactly once, settled messages only",
     );
+    let consumer = Identity::new(
+        "Consumer, in Rust",
+        "each message handed to the program and acknowledged, at least once, settled messages only",
+    );
     let insert_select = Identity::new("INSERT ... SELECT", "one statement over the whole log");
 
+    let loop_too = chapters_loop.clone();
     let home_page = LineUp::new("the home page's count", unit(), native, || {
         bench.block_on(log.through_native_handler())
     })
@@ -173,7 +188,11 @@ fn in_the_database(bench: &Bench, cluster: &Cluster) -> Vec<Contest> {
     .against(insert_select, || {
         bench.block_on(log.through_insert_select())
     });
-    let mut contests = interleave(bench, vec![home_page, copy]).into_iter();
+    let program = LineUp::new("a program's count", unit(), consumer, || {
+        bench.block_on(log.through_consumer())
+    })
+    .against(loop_too, || bench.block_on(log.through_chapters_loop()));
+    let mut contests = interleave(bench, vec![home_page, copy, program]).into_iter();
     let home_page = contests.next().map(|contest| contest.reaching(RATE));
     home_page.into_iter().chain(contests).collect()
 }
@@ -181,8 +200,11 @@ fn in_the_database(bench: &Bench, cluster: &Cluster) -> Vec<Contest> {
 /// A log with viewings, and who reads them from the first to the last.
 struct Log<'a> {
     session: &'a Session,
+    /// Where the store is.
+    url: &'a str,
     messages: i64,
-    /// Messages that the chapter's loop handles in a run; its rate does not depend on them.
+    /// Messages that are handled in a run by those who send a statement for each; their rate does
+    /// not depend on them.
     loop_messages: i64,
 }
 
@@ -232,6 +254,33 @@ impl Log<'_> {
             self.session.execute(&update, &[&position]).await.unwrap();
         }
         self.loop_messages as f64 / begun.elapsed().as_secs_f64()
+    }
+
+    async fn through_consumer(&self) -> f64 {
+        const ALL_HANDLED: &str = "all handled";
+        self.go_back("program").await;
+        let target = Target::parse(self.url, "the server").unwrap();
+        let client = Client::open(&target, 1).unwrap();
+        let consumer = Consumer::new(&client, "program").batch_size(DEFAULT_BATCH);
+        let (begun, handled) = (OnceCell::new(), Cell::new(0));
+        let ended = consumer.run(|_| {
+            begun.get_or_init(Instant::now);
+            handled.set(handled.get() + 1);
+            let is_last = handled.get() > self.loop_messages;
+            async move {
+                if is_last {
+                    Err(Failure::from(ALL_HANDLED))
+                } else {
+                    Ok(())
+                }
+            }
+        });
+        match ended.await {
+            Err(Error::Handler { .. }) => {}
+            ended => panic!("{ended:?}"),
+        }
+        let since = begun.get().expect("a message was handled");
+        self.loop_messages as f64 / since.elapsed().as_secs_f64()
     }
 
     /// Messages a second of SQL that reads all of them.
