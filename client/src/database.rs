@@ -66,6 +66,7 @@ pub use rights::{Exposure, Powers, Rights, Superusers};
 pub use session::{Refused, Session, WriteStatements};
 pub use status::{HorizonBlocker, Orchestrator, PRESENCE_CLASS, SubscriptionStatus};
 pub use steering::{Steering, Which};
+pub use subscriptions::TableChange;
 pub use ticks::{JustParked, Outcome, Started, Tick, Trouble};
 #[cfg(feature = "trace-contexts")]
 pub use trace_contexts::{ReadRange, TraceContext};

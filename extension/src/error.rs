@@ -65,6 +65,11 @@ pub enum Error {
     WouldEmpty(String),
     /// A table of a read model with something that a copy of it would not have: 0A000. `(table, what)`.
     NotCopied(String, String),
+    /// A table of a read model whose columns are not those of its copy any more: 55000. `(table)`.
+    AlteredSinceCopied(String),
+    /// A table of a read model whose rows cannot be replaced without others: 0A000. `(table, table that
+    /// refers to it, foreign key)`.
+    Referenced(String, String, String),
     /// A lease that is no longer, or never was, the caller's: 55000. `(subscriber)`.
     LeaseLost(String),
     /// A handler failed where nobody is to retry it: 38000. `(subscriber, position, error)`.
@@ -153,6 +158,21 @@ impl From<&Error> for Report {
                 format!("{table} has {what}, which a copy of it would not have"),
             )
             .hint("Rebuild it in place: rebuild(subscriber_id). verify() needs a copy too."),
+            E::AlteredSinceCopied(table) => Self::new(
+                state,
+                format!("the columns of {table} have changed since it was copied"),
+            )
+            .hint("cancel_rebuild(subscriber_id), and rebuild again: the copy then has them too."),
+            E::Referenced(table, by, key) => Self::new(
+                Code::ERRCODE_FEATURE_NOT_SUPPORTED,
+                format!(
+                    "the rows of {table} cannot be replaced: the foreign key {key} of {by}, which is not \
+                     part of the read model, would delete or change rows there, or be in the way"
+                ),
+            )
+            .hint(format!(
+                "Let {key} say ON DELETE NO ACTION, or list {by} in read_model where the handlers fill it."
+            )),
             E::MessageDb(text) => Self::new(Code::ERRCODE_RAISE_EXCEPTION, text),
             E::NegativeLimit => Self::new(
                 Code::ERRCODE_INVALID_ROW_COUNT_IN_LIMIT_CLAUSE,

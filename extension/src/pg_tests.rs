@@ -2,6 +2,7 @@
 //! What needs commits, crashes, several sessions or the orchestrator is in `tests/`.
 
 mod chapter;
+mod copies;
 mod failures;
 mod handlers;
 mod installation;

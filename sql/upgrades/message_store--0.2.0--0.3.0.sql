@@ -79,8 +79,6 @@ COMMENT ON FUNCTION message_store.subscription_lag(varchar, bigint) IS
   'How far a member of a subscription is behind. head: the last settled global position of its source. lag: how many messages of the source come after its position, exact up to 10,000, and an estimate beyond. In a consumer group, only the member''s share counts. lag_seconds: the age of the first of these messages. The view subscription_status shows all of this.';
 COMMENT ON FUNCTION message_store.tick(varchar, bigint, bigint) IS
   'Runs one pass of a subscription. Reads up to batch_size settled messages, calls the handler of each one''s type with the owner''s rights, and stores the position. Effects and position commit together. batch_size: NULL means the option batch_size, or else 1000. Returns at once when another session ticks. When a handler fails, the subscription''s policy decides what happens, and the result says it. Inside a transaction of the caller, a tick also reads the caller''s own messages, and stops before those of other open transactions. member: of a consumer group; NULL means the free one that is furthest behind. Errors: 42704, 22023, 25001, 55000.';
-COMMENT ON FUNCTION message_store.verify(varchar) IS
-  'Checks a read model against the log. Replays all messages into scratch copies of the declared tables, compares, and drops the copies. Returns a row for each row that differs from the live one. difference: missing, unexpected, different. Parked and discarded messages are left out. Errors: 42704, 42501, 55000 (no read model declared), and those of the handlers.';
 COMMENT ON FUNCTION message_store.wait_for(varchar, bigint, interval) IS
   'Waits until the subscription has handled every message of its source up to this global position, and returns true. Returns false after the timeout, or at once when the message is parked. Errors: 42704, 22023, 25001 (this transaction has written messages, or keeps one snapshot).';
 COMMENT ON PROCEDURE message_store.wait_for_messages(bigint, interval, bigint) IS
@@ -248,16 +246,32 @@ DROP FUNCTION message_store.promote(varchar);
 
 CREATE FUNCTION message_store.promote(
   subscriber_id varchar,
-  may_empty boolean DEFAULT false
-) RETURNS void
+  may_empty boolean DEFAULT false,
+  dry boolean DEFAULT false
+) RETURNS TABLE (read_model text, added bigint, removed bigint, changed bigint)
 LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'promote';
 
-COMMENT ON FUNCTION message_store.promote(varchar, boolean) IS
-  'Replaces the live read model by the copy that rebuild(subscriber_id, side_by_side => true) has filled, in this transaction. First, the copy catches up to the live position. may_empty: also replaces the rows of a table by none. Errors: 42704, 42501, 55000 (no copy, too far behind, or a copy without rows).';
+COMMENT ON FUNCTION message_store.promote(varchar, boolean, boolean) IS
+  'Replaces the live read model by the copy that rebuild(subscriber_id, side_by_side => true) has filled, in this transaction. First, the copy catches up to the live position. Returns a row for each table: how many rows come, go and change. may_empty: also replaces the rows of a table by none. dry: only says what would change. Errors: 42704, 42501, 0A000, 55000 (no copy, too far behind, a copy without rows, or a table that was altered since).';
 
-REVOKE EXECUTE ON FUNCTION message_store.promote(varchar, boolean) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION message_store.promote(varchar, boolean) TO message_store;
+REVOKE EXECUTE ON FUNCTION message_store.promote(varchar, boolean, boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION message_store.promote(varchar, boolean, boolean) TO message_store;
+
+DROP FUNCTION message_store.verify(varchar);
+
+CREATE FUNCTION message_store.verify(
+  subscriber_id varchar,
+  all_columns boolean DEFAULT false
+) RETURNS TABLE (read_model text, difference text, expected jsonb, found jsonb)
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'verify';
+
+COMMENT ON FUNCTION message_store.verify(varchar, boolean) IS
+  'Checks a read model against the log. Replays all messages into scratch copies of the declared tables, compares, and drops the copies. Returns a row for each row that differs from the live one. difference: missing, unexpected, different. Parked and discarded messages are left out. all_columns: also compares columns that the database fills by itself, such as identities, serials and now(). Errors: 42704, 42501, 55000 (no read model declared), and those of the handlers.';
+
+REVOKE EXECUTE ON FUNCTION message_store.verify(varchar, boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION message_store.verify(varchar, boolean) TO message_store;
 
 -- An error is kept with its parts; create_store() brings the columns of the tables and views.
 ALTER TYPE message_store.tick_result ADD ATTRIBUTE error_details jsonb;

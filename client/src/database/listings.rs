@@ -55,15 +55,16 @@ impl Database {
         .await
     }
 
-    /// What a replay into a scratch copy finds different in the read model.
+    /// What a replay into a scratch copy finds different in the read model; `all_columns`: also in
+    /// columns that the database fills by itself.
     ///
     /// # Errors
     /// [`Error::Database`](crate::error::Error::Database).
-    pub async fn verify(&self, subscriber_id: &str) -> Result<Vec<Value>> {
+    pub async fn verify(&self, subscriber_id: &str, all_columns: bool) -> Result<Vec<Value>> {
         self.rows(
             format!("verify the subscription {subscriber_id}"),
-            "SELECT to_jsonb(v) FROM message_store.verify($1) v",
-            &[&subscriber_id],
+            "SELECT to_jsonb(v) FROM message_store.verify($1, $2) v",
+            &[&subscriber_id, &all_columns],
         )
         .await
     }

@@ -1,10 +1,24 @@
 //! What is done to subscriptions: declared, steered, moved, rebuilt.
 
+use serde::Serialize;
 use serde_json::Value;
 use tokio_postgres::types::Json;
 
-use super::{Database, ParkedFilter};
-use crate::error::Result;
+use super::{Database, Parameters, ParkedFilter};
+use crate::error::{Error, Result};
+
+/// What a promotion does to a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TableChange {
+    /// Its name, with the schema.
+    pub read_model: String,
+    /// Rows that come.
+    pub added: i64,
+    /// Rows that go.
+    pub removed: i64,
+    /// Rows that stay with other values.
+    pub changed: i64,
+}
 
 impl Database {
     /// Declares a subscription, or brings the stored declaration up to date.
@@ -118,15 +132,47 @@ impl Database {
             .await
     }
 
-    /// Puts the copies that a rebuild filled in the place of the live tables; `may_empty` where a
-    /// table that has rows may then have none.
+    /// Puts the copies that a rebuild filled in the place of the live tables, and says what that
+    /// changed; `may_empty` where a table that has rows may then have none.
     ///
     /// # Errors
     /// [`Error::Database`](crate::error::Error::Database).
-    pub async fn promote(&self, subscriber_id: &str, may_empty: bool) -> Result<()> {
+    pub async fn promote(&self, subscriber_id: &str, may_empty: bool) -> Result<Vec<TableChange>> {
         let action = format!("promote the rebuild of {subscriber_id}");
-        let sql = "SELECT message_store.promote($1, $2)";
-        self.call(action, sql, &[&subscriber_id, &may_empty]).await
+        let dry = false;
+        self.table_changes(action, &[&subscriber_id, &may_empty, &dry])
+            .await
+    }
+
+    /// What [`Database::promote`] would change.
+    ///
+    /// # Errors
+    /// [`Error::Database`](crate::error::Error::Database).
+    pub async fn look_at_promotion(&self, subscriber_id: &str) -> Result<Vec<TableChange>> {
+        let action = format!("compare the rebuild of {subscriber_id}");
+        let (may_empty, dry) = (false, true);
+        self.table_changes(action, &[&subscriber_id, &may_empty, &dry])
+            .await
+    }
+
+    async fn table_changes(
+        &self,
+        action: String,
+        parameters: Parameters<'_>,
+    ) -> Result<Vec<TableChange>> {
+        let sql = "SELECT read_model, added, removed, changed \
+                   FROM message_store.promote($1, $2, $3)";
+        let rows = self.query(&action, sql, parameters).await?;
+        let changes = rows.iter().map(|row| {
+            Ok(TableChange {
+                read_model: row.try_get(0)?,
+                added: row.try_get(1)?,
+                removed: row.try_get(2)?,
+                changed: row.try_get(3)?,
+            })
+        });
+        let changes: std::result::Result<_, _> = changes.collect();
+        changes.map_err(Error::database(action))
     }
 
     /// Changes the number of members that share the work.

@@ -11,6 +11,7 @@ pub mod backtrace;
 mod bindings;
 pub mod call;
 pub mod catalog;
+pub mod column_default;
 pub mod composite;
 pub mod confinement;
 pub mod deferred;

@@ -93,6 +93,14 @@ pub struct PromoteArgs {
     #[arg(long)]
     pub may_empty: bool,
 
+    /// Only say what would change.
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Print JSON, a line for each table.
+    #[arg(long)]
+    pub json: bool,
+
     /// Which database.
     #[command(flatten)]
     pub database: DatabaseArgs,
@@ -280,6 +288,10 @@ pub struct VerifyArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+
+    /// Also compare columns that the database fills by itself: identities, serials, now().
+    #[arg(long)]
+    pub all_columns: bool,
 
     /// Which database.
     #[command(flatten)]

@@ -4,6 +4,7 @@ pub mod copy;
 mod group;
 mod lag;
 pub mod lifecycle;
+mod look;
 mod position;
 mod rebuild;
 mod retry;

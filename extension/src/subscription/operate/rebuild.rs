@@ -7,6 +7,8 @@
 use crate::error::Error;
 use crate::handler_call;
 use crate::pg::call::{Call, Reply, sql_functions};
+use crate::pg::parameter;
+use crate::pg::rows::Rows;
 use crate::pg::{deferred, transaction};
 use crate::subscription::definition::{Definition, subscriber_id};
 use crate::subscription::deliver::delivery::Delivery;
@@ -15,15 +17,17 @@ use crate::subscription::history;
 use crate::subscription::member::Member;
 use crate::subscription::operate::copy;
 use crate::subscription::operate::lifecycle::run_init;
+use crate::subscription::operate::look::looked_at;
 use crate::subscription::operate::position;
-use crate::subscription::read_model;
+use crate::subscription::read_model::{self, Change};
 use crate::subscription::source::Source;
 use crate::tables::parked;
 use crate::tables::subscription_progress::Which;
+use pgrx::pg_sys;
 
 sql_functions! {
     rebuild(subscriber_id: Varchar, side_by_side: Boolean) => rebuild,
-    promote(subscriber_id: Varchar, may_empty: Boolean) => promote,
+    promote(subscriber_id: Varchar, may_empty: Boolean, dry: Boolean) => promote,
     cancel_rebuild(subscriber_id: Varchar) => cancel_rebuild,
 }
 
@@ -77,15 +81,61 @@ fn rebuild_beside(definition: &Definition) -> Result<(), Error> {
     run_init(definition, Some(&schema))
 }
 
+/// What `promote` returns: the table, and how many of its rows come, go and change.
+const CHANGE: [pg_sys::Oid; 4] = [
+    pg_sys::TEXTOID,
+    pg_sys::INT8OID,
+    pg_sys::INT8OID,
+    pg_sys::INT8OID,
+];
+
 fn promote(call: &Call<'_>) -> Result<Reply, Error> {
     let id = subscriber_id(call)?;
+    let may_empty = call.boolean("may_empty").unwrap_or(false);
+    let is_dry = call.boolean("dry").unwrap_or(false);
     transaction::require_writable(c"promote()");
+    let mut rows = Rows::begin(call, &CHANGE);
     let definition = Definition::load_own(&id)?;
     handler_call::require_outside(&id)?;
     handler_call::require_outside(&copy::id_of(&id))?;
+    deferred::fire();
+    let changes = if is_dry {
+        looked_at(|| Ok(caught_up(&definition)?.changes))?
+    } else {
+        let caught_up = caught_up(&definition)?;
+        if !may_empty {
+            read_model::require_rows(&caught_up.changes)?;
+        }
+        swap(&definition, &caught_up)?;
+        caught_up.changes
+    };
+    for change in changes {
+        rows.push(|| {
+            let count = |rows: i64| Some(pg_sys::Datum::from(rows));
+            [
+                parameter::text(&change.table),
+                count(change.added),
+                count(change.removed),
+                count(change.changed),
+            ]
+        });
+    }
+    Ok(rows.finish())
+}
+
+/// A copy that has come as far as the live read model, both held.
+struct CaughtUp {
+    copy: Definition,
+    target: i64,
+    changes: Vec<Change>,
+}
+
+/// Lets the copy and all members come to one position.
+fn caught_up(definition: &Definition) -> Result<CaughtUp, Error> {
+    let id = &definition.subscriber_id;
     // From here on the live one stands still, and nobody else promotes.
-    let live = Member::lock_all(&id)?;
-    let copy = copy::find(&definition)?.ok_or_else(|| {
+    let live = Member::lock_all(id)?;
+    let copy = copy::find(definition)?.ok_or_else(|| {
         Error::SubscriptionState(
             id.clone(),
             "has no copy to promote",
@@ -93,26 +143,48 @@ fn promote(call: &Call<'_>) -> Result<Reply, Error> {
         )
     })?;
     let target = live.iter().map(|member| member.position).max().unwrap_or(0);
-    deferred::fire();
     for member in &live {
-        catch_up(&definition, member, target)?;
+        catch_up(definition, member, target)?;
     }
     let filled = Member::lock_all(&copy.subscriber_id)?;
     for member in &filled {
         catch_up(&copy, member, target)?;
-        handle_what_live_has(&definition, &copy, member, target)?;
+        handle_what_live_has(definition, &copy, member, target)?;
     }
-    let schema = copy.copy_schema.clone().unwrap_or_default();
-    if !call.boolean("may_empty").unwrap_or(false) {
-        read_model::require_rows(&definition, &schema)?;
-    }
-    read_model::swap(&definition, &schema)?;
+    let schema = copy.copy_schema.as_deref().unwrap_or_default();
+    let changes = read_model::changes(definition, schema)?;
+    Ok(CaughtUp {
+        copy,
+        target,
+        changes,
+    })
+}
+
+fn swap(definition: &Definition, caught_up: &CaughtUp) -> Result<(), Error> {
+    let id = &definition.subscriber_id;
+    let CaughtUp {
+        copy,
+        target,
+        changes,
+    } = caught_up;
+    read_model::swap(definition, copy.copy_schema.as_deref().unwrap_or_default())?;
     // What the live one had parked the copy has handled, or parked itself, as far as it came.
-    parked::forget_up_to(&id, target)?;
-    parked::adopt(&id, &copy.subscriber_id)?;
-    copy::discard(&definition)?;
-    history::note(&definition, "promote", Some(target), None)?;
-    Ok(Reply::void())
+    parked::forget_up_to(id, *target)?;
+    parked::adopt(id, &copy.subscriber_id)?;
+    copy::discard(definition)?;
+    let reason = summary(changes);
+    history::note(definition, "promote", Some(*target), Some(&reason))
+}
+
+/// What the history has of a promotion.
+fn summary(changes: &[Change]) -> String {
+    let told = changes.iter().map(|change| {
+        format!(
+            "{}: {} rows added, {} removed, {} changed",
+            change.table, change.added, change.removed, change.changed
+        )
+    });
+    told.collect::<Vec<_>>().join("; ")
 }
 
 /// Brings a member, which is held, to the position where its read model is swapped: the copy to that

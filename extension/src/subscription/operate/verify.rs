@@ -3,10 +3,8 @@
 use crate::error::Error;
 use crate::handler_call;
 use crate::pg::call::{Call, Reply, sql_functions};
-use crate::pg::failure::Failure;
 use crate::pg::rows::Rows;
 use crate::pg::spi::Row;
-use crate::pg::subtransaction::attempt;
 use crate::pg::text::Text;
 use crate::pg::{deferred, transaction};
 use crate::subscription::definition::handlers;
@@ -15,13 +13,14 @@ use crate::subscription::deliver::delivery::Delivery;
 use crate::subscription::deliver::delivery::outcome::{Delivered, DeliveryEnd};
 use crate::subscription::member::Member;
 use crate::subscription::operate::lifecycle::run_init;
-use crate::subscription::read_model;
+use crate::subscription::operate::look::looked_at;
+use crate::subscription::read_model::{self, Columns};
 use crate::subscription::source::Source;
 use crate::tables::{parked, subscription_progress};
 use pgrx::pg_sys;
 
 sql_functions! {
-    verify(subscriber_id: Varchar) => verify,
+    verify(subscriber_id: Varchar, all_columns: Boolean) => verify,
     dry_run(subscriber_id: Varchar, handlers: Jsonb, n: Bigint, parked: Boolean, global_positions: Bigints) => dry_run,
 }
 
@@ -34,20 +33,6 @@ const DIFFERENCE: [pg_sys::Oid; 4] = [
 ];
 /// Messages a replay handles between two looks for a cancel.
 const STEP: i64 = 10_000;
-
-/// Runs `work` and takes all its effects back, whether it succeeds or not.
-fn looked_at<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    let mut result = None;
-    let taken_back = attempt(|| {
-        result = Some(work()?);
-        Err::<(), Error>(Error::TakenBack)
-    });
-    match (result, taken_back) {
-        (Some(result), _) => Ok(result),
-        (None, Err(failure)) => Err(Failure::go_on(failure)),
-        (None, Ok(())) => Err(Error::TakenBack),
-    }
-}
 
 /// A schema name that nobody else has, for copies that are never seen.
 fn scratch_schema() -> String {
@@ -72,6 +57,10 @@ fn require_done(definition: &Definition, delivered: &Delivered) -> Result<(), Er
 
 fn verify(call: &Call<'_>) -> Result<Reply, Error> {
     let id = subscriber_id(call)?;
+    let columns = match call.boolean("all_columns") {
+        Some(true) => Columns::All,
+        _ => Columns::Given,
+    };
     transaction::require_writable(c"verify()");
     let mut rows = Rows::begin(call, &DIFFERENCE);
     let mut definition = Definition::load_own(&id)?;
@@ -114,7 +103,9 @@ fn verify(call: &Call<'_>) -> Result<Reply, Error> {
             ));
         }
         replay_to(&definition, &mut replay, until.unwrap_or(0))?;
-        read_model::compare(&definition, &schema, &mut |row| push(&mut rows, row, false))
+        read_model::compare(&definition, &schema, columns, &mut |row| {
+            push(&mut rows, row, false)
+        })
     })?;
     Ok(rows.finish())
 }
@@ -178,7 +169,9 @@ fn dry_run(call: &Call<'_>) -> Result<Reply, Error> {
             let delivered = Delivery::begin(&definition, &member, &source)?.deliver(limit)?;
             require_done(&definition, &delivered)?;
         }
-        read_model::compare(&definition, &schema, &mut |row| push(&mut rows, row, true))
+        read_model::compare(&definition, &schema, Columns::All, &mut |row| {
+            push(&mut rows, row, true)
+        })
     })?;
     Ok(rows.finish())
 }

@@ -10,7 +10,7 @@ use crate::{
 pub(super) async fn verify(args: VerifyArgs) -> Result<()> {
     const COLUMNS: [&str; 4] = ["read_model", "difference", "expected", "found"];
     let (database, id) = (open(&args.database)?, &args.subscriber_id);
-    let rows = expect(&database, id, database.verify(id).await).await?;
+    let rows = expect(&database, id, database.verify(id, args.all_columns).await).await?;
     let count = rows.len();
     let equal = "the read model is what its messages make of it";
     print_rows(rows, &COLUMNS, args.json, equal)?;

@@ -1,12 +1,14 @@
 //! `subscriptions rebuild`, `promote` and `cancel-rebuild`.
 
+use serde_json::json;
+
 use super::open;
 use crate::{
     cli::{OneArgs, PromoteArgs, RebuildArgs},
     commands::{
         confirm::confirm,
         subscriber::{expect, look_for},
-        table::print_sentence,
+        table::{print_rows, print_sentence},
     },
     error::{Error, Result},
 };
@@ -33,9 +35,18 @@ pub(super) async fn rebuild(args: RebuildArgs) -> Result<()> {
 pub(super) async fn promote(args: PromoteArgs) -> Result<()> {
     let id = &args.subscriber_id;
     let database = open(&args.database)?;
-    let promoted = database.promote(id, args.may_empty).await;
-    expect(&database, id, promoted).await?;
-    print_sentence(&format!("{id} has the rebuilt read model"))
+    let changes = match args.dry_run {
+        true => database.look_at_promotion(id).await,
+        false => database.promote(id, args.may_empty).await,
+    };
+    let changes = expect(&database, id, changes).await?;
+    let rows = changes.iter().map(|change| json!(change)).collect();
+    let columns = ["read_model", "added", "removed", "changed"];
+    print_rows(rows, &columns, args.json, "nothing changes")?;
+    match args.json || args.dry_run {
+        true => Ok(()),
+        false => print_sentence(&format!("{id} has the rebuilt read model")),
+    }
 }
 
 pub(super) async fn cancel(args: OneArgs) -> Result<()> {
