@@ -28,6 +28,7 @@ macro_rules! specs {
 }
 
 specs! {
+    batch_announces_all_categories_before_it_draws
     batch_draws_anew_where_it_was_passed
     batches_take_streams_in_one_order
     categories_in_opposite_order_do_not_deadlock

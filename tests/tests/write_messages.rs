@@ -1036,6 +1036,69 @@ async fn what_a_handler_writes_has_the_same_id_every_time() {
     }
 }
 
+/// What is written again in a later version must be known again. Each message counts that the handler
+/// writes for the message it handles, those with an id of their own too.
+#[tokio::test]
+async fn ids_are_derived_from_the_place_among_all_that_a_handler_writes() {
+    let (_database, session) = store().await;
+    session
+        .run(
+            "CREATE TABLE written (ordinal bigserial, command bigint, id varchar);
+             CREATE FUNCTION write_some(command bigint, size int) RETURNS void LANGUAGE sql AS $$
+               INSERT INTO written (command, id)
+               SELECT command, w.id FROM message_store.write_messages(ARRAY(
+                 SELECT ROW('event-' || n, 'Done', NULL, NULL,
+                   CASE WHEN n % 3 = 1 THEN md5(command || '/' || size || '/' || n) END,
+                   NULL)::message_store.new_message
+                 FROM generate_series(0, size - 1) AS n)) AS w;
+             $$;
+             CREATE FUNCTION serve(command bigint) RETURNS void LANGUAGE sql AS $$
+               SELECT write_some(command, size) FROM unnest(ARRAY[1, 5, 0, 150, 2]) AS size;
+               INSERT INTO written (command, id)
+               SELECT command, w.id FROM message_store.write_messages(
+                 'event-1', '[{\"type\": \"Done\"}]'::jsonb) AS w;
+             $$;
+             SELECT message_store.create_subscription('service', 'command',
+               '{\"Open\": \"serve\"}');",
+        )
+        .await
+        .unwrap();
+    session
+        .run(&write_to("command-1", COMMANDS, ""))
+        .await
+        .unwrap();
+    session
+        .run("SELECT message_store.tick('service')")
+        .await
+        .unwrap();
+    let ids = "SELECT command, id FROM written ORDER BY ordinal";
+    let ids = session.run(ids).await.unwrap();
+    let namespace = uuid::uuid!("6d657373-6167-5f73-8a1e-b0c49f2d6e37");
+    let mut expected = Vec::new();
+    for command in [1, 2] {
+        let mut ordinal = 0;
+        for size in [1, 5, 0, 150, 2] {
+            for number in 0..size {
+                let own = number % 3 == 1;
+                let derived = format!("{command}/{ordinal}/service");
+                let derived = uuid::Uuid::new_v5(&namespace, derived.as_bytes());
+                expected.push((!own).then(|| derived.to_string()));
+                ordinal += 1;
+            }
+        }
+        let last = format!("{command}/{ordinal}/service");
+        expected.push(Some(
+            uuid::Uuid::new_v5(&namespace, last.as_bytes()).to_string(),
+        ));
+    }
+    assert_eq!(ids.len(), expected.len());
+    for (row, expected) in ids.iter().zip(expected) {
+        if expected.is_some() {
+            assert_eq!(row[1], expected);
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_message_handled_twice_is_answered_once() {
     let (_database, session) = store().await;
