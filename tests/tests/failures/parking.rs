@@ -242,3 +242,114 @@ async fn a_message_is_parked_after_its_retries() {
     assert_eq!(seen(&session, "s").await, [2]);
     assert_eq!(failing_calls(&session).await, 3);
 }
+
+/// Makes `choosy` fail for the messages at these positions, and for no other.
+async fn poison(session: &Session, positions: &str) {
+    session
+        .run(&format!(
+            "CREATE OR REPLACE FUNCTION public.choosy(message message_store.message) RETURNS void
+             LANGUAGE plpgsql AS $$
+             BEGIN
+               IF (message).global_position = ANY ('{{{positions}}}') THEN
+                 RAISE EXCEPTION 'poisoned' USING ERRCODE = 'ZZ001';
+               END IF;
+               PERFORM public.record(message);
+             END $$"
+        ))
+        .await
+        .unwrap();
+}
+
+/// Retries `s` with message 1 of `a-1` parked and others waiting behind it: it succeeds, and its
+/// first follower fails at its own turn. Ticks read up to `batch_size` messages.
+async fn let_a_follower_fail(session: &Session, options: &str, batch_size: i64) {
+    create_with(session, "s", "a", CHOOSY, PARK_STREAM).await;
+    poison(session, "1").await;
+    for stream in ["a-1", "a-1", "a-2", "a-1"] {
+        write(session, stream, "Good").await;
+    }
+    tick_to_the_end(session, "s").await;
+    let alter = format!("SELECT message_store.alter_subscription('s', NULL, '{options}')");
+    session.run(&alter).await.unwrap();
+    // It fails again; what waits behind it does not move, nor what comes meanwhile.
+    retry(session, "").await;
+    while tick(session, "s", batch_size).await.outcome == "progressed" {}
+    write(session, "a-1", "Good").await;
+    while tick(session, "s", batch_size).await.outcome == "progressed" {}
+    assert_eq!(seen(session, "s").await, [3]);
+    poison(session, "2").await;
+    end_pauses(session).await;
+    while tick(session, "s", batch_size).await.outcome == "progressed" {}
+    assert_eq!(seen(session, "s").await, [3, 1]);
+    write(session, "a-1", "Good").await;
+    while tick(session, "s", batch_size).await.outcome == "progressed" {}
+    assert_eq!(seen(session, "s").await, [3, 1]);
+}
+
+/// Brings the turn of what pauses after a failure, and of what has none left.
+async fn end_pauses(session: &Session) {
+    let now = "UPDATE message_store.parked SET retry_at = clock_timestamp()
+               WHERE retry_at IS NOT NULL";
+    session.run(now).await.unwrap();
+    retry(session, "").await;
+}
+
+#[tokio::test]
+async fn what_waits_stays_behind_a_follower_that_fails_at_its_own_turn() {
+    for (retries, status) in [(0, "failed"), (3, "retry")] {
+        for batch_size in [1, 1000] {
+            let (_database, session) = with_choosy(Cluster::shared()).await;
+            let options = format!("{{\"retries\": {retries}, \"retry_delay\": \"1 h\"}}");
+            let_a_follower_fail(&session, &options, batch_size).await;
+            let waits = if status == "failed" {
+                "waiting"
+            } else {
+                "retry"
+            };
+            assert_eq!(
+                texts(&session, PARKED).await,
+                [
+                    format!("2 {status} 1 ZZ001"),
+                    format!("4 {waits} 0 -"),
+                    format!("5 {waits} 0 -"),
+                    format!("6 {waits} 0 -"),
+                ]
+            );
+            poison(&session, "").await;
+            end_pauses(&session).await;
+            write(&session, "a-1", "Good").await;
+            while tick(&session, "s", batch_size).await.outcome == "progressed" {}
+            assert_eq!(seen(&session, "s").await, [3, 1, 2, 4, 5, 6, 7]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_comes_after_a_lone_parked_message_waits_until_that_succeeds() {
+    let (_database, session) = with_choosy(Cluster::shared()).await;
+    create_with(&session, "s", "a", CHOOSY, PARK_STREAM).await;
+    poison(&session, "1").await;
+    write(&session, "a-1", "Good").await;
+    tick_to_the_end(&session, "s").await;
+    // From here on it pauses after a failure.
+    session
+        .run(
+            "SELECT message_store.alter_subscription('s', NULL,
+               '{\"retries\": 3, \"retry_delay\": \"1 h\"}')",
+        )
+        .await
+        .unwrap();
+    retry(&session, "").await;
+    tick_to_the_end(&session, "s").await;
+    assert_eq!(texts(&session, PARKED).await, ["1 retry 2 ZZ001"]);
+    write(&session, "a-1", "Good").await;
+    tick_to_the_end(&session, "s").await;
+    assert_eq!(seen(&session, "s").await, [0; 0]);
+    // When its turn has come, what was just written is handled right behind it.
+    poison(&session, "").await;
+    end_pauses(&session).await;
+    write(&session, "a-1", "Good").await;
+    let done = tick(&session, "s", 1000).await;
+    assert_eq!((done.handled, done.parked), (3, 0));
+    assert_eq!(seen(&session, "s").await, [1, 2, 3]);
+}
