@@ -323,3 +323,101 @@ async fn what_the_caller_has_deferred_is_its_own_and_not_the_handlers() {
         tick_was("progressed", 1, 1, 1)
     );
 }
+
+/// What a handler may not do, and what it is told of itself; `probe` writes down how each ends.
+const PROBE: &str = "
+    CREATE FUNCTION {role}.probe(at text) RETURNS void LANGUAGE plpgsql AS $$
+    DECLARE
+      command text;
+      answer text;
+    BEGIN
+      FOREACH command IN ARRAY ARRAY[
+        'SELECT current_user', 'SELECT current_setting(''search_path'')',
+        'SELECT current_setting(''work_mem'')', 'SELECT message_store.handler_context()',
+        'SELECT set_config(''role'', ''none'', false)', 'SET SESSION AUTHORIZATION DEFAULT', 'LISTEN anything',
+        'SELECT pg_advisory_lock(7)', 'SELECT lo_open(1, 262144)', 'PREPARE kept AS SELECT 1',
+        'CREATE TEMPORARY TABLE kept ()', 'DECLARE kept CURSOR WITH HOLD FOR SELECT 1',
+        'FETCH of_session'
+      ] LOOP
+        BEGIN
+          EXECUTE command INTO answer;
+        EXCEPTION WHEN OTHERS THEN
+          answer := SQLSTATE;
+        END;
+        INSERT INTO {role}.seen VALUES (at, command || ': ' || coalesce(answer, 'done'));
+      END LOOP;
+    END $$;
+    CREATE FUNCTION {role}.outer(m message_store.message) RETURNS void LANGUAGE plpgsql AS $$
+    BEGIN
+      PERFORM {role}.probe('first');
+      PERFORM message_store.tick('inner');
+      PERFORM {role}.probe('after a tick');
+      PERFORM message_store.tick('failing');
+      PERFORM {role}.probe('after a tick that failed');
+    END $$;
+    SELECT message_store.create_subscription('outer', 'v', '{\"T\": \"{role}.outer\"}',
+      '{\"settings\": {\"work_mem\": \"3MB\"}}')";
+
+/// Those are another role's. The first succeeds, the second fails.
+const TICKED_INSIDE: &str = "
+    CREATE FUNCTION {role}.inner(bigint) RETURNS void LANGUAGE sql AS $$
+      INSERT INTO {role}.seen SELECT current_user, 'inner' $$;
+    CREATE FUNCTION {role}.failing(bigint) RETURNS void LANGUAGE plpgsql AS $$
+      BEGIN RAISE EXCEPTION 'failing'; END $$;
+    SELECT message_store.create_subscription('inner', 'v', '{\"T\": \"{role}.inner\"}');
+    SELECT message_store.create_subscription('failing', 'v', '{\"T\": \"{role}.failing\"}')";
+
+#[tokio::test]
+async fn a_handler_that_has_ticked_another_subscription_is_as_confined_as_before() {
+    let (database, admin, role) = with_role("ticking").await;
+    let other = format!("ticked_{}", database.name);
+    admin
+        .run(&format!(
+            "CREATE ROLE {other} LOGIN; GRANT message_store TO {other};
+             CREATE SCHEMA {other} AUTHORIZATION {other}; SET ROLE {other};
+             CREATE TABLE {other}.seen (who text, what text); RESET ROLE"
+        ))
+        .await
+        .unwrap();
+    let owner = database.connect_as(&role).await;
+    owner.run(&PROBE.replace("{role}", &role)).await.unwrap();
+    let owner = database.connect_as(&other).await;
+    let inside = TICKED_INSIDE.replace("{role}", &other);
+    owner.run(&inside).await.unwrap();
+    admin
+        .run("BEGIN; DECLARE of_session CURSOR FOR SELECT 1; SELECT message_store.tick('outer'); COMMIT")
+        .await
+        .unwrap();
+    let at = |at: &str| format!("SELECT what FROM {role}.seen WHERE who = '{at}' ORDER BY 1");
+    let first = texts(&admin, &at("first")).await;
+    assert_eq!(first.len(), 13);
+    assert!(first.contains(&format!("SELECT current_user: {role}")));
+    let done = first.iter().filter(|line| line.ends_with(": done"));
+    assert_eq!(done.count(), 0, "{first:#?}");
+    assert_eq!(texts(&admin, &at("after a tick")).await, first);
+    assert_eq!(texts(&admin, &at("after a tick that failed")).await, first);
+    let inner = format!("SELECT who, what FROM {other}.seen");
+    assert_eq!(texts(&admin, &inner).await, [format!("{other} inner")]);
+    assert_eq!(tick(&admin, "failing", 1).await.failed().0, "retrying");
+}
+
+#[tokio::test]
+async fn a_handler_that_has_ticked_another_subscription_has_its_own_limit_of_time() {
+    let (database, admin, role) = with_role("limited").await;
+    let owner = database.connect_as(&role).await;
+    owner
+        .run(&format!(
+            "CREATE FUNCTION {role}.inner(bigint) RETURNS void LANGUAGE sql AS
+               'INSERT INTO {role}.seen VALUES (current_user, ''inner'')';
+             CREATE FUNCTION {role}.outer(bigint) RETURNS void LANGUAGE plpgsql AS $$
+               BEGIN PERFORM message_store.tick('inner'); PERFORM pg_sleep(20); END $$;
+             SELECT message_store.create_subscription('inner', 'v', '{{\"T\": \"{role}.inner\"}}',
+               '{{\"settings\": {{\"statement_timeout\": \"200ms\"}}}}');
+             SELECT message_store.create_subscription('outer', 'v', '{{\"T\": \"{role}.outer\"}}',
+               '{{\"settings\": {{\"statement_timeout\": \"400ms\"}}}}')"
+        ))
+        .await
+        .unwrap();
+    let ended = tick(&admin, "outer", 1).await;
+    assert_eq!(ended.failed(), ("retrying", "57014"), "{ended:?}");
+}
