@@ -126,8 +126,14 @@ impl HandlerScope {
 }
 
 impl Drop for HandlerScope {
+    /// What was written inside is written by the handler that ticked too.
     fn drop(&mut self) {
-        RUNNING.with_borrow_mut(Vec::pop);
+        RUNNING.with_borrow_mut(|running| {
+            let has_written = running.pop().is_some_and(|tick| tick.has_written);
+            if let Some(outer) = running.last_mut() {
+                outer.has_written |= has_written;
+            }
+        });
     }
 }
 

@@ -17,9 +17,13 @@ const HANDLERS: &str = r#"
       'SELECT message_store.write_message(gen_random_uuid()::varchar, ''answer-1'', ''T'', ''{}'')';
     CREATE FUNCTION answer_in_batch(global_position bigint) RETURNS void LANGUAGE sql AS
       'SELECT message_store.write_messages(''answer-1'', ''[{"type": "T"}]''::jsonb)';
+    CREATE FUNCTION count_and_tick(global_position bigint) RETURNS void LANGUAGE sql AS
+      'INSERT INTO counted VALUES (global_position); SELECT message_store.tick(''ticked'')';
     SELECT message_store.create_subscription('read_model', 'question', '{"$any": "count_it"}');
     SELECT message_store.create_subscription('service', 'question', '{"$any": "answer"}');
-    SELECT message_store.create_subscription('of_batches', 'question', '{"$any": "answer_in_batch"}');"#;
+    SELECT message_store.create_subscription('of_batches', 'question', '{"$any": "answer_in_batch"}');
+    SELECT message_store.create_subscription('ticked', 'question', '{"$any": "answer"}');
+    SELECT message_store.create_subscription('ticking', 'question', '{"$any": "count_and_tick"}');"#;
 
 /// A process of the server that stands still until this is dropped.
 struct Stopped(Pid);
@@ -70,6 +74,7 @@ async fn what_handlers_wrote_is_on_disk_when_a_tick_returns_and_read_models_need
         ("read_model", false),
         ("service", true),
         ("of_batches", true),
+        ("ticking", true),
     ] {
         assert_eq!(
             is_on_disk(&session, subscriber_id).await,
