@@ -122,3 +122,43 @@ async fn changes_by_others_count_at_the_next_write() {
     change("ALTER TABLE message_store.put_away RENAME TO messages").await;
     writer.run(write).await.unwrap();
 }
+
+/// An expression of the table's is made ready once for many writes; whoever may not execute it may
+/// not write, also after somebody who may.
+#[tokio::test]
+async fn a_plan_kept_for_one_role_is_not_used_for_another() {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    let [may, may_not] = ["may", "may_not"].map(|name| format!("{name}_{}", database.name));
+    session
+        .run(&format!(
+            "CREATE ROLE {may}; GRANT message_store TO {may};
+             CREATE ROLE {may_not}; GRANT message_store TO {may_not};
+             CREATE FUNCTION public.mark(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS
+               'BEGIN RETURN $1; END';
+             REVOKE EXECUTE ON FUNCTION public.mark(text) FROM PUBLIC;
+             GRANT EXECUTE ON FUNCTION public.mark(text) TO {may}"
+        ))
+        .await
+        .unwrap();
+    let write = "SELECT message_store.write_message(gen_random_uuid()::varchar, 'a-1', 'A', '{}')";
+    for (add, remove) in [
+        (
+            "ALTER TABLE message_store.messages ADD marked text DEFAULT public.mark('x')",
+            "ALTER TABLE message_store.messages DROP marked",
+        ),
+        (
+            "CREATE INDEX marked ON message_store.messages (public.mark(type))",
+            "DROP INDEX message_store.marked",
+        ),
+    ] {
+        session.run(add).await.unwrap();
+        for _ in 0..2 {
+            session.run(&format!("SET ROLE {may}")).await.unwrap();
+            session.run(write).await.unwrap();
+            session.run(&format!("SET ROLE {may_not}")).await.unwrap();
+            assert_eq!(session.error(write).await.sqlstate, "42501", "{add}");
+        }
+        session.run(&format!("RESET ROLE; {remove}")).await.unwrap();
+    }
+}
