@@ -894,3 +894,36 @@ async fn tables_with_foreign_keys_between_them_are_emptied_together() {
     tick_to_the_end(&session, "v").await;
     assert_eq!(session.bigint(children).await, 3);
 }
+
+#[tokio::test]
+async fn a_promote_that_waited_for_the_copy_to_be_given_up_says_that_there_is_none() {
+    let (database, session) = with_aggregators().await;
+    let promoting = Arc::new(database.connect().await);
+    for sql in [
+        "SELECT message_store.rebuild('home', true)",
+        "BEGIN",
+        "SELECT message_store.cancel_rebuild('home')",
+    ] {
+        session.run(sql).await.unwrap();
+    }
+    let promote = tokio::spawn({
+        let promoting = Arc::clone(&promoting);
+        async move {
+            promoting
+                .error("SELECT message_store.promote('home')")
+                .await
+        }
+    });
+    database
+        .connect()
+        .await
+        .wait_until_blocked(promoting.pid)
+        .await;
+    session.run("COMMIT").await.unwrap();
+    let error = promote.await.unwrap();
+    assert_eq!(error.sqlstate, "55000", "{error:?}");
+    assert!(
+        error.message.contains("has no copy to promote"),
+        "{error:?}"
+    );
+}

@@ -135,18 +135,23 @@ fn caught_up(definition: &Definition) -> Result<CaughtUp, Error> {
     let id = &definition.subscriber_id;
     // From here on the live one stands still, and nobody else promotes.
     let live = Member::lock_all(id)?;
-    let copy = copy::find(definition)?.ok_or_else(|| {
+    let none = || {
         Error::SubscriptionState(
             id.clone(),
             "has no copy to promote",
             "rebuild(subscriber_id, side_by_side => true) makes one.",
         )
-    })?;
+    };
+    let copy = copy::find(definition)?.ok_or_else(none)?;
     let target = live.iter().map(|member| member.position).max().unwrap_or(0);
     for member in &live {
         catch_up(definition, member, target)?;
     }
     let filled = Member::lock_all(&copy.subscriber_id)?;
+    if filled.is_empty() {
+        // Whoever was waited for gave it up.
+        return Err(none());
+    }
     for member in &filled {
         catch_up(&copy, member, target)?;
         handle_what_live_has(definition, &copy, member, target)?;
