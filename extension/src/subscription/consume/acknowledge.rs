@@ -62,15 +62,25 @@ fn move_on(definition: &Definition, member: &Member, position: i64) -> Result<()
     let id = &definition.subscriber_id;
     let mut source = Source::open(definition, "ack")?;
     source.end_where_a_member_is(position);
+    let known = Parked::load(definition, member.position)?;
     let (mut scanned, mut handled) = (0, 0);
+    let mut replayed = Vec::new();
     {
         let snapshot = Fresh::take();
         let mut walk = source.walk(&snapshot, member.position);
         while walk.advance() {
             scanned += 1;
             let is_own = member.reads(walk.text(column::STREAM_NAME).bytes())?;
-            handled += i64::from(is_own && source.wants(&walk));
+            if is_own && source.wants(&walk) {
+                handled += 1;
+                let next = walk.bigint(column::GLOBAL_POSITION);
+                replayed.extend(known.is_first_time(next).then_some(next));
+            }
         }
+    }
+    // Parked before a reset, handled now.
+    for position in replayed {
+        parked::take(id, position)?;
     }
     member.advance(id, position, scanned, handled)
 }
