@@ -419,7 +419,7 @@ impl World<'_> {
             };
             self.ledger.count(outcome_name(&outcome));
             if outcome == "idle" && subject == Subject::Live && self.held.is_none() {
-                let seen = Seen::look(&self.watch, self.held.as_ref()).await;
+                let seen = Seen::look(&self.watch, self.held.as_ref(), self.ledger.duties).await;
                 seen.is_idle(definition, &self.ledger)?;
             }
             if !["progressed", "retrying"].contains(&outcome.as_str()) {

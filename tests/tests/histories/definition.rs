@@ -16,6 +16,8 @@ pub const STREAMS: [&str; 8] = [
     "account-1",
     "account-2",
 ];
+/// The stream that a service answers in. It has no id.
+pub const ANSWERS: &str = "answer";
 /// The types of their messages.
 pub const TYPES: [&str; 3] = ["A", "B", "C"];
 const SOURCES: [&str; 6] = ["viewing", "viewing", "$all", "$all", "viewing-1", "account"];
@@ -98,6 +100,17 @@ pub struct Definition {
     pub before: Vec<Draft>,
     /// Where it begins.
     pub start: Start,
+    /// What its handlers do besides.
+    pub duties: Duties,
+}
+
+/// What handlers do besides filling a read model.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Duties {
+    /// They answer each message in the stream [`ANSWERS`].
+    pub answers: bool,
+    /// They tick the subscription `nested`.
+    pub ticks: bool,
 }
 
 impl Definition {
@@ -236,6 +249,7 @@ pub fn definition() -> impl Strategy<Value = Definition> {
         1..8_i64,
         vec(draft(), 0..8),
         start,
+        (prop::bool::weighted(0.3), prop::bool::weighted(0.15)),
     );
     (reads, works).prop_map(|(reads, works)| Definition {
         source: reads.0,
@@ -249,5 +263,9 @@ pub fn definition() -> impl Strategy<Value = Definition> {
         batch_size: works.3,
         before: works.4,
         start: works.5,
+        duties: Duties {
+            answers: works.6.0,
+            ticks: works.6.1,
+        },
     })
 }

@@ -1,6 +1,6 @@
 //! What we know of a history from what we did ourselves, not from what the store says.
 
-use super::definition::{Definition, Policy, STREAMS};
+use super::definition::{Definition, Duties, Policy, STREAMS};
 use super::step::{Call, Subject};
 use promises::Session;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +23,8 @@ pub struct Ledger {
     pub poison: BTreeMap<i64, &'static str>,
     /// What ever was.
     pub poisoned: BTreeMap<i64, BTreeSet<&'static str>>,
+    /// What its handlers do besides.
+    pub duties: Duties,
     /// Messages that were discarded.
     pub discarded: BTreeSet<i64>,
     /// Those of the copy.
@@ -115,6 +117,7 @@ impl Ledger {
     pub fn begin(&mut self, definition: &Definition) {
         self.retries = i64::MAX;
         self.allow(definition.policy);
+        self.duties = definition.duties;
         self.had_group = definition.group_size > 1;
     }
 

@@ -1,6 +1,6 @@
 //! The model: the read model is a plain fold over the log, and nothing else.
 
-use super::definition::Definition;
+use super::definition::{ANSWERS, Definition, Duties};
 use super::ledger::Ledger;
 use super::step::{Call, Subject};
 use super::world::{Open, Outcome};
@@ -9,15 +9,25 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything there is to see, each row with what it is.
 const LOOK: &str = "
-    SELECT 'message', global_position, stream_name, type, metadata IS NOT NULL
+    SELECT 'message', global_position, stream_name, type,
+           metadata ->> 'correlationStreamName' IS NOT NULL
       FROM message_store.messages ORDER BY global_position;
     SELECT 'member', subscriber_id, member, group_size, drains_until, position
       FROM message_store.subscription_progress;
     SELECT 'parked', subscriber_id, global_position, stream_name, status, holds_stream, attempts
       FROM message_store.parked;
     SELECT 'subscription', subscriber_id, state, start_position, copy_schema
-      FROM message_store.subscriptions;
+      FROM message_store.subscriptions WHERE subscriber_id <> 'nested';
     SELECT 'entity', stream, total, list FROM rm.entities";
+
+/// What there is besides, where handlers do more.
+const LOOK_AT_DUTIES: &str = "
+    SELECT 'answer', metadata ->> 'to', metadata ->> 'ordinal'
+      FROM message_store.messages WHERE stream_name = 'answer';
+    SELECT 'new', c.position, m.stream_name
+      FROM rm.calls c JOIN message_store.messages m ON m.global_position = c.position
+     WHERE NOT c.is_replay;
+    SELECT 'nested', position FROM rm.nested ORDER BY seq";
 
 /// A message of the log.
 pub struct Message {
@@ -64,6 +74,12 @@ pub struct Seen {
     lists: BTreeMap<String, Vec<i64>>,
     /// The copy's.
     copied: Option<BTreeMap<String, Vec<i64>>>,
+    /// Which messages were answered, by position and number, in order.
+    answers: Vec<(i64, i64)>,
+    /// Messages that were handled as new ones, but for answers.
+    new: BTreeSet<i64>,
+    /// What `nested` was given.
+    nested: Vec<i64>,
 }
 
 fn number(text: Option<&String>) -> i64 {
@@ -98,8 +114,11 @@ fn entities(rows: &Rows) -> BTreeMap<String, Vec<i64>> {
 impl Seen {
     /// Looks, as the superuser, at what is committed. A call that is held may have dropped the copy,
     /// whose tables nobody else can look at then.
-    pub async fn look(watch: &Session, held: Option<&Open>) -> Self {
-        let rows = watch.run(LOOK).await.unwrap();
+    pub async fn look(watch: &Session, held: Option<&Open>, duties: Duties) -> Self {
+        let mut rows = watch.run(LOOK).await.unwrap();
+        if duties.answers || duties.ticks {
+            rows.extend(watch.run(LOOK_AT_DUTIES).await.unwrap());
+        }
         let mut seen = Self::default();
         let mut copies = None;
         let call = held.and_then(|open| open.call.as_ref());
@@ -133,9 +152,18 @@ impl Seen {
                     seen.start_position = number(row[3].as_ref());
                     copies = copies.or_else(|| row[4].clone());
                 }
+                Some("answer") => {
+                    let answer = (number(row[1].as_ref()), number(row[2].as_ref()));
+                    seen.answers.push(answer);
+                }
+                Some("new") if text(2) != ANSWERS => {
+                    seen.new.insert(number(row[1].as_ref()));
+                }
+                Some("nested") => seen.nested.push(number(row[1].as_ref())),
                 _ => {}
             }
         }
+        seen.answers.sort_unstable();
         seen.lists = entities(&rows);
         if let Some(schema) = copies.filter(|_| !is_dropped) {
             let sql = format!("SELECT 'entity', stream, total, list FROM \"{schema}\".entities");
@@ -224,7 +252,47 @@ impl Seen {
             compare("the copy", &copied, &expected, definition, ledger)?;
         }
         self.check_parked(ledger)?;
+        if definition.duties.answers {
+            self.check_answers()?;
+        }
+        if definition.duties.ticks {
+            self.check_nested()?;
+        }
         self.check_states(ledger)
+    }
+
+    /// Every message that was handled as a new one is answered in full, and once.
+    fn check_answers(&self) -> Outcome<()> {
+        let of = |position: i64| (0..=position % 4).map(move |ordinal| (position, ordinal));
+        let expected: Vec<(i64, i64)> = self.new.iter().copied().flat_map(of).collect();
+        if self.answers == expected {
+            return Ok(());
+        }
+        Err(format!("answers: {:?}, not {expected:?}", self.answers))
+    }
+
+    /// The subscription that handlers tick has handled what it says, in order.
+    fn check_nested(&self) -> Outcome<()> {
+        let member = self
+            .members
+            .iter()
+            .find(|member| member.subscriber == "nested");
+        let reached = member.map_or(0, |member| member.position);
+        let expected: Vec<i64> = self
+            .log
+            .iter()
+            .map(|message| message.position)
+            .filter(|position| *position <= reached)
+            .collect();
+        if self.nested == expected {
+            return Ok(());
+        }
+        Err(format!("nested: {:?}, not {expected:?}", self.nested))
+    }
+
+    /// The last position of the log.
+    pub fn last_position(&self) -> i64 {
+        self.log.last().map_or(0, |message| message.position)
     }
 
     /// What is parked is parked with reason, and holds its stream.

@@ -1,7 +1,7 @@
 //! One history, from an empty log to the last look.
 
 use super::act::creation;
-use super::definition::{Definition, STREAMS};
+use super::definition::{Definition, Duties, STREAMS};
 use super::model::Seen;
 use super::step::{Call, Ending, Finish, History, Subject};
 use super::world::{Outcome, World};
@@ -20,15 +20,30 @@ impl World<'_> {
         self.ledger.begin(definition);
         self.write(&definition.before).await?;
         self.ask(&creation(definition, self.ledger.drawn)).await?;
-        let start = "SELECT start_position FROM message_store.subscriptions";
+        let Duties { answers, ticks } = definition.duties;
+        if answers || ticks {
+            let duties = format!("INSERT INTO rm.duties VALUES ({answers}, {ticks})");
+            self.ask(&duties).await?;
+        }
+        if ticks {
+            self.ask(
+                "SELECT message_store.create_subscription('nested', '$all', \
+                 '{\"$any\": \"rm.on_nested\"}')",
+            )
+            .await?;
+        }
+        let start = "SELECT start_position FROM message_store.subscriptions \
+                     WHERE subscriber_id = 'subject'";
         self.ledger.start_position = self.watch.bigint(start).await;
         for (number, step) in history.steps.iter().enumerate() {
             let of_step = |problem| format!("{problem}, at step {number}, {step:?}");
             self.ledger.count("step");
             let is_worth_it = self.act(definition, step, number).await.map_err(of_step)?;
             if is_worth_it || number % LOOK_EVERY == LOOK_EVERY - 1 {
-                let seen = Seen::look(&self.watch, self.held.as_ref()).await;
+                let seen = Seen::look(&self.watch, self.held.as_ref(), self.ledger.duties).await;
                 seen.check(definition, &self.ledger).map_err(of_step)?;
+                // What handlers have written.
+                self.ledger.drawn = self.ledger.drawn.max(seen.last_position());
             }
         }
         self.ledger.count("history");
@@ -51,7 +66,7 @@ impl World<'_> {
             self.end_write(number, ending).await?;
         }
         self.heal(None).await;
-        let seen = Seen::look(&self.watch, self.held.as_ref()).await;
+        let seen = Seen::look(&self.watch, self.held.as_ref(), self.ledger.duties).await;
         seen.check(definition, &self.ledger)?;
         self.settle_all(definition, finish).await?;
         if seen.has_copy() {
@@ -118,7 +133,7 @@ impl World<'_> {
         definition: &Definition,
         verifies: bool,
     ) -> Outcome<BTreeSet<i64>> {
-        let seen = Seen::look(&self.watch, self.held.as_ref()).await;
+        let seen = Seen::look(&self.watch, self.held.as_ref(), self.ledger.duties).await;
         let handled = seen.check_complete(definition, &self.ledger)?;
         let mut written: BTreeMap<&str, usize> = BTreeMap::new();
         for message in &seen.log {

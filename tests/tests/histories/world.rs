@@ -21,18 +21,21 @@ const VACUUM_EVERY: u32 = 100;
 const SET_UP: &str = include_str!("world.sql");
 const RESET: &str = "
     SELECT message_store.drop_subscription('subject');
+    SELECT message_store.drop_subscription('nested');
     DELETE FROM message_store.history;
     DELETE FROM message_store.messages;
     DELETE FROM rm.entities;
     DELETE FROM rm.calls;
     DELETE FROM rm.poison;
+    DELETE FROM rm.duties;
+    DELETE FROM rm.nested;
     SELECT setval('message_store.messages_global_position_seq', 1, false),
-      setval('rm.calls_seq_seq', 1, false), setval('rm.failures', 1, false),
+      setval('rm.calls_seq_seq', 1, false), setval('rm.nested_seq_seq', 1, false), setval('rm.failures', 1, false),
       setval('rm.flaky', 1, false);
     SELECT 'left over', nspname FROM pg_namespace WHERE nspname LIKE 'message_store_copy%'
     UNION ALL SELECT 'left over', subscriber_id FROM message_store.parked
     UNION ALL SELECT 'left over', subscriber_id FROM message_store.subscriptions";
-const VACUUM: [&str; 9] = [
+const VACUUM: [&str; 10] = [
     "message_store.history",
     "message_store.messages",
     "message_store.parked",
@@ -40,6 +43,7 @@ const VACUUM: [&str; 9] = [
     "message_store.subscription_progress",
     "rm.entities",
     "rm.calls",
+    "rm.nested",
     "rm.poison",
     "pg_catalog.pg_class",
 ];
@@ -224,6 +228,7 @@ impl<'c> World<'c> {
 
     /// SQL that writes messages, and the streams it writes to; those of others are left out.
     pub fn writing(&mut self, drafts: &[Draft], own: &[usize]) -> Option<(String, Vec<usize>)> {
+        let in_batch = self.ledger.coin(false, true);
         let (mut calls, mut streams) = (Vec::new(), Vec::new());
         for draft in drafts {
             let is_own = own.contains(&draft.stream);
@@ -238,14 +243,28 @@ impl<'c> World<'c> {
             } else {
                 "NULL"
             };
-            calls.push(format!(
-                "message_store.write_message(gen_random_uuid()::text, '{}', '{}', '{{}}', {metadata})",
-                STREAMS[stream], TYPES[draft.kind]
-            ));
+            let (name, kind) = (STREAMS[stream], TYPES[draft.kind]);
+            calls.push(if in_batch {
+                format!("ROW('{name}', '{kind}', '{{}}', {metadata}, NULL, NULL)")
+            } else {
+                format!(
+                    "message_store.write_message(gen_random_uuid()::text, '{name}', '{kind}', \
+                     '{{}}', {metadata})"
+                )
+            });
             streams.push(stream);
             self.ledger.drawn += 1;
         }
-        (!calls.is_empty()).then(|| (format!("SELECT {}", calls.join(", ")), streams))
+        let calls = (!calls.is_empty()).then(|| calls.join(", "))?;
+        let sql = if in_batch {
+            format!(
+                "SELECT count(*) FROM message_store.write_messages(\
+                 ARRAY[{calls}]::message_store.new_message[])"
+            )
+        } else {
+            format!("SELECT {calls}")
+        };
+        Some((sql, streams))
     }
 
     /// Messages in one transaction that ends at once.

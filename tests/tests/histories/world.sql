@@ -44,11 +44,43 @@ $$;
 CREATE CONSTRAINT TRIGGER fails_later AFTER INSERT ON rm.deferred
   DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION rm.fail_later();
 
+-- What the handlers do besides; a service answers, another one ticks `nested`.
+CREATE TABLE rm.duties (answers boolean NOT NULL, ticks boolean NOT NULL);
+
+-- What the subscription `nested` was given, in order.
+CREATE TABLE rm.nested (seq bigserial, position bigint NOT NULL);
+
+CREATE FUNCTION rm.on_nested(global_position bigint) RETURNS void LANGUAGE sql AS $$
+  INSERT INTO rm.nested (position) VALUES (global_position)
+$$;
+
+-- Answers to a message: as many as its position says, in one batch. Of a message that is handled
+-- alone they have derived ids but for the second; of others they have ids of their own, since how a
+-- run is cut is not promised.
+CREATE FUNCTION rm.answer(positions bigint[], streams text[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM message_store.write_messages(ARRAY(
+    SELECT ROW(
+        'answer', 'Answer', '{}', jsonb_build_object('to', position, 'ordinal', ordinal),
+        CASE WHEN ordinal = 1 OR cardinality(positions) > 1 THEN md5(position || '/' || ordinal) END,
+        NULL)::message_store.new_message
+    FROM unnest(positions, streams) AS m (position, stream), generate_series(0, position % 4) AS ordinal
+    WHERE stream <> 'answer' ORDER BY position, ordinal), 'ignore');
+END
+$$;
+
 CREATE FUNCTION rm.apply(positions bigint[], streams text[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   call message_store.handler_call := message_store.handler_context();
   fault record;
+  duties rm.duties := (SELECT d FROM rm.duties d);
 BEGIN
+  IF duties.answers THEN
+    PERFORM rm.answer(positions, streams);
+  END IF;
+  IF duties.ticks THEN
+    PERFORM message_store.tick('nested', 3);
+  END IF;
   INSERT INTO entities AS e
   SELECT stream, count(*), array_agg(position ORDER BY place)
   FROM unnest(positions, streams) WITH ORDINALITY m (position, stream, place)
