@@ -164,6 +164,45 @@ async fn a_reader_that_never_pauses_skips_nothing_beside_few_writers_that_commit
     assert_same(&seen, &positions(&admin, None).await);
 }
 
+/// A tick looks at where its subscription is before it holds it. Another one may come in between:
+/// so one of the two is stopped wherever it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_sessions_that_tick_without_a_pause_hand_over_each_message_once_and_in_order() {
+    let database = Cluster::shared().create_store().await;
+    let admin = database.connect().await;
+    admin.run(SUBSCRIPTION).await.unwrap();
+    admin.run(TICKERS).await.unwrap();
+    let started = Instant::now();
+    let stopped = database.connect().await;
+    let stopped_pid = Pid::from_raw(stopped.pid);
+    let mut tickers = Vec::new();
+    for session in [stopped, database.connect().await] {
+        tickers.push(tokio::spawn(async move {
+            session.run("CALL tick_to_the_end()").await.unwrap();
+        }));
+    }
+    let are_done = Arc::new(AtomicBool::new(false));
+    let stopping = std::thread::spawn({
+        let are_done = Arc::clone(&are_done);
+        move || stop_again_and_again(stopped_pid, &are_done)
+    });
+    for ticker in tickers {
+        ticker.await.unwrap();
+    }
+    are_done.store(true, Ordering::SeqCst);
+    let stops = stopping.join().unwrap();
+    println!(
+        "ticked for {:?}, one stopped {stops} times",
+        started.elapsed()
+    );
+    let handled = numbers(
+        &admin,
+        "SELECT global_position FROM handled ORDER BY number",
+    )
+    .await;
+    assert_same(&handled, &positions(&admin, None).await);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_transaction_over_100_000_streams_of_32_categories_disturbs_nobody() {
     let database = Cluster::shared().create_store().await;
@@ -267,6 +306,19 @@ const FEW_WRITERS: &str = "
         EXIT WHEN message.stream_name = 'end-1';
       END LOOP;
       RETURN seen;
+    END $$";
+
+/// Messages of `grey`, and a session that ticks until they are handled.
+const TICKERS: &str = "
+    SELECT count(message_store.write_message(
+      gen_random_uuid()::varchar, 'grey-' || n % 7, 'Written', '{}'))
+    FROM generate_series(1, 4000) n;
+    CREATE PROCEDURE tick_to_the_end() LANGUAGE plpgsql AS $$
+    BEGIN
+      LOOP
+        EXIT WHEN (SELECT t.outcome FROM message_store.tick('stress', 1) AS t) = 'idle';
+        COMMIT;
+      END LOOP;
     END $$";
 
 /// Stops a server process and lets it go on; returns how often.
