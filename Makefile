@@ -90,6 +90,18 @@ deny: ## licences, bans and sources of all dependencies (installs cargo-deny if 
 		CARGO_TARGET_DIR= cargo install cargo-deny --locked; }
 	cargo deny check licenses bans sources
 
+# What counts as a mutant changes with the version.
+CARGO_MUTANTS = 27.1.0
+
+.PHONY: mutants
+mutants: ## small mistakes where no server is needed: unit tests see each (installs cargo-mutants if missing)
+	@[ "$$(cargo mutants --version 2>/dev/null)" = 'cargo-mutants $(CARGO_MUTANTS)' ] || { \
+		echo 'cargo-mutants $(CARGO_MUTANTS) is missing: cargo install cargo-mutants --version $(CARGO_MUTANTS) --locked'; \
+		env -u CARGO_TARGET_DIR cargo install cargo-mutants --version $(CARGO_MUTANTS) --locked; }
+	$(CHOOSE_POSTGRESQL); CARGO_INCREMENTAL=1 RUST_BACKTRACE=0 cargo mutants -p message_store \
+		--no-default-features --features pg$$major --minimum-test-timeout 60 --output $(CARGO_TARGET_DIR) \
+		-- --lib
+
 .PHONY: clean
 clean: ## remove what was built; the data in .message_store stays
 	cargo clean

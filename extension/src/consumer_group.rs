@@ -87,6 +87,59 @@ mod tests {
         assert_eq!(hash_64(b""), -3162216497309240828);
     }
 
+    #[test]
+    fn a_stream_is_read_by_the_member_that_its_hash_says() {
+        // 3162216497309240828 is the size of the hash, and 828 what is left of it by 1000.
+        let reads = |member, stream: &[u8]| {
+            let consumer = Consumer::from_arguments(Some(member), Some(1_000));
+            consumer
+                .ok()
+                .flatten()
+                .map(|consumer| consumer.reads(stream).ok())
+        };
+        assert_eq!(reads(828, b"account-"), Some(Some(true)));
+        assert_eq!(reads(828, b"account-+more"), Some(Some(true)));
+        assert_eq!(reads(827, b"account-"), Some(Some(false)));
+        assert_eq!(member_of(b"account-", 1_000).ok(), Some(828));
+    }
+
+    #[test]
+    fn a_name_without_an_id_is_member_0s_in_a_subscription_and_nobodys_in_message_db() {
+        let first = Consumer { member: 0, size: 2 };
+        assert_eq!(first.reads(b"account").ok(), Some(false));
+        assert_eq!(member_of(b"account", 2).ok(), Some(0));
+    }
+
+    #[test]
+    fn member_and_size_come_together_and_the_member_is_one_of_them() {
+        let given = |member, size| Consumer::from_arguments(member, size).ok();
+        assert_eq!(given(None, None), Some(None));
+        assert_eq!(given(Some(0), None), None);
+        assert_eq!(given(None, Some(1)), None);
+        let fits =
+            |member, size| given(Some(member), Some(size)) == Some(Some(Consumer { member, size }));
+        assert!(fits(0, 1) && fits(2, 3));
+        assert!(!fits(-1, 1) && !fits(0, 0) && !fits(3, 3) && !fits(4, 3));
+    }
+
+    #[test]
+    fn each_wrong_argument_is_named() {
+        let is_about = |member, size, rule: &str| {
+            let refused = Consumer::from_arguments(Some(member), Some(size));
+            matches!(refused, Err(Error::MessageDb(said)) if said.contains(rule))
+        };
+        assert!(is_about(0, 0, "size must not be less than 1"));
+        assert!(is_about(-1, 1, "member must not be less than 0"));
+        assert!(is_about(1, 1, "must be less than the group size"));
+    }
+
+    #[test]
+    fn a_size_is_a_smallint() {
+        let size = |size| Consumer { member: 0, size }.smallint_size().ok();
+        assert_eq!(size(32_767), Some(32_767));
+        assert_eq!(size(32_768), None);
+    }
+
     proptest! {
         #[test]
         fn every_stream_with_an_id_has_exactly_one_reader(id in "[a-z0-9]{0,20}", size in 1..40_i64) {

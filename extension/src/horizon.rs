@@ -320,6 +320,21 @@ mod tests {
     }
 
     #[test]
+    fn the_fields_of_a_tag_are_part_of_the_protocol() {
+        let tag = tag(7, 0x12_3456_789A);
+        assert_eq!((tag.high, tag.low, tag.class), (0x3456_789A, 7, 0x4D12));
+    }
+
+    #[test]
+    fn a_horizon_below_what_was_drawn_is_held_back() {
+        let is_held_back = |position, drawn| Horizon { position, drawn }.is_held_back();
+        assert!(is_held_back(4, 5));
+        assert!(!is_held_back(5, 5));
+        // What a member that handles its own messages has proven before.
+        assert!(!is_held_back(6, 5));
+    }
+
+    #[test]
     fn the_hash_is_part_of_the_protocol() {
         assert_eq!(category_hash(b"viewings"), 0x572a_c4b0);
         assert_ne!(category_hash(b""), EVERY_CATEGORY);

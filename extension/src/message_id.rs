@@ -111,6 +111,20 @@ mod tests {
     }
 
     #[test]
+    fn an_id_is_printed_as_postgresql_prints_it() {
+        let id = *b"\xa0\xee\xbc\x99\x9c\x0b\x4e\xf8\xbb\x6d\x6b\xb9\xbd\x38\x0a\x11";
+        assert_eq!(&text(&id), b"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11");
+        assert_eq!(to_text(&id).as_bytes(), text(&id));
+    }
+
+    #[test]
+    fn of_a_long_text_the_beginning_is_shown() {
+        assert_eq!(shown(b"short"), "short");
+        assert_eq!(shown(&[b'x'; 100]).len(), 100);
+        assert_eq!(shown(&[b'x'; 101]).len(), 100);
+    }
+
+    #[test]
     fn new_ids_rise() {
         let ids: Vec<_> = (0..10_000).map(|_| new()).collect();
         assert!(ids.is_sorted_by(|one, next| one < next));

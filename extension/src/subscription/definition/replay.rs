@@ -127,6 +127,28 @@ mod tests {
         assert_eq!(replayed.layers_text(), "[]");
     }
 
+    #[test]
+    fn a_layer_says_nothing_about_what_lies_before_it() {
+        let mut replayed = Replayed::default();
+        replayed.add(Layer {
+            after: 5,
+            positions: vec![10],
+        });
+        assert_eq!(replayed.mark, 0);
+        let covered: Vec<i64> = (1..13)
+            .filter(|position| covers(&replayed, *position, "account-1"))
+            .collect();
+        assert_eq!(covered, [6, 7, 8, 9, 10]);
+        // Once the mark has come to where it begins, the next one moves the mark on.
+        replayed.add_all_until(5);
+        assert_eq!(replayed.mark, 5);
+        replayed.add(Layer {
+            after: 5,
+            positions: vec![10, 8],
+        });
+        assert_eq!(replayed.mark, 8);
+    }
+
     proptest! {
         #[test]
         fn what_a_member_had_not_reached_is_no_replay(

@@ -270,6 +270,15 @@ mod tests {
     }
 
     #[test]
+    fn who_was_not_being_called_gets_no_strike() {
+        let resting = Note {
+            is_running: false,
+            ..NOTE
+        };
+        assert_eq!(Suspects::of(resting, 99).culprit(), None);
+    }
+
+    #[test]
     fn a_stopped_server_convicts_nobody_at_once() {
         let again = Note { strikes: 1, ..NOTE };
         assert_eq!(Suspects::of(again, 100).culprit(), None);
@@ -285,6 +294,8 @@ mod tests {
             ..NOTE
         };
         assert_eq!(Suspects::of(run, 99).culprit(), None);
-        assert!(Suspects::of(run, 99).contain(8));
+        let suspects = Suspects::of(run, 99);
+        let contained: Vec<i64> = (6..11).filter(|at| suspects.contain(*at)).collect();
+        assert_eq!(contained, [7, 8, 9]);
     }
 }
