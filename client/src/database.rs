@@ -33,6 +33,7 @@ mod causation;
 mod diagnosis;
 mod error_details;
 pub mod excerpt;
+mod failures;
 mod leases;
 mod listings;
 mod messages;
@@ -56,16 +57,17 @@ pub use diagnosis::{
 };
 pub use error_details::ErrorDetails;
 pub use excerpt::Excerpt;
+pub use failures::{FAILURES_OF, FailureGroup};
 pub use leases::FetchedMessage;
 use messages::Arguments;
 pub use messages::{ALL, NewMessage, Source, StoredMessage};
-pub use parked::{Group, Handling, ParkedFilter, ParkedMessage, SUMMARY_OF, Touched};
+pub use parked::{Handling, ParkedFilter, ParkedMessage, Touched};
 use pooled::{Guest, Pooled, Processes};
 pub use read_models::ReadModelPage;
 pub use rights::{Exposure, Powers, Rights, Superusers};
 pub use session::{Refused, Session, WriteStatements};
 pub use status::{HorizonBlocker, Orchestrator, PRESENCE_CLASS, SubscriptionStatus};
-pub use steering::{Steering, Which};
+pub use steering::{ALIKE_AT_A_TIME, Steering, Which};
 pub use subscriptions::TableChange;
 pub use ticks::{JustParked, Outcome, Started, Tick, Trouble};
 #[cfg(feature = "trace-contexts")]

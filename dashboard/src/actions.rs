@@ -105,7 +105,7 @@ pub fn crumbs(subscriber_id: &str) -> Vec<(String, String)> {
 }
 
 impl Site {
-    /// Leads to a page that shows what an action came to. `page` has a query.
+    /// Leads to a page that shows what an action came to.
     pub(super) fn answer(&self, page: &str, done: Result<String>) -> Response {
         self.samples.refresh();
         let notice = match done {
@@ -119,7 +119,8 @@ impl Site {
             },
         };
         let key = self.notices.keep(notice);
-        Redirect::to(&format!("{page}&notice={key}")).into_response()
+        let and = if page.contains('?') { '&' } else { '?' };
+        Redirect::to(&format!("{page}{and}notice={key}")).into_response()
     }
 
     /// The notice that a link names.

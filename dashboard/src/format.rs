@@ -2,6 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
+use maud::{Markup, html};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
 /// 1234567 as 1,234,567.
 pub fn count(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
@@ -66,6 +69,39 @@ pub fn time(text: &str) -> String {
     format!("{day} {clock}{zone}").trim_end().to_owned()
 }
 
+/// How long ago a time of the database's is, with the exact one for who points at it. A time without a
+/// zone is UTC.
+pub fn when(text: &str) -> Markup {
+    let Some(then) = moment(text) else {
+        return html! { (time(text)) };
+    };
+    let age = (OffsetDateTime::now_utc() - then).as_seconds_f64();
+    let exact = time(&text.replacen(' ', "T", 1));
+    html! { time datetime=(text.replacen(' ', "T", 1)) title=(exact) { (since(age)) } }
+}
+
+/// A time of the database's as JSON has it, or as `YYYY-MM-DD HH:MI:SS` in UTC.
+fn moment(text: &str) -> Option<OffsetDateTime> {
+    let zoned = text.replacen(' ', "T", 1);
+    OffsetDateTime::parse(&zoned, &Rfc3339)
+        .or_else(|_| OffsetDateTime::parse(&format!("{zoned}Z"), &Rfc3339))
+        .ok()
+}
+
+/// So many seconds ago, or from now, in its largest unit.
+fn since(age: f64) -> String {
+    let largest = |age: f64| match age {
+        age if age < 60.0 => format!("{age:.0} s"),
+        age if age < 3600.0 => format!("{:.0} min", (age / 60.0).floor()),
+        age if age < 2.0 * 86_400.0 => format!("{:.0} h", (age / 3600.0).floor()),
+        age => format!("{:.0} d", (age / 86_400.0).floor()),
+    };
+    match age.round() {
+        age if age < 0.0 => format!("in {}", largest(-age)),
+        age => format!("{} ago", largest(age)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,5 +129,29 @@ mod tests {
             "2026-01-31 12:00:05+00:00"
         );
         assert_eq!(time("strange"), "strange");
+    }
+
+    #[test]
+    fn a_time_says_how_long_ago_and_keeps_the_exact_one() {
+        let old = when("2020-01-31T12:00:05.123456+00:00").into_string();
+        assert!(old.contains("title=\"2020-01-31 12:00:05+00:00\""), "{old}");
+        assert!(old.contains(" d ago"), "{old}");
+        assert!(
+            when("2020-01-31 12:00:05.123")
+                .into_string()
+                .contains(" d ago")
+        );
+        assert_eq!(when("strange").into_string(), "strange");
+        let said = [0.2, 59.0, 60.0, 7199.0, 90_000.0, 200_000.0, -61.0].map(since);
+        let expected = [
+            "0 s ago",
+            "59 s ago",
+            "1 min ago",
+            "1 h ago",
+            "25 h ago",
+            "2 d ago",
+            "in 1 min",
+        ];
+        assert_eq!(said, expected);
     }
 }

@@ -19,8 +19,8 @@ pub enum Section {
     Overview,
     /// Every subscription, and one of them.
     Subscriptions,
-    /// Every parked message.
-    Parked,
+    /// What failed: subscriptions and parked messages.
+    Failures,
     /// Categories, streams, and their messages.
     Categories,
     /// What pages read.
@@ -34,7 +34,7 @@ const SECTIONS: [(Section, &str, &str); 5] = [
         "Subscriptions",
         "/admin/subscriptions",
     ),
-    (Section::Parked, "Parked", "/admin/parked"),
+    (Section::Failures, "Failures", "/admin/parked"),
     (Section::Categories, "Categories", "/admin/categories"),
     (Section::ReadModels, "Read models", "/admin/read-models"),
 ];
@@ -139,6 +139,15 @@ pub fn error_details(details: &ErrorDetails) -> Markup {
     html! {
         @for (name, part) in details.parts() {
             br; span.faint { (name) ": " } (part)
+        }
+    }
+}
+
+/// The same, whose rows are cards where the window is narrow: a cell says what it is by `data-label`.
+pub fn cards(label: &str, content: Markup) -> Markup {
+    html! {
+        div.scroll.cards tabindex="0" role="region" aria-label=(label) {
+            table { (content) }
         }
     }
 }

@@ -25,6 +25,7 @@ mod browse;
 mod categories;
 mod chart;
 mod events;
+mod failures;
 mod form;
 mod format;
 mod identity;
@@ -86,7 +87,7 @@ fn pages(site: Arc<Site>) -> Router {
         .route("/admin/subscription", get(subscription::show))
         .route(actions::CONFIRM, get(actions::confirm))
         .route(actions::ACT, post(actions::act))
-        .route(parked::LIST, get(parked::show))
+        .route(failures::LIST, get(failures::show))
         .route(parked::CONFIRM, get(parked::confirm))
         .route(parked::ACT, post(parked::act))
         .route(preview::SHOW, post(preview::show));

@@ -11,15 +11,17 @@ use axum::{
 use maud::{Markup, html};
 
 use super::{
-    categories, format,
+    categories, failures,
+    form::Fields,
+    format,
     identity::Identity,
     layout::{self, Page, Section},
-    link,
+    link, parked,
     site::Site,
 };
 use message_store_client::{
     Result,
-    database::{CausationLink, Database, Excerpt, SEARCHED, WALKED, Whole},
+    database::{CausationLink, Database, Excerpt, ParkedMessage, SEARCHED, WALKED, Whole},
 };
 
 use printable::printable;
@@ -34,6 +36,7 @@ pub async fn show(
     State(site): State<Arc<Site>>,
     Extension(identity): Extension<Identity>,
     Path(position): Path<String>,
+    query: Fields,
 ) -> Response {
     let Ok(position) = position.parse::<i64>() else {
         let text = "A message has a global position, which is a whole number.";
@@ -41,9 +44,13 @@ pub async fn show(
     };
     let database = site.database(&identity);
     match load(database, position).await {
-        Ok(Some((message, chain))) => {
+        Ok(Some((message, parked, chain))) => {
             let title = format!("Message {}", format::count(position));
-            let content = html! { (columns(&message)) (chain.draw()) };
+            let content = html! {
+                @for one in &parked { (standing(&identity, one)) }
+                (columns(&message))
+                (chain.draw())
+            };
             let mut page = Page::new(Section::Categories, title, content);
             page.crumbs = vec![
                 ("Categories".to_owned(), categories::LIST.to_owned()),
@@ -53,6 +60,7 @@ pub async fn show(
                     link::browse(&message.stream_name),
                 ),
             ];
+            page.notice = site.notice(&query);
             page.show(&identity)
         }
         Ok(None) => {
@@ -99,20 +107,70 @@ pub async fn raw(
     }
 }
 
-async fn load(database: &Database, position: i64) -> Result<Option<(Whole, Chain)>> {
+type Loaded = (Whole, Vec<ParkedMessage>, Chain);
+
+async fn load(database: &Database, position: i64) -> Result<Option<Loaded>> {
     let Some(message) = database.message_at(position).await? else {
         return Ok(None);
     };
     let ancestry = database.ancestry(position).await?;
     let (descendants, looked_to) = database.descendants(position).await?;
+    let parked = database.parked_by(position).await?;
     Ok(Some((
         message,
+        parked,
         Chain {
             ancestry,
             descendants,
             looked_to,
         },
     )))
+}
+
+/// That a subscription has put it aside: why, since when, and what can be done.
+fn standing(identity: &Identity, parked: &ParkedMessage) -> Markup {
+    let is_bad = parked.status == "failed";
+    let subscription = || {
+        html! { a href=(link::subscription(&parked.subscriber_id)) { (parked.subscriber_id) } }
+    };
+    let since = || format::when(&parked.parked_at);
+    html! {
+        section.standing.bad[is_bad] aria-label={ "Parked by " (parked.subscriber_id) } {
+            p {
+                @match &*parked.status {
+                    "failed" => { strong { "Parked" } " by " (subscription()) ", since " (since()) ". Later messages of its stream wait behind it." },
+                    "waiting" => { strong { "Waiting" } " for " (subscription()) ", since " (since()) ": an earlier message of its stream is parked." },
+                    "retry" => { strong { "Being retried" } " by " (subscription()) "; parked since " (since()) "." },
+                    "replaying" => { strong { "Parked" } " by " (subscription()) ", since " (since()) ". A rebuild will come to it." },
+                    _ => {
+                        strong { "Discarded" } " for " (subscription()) "; parked since " (since()) "."
+                        @if let Some(reason) = &parked.reason { " " (reason) }
+                    },
+                }
+            }
+            @if parked.error.is_some() || parked.sqlstate.is_some() {
+                pre.bad[is_bad] tabindex="0" {
+                    @if let Some(sqlstate) = &parked.sqlstate { "SQLSTATE " (sqlstate) "\n" }
+                    (parked.error.as_deref().unwrap_or_default())
+                }
+                p { (layout::error_details(&parked.error_details)) }
+                p.faint {
+                    "Failed attempts: " (parked.attempts)
+                    @if let Some(at) = &parked.last_failed_at { ", the last " (format::when(at)) }
+                }
+            }
+            p {
+                @if identity.may_act() { (parked::ways(parked, "message")) }
+                a href=(link::with(failures::LIST, &[("id", &parked.subscriber_id)])) { "All that it has parked" }
+                @if identity.may_act() && is_bad {
+                    " · "
+                    a href=(link::with(parked::CONFIRM, &[("id", &parked.subscriber_id), ("do", "retry"), ("stream", &parked.stream_name)])) {
+                        "Retry all of its stream"
+                    }
+                }
+            }
+        }
+    }
 }
 
 fn columns(message: &Whole) -> Markup {

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use super::{
     chart,
     events::{self, Regions},
-    format,
+    failures, format,
     identity::Identity,
     layout::{self, Page, Section},
     link,
@@ -64,28 +64,53 @@ pub fn state(trouble: Option<&str>, sample: Option<&Sample>) -> Markup {
     }
 }
 
-fn figures(sample: &Sample) -> Markup {
-    let parked = parked(sample);
-    let troubled = subscriptions_of(sample)
-        .filter(|members| members[0].state == "stopped")
-        .count();
-    let figure = |name: &str, value: String, is_bad: bool| {
-        html! {
-            div.figure.bad[is_bad] {
-                dt { (name) }
-                dd { (value) }
+/// A number of the overview. One that is bad leads to what is to be done about it.
+fn figure(name: &str, value: &str, link: Option<&str>, is_bad: bool) -> Markup {
+    html! {
+        div.figure.bad[is_bad] {
+            dt { (name) }
+            dd {
+                @match link {
+                    Some(link) => a href=(link) { (value) span.unseen { " " (name) } },
+                    None => (value),
+                }
             }
         }
+    }
+}
+
+fn figures(sample: &Sample) -> Markup {
+    let parked = parked(sample);
+    let conditions: Vec<_> = subscriptions_of(sample).map(Condition::of).collect();
+    let troubled = |condition: Condition, name: &str| {
+        let count = conditions.iter().filter(|one| **one == condition).count();
+        let link = format!("/admin/subscriptions?state={}", condition.word());
+        let link = (count > 0).then_some(link.as_str());
+        figure(
+            name,
+            &count.to_string(),
+            link,
+            count > 0 && condition.is_trouble(),
+        )
     };
     let rate = sample.write_rate.map_or("–".to_owned(), format::rate);
+    let alive = sample.orchestrators.len();
     html! {
         dl.figures {
-            (figure("Messages a second", rate, false))
-            (figure("Last position", format::count(sample.head), false))
-            (figure("Subscriptions", subscriptions_of(sample).count().to_string(), false))
-            (figure("Stopped", troubled.to_string(), troubled > 0))
-            (figure("Parked messages", format::count(parked), parked > 0))
-            (figure("Orchestrators alive", sample.orchestrators.len().to_string(), sample.orchestrators.is_empty()))
+            (figure("Messages a second", &rate, None, false))
+            (figure("Last position", &format::count(sample.head), None, false))
+            (figure("Subscriptions", &conditions.len().to_string(), Some("/admin/subscriptions"), false))
+            (troubled(Condition::Stopped, "Stopped"))
+            (troubled(Condition::Failing, "Failing"))
+            (troubled(Condition::Paused, "Paused"))
+            (figure("Parked messages", &format::count(parked), (parked > 0).then_some(failures::LIST), parked > 0))
+            (figure("Orchestrators alive", &alive.to_string(), (alive == 0).then_some("#orchestrators"), alive == 0))
+        }
+        @if alive == 0 {
+            p #orchestrators .notice.bad {
+                "No orchestrator waits for messages of this database, so none is handled. Start " code { "orchestrator run" }
+                ", or look into the log of the one that should be there."
+            }
         }
     }
 }
@@ -134,28 +159,47 @@ fn blockers(sample: &Sample) -> Markup {
 fn subscriptions(sample: &Sample, samples: &Samples) -> Markup {
     html! {
         h2 { "Subscriptions" }
-        (table(sample, samples, ""))
+        (table(sample, samples, &Wanted::default()))
     }
 }
 
 /// Subscriptions that a page lists.
 const LISTED: usize = 200;
 
-/// A row for each subscription whose id or source contains `wanted`, those first
-/// that need somebody; the first [`LISTED`] of them.
-pub fn table(sample: &Sample, samples: &Samples, wanted: &str) -> Markup {
-    let is_wanted = |members: &&[SubscriptionStatus]| {
-        members[0].subscriber_id.contains(wanted) || members[0].source.contains(wanted)
-    };
-    let mut found: Vec<_> = subscriptions_of(sample).filter(is_wanted).collect();
-    found.sort_by_key(|members| urgency(&members[0]));
+/// Which subscriptions a table has.
+#[derive(Default)]
+pub struct Wanted<'a> {
+    /// Those whose id or source contains this.
+    pub text: &'a str,
+    /// Those of this condition.
+    pub condition: Option<Condition>,
+}
+
+impl Wanted<'_> {
+    fn has(&self, members: &[SubscriptionStatus]) -> bool {
+        let is_named =
+            members[0].subscriber_id.contains(self.text) || members[0].source.contains(self.text);
+        is_named
+            && self
+                .condition
+                .is_none_or(|one| one == Condition::of(members))
+    }
+}
+
+/// A row for each subscription that is wanted, those first that need somebody; the first [`LISTED`] of
+/// them.
+pub fn table(sample: &Sample, samples: &Samples, wanted: &Wanted<'_>) -> Markup {
+    let mut found: Vec<_> = subscriptions_of(sample)
+        .filter(|members| wanted.has(members))
+        .collect();
+    found.sort_by_key(|members| urgency(members));
     let more = found.len().saturating_sub(LISTED);
     found.truncate(LISTED);
     html! {
         @if found.is_empty() {
             p.faint { "There are none, or this role may not see them." }
         } @else {
-            (layout::table("Subscriptions", html! {
+            (layout::cards("Subscriptions", html! {
                 thead {
                     tr {
                         th scope="col" { "Subscription" }
@@ -182,14 +226,78 @@ pub fn table(sample: &Sample, samples: &Samples, wanted: &str) -> Markup {
     }
 }
 
+/// How a subscription does, in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// A failure or a person ended it.
+    Stopped,
+    /// A handler fails, and is tried again.
+    Failing,
+    /// A person holds it.
+    Paused,
+    /// It was never started.
+    Created,
+    /// It is ticked.
+    Started,
+}
+
+impl Condition {
+    const ALL: [Self; 5] = [
+        Self::Stopped,
+        Self::Failing,
+        Self::Paused,
+        Self::Created,
+        Self::Started,
+    ];
+
+    /// That of a subscription with these members.
+    pub fn of<'a>(members: impl IntoIterator<Item = &'a SubscriptionStatus>) -> Self {
+        let mut members = members.into_iter().peekable();
+        let state = members.peek().map_or("", |first| &*first.state);
+        match state {
+            "stopped" => Self::Stopped,
+            "paused" => Self::Paused,
+            "created" => Self::Created,
+            _ if members.any(|member| member.attempts > 0) => Self::Failing,
+            _ => Self::Started,
+        }
+    }
+
+    /// Its word, as pages and links have it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Failing => "failing",
+            Self::Paused => "paused",
+            Self::Created => "created",
+            Self::Started => "started",
+        }
+    }
+
+    /// The condition of a word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.word() == word)
+    }
+
+    /// True where somebody should look.
+    pub fn is_trouble(self) -> bool {
+        matches!(self, Self::Stopped | Self::Failing)
+    }
+
+    /// As a badge: a word, and never a colour alone.
+    pub fn badge(self) -> Markup {
+        html! { span class={ "state " (self.word()) } { (self.word()) } }
+    }
+}
+
 /// The lower, the sooner somebody should look.
-fn urgency(status: &SubscriptionStatus) -> u8 {
-    match &*status.state {
-        "stopped" => 0,
-        "started" if status.attempts > 0 => 1,
-        _ if status.parked > 0 => 2,
-        "paused" => 3,
-        _ => 4,
+pub fn urgency(members: &[SubscriptionStatus]) -> u8 {
+    match Condition::of(members) {
+        Condition::Stopped => 0,
+        Condition::Failing => 1,
+        _ if members[0].parked > 0 => 2,
+        Condition::Paused => 3,
+        Condition::Created | Condition::Started => 4,
     }
 }
 
@@ -214,14 +322,25 @@ fn row(members: &[SubscriptionStatus], samples: &Samples) -> Markup {
                 a href=(link::subscription(&first.subscriber_id)) { (first.subscriber_id) }
                 @if members.len() > 1 { " " span.faint { (members.len()) " members" } }
             }
-            td { (state_of(first)) }
-            td.number {
+            td data-label="State" {
+                @let condition = Condition::of(members);
+                @if condition.is_trouble() {
+                    a href={ (link::subscription(&first.subscriber_id)) "#trouble" } { (condition.badge()) }
+                } @else { (condition.badge()) }
+            }
+            td.number data-label="Lag" {
                 @if is_estimate { abbr title="estimated" { "~" } }
                 (format::count(lag))
             }
-            td { (chart::sparkline("Lag", &readings(lag_of))) }
-            td { (chart::sparkline("Rate", &readings(|point| point.rate))) " " (format::rate(rate)) "/s" }
-            td.number { (format::count(first.parked)) }
+            td data-label="Lag, last hour" { (chart::sparkline("Lag", &readings(lag_of))) }
+            td data-label="Rate" { (chart::sparkline("Rate", &readings(|point| point.rate))) " " (format::rate(rate)) "/s" }
+            td.number data-label="Parked" {
+                @if first.parked > 0 {
+                    a href=(link::with(failures::LIST, &[("id", &first.subscriber_id)])) {
+                        (format::count(first.parked)) span.unseen { " parked by " (first.subscriber_id) }
+                    }
+                } @else { "0" }
+            }
         }
     }
 }
@@ -229,17 +348,6 @@ fn row(members: &[SubscriptionStatus], samples: &Samples) -> Markup {
 #[allow(clippy::cast_precision_loss, reason = "a picture for people")]
 fn lag_of(point: &message_store_client::samples::Point) -> f64 {
     point.lag as f64
-}
-
-/// The state in a word, and never by its colour alone.
-pub fn state_of(status: &SubscriptionStatus) -> Markup {
-    let is_retrying = status.state == "started" && status.attempts > 0;
-    let word = if is_retrying {
-        "retrying"
-    } else {
-        &*status.state
-    };
-    html! { span class={ "state " (word) } { (word) } }
 }
 
 /// The members of each subscription, together.

@@ -1,12 +1,12 @@
-//! The messages that failures put aside: looked at, retried, given up.
+//! What can be done to the messages that failures put aside: retried, given up.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Extension, extract::State, response::Response};
 use maud::{Markup, html};
 
 use super::{
-    actions,
+    actions, failures,
     form::{self, Action, Fields},
     format,
     identity::Identity,
@@ -16,31 +16,28 @@ use super::{
     subscription,
 };
 use message_store_client::{
-    database::{Group, Handling, ParkedFilter, ParkedMessage, SUMMARY_OF, Which},
-    pretty::pretty,
+    Result,
+    database::{ALIKE_AT_A_TIME, Handling, ParkedFilter, ParkedMessage, Touched, Which},
 };
 
-/// Bytes of a parked message's data that the list shows.
-const SHOWN_DATA: usize = 32 << 10;
-
-/// Where they are listed.
-pub const LIST: &str = "/admin/parked";
 /// Where an action is asked about.
 pub const CONFIRM: &str = "/admin/parked/confirm";
 /// Where it is done.
 pub const ACT: &str = "/admin/parked/act";
 
-/// Messages a page.
-const PAGE: i64 = 50;
-
 /// What can be done to parked messages.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Verb {
+pub enum Verb {
+    /// Have them handled again.
     Retry,
+    /// Give them up.
     Discard,
 }
 
 impl Verb {
+    /// All there are.
+    pub const ALL: [Self; 2] = [Self::Retry, Self::Discard];
+
     fn from_word(word: &str) -> Option<Self> {
         match word {
             "retry" => Some(Self::Retry),
@@ -49,14 +46,16 @@ impl Verb {
         }
     }
 
-    fn word(self) -> &'static str {
+    /// Its word in a form.
+    pub fn word(self) -> &'static str {
         match self {
             Self::Retry => "retry",
             Self::Discard => "discard",
         }
     }
 
-    fn name(self) -> &'static str {
+    /// Its name on a button.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Retry => "Retry",
             Self::Discard => "Discard",
@@ -69,74 +68,154 @@ impl Verb {
             Self::Discard => Handling::Discard,
         }
     }
+
+    /// Whether it would touch this one.
+    pub fn can_touch(self, message: &ParkedMessage) -> bool {
+        match self {
+            Self::Retry => message.can_retry,
+            Self::Discard => message.can_discard,
+        }
+    }
 }
 
-/// Parked messages of one subscription (`id`) or of all, a page at a time.
-pub async fn show(
-    State(site): State<Arc<Site>>,
-    Extension(identity): Extension<Identity>,
-    query: Fields,
-) -> Response {
-    let id = query.text("id");
-    let discarded = query.text("status") == Some("discarded");
-    let after = (
-        query.text("after_id").unwrap_or_default(),
-        query.number("after").unwrap_or(-1),
-    );
-    let database = site.database(&identity);
-    let found = async {
-        let messages = database.parked_page(id, discarded, after, PAGE + 1).await?;
-        let groups = match id {
-            Some(id) if !discarded => database.parked_groups(id).await?,
-            _ => Default::default(),
-        };
-        Ok((messages, groups))
+/// What can be done to a parked message. `from` is where its page of questions leads back to.
+pub fn ways(message: &ParkedMessage, from: &str) -> Markup {
+    let position = message.global_position.to_string();
+    let ask = |verb: Verb| {
+        let query = [
+            ("id", message.subscriber_id.as_str()),
+            ("do", verb.word()),
+            ("position", &position),
+            ("from", from),
+        ];
+        link::with(CONFIRM, &query)
     };
-    let (mut messages, groups) = match found.await {
-        Ok(found) => found,
-        Err(error) => return layout::trouble(&identity, Section::Parked, &error),
-    };
-    let more = messages.len() > usize::try_from(PAGE).unwrap_or(usize::MAX);
-    messages.truncate(usize::try_from(PAGE).unwrap_or(usize::MAX));
-    let status = if discarded { "discarded" } else { "" };
-    let listed = |status: &str| match id {
-        Some(id) => link::with(LIST, &[("id", id), ("status", status)]),
-        None => link::with(LIST, &[("status", status)]),
-    };
-    let content = html! {
-        p {
-            @if discarded {
-                a href=(listed("")) { "Not discarded" }
-            } @else {
-                a href=(listed("discarded")) { "Discarded" }
+    html! {
+        @for verb in Verb::ALL.into_iter().filter(|verb| verb.can_touch(message)) {
+            a.button[from == "message"] href=(ask(verb))
+                aria-label={ (verb.name()) " the message at " (format::count(message.global_position)) " for " (message.subscriber_id) } {
+                (verb.name())
             }
+            " "
         }
-        @if let Some(id) = id { (summary(&identity, id, can_be_tried(&site, id), &groups)) }
-        @if messages.is_empty() {
-            p { @if discarded { "No message was discarded." } @else { "No message is parked." } }
-        } @else {
-            (table(&identity, id.filter(|_| !discarded), &messages))
-        }
-        @if let Some(last) = messages.last().filter(|_| more) {
-            @let last_position = last.global_position.to_string();
-            @let place = [("status", status), ("after_id", &last.subscriber_id), ("after", &last_position)];
-            p {
-                a href={ (link::with(LIST, &place)) @if let Some(id) = id { (link::with("", &[("id", id)]).replace('?', "&")) } } {
-                    "More"
-                }
-            }
-        }
-    };
-    let mut page = Page::new(Section::Parked, "Parked messages", content);
-    if let Some(id) = id {
-        page.crumbs = actions::crumbs(id);
     }
-    page.notice = site.notice(&query);
-    page.show(&identity)
+}
+
+/// How a form names a parked message of any subscription.
+pub fn mark(message: &ParkedMessage) -> String {
+    format!("{} {}", message.global_position, message.subscriber_id)
+}
+
+/// What a query or a form is about.
+pub enum Selection<'a> {
+    /// Messages of one subscription.
+    Of(&'a str, Which),
+    /// Messages of several, by subscription and position.
+    Marked(Vec<(String, i64)>),
+}
+
+impl<'a> Selection<'a> {
+    /// `None` where it does not say.
+    pub fn read(fields: &'a Fields) -> Option<Self> {
+        let marked: Vec<(&str, i64)> = fields
+            .all("mark")
+            .filter_map(|mark| {
+                let (position, id) = mark.split_once(' ')?;
+                Some((id, position.parse().ok()?))
+            })
+            .collect();
+        let Some((first, _)) = marked.first() else {
+            let id = fields.text("id")?;
+            return Some(Self::Of(id, which(fields)?));
+        };
+        if marked.iter().all(|(id, _)| id == first) {
+            let positions = marked.iter().map(|(_, position)| *position).collect();
+            return Some(Self::Of(first, Which::Positions(positions)));
+        }
+        let owned = marked
+            .iter()
+            .map(|(id, position)| ((*id).to_owned(), *position));
+        Some(Self::Marked(owned.collect()))
+    }
+
+    async fn count(&self, site: &Site, verb: Verb) -> Result<Touched> {
+        let marked = match self {
+            Self::Of(id, which) => {
+                return site
+                    .operators
+                    .count_parked(id, verb.handling(), which)
+                    .await;
+            }
+            Self::Marked(marked) => marked,
+        };
+        let mut all: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
+        for (id, position) in marked {
+            all.entry(id).or_default().push(*position);
+        }
+        let mut sum = Touched::default();
+        for (id, positions) in all {
+            let which = Which::Positions(positions);
+            let of_it = site
+                .operators
+                .count_parked(id, verb.handling(), &which)
+                .await?;
+            sum.chosen += of_it.chosen;
+            sum.waiting += of_it.waiting;
+        }
+        Ok(sum)
+    }
+
+    async fn perform(
+        &self,
+        site: &Site,
+        identity: &Identity,
+        verb: Verb,
+        reason: &str,
+    ) -> Result<i64> {
+        let steering = site.operators.acting_for(&identity.name);
+        match (self, verb) {
+            (Self::Of(id, which), Verb::Retry) => steering.retry_parked(id, which).await,
+            (Self::Of(id, which), Verb::Discard) => {
+                steering.discard_parked(id, reason, which).await
+            }
+            (Self::Marked(marked), Verb::Retry) => steering.retry_chosen(marked).await,
+            (Self::Marked(marked), Verb::Discard) => steering.discard_chosen(reason, marked).await,
+        }
+    }
+
+    /// For people.
+    fn describe(&self) -> String {
+        let Self::Of(_, which) = self else {
+            return "the chosen messages of several subscriptions".to_owned();
+        };
+        match which {
+            Which::Positions(positions) if positions.len() == 1 => {
+                format!("the message at {}", format::count(positions[0]))
+            }
+            Which::Positions(_) => "the chosen messages".to_owned(),
+            Which::Alike(_) => "all that failed with the same error".to_owned(),
+            Which::Matching(filter) => match (&filter.stream_name, &filter.sqlstate) {
+                (Some(stream), _) => format!("all of the stream {stream}"),
+                (None, Some(sqlstate)) => format!("all with the SQLSTATE {sqlstate}"),
+                (None, None) => "all of them".to_owned(),
+            },
+        }
+    }
+
+    /// The page that a person came from.
+    fn origin(&self, fields: &Fields) -> String {
+        match (self, fields.text("from")) {
+            (Self::Of(_, Which::Positions(positions)), Some("message")) if positions.len() == 1 => {
+                link::message(positions[0])
+            }
+            (Self::Marked(_), _) | (_, Some("all")) => failures::LIST.to_owned(),
+            (Self::Of(id, _), _) => link::with(failures::LIST, &[("id", id)]),
+        }
+    }
 }
 
 /// Whether its handlers can be tried, as far as the latest sample knows.
-fn can_be_tried(site: &Site, id: &str) -> bool {
+pub fn can_be_tried(site: &Site, id: &str) -> bool {
     let sample = site.samples.look().sample;
     let found = sample.as_deref().and_then(|sample| {
         let mut all = overview::subscriptions_of(sample);
@@ -146,144 +225,17 @@ fn can_be_tried(site: &Site, id: &str) -> bool {
     found.unwrap_or(true)
 }
 
-/// What they have in common, and the actions on all of that kind.
-fn summary(
-    identity: &Identity,
-    id: &str,
-    can_be_tried: bool,
-    groups: &(Vec<Group>, Vec<Group>),
-) -> Markup {
-    let (sqlstates, streams) = groups;
-    let list = |title: &str, which: &str, groups: &[Group]| {
-        html! {
-            h2 { (title) }
-            (layout::table(title, html! {
-                thead { tr {
-                    th scope="col" { (title) } th.number scope="col" { "Failed messages" }
-                    @if identity.may_act() { th scope="col" { "All of them" } }
-                } }
-                tbody {
-                    @for group in groups {
-                        tr {
-                            th scope="row" { (group.name) }
-                            td.number { (format::count(group.messages)) }
-                            @if identity.may_act() { td {
-                                @for verb in [Verb::Retry, Verb::Discard] {
-                                    a aria-label={ (verb.name()) " all of " (group.name) }
-                                        href=(link::with(CONFIRM, &[("id", id), ("do", verb.word()), (which, &group.name)])) {
-                                        (verb.name())
-                                    }
-                                    " "
-                                }
-                            } }
-                        }
-                    }
-                }
-            }))
-        }
-    };
-    html! {
-        @if identity.may_act() {
-            @if can_be_tried { (preview::button(identity, id, preview::Of::Parked)) }
-            @for verb in [Verb::Retry, Verb::Discard] {
-                a.button href=(link::with(CONFIRM, &[("id", id), ("do", verb.word()), ("all", "1")])) {
-                    (verb.name()) " all"
-                }
-                " "
-            }
-        }
-        @if !sqlstates.is_empty() { (list("SQLSTATE", "sqlstate", sqlstates)) }
-        @if !streams.is_empty() { (list("Stream", "stream", streams)) }
-        @if sqlstates.iter().map(|group| group.messages).sum::<i64>() >= SUMMARY_OF {
-            p.faint { "Of the first " (format::count(SUMMARY_OF)) " failed messages." }
-        }
-    }
-}
-
-/// `chosen`: the subscription whose messages can be ticked off.
-fn table(identity: &Identity, chosen: Option<&str>, messages: &[ParkedMessage]) -> Markup {
-    let chosen = chosen.filter(|_| identity.may_act());
-    html! {
-        h2 { "Messages" }
-        form method="get" action=(CONFIRM) {
-            @if let Some(id) = chosen { input type="hidden" name="id" value=(id); }
-            (layout::table("Messages", html! {
-                thead { tr {
-                    @if chosen.is_some() {
-                        th scope="col" {
-                            span.unseen { "Choose" }
-                            input type="checkbox" data-all="position" aria-label="Choose all on this page" hidden;
-                        }
-                    }
-                    th scope="col" { "Message" } th scope="col" { "Status" } th scope="col" { "Why" }
-                    th scope="col" { "Data" }
-                } }
-                tbody {
-                    @for message in messages { (row(chosen.is_some(), chosen.is_none(), message)) }
-                }
-            }))
-            @if chosen.is_some() {
-                p {
-                    @for verb in [Verb::Retry, Verb::Discard] {
-                        button type="submit" name="do" value=(verb.word()) { (verb.name()) " the chosen" }
-                        " "
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn row(has_box: bool, has_subscription: bool, message: &ParkedMessage) -> Markup {
-    let position = format::count(message.global_position);
-    html! {
-        tr {
-            @if has_box {
-                td {
-                    @if message.can_discard {
-                        input type="checkbox" name="position" value=(message.global_position)
-                            aria-label={ "Choose the message at " (position) };
-                    }
-                }
-            }
-            th scope="row" {
-                a href=(link::message(message.global_position)) { (position) }
-                br; (message.message_type)
-                br; span.faint { (message.stream_name) }
-                @if has_subscription {
-                    br; a href=(link::with(LIST, &[("id", &message.subscriber_id)])) { (message.subscriber_id) }
-                }
-            }
-            td { (message.status) br; span.faint { (format::time(&message.parked_at)) } }
-            td.wide {
-                @if let Some(sqlstate) = &message.sqlstate { (sqlstate) " " }
-                (message.error.as_deref().unwrap_or_default())
-                (layout::error_details(&message.error_details))
-                @if message.attempts > 0 { br; span.faint { "failed attempts: " (message.attempts) } }
-                @if let Some(reason) = &message.reason { br; "Discarded: " (reason) }
-            }
-            td.wide {
-                @match &message.data {
-                    Some(data) => details {
-                        summary { "Data of " (position) }
-                        pre { (pretty(data, SHOWN_DATA)) }
-                        @if message.is_cut() { p.faint { "Only the beginning is shown. The page of the message has more." } }
-                    },
-                    None => span.faint { "none, or too large for this list" },
-                }
-            }
-        }
-    }
-}
-
 /// Which messages a query or a form means; `None` where it does not say.
-pub fn which(fields: &Fields) -> Option<Which> {
+fn which(fields: &Fields) -> Option<Which> {
     let positions: Vec<i64> = fields
         .all("position")
         .filter_map(|position| position.parse().ok())
         .collect();
     if !positions.is_empty() {
         return Some(Which::Positions(positions));
+    }
+    if let Some(alike) = fields.number("alike") {
+        return Some(Which::Alike(alike));
     }
     let filter = ParkedFilter {
         global_position: None,
@@ -300,43 +252,44 @@ pub async fn confirm(
     Extension(identity): Extension<Identity>,
     query: Fields,
 ) -> Response {
-    let id = query.text("id").unwrap_or_default();
-    let back = link::with(LIST, &[("id", id)]);
     let Some(verb) = query.text("do").and_then(Verb::from_word) else {
         return layout::missing(
             &identity,
-            Section::Parked,
+            Section::Failures,
             "This link does not say what to do.",
         );
     };
     if !identity.may_act() {
         return layout::refuse(&identity, "You may look, but not act.");
     }
-    let Some(which) = which(&query) else {
+    let Some(selection) = Selection::read(&query) else {
+        let back = match query.text("id") {
+            Some(id) => link::with(failures::LIST, &[("id", id)]),
+            None => failures::LIST.to_owned(),
+        };
         let nothing = html! {
             p.notice.warn { "No message is chosen." }
             p { a.button href=(back) { "Go back" } }
         };
-        return Page::new(Section::Parked, "Choose messages first", nothing).show(&identity);
+        return Page::new(Section::Failures, "Choose messages first", nothing).show(&identity);
     };
-    let counted = site.operators.count_parked(id, verb.handling(), &which);
-    let touched = match counted.await {
+    let touched = match selection.count(&site, verb).await {
         Ok(touched) => touched,
-        Err(error) => return layout::trouble(&identity, Section::Parked, &error),
+        Err(error) => return layout::trouble(&identity, Section::Failures, &error),
     };
-    let what = match &which {
-        Which::Positions(_) => "the chosen messages".to_owned(),
-        Which::Matching(filter) => match (&filter.stream_name, &filter.sqlstate) {
-            (Some(stream), _) => format!("all of the stream {stream}"),
-            (None, Some(sqlstate)) => format!("all with the SQLSTATE {sqlstate}"),
-            (None, None) => "all of them".to_owned(),
-        },
+    let back = selection.origin(&query);
+    let one = match &selection {
+        Selection::Of(id, _) => Some(*id),
+        Selection::Marked(_) => None,
     };
+    let at_a_time = matches!(selection, Selection::Of(_, Which::Alike(_)));
+    let is_too_many = at_a_time && touched.chosen > ALIKE_AT_A_TIME;
     let content = html! {
-        p { code { (id) } ": " (what) "." }
+        p { @if let Some(id) = one { code { (id) } ": " } (selection.describe()) "." }
         p.notice.warn {
-            "This will touch " strong { (format::count(touched.chosen)) }
+            "This will touch " strong { (format::count(if is_too_many { ALIKE_AT_A_TIME } else { touched.chosen })) }
             @if touched.chosen == 1 { " message" } @else { " messages" }
+            @if is_too_many { " of " (format::count(touched.chosen)) }
             @match verb {
                 Verb::Retry => ": the next ticks handle them again.",
                 Verb::Discard => ": they are given up for good, also for rebuilds.",
@@ -348,9 +301,8 @@ pub async fn confirm(
         @if touched.chosen > 0 {
             form method="post" action=(ACT) {
                 (form::key(&identity))
-                input type="hidden" name="id" value=(id);
                 input type="hidden" name="do" value=(verb.word());
-                @for name in ["position", "stream", "sqlstate", "all"] {
+                @for name in ["id", "position", "mark", "stream", "sqlstate", "alike", "all", "from"] {
                     @for value in query.all(name) { input type="hidden" name=(name) value=(value); }
                 }
                 @if verb == Verb::Discard {
@@ -361,7 +313,7 @@ pub async fn confirm(
                 }
                 p {
                     (actions::buttons(verb.name(), verb == Verb::Discard, &back))
-                    @if verb == Verb::Retry && can_be_tried(&site, id) {
+                    @if verb == Verb::Retry && one.is_some_and(|id| can_be_tried(&site, id)) {
                         " " (preview::button_of_form())
                     }
                 }
@@ -371,37 +323,36 @@ pub async fn confirm(
         }
     };
     let mut page = Page::new(
-        Section::Parked,
+        Section::Failures,
         format!("{} parked messages?", verb.name()),
         content,
     );
-    page.crumbs = actions::crumbs(id);
-    page.crumbs.push(("Parked messages".to_owned(), back));
+    page.crumbs = vec![("Failures".to_owned(), failures::LIST.to_owned())];
+    if let Some(id) = one {
+        page.crumbs
+            .push((id.to_owned(), link::with(failures::LIST, &[("id", id)])));
+    }
     page.show(&identity)
 }
 
 /// Does it, and says how many it touched.
 pub async fn act(State(site): State<Arc<Site>>, action: Action) -> Response {
     let Action { identity, fields } = action;
-    let id = fields.text("id").unwrap_or_default();
     let verb = fields.text("do").and_then(Verb::from_word);
-    let (Some(verb), Some(which)) = (verb, which(&fields)) else {
+    let (Some(verb), Some(selection)) = (verb, Selection::read(&fields)) else {
         return layout::refuse(&identity, "This form does not say what to do.");
     };
-    let steering = site.operators.acting_for(&identity.name);
-    let done = match verb {
-        Verb::Retry => steering.retry_parked(id, &which).await,
-        Verb::Discard => {
-            let reason = fields.text("reason").map_or("", str::trim);
-            if reason.is_empty() {
-                return layout::refuse(&identity, "Go back and give a reason.");
-            }
-            steering.discard_parked(id, reason, &which).await
-        }
-    };
+    let reason = fields.text("reason").map_or("", str::trim);
+    if verb == Verb::Discard && reason.is_empty() {
+        return layout::refuse(&identity, "Go back and give a reason.");
+    }
+    let done = selection.perform(&site, &identity, verb, reason).await;
     if let Ok(count) = done {
         tracing::info!(
-            subscriber_id = id,
+            subscriber_id = match &selection {
+                Selection::Of(id, _) => *id,
+                Selection::Marked(_) => "several",
+            },
             actor = identity.name,
             count,
             operation = verb.word(),
@@ -415,5 +366,5 @@ pub async fn act(State(site): State<Arc<Site>>, action: Action) -> Response {
             Verb::Discard => format!("{count} {messages} given up."),
         }
     });
-    site.answer(&link::with(LIST, &[("id", id)]), done)
+    site.answer(&selection.origin(&fields), done)
 }

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::{
-    actions,
+    actions, failures,
     form::{self, Action},
     identity::Identity,
     layout::{self, Page, Section},
@@ -80,21 +80,24 @@ pub fn button_of_form() -> Markup {
 /// first of them.
 pub async fn show(State(site): State<Arc<Site>>, action: Action) -> Response {
     let Action { identity, fields } = action;
-    let id = fields.text("id").unwrap_or_default();
+    let (id, which) = match parked::Selection::read(&fields) {
+        Some(parked::Selection::Of(id, which)) => (id, Some(which)),
+        _ => (fields.text("id").unwrap_or_default(), None),
+    };
     let (of, section, back) = match fields.text("of") {
         Some("next") => (Of::Next, Section::Subscriptions, link::subscription(id)),
         _ => (
             Of::Parked,
-            Section::Parked,
-            link::with(parked::LIST, &[("id", id)]),
+            Section::Failures,
+            link::with(failures::LIST, &[("id", id)]),
         ),
     };
     let database = &site.operators;
     let tried = async {
-        let chosen = match parked::which(&fields) {
+        let chosen = match &which {
             Some(which) if of == Of::Parked => Some(
                 database
-                    .parked_positions(id, Handling::Retry, &which, TRIED)
+                    .parked_positions(id, Handling::Retry, which, TRIED)
                     .await?,
             ),
             _ => None,

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{
     actions, chart,
     events::{self, Regions},
+    failures,
     form::Fields,
     format,
     identity::Identity,
@@ -102,7 +103,7 @@ fn status(members: &[&SubscriptionStatus]) -> Markup {
     let head = members.iter().filter_map(|member| member.head).max();
     html! {
         p {
-            (overview::state_of(first))
+            (overview::Condition::of(members.iter().copied()).badge())
             // A failure's whole text follows below.
             @if let Some(reason) = first.state_reason.as_deref().and_then(|text| text.lines().next()) {
                 " " (reason)
@@ -127,7 +128,7 @@ fn status(members: &[&SubscriptionStatus]) -> Markup {
             dt { "Handled" } dd { (format::count(members.iter().map(|one| one.handled).sum())) }
             dt { "Parked" } dd {
                 (format::count(first.parked)) " "
-                a href=(link::with("/admin/parked", &[("id", &first.subscriber_id)])) {
+                a href=(link::with(failures::LIST, &[("id", &first.subscriber_id)])) {
                     "Look at its parked messages"
                 }
             }

@@ -9,7 +9,7 @@ use super::{
     form::Fields,
     identity::Identity,
     layout::{Page, Section},
-    overview,
+    overview::{self, Condition, Wanted},
     site::Site,
 };
 
@@ -19,19 +19,26 @@ pub async fn show(
     Extension(identity): Extension<Identity>,
     query: Fields,
 ) -> Response {
-    let wanted = query.text("q").unwrap_or_default();
+    let wanted = Wanted {
+        text: query.text("q").unwrap_or_default(),
+        condition: query.text("state").and_then(Condition::from_word),
+    };
     let latest = site.samples.look();
     let content = html! {
         form method="get" role="search" {
             label for="q" { "Id or source contains" }
-            input #q type="search" name="q" value=(wanted) maxlength="1024";
+            input #q type="search" name="q" value=(wanted.text) maxlength="1024";
+            @if let Some(condition) = wanted.condition { input type="hidden" name="state" value=(condition.word()); }
             " "
             button type="submit" { "Search" }
+        }
+        @if let Some(condition) = wanted.condition {
+            p { "Those that are " (condition.badge()) " · " a href="/admin/subscriptions" { "all" } }
         }
         (overview::state(latest.trouble.as_deref(), latest.sample.as_deref()))
         @if let Some(sample) = &latest.sample {
             h2 { "Subscriptions" }
-            (overview::table(sample, &site.samples, wanted))
+            (overview::table(sample, &site.samples, &wanted))
         }
     };
     Page::new(Section::Subscriptions, "Subscriptions", content).show(&identity)

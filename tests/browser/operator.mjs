@@ -10,13 +10,14 @@ const button = (page, name) => page.getByRole("button", { name, exact: true });
 /** From the overview to the parked message: what it is, and why it failed. */
 export async function find(page, press) {
   await page.goto(dashboard);
-  const row = page.getByRole("row").filter({ has: link(page, SUBSCRIBER) });
-  await reloadUntil(page, row.getByRole("cell").last().getByText("1", { exact: true }), 20_000);
+  await reloadUntil(page, link(page, `1 parked by ${SUBSCRIBER}`), 20_000);
   await press(link(page, SUBSCRIBER));
   await press(link(page, "Look at its parked messages"));
-  const message = page.getByRole("row").filter({ hasText: "a viewing of no video" });
-  await press(message.locator("summary"));
-  await message.getByText('"videoId": null').waitFor();
+  const message = page.getByRole("region", { name: "Messages" })
+    .getByRole("row").filter({ hasText: "a viewing of no video" });
+  await press(message.getByRole("rowheader").getByRole("link").first());
+  await page.getByText('"videoId": null').waitFor();
+  await press(link(page, "All that it has parked"));
 }
 
 /** Tries the handlers, repairs them, tries again, and has the message handled; `check` looks at what

@@ -164,6 +164,10 @@ async fn with_store(cluster: &Cluster) -> (Database<'_>, Session) {
                IF (message).type = 'Bad' AND NOT EXISTS (SELECT FROM public.repaired) THEN
                  RAISE EXCEPTION 'no <b>bad</b> ones' USING ERRCODE = 'XX123';
                END IF;
+               IF (message).type = 'Worse' AND NOT EXISTS (SELECT FROM public.repaired) THEN
+                 RAISE EXCEPTION E'none of % either\nwhatever it is', (message).stream_name
+                   USING ERRCODE = 'XX123';
+               END IF;
                INSERT INTO counted VALUES ((message).stream_name, 1)
                ON CONFLICT (stream) DO UPDATE SET messages = counted.messages + 1;
              END $$;
@@ -485,9 +489,10 @@ async fn parked_messages_are_looked_at_tried_retried_and_given_up() {
         list.contains(&format!("href=\"/admin/messages/{first}\"")),
         "{list}"
     );
+    let message = browser.get(&format!("/admin/messages/{first}")).text;
     assert!(
-        list.contains("&lt;script&gt;alert(1)"),
-        "the payload: {list}"
+        message.contains("&lt;script&gt;alert(1)"),
+        "the payload: {message}"
     );
 
     let form = &list[list.find("action=\"/admin/subscription/preview\"").unwrap()..];
@@ -568,6 +573,141 @@ async fn parked_messages_are_looked_at_tried_retried_and_given_up() {
     assert!(lines.contains("never needed"), "{lines}");
     let nothing = browser.get("/admin/parked/confirm?id=s&do=retry").text;
     assert!(nothing.contains("No message is chosen"), "{nothing}");
+    running.stop();
+}
+
+/// The first link of a page whose text or name contains this.
+fn link_named(page: &str, name: &str) -> String {
+    let mut links = page.split("<a ").skip(1);
+    let found = links.find(|link| link.split("</a>").next().unwrap().contains(name));
+    let link = found.unwrap_or_else(|| panic!("no link {name:?}: {page}"));
+    attribute(&format!(" {link}"), "href")
+}
+
+#[tokio::test]
+async fn failures_of_all_subscriptions_are_one_list_to_act_on() {
+    let (database, session) = with_store(Cluster::shared()).await;
+    for id in ["first", "second"] {
+        subscribe(&database, id, "a", PARKS).await;
+    }
+    subscribe(&database, "halted", "h", "{\"retries\": 0}").await;
+    let mut bad = Vec::new();
+    for stream in ["a-1", "a-2", "a-3", "a-4"] {
+        bad.push(write(&session, stream, "Bad").await);
+    }
+    write(&session, "a-5", "Worse").await;
+    write(&session, "h-1", "Bad").await;
+    let (running, site) = serve(&database, "");
+    let parked = |count: i64| {
+        format!(
+            "SELECT count(*) = {count} FROM message_store.parked_messages WHERE status = 'failed'"
+        )
+    };
+    session.wait_until(&parked(10)).await;
+    let stopped = "SELECT bool_or(state = 'stopped') FROM message_store.subscription_status";
+    session.wait_until(stopped).await;
+    let mut browser = Browser::new(&site);
+
+    // What is red on the overview leads to what is to be done.
+    let overview = wait_for_page(&mut browser, "/admin", ">10<span").text;
+    assert_eq!(link_named(&overview, "10<span"), "/admin/parked");
+    let stopped = link_named(&overview, "1<span class=\"unseen\"> Stopped");
+    let stopped = browser.get(&stopped).text;
+    assert!(
+        stopped.contains(">halted</a>") && !stopped.contains(">second</a>"),
+        "{stopped}"
+    );
+
+    let list = browser.get("/admin/parked").text;
+    let (why, messages) = list.split_once("<h2>Messages</h2>").unwrap();
+    assert_eq!(
+        why.matches("no &lt;b&gt;bad&lt;/b&gt; ones</div>").count(),
+        3,
+        "{why}"
+    );
+    assert!(why.contains("Subscriptions that stand still"), "{why}");
+    for id in ["first", "second"] {
+        assert!(
+            why.contains(&format!("Retry all of {id} that failed with XX123")),
+            "{why}"
+        );
+    }
+    assert_eq!(
+        messages.matches("type=\"checkbox\" name=\"mark\"").count(),
+        10,
+        "{messages}"
+    );
+
+    // A selection over subscriptions.
+    let marks = format!("mark={}%20first&mark={}%20second&from=all", bad[0], bad[1]);
+    let asked = format!("/admin/parked/confirm?do=discard&{marks}");
+    assert!(
+        browser
+            .get(&asked)
+            .text
+            .contains("<strong>2</strong> messages")
+    );
+    let done = browser.confirm(&asked, &[("reason", "to see")]).text;
+    assert!(
+        done.contains("2 messages given up") && done.contains("<h1>Failures</h1>"),
+        "{done}"
+    );
+    session.wait_until(&parked(8)).await;
+
+    // One, from its own page and back to it.
+    let path = format!("/admin/messages/{}", bad[2]);
+    let page = browser.get(&path).text;
+    for part in [
+        "<strong>Parked</strong> by",
+        ">first</a>",
+        ">second</a>",
+        "SQLSTATE XX123",
+        "ago</time>",
+    ] {
+        assert!(page.contains(part), "no {part}: {page}");
+    }
+    let discard = format!("Discard the message at {} for first", bad[2]);
+    let done = browser
+        .confirm(&link_named(&page, &discard), &[("reason", "old")])
+        .text;
+    assert!(
+        done.contains("1 message given up") && done.contains("<strong>Discarded</strong>"),
+        "{done}"
+    );
+    session.wait_until(&parked(7)).await;
+
+    // All of one that failed alike.
+    session
+        .run("INSERT INTO public.repaired DEFAULT VALUES")
+        .await
+        .unwrap();
+    let retry = link_named(&list, "Retry all of second that failed");
+    let done = browser.confirm(&retry, &[]).text;
+    assert!(done.contains("3 messages will be handled again"), "{done}");
+    session.wait_until(&parked(4)).await;
+    running.stop();
+}
+
+#[tokio::test]
+async fn a_viewer_sees_failures_and_finds_nothing_to_act_with() {
+    let (database, session) = with_store(Cluster::shared()).await;
+    subscribe(&database, "s", "a", PARKS).await;
+    let position = write(&session, "a-1", "Bad").await;
+    let (running, site) = serve_with_tokens(&database);
+    let failed = "SELECT count(*) = 1 FROM message_store.parked_messages";
+    session.wait_until(failed).await;
+    let mut viewer = Browser::new(&site);
+    viewer.post("/admin/login", &[("token", VIEWER_TOKEN)]);
+    for path in ["/admin/parked", &format!("/admin/messages/{position}")] {
+        let page = viewer.get(path).text;
+        assert!(page.contains("no &lt;b&gt;bad&lt;/b&gt; ones"), "{page}");
+        assert!(
+            !page.contains("confirm?") && !page.contains("checkbox"),
+            "{page}"
+        );
+    }
+    let marked = format!("/admin/parked/confirm?do=retry&mark={position}%20s");
+    assert_eq!(viewer.get(&marked).status, 403);
     running.stop();
 }
 

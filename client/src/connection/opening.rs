@@ -36,7 +36,8 @@ impl Purpose {
         match self {
             Self::Statements => &[],
             Self::Ticks => &[("synchronous_commit", "off")],
-            Self::Pages => &[("statement_timeout", "10s")],
+            // A page's queries are short; to compile one takes longer than to run it.
+            Self::Pages => &[("statement_timeout", "10s"), ("jit", "off")],
             Self::Waiting => &[
                 ("statement_timeout", "0"),
                 ("lock_timeout", "0"),

@@ -24,6 +24,9 @@ const SAMPLED_BYTES: i64 = 64 << 10;
 /// Characters of an error or a reason that a page shows; of a handler's error there are no more.
 const TEXT: i64 = 8_192;
 
+/// Characters of the first line of an error, in a sample.
+const LINE: i64 = 300;
+
 /// A row of `subscription_status`: one member of one subscription.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 pub struct SubscriptionStatus {
@@ -60,7 +63,7 @@ pub struct SubscriptionStatus {
     pub parked: i64,
     /// Failed attempts at one message that count.
     pub attempts: i64,
-    /// Text of the last error.
+    /// Text of the last error, in a sample its first line alone.
     pub last_error: Option<String>,
     /// SQLSTATE of the last error.
     pub last_sqlstate: Option<String>,
@@ -119,7 +122,8 @@ pub struct Orchestrator {
 }
 
 impl Database {
-    /// Every subscription, for a sample: numbers and names, and what read models they declare.
+    /// Every subscription, for a sample: numbers and names, how the last error begins, and what read
+    /// models they declare.
     ///
     /// # Errors
     /// [`Error::Connect`], [`Error::Database`].
@@ -130,7 +134,8 @@ impl Database {
             excerpt::plain("s.options", SAMPLED_BYTES)
         );
         let all = "ORDER BY s.subscriber_id, s.member";
-        let sql = status_sql("NULL::text", "NULL::jsonb", "NULL::jsonb", &options, all);
+        let first_line = format!("left(split_part(s.last_error, E'\\n', 1), {LINE})");
+        let sql = status_sql(&first_line, "NULL::jsonb", "NULL::jsonb", &options, all);
         self.read_statuses("read the status of the subscriptions", &sql, &[])
             .await
     }

@@ -3,22 +3,50 @@
 
 use tokio_postgres::{Row, types::ToSql};
 
-use super::{Database, ParkedFilter};
+use super::{Database, Handling, ParkedFilter, parked};
 use crate::error::{Error, Result};
 
-/// Which parked messages an action is about.
+/// Of messages that failed alike, how many one action takes: each is a call of its own, which looks at all
+/// that the subscription has parked.
+pub const ALIKE_AT_A_TIME: i64 = 500;
+
+/// Which parked messages of a subscription an action is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Which {
     /// Those at these global positions.
     Positions(Vec<i64>),
     /// All that match.
     Matching(ParkedFilter),
+    /// The first [`ALIKE_AT_A_TIME`] of those that failed alike: see [`super::FailureGroup`].
+    Alike(i64),
 }
 
 /// The calls, on behalf of one person.
 pub struct Steering<'a> {
     database: &'a Database,
     actor: &'a str,
+}
+
+/// Subscriptions and positions, in the order in which every action takes their locks.
+const CHOSEN: &str = "SELECT subscriber_id, position \
+    FROM unnest($1::varchar[], $2::bigint[]) AS c (subscriber_id, position) ORDER BY 1, 2";
+
+fn columns(chosen: &[(String, i64)]) -> (Vec<&str>, Vec<i64>) {
+    let chosen = chosen.iter();
+    chosen
+        .map(|(id, position)| (id.as_str(), *position))
+        .unzip()
+}
+
+/// The positions of those of `$1` that failed alike, as `$2` says.
+fn failed_alike(handling: Handling) -> String {
+    format!(
+        "SELECT global_position FROM message_store.parked_messages \
+         WHERE subscriber_id = $1 AND {} AND {} = $2 \
+         ORDER BY 1 LIMIT {ALIKE_AT_A_TIME}",
+        handling.column(),
+        parked::alike(),
+    )
 }
 
 impl Database {
@@ -98,6 +126,36 @@ impl Steering<'_> {
         self.run(action, sql, &[&subscriber_id]).await.map(drop)
     }
 
+    /// Has parked messages of any subscriptions handled again; returns how many.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn retry_chosen(&self, chosen: &[(String, i64)]) -> Result<i64> {
+        let (ids, positions) = columns(chosen);
+        let sql = format!(
+            "SELECT coalesce(sum(message_store.retry_parked(subscriber_id, position)), 0)::bigint \
+             FROM ({CHOSEN}) p"
+        );
+        let action = "retry parked messages".to_owned();
+        let row = self.run(action, &sql, &[&ids, &positions]).await?;
+        Ok(row.get(0))
+    }
+
+    /// Gives parked messages of any subscriptions up, with the reason kept; returns how many.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn discard_chosen(&self, reason: &str, chosen: &[(String, i64)]) -> Result<i64> {
+        let (ids, positions) = columns(chosen);
+        let sql = format!(
+            "SELECT coalesce(sum(message_store.discard_parked(subscriber_id, $3, position)), 0)::bigint \
+             FROM ({CHOSEN}) p"
+        );
+        let action = "discard parked messages".to_owned();
+        let row = self.run(action, &sql, &[&ids, &positions, &reason]).await?;
+        Ok(row.get(0))
+    }
+
     /// Has parked messages handled again; returns how many.
     ///
     /// # Errors
@@ -109,6 +167,14 @@ impl Steering<'_> {
                 let sql = "SELECT coalesce(sum(message_store.retry_parked($1, p)), 0)::bigint \
                            FROM unnest($2::bigint[]) p";
                 self.run(action, sql, &[&subscriber_id, positions]).await
+            }
+            Which::Alike(alike) => {
+                let sql = format!(
+                    "SELECT coalesce(sum(message_store.retry_parked($1, p)), 0)::bigint \
+                     FROM ({}) f (p)",
+                    failed_alike(Handling::Retry)
+                );
+                self.run(action, &sql, &[&subscriber_id, alike]).await
             }
             Which::Matching(filter) => {
                 let sql = "SELECT message_store.retry_parked($1, $2, $3, $4)";
@@ -142,6 +208,15 @@ impl Steering<'_> {
                            FROM unnest($3::bigint[]) p";
                 let given: [&(dyn ToSql + Sync); 3] = [&subscriber_id, &reason, positions];
                 self.run(action, sql, &given).await
+            }
+            Which::Alike(alike) => {
+                let sql = format!(
+                    "SELECT coalesce(sum(message_store.discard_parked($1, $3, p)), 0)::bigint \
+                     FROM ({}) f (p)",
+                    failed_alike(Handling::Discard)
+                );
+                let given: [&(dyn ToSql + Sync); 3] = [&subscriber_id, alike, &reason];
+                self.run(action, &sql, &given).await
             }
             Which::Matching(filter) => {
                 let sql = "SELECT message_store.discard_parked($1, $2, $3, $4, $5)";
