@@ -215,6 +215,12 @@ impl Database {
         &self.target.label
     }
 
+    /// The database's name, for people.
+    pub fn name(&self) -> &str {
+        let config = &self.target.config;
+        config.get_dbname().or(config.get_user()).unwrap_or("")
+    }
+
     /// A connection of its own, outside the pool, to the same database.
     ///
     /// # Errors

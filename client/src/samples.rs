@@ -60,8 +60,10 @@ pub struct Point {
     pub at: SystemTime,
     /// Messages it has yet to read.
     pub lag: i64,
-    /// Messages it scanned a second.
+    /// Messages it handled a second since the sample before; 0 in the first one.
     pub rate: f64,
+    /// Messages it has handled so far.
+    pub handled: i64,
     /// The position of the member furthest behind.
     pub position: i64,
 }
@@ -168,7 +170,8 @@ impl Memory {
                 continue;
             }
             let series = self.series.entry(id.clone()).or_default();
-            series.push_back(Point::of(sample.at, rows));
+            let before = series.back().copied();
+            series.push_back(Point::of(sample.at, rows, before));
         }
         let is_old = |at: SystemTime| {
             let age = sample.at.duration_since(at);
@@ -187,11 +190,17 @@ impl Memory {
 }
 
 impl Point {
-    fn of(at: SystemTime, members: &[SubscriptionStatus]) -> Self {
+    fn of(at: SystemTime, members: &[SubscriptionStatus], before: Option<Self>) -> Self {
+        let handled = members.iter().map(|member| member.handled).sum();
+        let since = |before: Self| {
+            let elapsed = at.duration_since(before.at).unwrap_or_default();
+            rate(handled - before.handled, elapsed)
+        };
         Self {
             at,
             lag: members.iter().filter_map(|member| member.lag).sum(),
-            rate: members.iter().filter_map(|member| member.rate).sum(),
+            rate: before.map_or(0.0, since),
+            handled,
             position: members
                 .iter()
                 .map(|member| member.position)
@@ -259,13 +268,21 @@ impl Sampler {
     async fn take(&self, before: Option<(Instant, i64)>) -> Result<Sample> {
         let looked = Instant::now();
         let head = self.database.last_global_position().await?;
+        let subscriptions = self.database.statuses().await?;
+        let mut sources: Vec<&str> = subscriptions
+            .iter()
+            .map(|one| one.source.as_str())
+            .collect();
+        sources.sort_unstable();
+        sources.dedup();
+        let blockers = self.database.horizon_blockers(&sources).await?;
         let write_rate = before.map(|(then, last)| rate(head - last, looked - then));
         Ok(Sample {
             at: SystemTime::now(),
             head,
             write_rate,
-            subscriptions: self.database.statuses().await?,
-            blockers: self.database.horizon_blockers().await?,
+            subscriptions,
+            blockers,
             orchestrators: self.database.orchestrators().await?,
         })
     }
@@ -321,12 +338,35 @@ mod tests {
         let expected = Point {
             at,
             lag: 3,
-            rate: 5.0,
+            rate: 0.0,
+            handled: 6,
             position: 10,
         };
         assert_eq!(samples.series("a"), [expected]);
         assert_eq!(samples.series("b").len(), 1);
         assert!(samples.series("c").is_empty());
+    }
+
+    #[test]
+    fn a_rate_is_of_what_was_handled_between_two_samples_and_0_where_nothing_was() {
+        let samples = Samples::default();
+        let then = SystemTime::now();
+        let handled = |handled: i64| {
+            let mut row = row("a", 0, 0);
+            row.handled = handled;
+            vec![row]
+        };
+        for (seconds, count) in [(0, 100), (10, 150), (20, 150), (30, 3)] {
+            samples.add(sample(then + Duration::from_secs(seconds), handled(count)));
+        }
+        let rates: Vec<f64> = samples.series("a").iter().map(|point| point.rate).collect();
+        assert!(
+            rates
+                .iter()
+                .zip([0.0, 5.0, 0.0, 0.0])
+                .all(|(is, expected)| (is - expected).abs() < 1e-9),
+            "{rates:?}"
+        );
     }
 
     #[test]

@@ -112,6 +112,7 @@ impl Access {
             role,
             name: name.to_owned(),
             has_session: false,
+            database: Arc::default(),
             form_key: form_key.iter().map(|byte| format!("{byte:02x}")).collect(),
             left: CancellationToken::new(),
         }
@@ -146,9 +147,10 @@ pub async fn require_identity(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let Some(identity) = site.access.identify(&site, peer, request.headers()) else {
+    let Some(mut identity) = site.access.identify(&site, peer, request.headers()) else {
         return strangers_answer(&site, request.method(), request.uri());
     };
+    identity.database = site.database(&identity).name().into();
     if changes_something(request.method()) && !identity.may_act() {
         return layout::refuse(
             &identity,

@@ -50,7 +50,6 @@ async fn content(database: &Database) -> Result<Markup> {
         database.newest(Grouping::Stream),
     )?;
     Ok(html! {
-        (search_form(""))
         p { a href=(link::browse(ALL)) { "Every message, newest first" } }
         div.columns {
             (biggest("Biggest categories", &categories, &new_categories))
@@ -63,18 +62,6 @@ async fn content(database: &Database) -> Result<Markup> {
              which may still be joined by messages of transactions in flight; – where none of them is there."
         }
     })
-}
-
-/// The one search box.
-pub fn search_form(wanted: &str) -> Markup {
-    html! {
-        form method="get" action=(SEARCH) role="search" {
-            label for="q" { "Id of a message, stream, category, or global position" }
-            input #q type="search" name="q" value=(wanted) maxlength="2048" required;
-            " "
-            button type="submit" { "Go" }
-        }
-    }
 }
 
 /// `recent`: what the last messages of the log belong to.
@@ -201,7 +188,6 @@ pub async fn search(
         Ok(None) => {
             let content = html! {
                 p { "No message, stream or category is called " code { (text) } "." }
-                (search_form(text))
             };
             let page = Page::new(Section::Categories, "Nothing found", content);
             (axum::http::StatusCode::NOT_FOUND, page.show(&identity)).into_response()

@@ -1,6 +1,6 @@
 //! Charts as SVG, drawn here. Their colours are the style sheet's.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use maud::{Markup, PreEscaped, html};
 use plotters::prelude::*;
@@ -15,12 +15,58 @@ const GRID: RGBColor = RGBColor(7, 8, 9);
 /// The most points of a sparkline: a page holds hundreds of them.
 const SPARKS: usize = 40;
 
+/// What a chart counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Messages, which are whole.
+    Messages,
+    /// Messages a second.
+    Rate,
+}
+
+impl Unit {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Messages => "messages",
+            Self::Rate => "messages a second",
+        }
+    }
+
+    /// The end of an axis that begins at 0 and has this value on it.
+    fn end(self, top: f64) -> f64 {
+        match self {
+            Self::Messages => (top * 1.05).max(4.0),
+            Self::Rate => (top * 1.05).max(1.0),
+        }
+    }
+
+    /// A value, for people.
+    fn told(self, value: f64) -> String {
+        match self {
+            #[allow(clippy::cast_possible_truncation, reason = "a number is for people")]
+            Self::Messages => format::count(value.round() as i64),
+            Self::Rate => format::rate(value),
+        }
+    }
+
+    /// A value on the axis; nothing for a part of a message.
+    fn label(self, value: f64) -> String {
+        match self {
+            Self::Messages if value.fract().abs() > 1e-6 => String::new(),
+            _ => self.told(value),
+        }
+    }
+}
+
+/// Seconds up to which the time of day on an axis has seconds.
+const SHORT: f64 = 300.0;
+
 /// One value at a moment.
 pub type Reading = (SystemTime, f64);
 
-/// A line without axes, small enough for a table's cell. `name` says what it
-/// shows to who cannot see it.
-pub fn sparkline(name: &str, readings: &[Reading]) -> Markup {
+/// A line without axes, small enough for a table's cell, with its highest value beside it. `name` says
+/// what it shows to who cannot see it.
+pub fn sparkline(name: &str, unit: Unit, readings: &[Reading]) -> Markup {
     let readings = &thinned(readings, SPARKS);
     let Some((range, top)) = bounds(readings) else {
         return html! { span.faint { "–" } };
@@ -28,8 +74,8 @@ pub fn sparkline(name: &str, readings: &[Reading]) -> Markup {
     let last = readings.last().map_or(0.0, |&(_, value)| value);
     let label = format!(
         "{name}: now {}, at most {}",
-        format::rate(last),
-        format::rate(top)
+        unit.told(last),
+        unit.told(top)
     );
     let drawn = draw((120, 28), |area| {
         let mut chart = ChartBuilder::on(area)
@@ -38,28 +84,57 @@ pub fn sparkline(name: &str, readings: &[Reading]) -> Markup {
         chart.draw_series(LineSeries::new(points(readings), LINE.stroke_width(2)))?;
         Ok(())
     });
-    figure(drawn, "spark", &label, &label)
+    html! {
+        (figure(drawn, "spark", &label, &label))
+        span.faint.most title="at most" aria-hidden="true" { "≤ " (unit.told(top)) }
+    }
 }
 
-/// A line with axes: minutes ago below, `unit` at the side.
-pub fn lines(name: &str, unit: &str, readings: &[Reading]) -> Markup {
+/// The sizes in which a chart is drawn, by the class that the style sheet shows in wide and in narrow
+/// windows: text is no smaller in a narrow one.
+const SIZES: [(&str, (u32, u32)); 2] = [("chart wide", (720, 240)), ("chart narrow", (340, 220))];
+
+/// A line with axes: the time of day below, `unit` at the side.
+pub fn lines(name: &str, unit: Unit, readings: &[Reading]) -> Markup {
     let Some((range, top)) = bounds(readings) else {
         return html! { p.faint { "The chart begins with the second sample, in a few seconds." } };
     };
     let last = readings.last().map_or(0.0, |&(_, value)| value);
     let description = format!(
-        "{name} over the last {}: now {}, at most {} {unit}.",
+        "{name} over the last {}: now {}, at most {} {}.",
         format::seconds(range),
-        format::rate(last),
-        format::rate(top),
+        unit.told(last),
+        unit.told(top),
+        unit.name(),
     );
-    let drawn = draw((720, 240), |area| {
+    let began = readings
+        .first()
+        .map_or(SystemTime::UNIX_EPOCH, |&(at, _)| at);
+    html! {
+        @for (class, size) in SIZES {
+            (figure(with_axes(size, unit, readings, (began, range, top)), class, name, &description))
+        }
+    }
+}
+
+fn with_axes(
+    size: (u32, u32),
+    unit: Unit,
+    readings: &[Reading],
+    (began, range, top): (SystemTime, f64, f64),
+) -> Option<String> {
+    let is_wide = size.0 > 500;
+    draw(size, |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(8)
             .x_label_area_size(36)
-            .y_label_area_size(72)
-            .build_cartesian_2d(0.0..range, 0.0..(top * 1.05).max(1.0))?;
-        let text = ("sans-serif", 13).into_font().color(&AXIS);
+            .y_label_area_size(if is_wide { 72 } else { 60 })
+            .build_cartesian_2d(0.0..range, 0.0..unit.end(top))?;
+        let text = ("sans-serif", 15).into_font().color(&AXIS);
+        let clock = |seconds: &f64| {
+            let at = began + Duration::from_secs_f64(seconds.max(0.0));
+            format::clock(at, range < SHORT)
+        };
         chart
             .configure_mesh()
             .disable_x_mesh()
@@ -68,16 +143,16 @@ pub fn lines(name: &str, unit: &str, readings: &[Reading]) -> Markup {
             .axis_style(AXIS)
             .label_style(text.clone())
             .axis_desc_style(text)
-            .x_labels(6)
+            .x_labels(if is_wide { 6 } else { 3 })
             .y_labels(5)
-            .x_label_formatter(&|seconds| ago(range - seconds))
-            .y_label_formatter(&|value| format::rate(*value))
-            .y_desc(unit)
+            .x_label_formatter(&clock)
+            .y_label_formatter(&|value| unit.label(*value))
+            .x_desc("UTC")
+            .y_desc(unit.name())
             .draw()?;
         chart.draw_series(LineSeries::new(points(readings), LINE.stroke_width(2)))?;
         Ok(())
-    });
-    figure(drawn, "chart", name, &description)
+    })
 }
 
 /// At most about `most` readings: the highest of each stretch, and the last of all.
@@ -91,14 +166,6 @@ fn thinned(readings: &[Reading], most: usize) -> Vec<Reading> {
         kept.push(*last);
     }
     kept
-}
-
-fn ago(seconds: f64) -> String {
-    if seconds < 1.0 {
-        "now".to_owned()
-    } else {
-        format!("-{}", format::seconds(seconds))
-    }
 }
 
 /// How many seconds, and how high; `None` where there is no line to draw.
@@ -152,7 +219,6 @@ fn figure(svg: Option<String>, class: &str, title: &str, description: &str) -> M
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn readings(values: &[f64]) -> Vec<Reading> {
         let start = SystemTime::UNIX_EPOCH;
@@ -164,7 +230,7 @@ mod tests {
     fn a_chart_has_axes_a_title_and_a_description() {
         let svg = lines(
             "Lag of \"<a>\"",
-            "messages",
+            Unit::Messages,
             &readings(&[0.0, 5000.0, 20.0]),
         )
         .into_string();
@@ -178,6 +244,11 @@ mod tests {
         );
         assert!(svg.contains("<polyline") && svg.contains("4,000"), "{svg}");
         assert!(svg.contains("viewBox=\"0 0 720 240\""), "{svg}");
+        assert!(
+            svg.contains("viewBox=\"0 0 340 220\""),
+            "for a narrow window: {svg}"
+        );
+        assert!(svg.contains("00:00:10"), "the time of day: {svg}");
         assert_eq!(svg.matches("<svg").count(), svg.matches("</svg>").count());
         assert!(
             !svg.contains("style="),
@@ -197,14 +268,38 @@ mod tests {
     }
 
     #[test]
+    fn an_axis_has_whole_messages_only() {
+        let svg = lines("Lag", Unit::Messages, &readings(&[0.0, 1.0])).into_string();
+        assert!(
+            !svg.contains(">\n0.5") && svg.contains("at most 1 messages"),
+            "{svg}"
+        );
+        assert_eq!(
+            [0.5, 2.0, 1234.0].map(|value| Unit::Messages.label(value)),
+            ["", "2", "1,234"]
+        );
+        assert_eq!(Unit::Rate.label(0.5), "0.5");
+    }
+
+    #[test]
+    fn a_small_chart_says_its_highest_value() {
+        let spark = sparkline("Lag", Unit::Messages, &readings(&[1.0, 1200.0, 3.0])).into_string();
+        assert!(spark.contains("≤ 1,200"), "{spark}");
+    }
+
+    #[test]
     fn one_reading_and_equal_readings_draw_no_nonsense() {
         assert!(
-            !lines("Lag", "messages", &readings(&[1.0]))
+            !lines("Lag", Unit::Messages, &readings(&[1.0]))
                 .into_string()
                 .contains("<svg")
         );
-        assert!(sparkline("Lag", &[]).into_string().contains('–'));
-        let flat = sparkline("Lag", &readings(&[0.0, 0.0])).into_string();
+        assert!(
+            sparkline("Lag", Unit::Messages, &[])
+                .into_string()
+                .contains('–')
+        );
+        let flat = sparkline("Lag", Unit::Messages, &readings(&[0.0, 0.0])).into_string();
         assert!(
             flat.contains("<polyline") && !flat.contains("NaN"),
             "{flat}"

@@ -80,6 +80,16 @@ pub fn when(text: &str) -> Markup {
     html! { time datetime=(text.replacen(' ', "T", 1)) title=(exact) { (since(age)) } }
 }
 
+/// The time of day, UTC: 14:05, or 14:05:09.
+pub fn clock(at: SystemTime, has_seconds: bool) -> String {
+    let (hour, minute, second) = OffsetDateTime::from(at).to_hms();
+    if has_seconds {
+        format!("{hour:02}:{minute:02}:{second:02}")
+    } else {
+        format!("{hour:02}:{minute:02}")
+    }
+}
+
 /// A time of the database's as JSON has it, or as `YYYY-MM-DD HH:MI:SS` in UTC.
 fn moment(text: &str) -> Option<OffsetDateTime> {
     let zoned = text.replacen(' ', "T", 1);

@@ -1,5 +1,7 @@
 //! Who asks, and what that person may do.
 
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
 
 /// What a person may do.
@@ -20,6 +22,8 @@ pub struct Identity {
     pub name: String,
     /// True where there is a session that can be left.
     pub has_session: bool,
+    /// The name of the database that the pages are about; empty before anybody has asked for one.
+    pub(super) database: Arc<str>,
     /// What a form must bring back, so that it is known to be one of ours.
     pub(super) form_key: String,
     /// Cancelled when the session ends; never where there is none.

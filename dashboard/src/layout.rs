@@ -7,7 +7,7 @@ use axum::{
 use maud::{DOCTYPE, Markup, html};
 use tracing::warn;
 
-use super::{identity::Identity, login, notices::Notice};
+use super::{categories, identity::Identity, login, notices::Notice};
 use message_store_client::{Error, database::ErrorDetails};
 
 use web_server::visible;
@@ -93,7 +93,13 @@ impl Page {
                         }
                     }
                 }
+                form.search method="get" action=(categories::SEARCH) role="search" aria-label="Everything" {
+                    label.unseen for="search" { "Find a message, stream, category or subscription" }
+                    input #search type="search" name="q" maxlength="2048" required placeholder="id, stream, key=value …";
+                    button type="submit" { "Find" }
+                }
                 div.who {
+                    @if !identity.database.is_empty() { span title="Database" { (identity.database) } }
                     span { (identity.name) @if !identity.may_act() { " · may look" } }
                     @if identity.has_session {
                         form method="post" action=(login::LEAVE) {

@@ -14,7 +14,7 @@ use super::{
     link,
     site::Site,
 };
-use message_store_client::database::SubscriptionStatus;
+use message_store_client::database::{HorizonBlocker, SubscriptionStatus};
 use message_store_client::samples::{Sample, Samples};
 
 /// The page.
@@ -123,7 +123,7 @@ fn writes(samples: &Samples) -> Markup {
         .collect();
     html! {
         h2 { "Written" }
-        (chart::lines("Write rate", "messages a second", &readings))
+        (chart::lines("Write rate", chart::Unit::Rate, &readings))
     }
 }
 
@@ -132,26 +132,74 @@ fn blockers(sample: &Sample) -> Markup {
         @if !sample.blockers.is_empty() {
             h2 { "What keeps readers waiting" }
             p { "Open transactions that have written messages, or are about to. Look into one that stays here for long." }
-            (layout::table("What keeps readers waiting", html! {
-                thead { tr { th scope="col" { "Session" } th.number scope="col" { "Open for" } th.number scope="col" { "Readers see up to" } } }
-                tbody {
-                    @for blocker in &sample.blockers {
-                        tr {
-                            td {
-                                @if let Some(pid) = blocker.pid {
-                                    "process " (pid)
-                                } @else {
-                                    "a prepared transaction (pg_prepared_xacts)"
-                                }
-                            }
-                            td.number {
-                                @if let Some(seconds) = blocker.seconds { (format::seconds(seconds)) } @else { "–" }
-                            }
-                            td.number { (format::count(blocker.holds_back_after)) }
-                        }
+            (layout::cards("What keeps readers waiting", html! {
+                thead { tr {
+                    th scope="col" { "Session" } th.number scope="col" { "Open for" } th scope="col" { "Keeps back" }
+                    th scope="col" { "Last statement" } th scope="col" { "What to do" }
+                } }
+                tbody { @for blocker in &sample.blockers { (blocking(blocker)) } }
+            }))
+        }
+    }
+}
+
+fn blocking(blocker: &HorizonBlocker) -> Markup {
+    html! {
+        tr {
+            th scope="row" {
+                @match blocker.pid {
+                    Some(pid) => { "process " (pid) },
+                    None => "a prepared transaction",
+                }
+                br; span.faint {
+                    (blocker.role.as_deref().unwrap_or("a role that we may not see"))
+                    @if let Some(application) = blocker.application.as_deref().filter(|name| !name.is_empty()) {
+                        " · " (application)
                     }
                 }
-            }))
+            }
+            td.number data-label="Open for" {
+                @if let Some(seconds) = blocker.seconds { (format::seconds(seconds)) } @else { "–" }
+            }
+            td.wide data-label="Keeps back" {
+                @for (number, source) in blocker.holds_back.iter().enumerate() {
+                    @if number > 0 { ", " }
+                    a href=(link::browse(source)) { (source) }
+                }
+                @if blocker.holds_back.is_empty() { span.faint { "no category of a subscription" } }
+                br; span.faint { "after position " (format::count(blocker.holds_back_after)) }
+            }
+            td.wide data-label="Last statement" {
+                @match blocker.query.as_deref().filter(|query| !query.is_empty()) {
+                    Some(query) => div.clamped { code { (query) } },
+                    None => "–",
+                }
+                @if let Some(state) = &blocker.state { span.faint { (state) } }
+            }
+            td.wide data-label="What to do" { (remedy(blocker)) }
+        }
+    }
+}
+
+fn remedy(blocker: &HorizonBlocker) -> Markup {
+    let state = blocker.state.as_deref().unwrap_or_default();
+    html! {
+        @match (blocker.pid, &blocker.prepared) {
+            (None, Some(names)) => {
+                "One of " code { (names) } ": " code { "COMMIT PREPARED" } " or " code { "ROLLBACK PREPARED" } " it."
+            }
+            (None, None) => { code { "SELECT * FROM pg_prepared_xacts" } " names it; commit it or roll it back." }
+            (Some(pid), _) if state.starts_with("idle in transaction") => {
+                "Its application left the transaction open: have it commit, or end it with "
+                code { "SELECT pg_terminate_backend(" (pid) ")" } "."
+            }
+            (Some(pid), _) if state == "active" => {
+                "Its statement is running. If it should not: " code { "SELECT pg_cancel_backend(" (pid) ")" } "."
+            }
+            (Some(pid), _) => {
+                "Ask who runs it, or end it with " code { "SELECT pg_terminate_backend(" (pid) ")" }
+                ". More is seen after " code { "GRANT pg_read_all_stats" } " to the dashboard's role."
+            }
         }
     }
 }
@@ -206,7 +254,7 @@ pub fn table(sample: &Sample, samples: &Samples, wanted: &Wanted<'_>) -> Markup 
                         th scope="col" { "State" }
                         th.number scope="col" { "Lag" }
                         th scope="col" { "Lag, last hour" }
-                        th scope="col" { "Rate" }
+                        th scope="col" { "Handled a second" }
                         th.number scope="col" { "Parked" }
                     }
                 }
@@ -315,7 +363,13 @@ fn row(members: &[SubscriptionStatus], samples: &Samples) -> Markup {
                 .map(|point| (point.at, value(point)))
                 .collect()
         };
-    let rate: f64 = series.last().map_or(0.0, |point| point.rate);
+    let rate = series.last().map(|point| point.rate);
+    let waits = members.iter().filter_map(|member| member.lag_seconds);
+    let waits = waits.fold(0.0, f64::max);
+    let next_try = members
+        .iter()
+        .filter_map(|member| member.retry_at.as_ref())
+        .min();
     html! {
         tr {
             th scope="row" {
@@ -327,13 +381,20 @@ fn row(members: &[SubscriptionStatus], samples: &Samples) -> Markup {
                 @if condition.is_trouble() {
                     a href={ (link::subscription(&first.subscriber_id)) "#trouble" } { (condition.badge()) }
                 } @else { (condition.badge()) }
+                @if let Some(at) = next_try.filter(|_| condition == Condition::Failing) {
+                    br; span.faint { "next try " (format::when(at)) }
+                }
             }
             td.number data-label="Lag" {
                 @if is_estimate { abbr title="estimated" { "~" } }
                 (format::count(lag))
+                @if lag > 0 { br; span.faint { (format::seconds(waits.floor())) } }
             }
-            td data-label="Lag, last hour" { (chart::sparkline("Lag", &readings(lag_of))) }
-            td data-label="Rate" { (chart::sparkline("Rate", &readings(|point| point.rate))) " " (format::rate(rate)) "/s" }
+            td data-label="Lag, last hour" { (chart::sparkline("Lag", chart::Unit::Messages, &readings(lag_of))) }
+            td data-label="Handled a second" {
+                (chart::sparkline("Rate", chart::Unit::Rate, &readings(|point| point.rate)))
+                " " @match rate { Some(rate) => { (format::rate(rate)) "/s" }, None => "–" }
+            }
             td.number data-label="Parked" {
                 @if first.parked > 0 {
                     a href=(link::with(failures::LIST, &[("id", &first.subscriber_id)])) {

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -46,6 +46,7 @@ impl Sessions {
                 role,
                 name: word.to_owned(),
                 has_session: true,
+                database: Arc::default(),
                 form_key: random_key(),
                 left: left.clone(),
             },

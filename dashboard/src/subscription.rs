@@ -81,8 +81,10 @@ fn regions(site: &Site, identity: &Identity, rows: &[SubscriptionStatus]) -> Reg
     let is_copy = |row: &&SubscriptionStatus| row.subscriber_id != first.subscriber_id;
     let members: Vec<_> = rows.iter().filter(|row| !is_copy(row)).collect();
     let copy: Vec<_> = rows.iter().filter(is_copy).collect();
+    let rate = site.samples.series(&first.subscriber_id);
+    let rate = rate.last().map(|point| point.rate);
     vec![
-        ("status", status(&members)),
+        ("status", status(&members, rate)),
         ("trouble", trouble(&members)),
         ("progress", progress(&members, &copy)),
         ("actions", operations(identity, first, &copy)),
@@ -91,13 +93,13 @@ fn regions(site: &Site, identity: &Identity, rows: &[SubscriptionStatus]) -> Reg
     ]
 }
 
-fn status(members: &[&SubscriptionStatus]) -> Markup {
+fn status(members: &[&SubscriptionStatus], rate: Option<f64>) -> Markup {
     let first = members[0];
     let lag: i64 = members.iter().filter_map(|member| member.lag).sum();
     let is_estimate = members.iter().any(|one| one.lag_is_estimate == Some(true));
     let waits = members.iter().filter_map(|member| member.lag_seconds);
     let waits = waits.fold(0.0, f64::max);
-    let rate: f64 = members.iter().filter_map(|member| member.rate).sum();
+    let busy_rate: f64 = members.iter().filter_map(|member| member.rate).sum();
     let position = members.iter().map(|member| member.position).min();
     let position = position.unwrap_or(0);
     let head = members.iter().filter_map(|member| member.head).max();
@@ -124,7 +126,10 @@ fn status(members: &[&SubscriptionStatus]) -> Markup {
                 (format::count(lag)) @if lag == 1 { " message" } @else { " messages" }
                 @if lag > 0 { ", the first of them " (format::seconds(waits)) " old" }
             }
-            dt { "Rate" } dd { (format::rate(rate)) " messages a second, while it was last busy" }
+            dt { "Rate" } dd {
+                @if let Some(rate) = rate { (format::rate(rate)) " messages handled a second · " }
+                (format::rate(busy_rate)) " read a second while it was last busy"
+            }
             dt { "Handled" } dd { (format::count(members.iter().map(|one| one.handled).sum())) }
             dt { "Parked" } dd {
                 (format::count(first.parked)) " "
@@ -145,15 +150,19 @@ fn trouble(members: &[&SubscriptionStatus]) -> Markup {
     html! {
         @for member in failed {
             @let stands = member.attempts > 0 || member.failing_position.is_some();
-            h2 { @if stands { "Why it stopped" } @else { "The last error, which it got past" } }
+            h2 {
+                @if !stands { "The last error, which it got past" }
+                @else if member.state == "started" { "Why it fails" }
+                @else { "Why it stopped" }
+            }
             pre.bad[stands] { (member.last_error.as_deref().unwrap_or_default()) }
             @if let Some(details) = &member.last_error_details { (layout::error_details(details)) }
             p.faint {
                 @if let Some(sqlstate) = &member.last_sqlstate { "SQLSTATE " (sqlstate) " · " }
-                @if let Some(at) = &member.last_error_at { (format::time(at)) }
+                @if let Some(at) = &member.last_error_at { (format::when(at)) }
                 @if members.len() > 1 { " · member " (member.member) }
                 @if member.attempts > 0 { " · failed attempts: " (member.attempts) }
-                @if let Some(at) = &member.retry_at { " · tried again at " (format::time(at)) }
+                @if let Some(at) = &member.retry_at { " · next try " (format::when(at)) }
             }
             @if let Some(position) = member.failing_position {
                 p { a href=(link::message(position)) { "The message at " (format::count(position)) } }
@@ -258,7 +267,12 @@ fn group(members: &[&SubscriptionStatus]) -> Markup {
                         tr {
                             th scope="row" { (member.member) " of " (member.group_size) }
                             td.number { (format::count(member.position)) }
-                            td.number { (format::count(member.lag.unwrap_or(0))) }
+                            td.number {
+                                (format::count(member.lag.unwrap_or(0)))
+                                @if let Some(seconds) = member.lag_seconds.filter(|_| member.lag > Some(0)) {
+                                    br; span.faint { (format::seconds(seconds.floor())) }
+                                }
+                            }
                             td.number { (format::count(member.handled)) }
                             td { (ticker(member)) }
                         }
@@ -292,7 +306,7 @@ fn lag_chart(site: &Site, id: &str) -> Markup {
         .collect();
     html! {
         h2 { "Lag" }
-        (chart::lines("Lag", "messages", &readings))
+        (chart::lines("Lag", chart::Unit::Messages, &readings))
     }
 }
 
@@ -345,7 +359,7 @@ fn lines(history: &[Value]) -> Markup {
                 tbody {
                     @for line in history {
                         tr {
-                            td { (format::time(&field(line, "at"))) }
+                            td { (format::when(&field(line, "at"))) }
                             td { (field(line, "action")) }
                             td.wide {
                                 @let actor = field(line, "actor");

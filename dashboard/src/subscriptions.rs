@@ -25,7 +25,7 @@ pub async fn show(
     };
     let latest = site.samples.look();
     let content = html! {
-        form method="get" role="search" {
+        form method="get" role="search" aria-label="Subscriptions" {
             label for="q" { "Id or source contains" }
             input #q type="search" name="q" value=(wanted.text) maxlength="1024";
             @if let Some(condition) = wanted.condition { input type="hidden" name="state" value=(condition.word()); }

@@ -975,6 +975,11 @@ async fn an_orchestrator_that_lives_and_a_writer_that_holds_back_are_seen() {
         AND classid = 1869767528 AND objsubid = 2 AND mode = 'ShareLock' AND granted \
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
     let (database, session) = with_store(Cluster::shared()).await;
+    subscribe(&database, "s", "a", "{}").await;
+    session
+        .run("GRANT pg_read_all_stats TO dashboard_operator")
+        .await
+        .unwrap();
     let writer = database.connect().await;
     writer.run("BEGIN").await.unwrap();
     write(&writer, "a-1", "Good").await;
@@ -989,6 +994,18 @@ async fn an_orchestrator_that_lives_and_a_writer_that_holds_back_are_seen() {
         "{overview}"
     );
     assert!(overview.contains(&blocker), "{overview}");
+    let end = format!("pg_terminate_backend({})", writer.pid);
+    for part in [
+        "href=\"/admin/browse?source=a\"",
+        &end,
+        "idle in transaction",
+        "max(global_position)",
+        "postgres",
+    ] {
+        assert!(overview.contains(part), "no {part}: {overview}");
+    }
+    let named = format!("<span title=\"Database\">{}</span>", database.name);
+    assert!(overview.contains(&named), "{overview}");
     // A rate is of two samples.
     let drawn = wait_for_page(&mut browser, "/admin", "<svg").text;
     assert!(

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio_postgres::error::SqlState;
 
 use super::{
-    Database, ErrorDetails, Parameters,
+    ALL, Database, ErrorDetails, Parameters,
     excerpt::{self, NAME},
 };
 use crate::error::{Error, Result};
@@ -26,6 +26,11 @@ const TEXT: i64 = 8_192;
 
 /// Characters of the first line of an error, in a sample.
 const LINE: i64 = 300;
+
+/// Sources that are looked at for who keeps readers from them.
+const SOURCES: i64 = 50;
+/// Characters of a statement that a page shows.
+const QUERY: i64 = 300;
 
 /// A row of `subscription_status`: one member of one subscription.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -100,7 +105,7 @@ pub struct SubscriptionStatus {
 }
 
 /// A transaction in flight that keeps messages from being read.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct HorizonBlocker {
     /// Its server process; `None` for a prepared transaction.
     pub pid: Option<i32>,
@@ -110,6 +115,18 @@ pub struct HorizonBlocker {
     pub holds_back_after: i64,
     /// Seconds since its transaction began, where this role may see that.
     pub seconds: Option<f64>,
+    /// The names of the prepared transactions of this database, where it is one of them.
+    pub prepared: Option<String>,
+    /// The name its application gave.
+    pub application: Option<String>,
+    /// Its role.
+    pub role: Option<String>,
+    /// `active`, `idle in transaction` and so on, where this role may see that.
+    pub state: Option<String>,
+    /// How its last statement begins, where this role may see that.
+    pub query: Option<String>,
+    /// Of the sources that were asked about, those it keeps readers from.
+    pub holds_back: Vec<String>,
 }
 
 /// An orchestrator that waits for messages of this database.
@@ -202,18 +219,37 @@ impl Database {
         .await
     }
 
-    /// The transactions in flight that keep messages from being read.
+    /// The transactions in flight that keep messages from being read, and from which of these sources;
+    /// the first [`SOURCES`] are looked at, where there is such a transaction.
     ///
     /// # Errors
     /// [`Error::Connect`], [`Error::Database`].
-    pub async fn horizon_blockers(&self) -> Result<Vec<HorizonBlocker>> {
-        const LIST: &str = "SELECT b.pid, b.is_prepared, b.holds_back_after, \
-               extract(epoch FROM clock_timestamp() - a.xact_start)::float8 \
-             FROM message_store.horizon_blockers() b \
-             LEFT JOIN pg_stat_activity a ON a.pid = b.pid ORDER BY 3, 1";
+    pub async fn horizon_blockers(&self, sources: &[&str]) -> Result<Vec<HorizonBlocker>> {
+        let list = format!(
+            "WITH b AS MATERIALIZED (SELECT * FROM message_store.horizon_blockers()), \
+             held AS MATERIALIZED ( \
+               SELECT s.name, x.pid, x.is_prepared \
+               FROM (SELECT left(n, {NAME}) AS name FROM unnest($1::varchar[]) n \
+                     WHERE n <> '{ALL}' LIMIT {SOURCES}) s \
+               CROSS JOIN LATERAL message_store.horizon_blockers(s.name::varchar) x \
+               WHERE EXISTS (SELECT FROM b)) \
+             SELECT b.pid, b.is_prepared, b.holds_back_after, \
+               extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, p.prepared))::float8, \
+               p.gids, a.application_name, coalesce(a.usename::text, p.owner), a.state, \
+               left(a.query, {QUERY}), \
+               ARRAY(SELECT h.name FROM held h WHERE h.pid IS NOT DISTINCT FROM b.pid \
+                       AND h.is_prepared = b.is_prepared GROUP BY 1 ORDER BY 1) \
+             FROM b LEFT JOIN pg_stat_activity a ON a.pid = b.pid \
+             LEFT JOIN LATERAL ( \
+               SELECT left(string_agg(gid, ', ' ORDER BY prepared), {QUERY}) AS gids, \
+                 min(prepared) AS prepared, min(owner::text) AS owner \
+               FROM pg_prepared_xacts \
+               WHERE database = current_database() AND b.is_prepared) p ON true \
+             ORDER BY 3, 1"
+        );
         let action = "list what holds readers back";
         let client = self.client().await?;
-        let rows = client.query(LIST, &[]).await;
+        let rows = client.query(&list, &[&sources]).await;
         rows.map_err(Error::database(action))?
             .iter()
             .map(|row| {
@@ -222,6 +258,12 @@ impl Database {
                     is_prepared: row.try_get(1)?,
                     holds_back_after: row.try_get(2)?,
                     seconds: row.try_get(3)?,
+                    prepared: row.try_get(4)?,
+                    application: row.try_get(5)?,
+                    role: row.try_get(6)?,
+                    state: row.try_get(7)?,
+                    query: row.try_get(8)?,
+                    holds_back: row.try_get(9)?,
                 })
             })
             .collect::<Result<_, _>>()

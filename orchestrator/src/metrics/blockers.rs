@@ -45,10 +45,9 @@ mod tests {
 
     fn sample(at: SystemTime, blockers: &[(i32, i64)]) -> Sample {
         let blockers = blockers.iter().map(|(pid, after)| HorizonBlocker {
-            seconds: None,
             pid: Some(*pid),
-            is_prepared: false,
             holds_back_after: *after,
+            ..HorizonBlocker::default()
         });
         Sample {
             at,
