@@ -50,8 +50,8 @@ mod ticks;
 #[cfg(feature = "trace-contexts")]
 mod trace_contexts;
 
-pub use browse::{Edge, Estimate, Filter, Found, Grouping, Listed, Recent, Whole};
-pub use causation::{Link as CausationLink, SEARCHED, WALKED};
+pub use browse::{Edge, Estimate, Filter, Found, Grouping, Listed, Recent, STREAMS, Whole};
+pub use causation::{Link as CausationLink, MOST_LOOKS, SEARCHED, WALKED};
 pub use diagnosis::{
     Blocker, Capacity, ChangedCollation, Installed, NotHeeded, Override, PositionSequence,
 };

@@ -62,6 +62,12 @@ impl View {
             filter: Filter {
                 types: types.filter(|one| !one.is_empty()).collect(),
                 correlation: query.text("correlation").map(str::to_owned),
+                metadata: query.text("key").map(|key| {
+                    (
+                        key.to_owned(),
+                        query.text("value").unwrap_or_default().to_owned(),
+                    )
+                }),
             },
             edge,
         })
@@ -81,6 +87,9 @@ impl View {
         }
         if let Some(correlation) = &self.filter.correlation {
             query.push(("correlation", correlation));
+        }
+        if let Some((key, value)) = &self.filter.metadata {
+            query.extend([("key", key.as_str()), ("value", value.as_str())]);
         }
         if !key.is_empty() {
             query.push((key, value));
@@ -128,7 +137,10 @@ pub async fn show(
             let title = match &view.source {
                 Source::Stream(name) => format!("Stream {name}"),
                 Source::Category(name) => format!("Category {name}"),
-                Source::All => "Every message".to_owned(),
+                Source::All => match &view.filter.metadata {
+                    Some((key, value)) => format!("Messages with {key} = {value}"),
+                    None => "Every message".to_owned(),
+                },
             };
             let mut page = Page::new(Section::Categories, title, content(&view, &found));
             page.crumbs = vec![("Categories".to_owned(), categories::LIST.to_owned())];
@@ -168,6 +180,11 @@ fn form(view: &View) -> Markup {
             input #type type="text" name="type" value=(view.filter.types.join(", ")) maxlength="2048";
             label for="correlation" { "Correlated with category" }
             input #correlation type="text" name="correlation" value=[view.filter.correlation.as_deref()] maxlength="2048";
+            @let (key, value) = view.filter.metadata.clone().unwrap_or_default();
+            label for="key" { "Metadata key" }
+            input #key type="text" name="key" value=(key) maxlength="2048" placeholder="traceId";
+            label for="value" { "has the value" }
+            input #value type="text" name="value" value=(value) maxlength="2048";
             label for="at" { "From position" }
             input #at type="text" name="at" inputmode="numeric" size="20";
             " "

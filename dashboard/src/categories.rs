@@ -20,7 +20,7 @@ use super::{
     site::Site,
 };
 use message_store_client::{
-    database::{ALL, Database, Estimate, Grouping, Recent, Source},
+    database::{ALL, Database, Estimate, Grouping, Recent, STREAMS, Source, SubscriptionStatus},
     error::Result,
 };
 
@@ -28,6 +28,8 @@ use message_store_client::{
 pub const LIST: &str = "/admin/categories";
 /// The newest that are listed.
 const NEWEST: usize = 20;
+/// The address of a list of streams that begin alike.
+pub const STREAMS_PAGE: &str = "/admin/streams";
 /// Where the search goes.
 pub const SEARCH: &str = "/admin/search";
 
@@ -182,18 +184,69 @@ pub async fn search(
     Extension(identity): Extension<Identity>,
     query: Fields,
 ) -> Response {
-    let text = query.text("q").unwrap_or_default();
+    let text = query.text("q").unwrap_or_default().trim();
+    if let Some(link) = subscription_called(&site, text) {
+        return Redirect::to(&link).into_response();
+    }
     match find(site.database(&identity), text).await {
         Ok(Some(link)) => Redirect::to(&link).into_response(),
         Ok(None) => {
             let content = html! {
-                p { "No message, stream or category is called " code { (text) } "." }
+                p { "No message, stream, category or subscription is called " code { (text) } "." }
+                p {
+                    "Found further: " code { "key=value" } " in metadata, such as " code { "traceId=…" }
+                    ", and streams by how they begin."
+                }
+                @if !text.is_empty() {
+                    p { a href=(link::with_metadata("traceId", text, 0)) { "Messages with traceId = " (text) } }
+                    p { a href=(link::with_metadata("correlationStreamName", text, 0)) { "Messages with correlationStreamName = " (text) } }
+                }
             };
             let page = Page::new(Section::Categories, "Nothing found", content);
             (axum::http::StatusCode::NOT_FOUND, page.show(&identity)).into_response()
         }
         Err(error) => layout::trouble(&identity, Section::Categories, &error),
     }
+}
+
+/// The page of the subscription of this id, as far as the latest sample knows.
+fn subscription_called(site: &Site, id: &str) -> Option<String> {
+    let sample = site.samples.look().sample?;
+    let is_it = |one: &&SubscriptionStatus| one.subscriber_id == id;
+    sample.subscriptions.iter().find(is_it)?;
+    Some(link::subscription(id))
+}
+
+/// Streams that begin alike.
+pub async fn streams(
+    State(site): State<Arc<Site>>,
+    Extension(identity): Extension<Identity>,
+    query: Fields,
+) -> Response {
+    let prefix = query.text("prefix").unwrap_or_default();
+    let from = query.text("from").unwrap_or(prefix);
+    let database = site.database(&identity);
+    let (streams, next) = match database.streams_with_prefix(prefix, from).await {
+        Ok(found) => found,
+        Err(error) => return layout::trouble(&identity, Section::Categories, &error),
+    };
+    let content = html! {
+        @if streams.is_empty() { p.faint { "None here." } }
+        ul { @for stream in &streams { li { a href=(link::browse(stream)) { (stream) } } } }
+        @if let Some(next) = &next {
+            p role="status" {
+                "Looked at " (STREAMS) " streams, as far as " code { (next) } ". "
+                a href=(link::with(STREAMS_PAGE, &[("prefix", prefix), ("from", next)])) { "Continue" }
+            }
+        }
+    };
+    let mut page = Page::new(
+        Section::Categories,
+        format!("Streams that begin with {prefix}"),
+        content,
+    );
+    page.crumbs = vec![("Categories".to_owned(), LIST.to_owned())];
+    page.show(&identity)
 }
 
 /// A category may be called as a position or an id is written: then it is found where they are not.
@@ -206,6 +259,20 @@ async fn find(database: &Database, text: &str) -> Result<Option<String>> {
         }
         _ => Ok(found),
     }
+}
+
+/// What a name that nothing has may mean: a key and a value of metadata, or how streams begin.
+async fn find_by_part(database: &Database, name: &str) -> Result<Option<String>> {
+    let (streams, _) = database.streams_with_prefix(name, name).await?;
+    if !streams.is_empty() {
+        return Ok(Some(link::with(STREAMS_PAGE, &[("prefix", name)])));
+    }
+    let (key, value) = match name.split_once('=') {
+        Some((key, value)) => (key.trim(), value.trim()),
+        None => return Ok(None),
+    };
+    let newest = [("source", ALL), ("key", key), ("value", value)];
+    Ok((!key.is_empty()).then(|| link::with("/admin/browse", &newest)))
 }
 
 async fn find_by_form(database: &Database, wanted: &Wanted<'_>) -> Result<Option<String>> {
@@ -222,7 +289,10 @@ async fn find_by_form(database: &Database, wanted: &Wanted<'_>) -> Result<Option
                 Source::Stream(_) => database.position_in(name, 0).await?.is_some(),
                 Source::Category(_) | Source::All => database.has_category(name).await?,
             };
-            is_there.then(|| link::browse(name))
+            match is_there {
+                true => Some(link::browse(name)),
+                false => find_by_part(database, name).await?,
+            }
         }
     })
 }

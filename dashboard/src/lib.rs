@@ -78,6 +78,7 @@ fn pages(site: Arc<Site>) -> Router {
         .route("/admin/events", get(events::stream))
         .route(categories::LIST, get(categories::show))
         .route(categories::SEARCH, get(categories::search))
+        .route(categories::STREAMS_PAGE, get(categories::streams))
         .route(browse::LIST, get(browse::show))
         .route("/admin/messages/{position}", get(message::show))
         .route("/admin/messages/{position}/{column}", get(message::raw))

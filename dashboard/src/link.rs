@@ -45,6 +45,18 @@ pub fn correlated(category: &str, correlation: &str) -> String {
     )
 }
 
+/// The messages whose metadata has a value under a key, from a position up.
+pub fn with_metadata(key: &str, value: &str, from: i64) -> String {
+    let above = (from - 1).max(0).to_string();
+    let query = [
+        ("source", "$all"),
+        ("key", key),
+        ("value", value),
+        ("above", &above),
+    ];
+    with("/admin/browse", &query)
+}
+
 /// The messages of a stream from a position down.
 pub fn browse_at(stream_name: &str, position: i64) -> String {
     let position = position.to_string();

@@ -21,7 +21,9 @@ use super::{
 };
 use message_store_client::{
     Result,
-    database::{CausationLink, Database, Excerpt, ParkedMessage, SEARCHED, WALKED, Whole},
+    database::{
+        CausationLink, Database, Excerpt, MOST_LOOKS, ParkedMessage, SEARCHED, WALKED, Whole,
+    },
 };
 
 use printable::printable;
@@ -43,7 +45,8 @@ pub async fn show(
         return layout::missing(&identity, Section::Categories, text);
     };
     let database = site.database(&identity);
-    match load(database, position).await {
+    let looks = query.number("looks").unwrap_or(1).clamp(1, MOST_LOOKS);
+    match load(database, position, looks).await {
         Ok(Some((message, parked, chain))) => {
             let title = format!("Message {}", format::count(position));
             let content = html! {
@@ -109,12 +112,12 @@ pub async fn raw(
 
 type Loaded = (Whole, Vec<ParkedMessage>, Chain);
 
-async fn load(database: &Database, position: i64) -> Result<Option<Loaded>> {
+async fn load(database: &Database, position: i64, looks: i64) -> Result<Option<Loaded>> {
     let Some(message) = database.message_at(position).await? else {
         return Ok(None);
     };
     let ancestry = database.ancestry(position).await?;
-    let (descendants, looked_to) = database.descendants(position).await?;
+    let (descendants, looked_to, has_more) = database.descendants(position, looks).await?;
     let parked = database.parked_by(position).await?;
     Ok(Some((
         message,
@@ -123,6 +126,8 @@ async fn load(database: &Database, position: i64) -> Result<Option<Loaded>> {
             ancestry,
             descendants,
             looked_to,
+            has_more,
+            looks,
         },
     )))
 }
@@ -188,6 +193,10 @@ fn columns(message: &Whole) -> Markup {
             @if let Some(correlation) = &message.correlation {
                 dt { "Correlated with" } dd {
                     a href=(link::browse(correlation)) { (correlation) } " "
+                    a href=(link::with_metadata("correlationStreamName", correlation, message.global_position)) {
+                        "the whole workflow, from here"
+                    }
+                    " "
                     @if let Some(of_it) = &message.correlation_category {
                         a href=(link::correlated(&message.category, of_it)) {
                             "correlated messages of this category"
@@ -248,6 +257,10 @@ struct Chain {
     /// In the order of the log.
     descendants: Vec<CausationLink>,
     looked_to: i64,
+    /// Whether the log goes on behind that.
+    has_more: bool,
+    /// How many times as many as at first were looked at.
+    looks: i64,
 }
 
 impl Chain {
@@ -263,14 +276,28 @@ impl Chain {
                 @if let Some(cause) = missing.filter(|_| !is_cut) {
                     p.faint { "The first one here was caused by message " (format::count(cause)) ", which is not there before it." }
                 }
-                @if is_cut {
-                    p.faint { "There are more before the first " (WALKED) " that are shown." }
+                @if let Some(first) = first.filter(|_| is_cut) {
+                    p {
+                        "There are more before the first " (WALKED) " that are shown: "
+                        a href=(link::message(first.global_position)) { "go on from " (format::count(first.global_position)) } "."
+                    }
                 }
                 ul.tree { (self.branch(self.ancestry.len().saturating_sub(1))) }
             }
-            p.faint {
-                "We looked for what it caused in the " (format::count(SEARCHED))
-                " messages that follow it, here as far as position " (format::count(self.looked_to)) "."
+            p {
+                "We looked for what it caused in the " (format::count(SEARCHED * self.looks))
+                " messages that follow it, here as far as position " (format::count(self.looked_to)) ". "
+                @match (self.has_more, self.ancestry.first()) {
+                    (false, _) | (_, None) => "The log ends there.",
+                    (true, Some(_)) if self.looks >= MOST_LOOKS => {
+                        "We look no further from here; a message at the end of the tree looks on from its own page."
+                    }
+                    (true, Some(here)) => {
+                        "The log goes on: "
+                        @let looks = (self.looks * 5).min(MOST_LOOKS).to_string();
+                        a href=(link::with(&link::message(here.global_position), &[("looks", &looks)])) { "look further" } "."
+                    }
+                }
             }
         }
     }
@@ -311,8 +338,11 @@ fn offspring(
                             (offspring(link.global_position, children, generations - 1))
                         }
                     }
-                    @if links.len() > SIBLINGS {
-                        li { "and " (format::count_of(links.len() - SIBLINGS)) " more" }
+                    @if let Some(last) = links.get(SIBLINGS - 1).filter(|_| links.len() > SIBLINGS) {
+                        li {
+                            "and " (format::count_of(links.len() - SIBLINGS)) " more, among "
+                            a href=(link::with("/admin/browse", &[("above", &last.global_position.to_string())])) { "the messages that follow" }
+                        }
                     }
                 }
             }

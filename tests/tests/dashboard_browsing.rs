@@ -407,11 +407,106 @@ async fn correlated_messages_lead_to_each_other() {
     assert!(link_of(&page, "orders-1").is_some(), "{page}");
     let others = link_of(&page, "correlated messages of this category").unwrap();
     assert_eq!(listed(&dashboard.page(&others)), [third, first]);
+    // No message is in the stream itself: the workflow is what names it.
+    let fourth = write(&session, "letters-1", "Sent", correlated).await;
+    let workflow = link_of(&page, "the whole workflow, from here").unwrap();
+    assert_eq!(listed(&dashboard.page(&workflow)), [fourth, third, first]);
+}
+
+#[tokio::test]
+async fn messages_are_found_by_any_key_of_their_metadata_with_and_without_an_index() {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    session
+        .run(
+            "SELECT message_store.write_message(gen_random_uuid()::varchar, 'a-' || n, 'T', '{}',
+               jsonb_build_object('traceId', 't' || n, 'it''s', n))
+             FROM generate_series(1, 10500) n",
+        )
+        .await
+        .unwrap();
+    let dashboard = Dashboard::open(&database);
+    let found = dashboard.search("traceId=t7").unwrap();
+    let page = dashboard.page(&found);
+    assert_eq!(listed(&page), [0; 0]);
+    let further = dashboard.page(&link_of(&page, "Continue").unwrap());
+    assert_eq!(listed(&further), [7]);
+    let odd = dashboard.search("it's=10499").unwrap();
+    assert_eq!(listed(&dashboard.page(&odd)), [10_499]);
+
+    session
+        .run("CREATE INDEX ON message_store.messages ((metadata ->> 'traceId')); ANALYZE message_store.messages")
+        .await
+        .unwrap();
+    let page = dashboard.page(&found);
+    assert_eq!(listed(&page), [7]);
+    assert!(
+        page.contains("Looked at 1 messages: all there are"),
+        "{page}"
+    );
+}
+
+#[tokio::test]
+async fn streams_are_found_by_how_they_begin_and_subscriptions_by_their_id() {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    session
+        .run(
+            "SELECT message_store.write_message(gen_random_uuid()::varchar,
+               CASE WHEN n < 600 THEN 'order-a' || n ELSE 'order-b' || n END, 'T', '{}')
+             FROM generate_series(1, 610) n",
+        )
+        .await
+        .unwrap();
+    let dashboard = Dashboard::open(&database);
+    let found = dashboard.search("order-b").unwrap();
+    assert_eq!(found, "/admin/streams?prefix=order-b");
+    assert_eq!(dashboard.page(&found).matches("source=order-b").count(), 11);
+    let first = dashboard.page(&dashboard.search("order-a").unwrap());
+    assert_eq!(first.matches("source=order-a").count(), 500);
+    let rest = dashboard.page(&link_of(&first, "Continue").unwrap());
+    assert_eq!(rest.matches("source=order-a").count(), 99);
+    // The first sample is taken when it has opened.
+    let own = loop {
+        if let Some(found) = dashboard.search("aggregators:home-page") {
+            break found;
+        }
+    };
+    assert_eq!(own, "/admin/subscription?id=aggregators%3Ahome-page");
+}
+
+#[tokio::test]
+async fn a_tree_that_stopped_at_its_bound_says_so_and_goes_on() {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    let first = write(&session, "orders-1", "Placed", "{}").await;
+    session
+        .run(
+            "SELECT message_store.write_message(gen_random_uuid()::varchar, 'others-1', 'T', '{}')
+             FROM generate_series(1, 4000) n",
+        )
+        .await
+        .unwrap();
+    let because = format!(r#"{{"causationMessageGlobalPosition": {first}}}"#);
+    let late = write(&session, "letters-1", "Sent", &because).await;
+    let dashboard = Dashboard::open(&database);
+    let link = format!("href=\"/admin/messages/{late}\"");
+    let page = dashboard.page(&format!("/admin/messages/{first}"));
+    assert!(
+        !page.contains(&link) && page.contains("The log goes on"),
+        "{page}"
+    );
+    let further = dashboard.page(&link_of(&page, "look further").unwrap());
+    assert!(
+        further.contains(&link) && further.contains("The log ends there"),
+        "{further}"
+    );
 }
 
 /// Pages that look at a list of messages that is as long as they may.
-const FAR_LOOKING: [&str; 2] = [
+const FAR_LOOKING: [&str; 3] = [
     "/admin/browse?source=a&type=Nothing",
+    "/admin/browse?key=traceId&value=none",
     "/admin/browse?type=Nothing&above=0",
 ];
 /// What such a list looks at, and what any other page does at most.
@@ -445,6 +540,7 @@ async fn a_role_that_may_only_look_sees_every_page_and_none_goes_through_the_who
         "/admin/browse?source=a-7",
         "/admin/messages/30000",
         "/admin/read-models",
+        "/admin/streams?prefix=a",
     ];
     let flushed = "SELECT pg_stat_force_next_flush()";
     // A sample of the log is no scan of it.

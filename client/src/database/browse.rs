@@ -17,6 +17,8 @@ use crate::{
 pub const PAGE_SIZE: i64 = 50;
 /// Messages that are looked at for some of a type.
 pub const LOOKED_AT: i64 = 10_000;
+/// Streams that are looked at for those that begin with a prefix.
+pub const STREAMS: usize = 500;
 /// Characters of data that a list shows.
 const PREVIEW: i64 = 160;
 /// Characters of JSON that a message's page shows.
@@ -76,6 +78,13 @@ struct Looked {
     messages: Vec<Listed>,
 }
 
+/// A stream on the way along the index.
+#[derive(Deserialize)]
+struct Stream {
+    name: String,
+    is_wanted: bool,
+}
+
 /// One message with all its columns.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Whole {
@@ -122,12 +131,14 @@ pub struct Filter {
     pub types: Vec<String>,
     /// That came about through this category.
     pub correlation: Option<String>,
+    /// Whose metadata has this value under this key.
+    pub metadata: Option<(String, String)>,
 }
 
 impl Filter {
     /// True where all are.
     pub fn is_none(&self) -> bool {
-        self.types.is_empty() && self.correlation.is_none()
+        self.types.is_empty() && self.correlation.is_none() && self.metadata.is_none()
     }
 }
 
@@ -174,7 +185,8 @@ impl Grouping {
 }
 
 impl Database {
-    /// A page of a source. With types, at most [`LOOKED_AT`] messages are looked at.
+    /// A page of a source. With a filter, at most [`LOOKED_AT`] messages are looked at: of all, or of
+    /// those that have the wanted metadata where an index of the log tells which these are.
     ///
     /// # Errors
     /// [`Error::Connect`], [`Error::Database`]; so for all that follow.
@@ -190,7 +202,19 @@ impl Database {
             Edge::Oldest => (">=", 0, "ASC"),
             Edge::Above(position) => (">", position, "ASC"),
         };
-        let Filter { types, correlation } = filter;
+        let Filter {
+            types,
+            correlation,
+            metadata,
+        } = filter;
+        let (key, value) = metadata.as_ref().map_or((None, None), |(key, value)| {
+            (Some(key.as_str()), Some(value.as_str()))
+        });
+        // Whatever the index finds is looked at as a whole; else the log is, so far.
+        let found_by_index = match key {
+            Some(key) if self.has_index_of(key).await? => "metadata ->> $5 = $6",
+            _ => "$5::text IS NOT DISTINCT FROM $5",
+        };
         let look = if filter.is_none() {
             PAGE_SIZE + 1
         } else {
@@ -199,13 +223,14 @@ impl Database {
         let sql = format!(
             "WITH looked AS MATERIALIZED (
                SELECT global_position AS g, {at} AS at, type,
-                      message_store.category({correlated}) AS correlation
+                      message_store.category({correlated}) AS correlation, {valued} AS value
                FROM message_store.messages
-               WHERE {condition} AND {at} {comparison} $3 ORDER BY {at} {order} LIMIT {look}),
+               WHERE {condition} AND {found_by_index} AND {at} {comparison} $3 ORDER BY {at} {order} LIMIT {look}),
              wanted AS MATERIALIZED (
                SELECT g, at FROM looked
                WHERE (cardinality($2::varchar[]) = 0 OR type = ANY ($2))
                  AND ($4::varchar IS NULL OR correlation = $4)
+                 AND ($5::text IS NULL OR value = $6::text)
                ORDER BY at {order} LIMIT {PAGE_SIZE})
              SELECT jsonb_build_object(
                'looked_at', (SELECT count(*) FROM looked),
@@ -218,11 +243,16 @@ impl Database {
                    FROM message_store.messages WHERE global_position = wanted.g) m), '[]'))",
             reverse = if order == "ASC" { "DESC" } else { "ASC" },
             correlated = correlation_stream_name(),
+            valued = traced("metadata ->> $5::text"),
             preview = excerpt::text("data", excerpt::LISTED_BYTES, PREVIEW),
         );
         let action = format!("browse {source}");
         let looked: Option<Looked> = self
-            .record(&action, &sql, &[&name, types, &bound, correlation])
+            .record(
+                &action,
+                &sql,
+                &[&name, types, &bound, correlation, &key, &value],
+            )
             .await?;
         let Looked {
             looked_at,
@@ -246,6 +276,51 @@ impl Database {
             looked_at,
             looked_to: looked_to.filter(|_| is_full || looked_at == look),
         })
+    }
+
+    /// Whether an index of the log, which its owner made, finds messages by this key of their metadata.
+    async fn has_index_of(&self, key: &str) -> Result<bool> {
+        self.answer(
+            "look for an index of metadata".to_owned(),
+            "SELECT EXISTS (
+               SELECT FROM pg_index i
+               WHERE i.indrelid = 'message_store.messages'::regclass AND i.indisvalid
+                 AND i.indpred IS NULL
+                 AND btrim(pg_get_indexdef(i.indexrelid, 1, true), '()')
+                   = format('metadata ->> %L::text', $1::text))",
+            &[&key],
+        )
+        .await
+    }
+
+    /// Up to [`STREAMS`] streams from a name on, in the order of the index, that begin with `prefix`; and
+    /// the last that was looked at, where there are more. A step along the index for each stream.
+    pub async fn streams_with_prefix(
+        &self,
+        prefix: &str,
+        from: &str,
+    ) -> Result<(Vec<String>, Option<String>)> {
+        let sql = format!(
+            "WITH RECURSIVE s (name, number) AS (
+               (SELECT stream_name, 1 FROM message_store.messages
+                WHERE stream_name >= $1 ORDER BY stream_name, position LIMIT 1)
+               UNION ALL
+               SELECT (SELECT m.stream_name FROM message_store.messages m
+                       WHERE m.stream_name > s.name ORDER BY m.stream_name, m.position LIMIT 1),
+                 s.number + 1
+               FROM s WHERE s.name IS NOT NULL AND s.number <= {STREAMS})
+             SELECT jsonb_build_object('name', left(name, {NAME}), 'is_wanted', starts_with(name, $2))
+             FROM s WHERE name IS NOT NULL ORDER BY number"
+        );
+        let mut looked: Vec<Stream> = self
+            .records("look for streams", &sql, &[&from, &prefix])
+            .await?;
+        let next = (looked.len() > STREAMS).then(|| looked.pop()).flatten();
+        let wanted = looked.into_iter().filter(|stream| stream.is_wanted);
+        Ok((
+            wanted.map(|stream| stream.name).collect(),
+            next.map(|stream| stream.name),
+        ))
     }
 
     /// The message at a global position.
@@ -390,12 +465,15 @@ impl Database {
     }
 }
 
-/// The stream that a message came about through, where its metadata says so and is no larger than
-/// whoever writes such metadata makes it.
+/// The stream that a message came about through, where its metadata says so.
 fn correlation_stream_name() -> String {
+    traced("metadata ->> 'correlationStreamName'")
+}
+
+/// A text of a message's metadata, where that is no larger than whoever writes such metadata makes it.
+fn traced(text: &str) -> String {
     format!(
-        "CASE WHEN {} <= {}
-              THEN left(metadata ->> 'correlationStreamName', {NAME}) END",
+        "CASE WHEN {} <= {} THEN left({text}, {NAME}) END",
         excerpt::most_bytes("metadata"),
         excerpt::TRACED_BYTES,
     )

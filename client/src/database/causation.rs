@@ -10,6 +10,8 @@ use crate::error::Result;
 
 /// Messages after the first one that are searched for descendants.
 pub const SEARCHED: i64 = 2_000;
+/// How many times as many are searched where somebody asks for more.
+pub const MOST_LOOKS: i64 = 50;
 /// Ancestors that are walked.
 pub const WALKED: usize = 50;
 
@@ -25,6 +27,14 @@ pub struct Link {
     pub message_type: String,
     /// The message that caused it, where its metadata says so.
     pub cause: Option<i64>,
+}
+
+/// A link, and among how many messages it was found.
+#[derive(Deserialize)]
+struct Looked {
+    #[serde(flatten)]
+    link: Link,
+    searched: i64,
 }
 
 /// What is done here, for people.
@@ -76,29 +86,35 @@ impl Database {
         Ok(chain)
     }
 
-    /// Messages that came about through this one, among the next [`SEARCHED`] of the log, and the
-    /// last position that was looked at.
+    /// Messages that came about through this one, among the next [`SEARCHED`] of the log, `looks` times as
+    /// many ([`MOST_LOOKS`] at most); the last position that was looked at; and whether the log goes on.
     ///
     /// # Errors
     /// [`Error::Connect`], [`Error::Database`].
-    pub async fn descendants(&self, global_position: i64) -> Result<(Vec<Link>, i64)> {
+    pub async fn descendants(
+        &self,
+        global_position: i64,
+        looks: i64,
+    ) -> Result<(Vec<Link>, i64, bool)> {
+        let searched = SEARCHED * looks.clamp(1, MOST_LOOKS);
         let sql = format!(
             "WITH later AS MATERIALIZED (
                SELECT global_position, stream_name, type, {} AS metadata
                FROM message_store.messages
-               WHERE global_position > $1 ORDER BY global_position LIMIT {SEARCHED})
-             SELECT {LINK} FROM later m
+               WHERE global_position > $1 ORDER BY global_position LIMIT {searched})
+             SELECT {LINK} || jsonb_build_object('searched', (SELECT count(*) FROM later)) FROM later m
              WHERE metadata ? 'causationMessageGlobalPosition'
                 OR metadata ? 'causationMessagePosition'
                 OR global_position = (SELECT max(global_position) FROM later)
              ORDER BY global_position",
             traced_metadata()
         );
-        let found: Vec<Link> = self.records(FOLLOW, &sql, &[&global_position]).await?;
-        let end = found
-            .last()
-            .map_or(global_position, |link| link.global_position);
-        Ok((descending(global_position, found), end))
+        let found: Vec<Looked> = self.records(FOLLOW, &sql, &[&global_position]).await?;
+        let (end, count) = found.last().map_or((global_position, 0), |last| {
+            (last.link.global_position, last.searched)
+        });
+        let links = found.into_iter().map(|looked| looked.link).collect();
+        Ok((descending(global_position, links), end, count >= searched))
     }
 }
 
