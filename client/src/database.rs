@@ -49,6 +49,7 @@ mod tail;
 mod ticks;
 #[cfg(feature = "trace-contexts")]
 mod trace_contexts;
+mod trials;
 
 pub use browse::{Edge, Estimate, Filter, Found, Grouping, Listed, Recent, STREAMS, Whole};
 pub use causation::{Link as CausationLink, MOST_LOOKS, SEARCHED, WALKED};
@@ -72,6 +73,7 @@ pub use subscriptions::TableChange;
 pub use ticks::{JustParked, Outcome, Started, Tick, Trouble};
 #[cfg(feature = "trace-contexts")]
 pub use trace_contexts::{ReadRange, TraceContext};
+pub use trials::{Trial, TrialFailure};
 
 /// How long a caller waits for a free or new connection: 10 s.
 const POOL_PATIENCE: Duration = Duration::from_secs(10);

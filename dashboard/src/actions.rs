@@ -12,11 +12,12 @@ use tracing::info;
 
 use super::{
     form::{self, Action, Fields},
+    format,
     identity::Identity,
     layout::{self, Page, Section},
     link,
     notices::Notice,
-    operation::Operation,
+    operation::{Given, Operation},
     site::Site,
 };
 use message_store_client::error::Result;
@@ -27,7 +28,11 @@ pub const CONFIRM: &str = "/admin/subscription/confirm";
 pub const ACT: &str = "/admin/subscription/act";
 
 /// Says what will happen; nothing does yet.
-pub async fn confirm(Extension(identity): Extension<Identity>, query: Fields) -> Response {
+pub async fn confirm(
+    State(site): State<Arc<Site>>,
+    Extension(identity): Extension<Identity>,
+    query: Fields,
+) -> Response {
     let id = query.text("id").unwrap_or_default();
     let operation = query.text("do").and_then(Operation::from_word);
     let (Some(operation), false) = (operation, id.is_empty()) else {
@@ -37,17 +42,38 @@ pub async fn confirm(Extension(identity): Extension<Identity>, query: Fields) ->
     if !identity.may_act() {
         return layout::refuse(&identity, "You may look, but not act.");
     }
+    let status = match operation.asks_for() {
+        Some(_) => site.operators.status_with_copy(id).await,
+        None => Ok(Vec::new()),
+    };
+    let status = match status {
+        Ok(status) => status,
+        Err(error) => return layout::trouble(&identity, Section::Subscriptions, &error),
+    };
     let content = html! {
-        p { code { (id) } }
+        p {
+            code { (id) }
+            @if let Some(first) = status.first() {
+                ": at position " (format::count(status.iter().map(|one| one.position).min().unwrap_or(0)))
+                @if let Some(head) = first.head { " of " (format::count(head)) }
+                ", " (first.group_size) @if first.group_size == 1 { " member" } @else { " members" }
+            }
+        }
         p.notice.warn[operation.is_grave()] { (operation.warning()) }
         form method="post" action=(ACT) {
             (form::key(&identity))
             input type="hidden" name="id" value=(id);
             input type="hidden" name="do" value=(operation.word());
+            @if let Some(what) = operation.asks_for() {
+                p {
+                    label for="number" { (what) }
+                    input #number type="number" name="number" min="0" required;
+                }
+            }
             @if operation.takes_reason() {
                 p {
                     label for="reason" { "Reason, kept in the history" }
-                    input #reason type="text" name="reason" maxlength="1000" size="40";
+                    input #reason type="text" name="reason" maxlength="1000" size="40" required[operation.needs_reason()];
                 }
             }
             p { (buttons(operation.name(), operation.is_grave(), &link::subscription(id))) }
@@ -69,9 +95,15 @@ pub async fn act(State(site): State<Arc<Site>>, action: Action) -> Response {
     let Some(operation) = fields.text("do").and_then(Operation::from_word) else {
         return layout::refuse(&identity, "This form does not say what to do.");
     };
-    let reason = fields.text("reason").map(str::trim);
+    let given = Given {
+        reason: fields.text("reason").map(str::trim),
+        number: fields.number("number"),
+    };
+    if operation.asks_for().is_some() && given.number.is_none() {
+        return layout::refuse(&identity, "Go back and give a whole number.");
+    }
     let steering = site.operators.acting_for(&identity.name);
-    let done = operation.perform(&steering, id, reason).await;
+    let done = operation.perform(&steering, id, given).await;
     if done.is_ok() {
         info!(
             subscriber_id = id,

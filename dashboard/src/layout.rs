@@ -25,9 +25,11 @@ pub enum Section {
     Categories,
     /// What pages read.
     ReadModels,
+    /// Who did what.
+    History,
 }
 
-const SECTIONS: [(Section, &str, &str); 5] = [
+const SECTIONS: [(Section, &str, &str); 6] = [
     (Section::Overview, "Overview", "/admin"),
     (
         Section::Subscriptions,
@@ -37,6 +39,7 @@ const SECTIONS: [(Section, &str, &str); 5] = [
     (Section::Failures, "Failures", "/admin/parked"),
     (Section::Categories, "Categories", "/admin/categories"),
     (Section::ReadModels, "Read models", "/admin/read-models"),
+    (Section::History, "History", "/admin/history"),
 ];
 
 /// What is said of a text that the database's encoding has no letters for.

@@ -28,6 +28,7 @@ mod events;
 mod failures;
 mod form;
 mod format;
+mod history;
 mod identity;
 mod layout;
 mod link;
@@ -45,6 +46,7 @@ mod site;
 mod subscription;
 mod subscriptions;
 mod tokens;
+mod verify;
 
 pub use access::Access;
 pub use proxy::Proxy;
@@ -91,6 +93,8 @@ fn pages(site: Arc<Site>) -> Router {
         .route(failures::LIST, get(failures::show))
         .route(parked::CONFIRM, get(parked::confirm))
         .route(parked::ACT, post(parked::act))
+        .route(history::LIST, get(history::show))
+        .route(verify::SHOW, post(verify::show))
         .route(preview::SHOW, post(preview::show));
     let style = || asset("text/css", include_str!("dashboard.css"));
     let script = || asset("text/javascript", include_str!("dashboard.js"));

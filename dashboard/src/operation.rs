@@ -19,9 +19,24 @@ pub enum Operation {
     Promote,
     /// Give the copies up.
     CancelRebuild,
+    /// Leave out what comes before a position.
+    Skip,
+    /// Go back to a position.
+    Reset,
+    /// Change the number of members.
+    Resize,
 }
 
-const ALL: [Operation; 7] = [
+/// What an operation is given.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Given<'a> {
+    /// Why.
+    pub reason: Option<&'a str>,
+    /// The position or the number of members.
+    pub number: Option<i64>,
+}
+
+const ALL: [Operation; 10] = [
     Operation::Start,
     Operation::Pause,
     Operation::Stop,
@@ -29,6 +44,9 @@ const ALL: [Operation; 7] = [
     Operation::RebuildBeside,
     Operation::Promote,
     Operation::CancelRebuild,
+    Operation::Skip,
+    Operation::Reset,
+    Operation::Resize,
 ];
 
 impl Operation {
@@ -47,6 +65,9 @@ impl Operation {
             Self::RebuildBeside => "rebuild-beside",
             Self::Promote => "promote",
             Self::CancelRebuild => "cancel-rebuild",
+            Self::Skip => "skip",
+            Self::Reset => "reset",
+            Self::Resize => "resize",
         }
     }
 
@@ -60,6 +81,9 @@ impl Operation {
             Self::RebuildBeside => "Rebuild side by side",
             Self::Promote => "Promote the rebuild",
             Self::CancelRebuild => "Cancel the rebuild",
+            Self::Skip => "Skip messages",
+            Self::Reset => "Reset the position",
+            Self::Resize => "Resize the group",
         }
     }
 
@@ -92,6 +116,17 @@ impl Operation {
             Self::CancelRebuild => {
                 "The copy and all that it holds are dropped. The live read model stays."
             }
+            Self::Skip => {
+                "All messages after its position and up to the one you name count as handled, and no handler is \
+                 called with them."
+            }
+            Self::Reset => {
+                "It goes back, and handles the messages after the position you name once more. Its read model stays \
+                 as it is: where handlers do not expect a message twice, rebuild instead."
+            }
+            Self::Resize => {
+                "First the present members catch up with the one that is furthest ahead. Then the new ones begin."
+            }
         }
     }
 
@@ -105,17 +140,40 @@ impl Operation {
             Self::RebuildBeside => "The copy is being filled beside the live read model.",
             Self::Promote => "The copy has replaced the live read model.",
             Self::CancelRebuild => "The rebuild is cancelled.",
+            Self::Skip => "The messages are left out.",
+            Self::Reset => "The position is set back.",
+            Self::Resize => "The group is being resized.",
         }
     }
 
     /// True where something is gone afterwards, for a while or for good.
     pub fn is_grave(self) -> bool {
-        matches!(self, Self::Stop | Self::Rebuild | Self::CancelRebuild)
+        matches!(
+            self,
+            Self::Stop | Self::Rebuild | Self::CancelRebuild | Self::Skip | Self::Reset
+        )
     }
 
     /// True where the history keeps a reason.
     pub fn takes_reason(self) -> bool {
-        matches!(self, Self::Pause | Self::Stop)
+        matches!(self, Self::Pause | Self::Stop) || self.needs_reason()
+    }
+
+    /// True where nothing is done without one.
+    pub fn needs_reason(self) -> bool {
+        matches!(self, Self::Skip | Self::Reset)
+    }
+
+    /// The number that it needs, in words.
+    pub fn asks_for(self) -> Option<&'static str> {
+        match self {
+            Self::Skip => Some("Global position of the last message to leave out"),
+            Self::Reset => {
+                Some("Global position of the last message that stays handled; 0 for none")
+            }
+            Self::Resize => Some("Members"),
+            _ => None,
+        }
     }
 
     /// Does it.
@@ -123,8 +181,10 @@ impl Operation {
         self,
         steering: &Steering<'_>,
         subscriber_id: &str,
-        reason: Option<&str>,
+        given: Given<'_>,
     ) -> Result<()> {
+        let Given { reason, number } = given;
+        let (number, why) = (number.unwrap_or_default(), reason.unwrap_or_default());
         match self {
             Self::Start => steering.start(subscriber_id).await,
             Self::Pause => steering.pause(subscriber_id, reason).await,
@@ -135,6 +195,9 @@ impl Operation {
             }
             Self::Promote => steering.promote(subscriber_id).await,
             Self::CancelRebuild => steering.cancel_rebuild(subscriber_id).await,
+            Self::Skip => steering.skip(subscriber_id, number, why).await,
+            Self::Reset => steering.reset(subscriber_id, number, why).await,
+            Self::Resize => steering.resize_group(subscriber_id, number).await,
         }
     }
 }

@@ -10,12 +10,16 @@ use serde_json::Value;
 use super::{
     actions, failures,
     form::{self, Action},
+    format,
     identity::Identity,
     layout::{self, Page, Section},
     link, parked,
     site::Site,
 };
-use message_store_client::{database::Handling, pretty::pretty};
+use message_store_client::{
+    database::{Handling, ParkedFilter, Trial, TrialFailure, Which},
+    pretty::pretty,
+};
 
 /// Where it is asked for.
 pub const SHOW: &str = "/admin/subscription/preview";
@@ -94,35 +98,24 @@ pub async fn show(State(site): State<Arc<Site>>, action: Action) -> Response {
     };
     let database = &site.operators;
     let tried = async {
-        let chosen = match &which {
-            Some(which) if of == Of::Parked => Some(
-                database
-                    .parked_positions(id, Handling::Retry, which, TRIED)
-                    .await?,
-            ),
-            _ => None,
-        };
-        database
-            .preview(id, TRIED, of == Of::Parked, chosen.as_deref())
-            .await
+        if of == Of::Next {
+            return database.try_next(id, TRIED).await;
+        }
+        let all = Which::Matching(ParkedFilter::default());
+        let chosen = which.as_ref().unwrap_or(&all);
+        let positions = database
+            .parked_positions(id, Handling::Retry, chosen, TRIED)
+            .await?;
+        database.try_parked(id, &positions).await
     };
     let content = match &tried.await {
         Err(error) if error.is_connection_loss() => {
             return layout::trouble(&identity, section, error);
         }
         Err(error) => html! {
-            p.notice.bad role="alert" { "It would fail: " (error.to_string()) }
+            p.notice.bad role="alert" { "It cannot be tried: " (error.to_string()) }
         },
-        Ok((rows, _)) if rows.is_empty() => html! {
-            p.notice.good { "The call would succeed. It would change nothing in the declared read model." }
-        },
-        Ok((rows, has_more)) => html! {
-            p.notice.good { "The call would succeed and change the rows below. Nothing has been changed." }
-            (changes(rows))
-            @if *has_more {
-                p.faint { "There are more: " code { "orchestrator subscriptions dry-run" } " prints all." }
-            }
-        },
+        Ok(trial) => outcome(of, trial),
     };
     let content = html! {
         (content)
@@ -136,10 +129,86 @@ pub async fn show(State(site): State<Arc<Site>>, action: Action) -> Response {
     page.show(&identity)
 }
 
+/// How many would succeed, what they would change, and why the others fail.
+fn outcome(of: Of, trial: &Trial) -> Markup {
+    let failed: usize = trial.failures.iter().map(|one| one.positions.len()).sum();
+    let messages = |count: usize| {
+        let word = if count == 1 { "message" } else { "messages" };
+        format!("{} {word}", format::count_of(count))
+    };
+    html! {
+        @if trial.messages == 0 {
+            p.notice.warn {
+                "There was nothing to try: "
+                @match of {
+                    Of::Next => "it has read all messages of its source.",
+                    Of::Parked => "none of these messages is parked and failed.",
+                }
+            }
+        } @else if trial.failures.is_empty() {
+            p.notice.good {
+                (messages(trial.messages)) " would succeed"
+                @if trial.changes.is_empty() { " and change nothing in the declared read model." }
+                @else { " and change the rows below. Nothing has been changed." }
+            }
+        } @else {
+            p.notice.bad role="alert" {
+                "Of " (messages(trial.messages)) ", " (format::count_of(trial.succeed)) " would succeed and "
+                (format::count_of(failed)) " would fail."
+                @if trial.untried() > 0 {
+                    " " (format::count_of(trial.untried()))
+                    @match of {
+                        Of::Next => " behind that one cannot be tried before it succeeds.",
+                        Of::Parked => " were not tried: that would have taken too long.",
+                    }
+                }
+                " Nothing has been changed."
+            }
+            h2 { "Why they would fail" }
+            (failures_table(&trial.failures))
+            @if of == Of::Parked && trial.messages > 1 {
+                p.faint { "Together they fail, so each was tried alone, as if those before it in its stream had not been." }
+            }
+        }
+        @if !trial.changes.is_empty() {
+            @if !trial.failures.is_empty() { h2 { "What the others would change" } }
+            (changes(&trial.changes, ["Before", "After"]))
+        }
+        @if trial.has_more {
+            p.faint { "There are more: " code { "orchestrator subscriptions dry-run" } " prints all." }
+        }
+    }
+}
+
+fn failures_table(failures: &[TrialFailure]) -> Markup {
+    /// Messages of one error that are named.
+    const NAMED: usize = 10;
+    html! {
+        (layout::cards("Why they would fail", html! {
+            thead { tr { th scope="col" { "Error" } th.number scope="col" { "Messages" } th scope="col" { "Which" } } }
+            tbody {
+                @for failure in failures {
+                    tr {
+                        td.wide data-label="Error" { code { (failure.sqlstate) } " " (failure.error) }
+                        td.number data-label="Messages" { (format::count_of(failure.positions.len())) }
+                        td data-label="Which" {
+                            @for position in failure.positions.iter().take(NAMED) {
+                                a href=(link::message(*position)) { (format::count(*position)) } " "
+                            }
+                            @if failure.positions.len() > NAMED { "…" }
+                        }
+                    }
+                }
+            }
+        }))
+    }
+}
+
 /// Bytes of a row that are shown.
 const SHOWN_ROW: usize = 16 << 10;
 
-fn changes(rows: &[Value]) -> Markup {
+/// Rows that differ, as they are on one side and on the other.
+pub fn changes(rows: &[Value], sides: [&str; 2]) -> Markup {
     let json = |row: &Value, column: &str, is_there: &str| match row[column].as_str() {
         Some(text) => pretty(text, SHOWN_ROW),
         None if row[is_there] == true => "too large to be shown here".to_owned(),
@@ -149,7 +218,7 @@ fn changes(rows: &[Value]) -> Markup {
         (layout::table("Changes", html! {
             thead { tr {
                 th scope="col" { "Read model" } th scope="col" { "Change" }
-                th scope="col" { "Before" } th scope="col" { "After" }
+                @for side in sides { th scope="col" { (side) } }
             } }
             tbody {
                 @for row in rows {

@@ -4,20 +4,20 @@ use std::sync::Arc;
 
 use axum::{Extension, extract::State, response::Response};
 use maud::{Markup, html};
-use serde_json::Value;
 
 use super::{
     actions, chart,
     events::{self, Regions},
     failures,
     form::Fields,
-    format,
+    format, history,
     identity::Identity,
     layout::{self, Page, Section},
     link,
     operation::Operation,
     overview, preview,
     site::Site,
+    verify,
 };
 use message_store_client::{database::SubscriptionStatus, error::Result};
 
@@ -35,9 +35,12 @@ pub async fn show(
     let database = site.database(&identity);
     let found = async {
         let rows = database.status_with_copy(id).await?;
-        Ok((rows, database.recent_history(id, HISTORY).await?))
+        Ok((
+            rows,
+            database.recent_history(Some(id), None, HISTORY).await?,
+        ))
     };
-    let (rows, history) = match found.await {
+    let (rows, lines) = match found.await {
         Ok(found) => found,
         Err(error) => return layout::trouble(&identity, section, &error),
     };
@@ -50,7 +53,11 @@ pub async fn show(
             section id=(region) { (markup) }
         }
         (declaration(first))
-        (lines(&history))
+        h2 { "Who did what" }
+        (history::lines(&lines, false))
+        @if lines.len() >= usize::try_from(HISTORY).unwrap_or(0) {
+            p { a href=(link::with(history::LIST, &[("id", id)])) { "All that was done to it" } }
+        }
     };
     let mut page = Page::new(section, id, content);
     page.crumbs = vec![(
@@ -234,9 +241,13 @@ fn operations(
     possible.extend((first.state != "stopped").then_some(Operation::Stop));
     if !copy.is_empty() {
         possible.extend([Operation::Promote, Operation::CancelRebuild]);
-    } else if has_read_model {
-        possible.extend([Operation::RebuildBeside, Operation::Rebuild]);
+    } else {
+        if has_read_model {
+            possible.extend([Operation::RebuildBeside, Operation::Rebuild]);
+        }
+        possible.extend([Operation::Skip, Operation::Reset]);
     }
+    possible.push(Operation::Resize);
     html! {
         h2 { "What to do" }
         p {
@@ -249,6 +260,7 @@ fn operations(
         }
         @if has_read_model && !no_handlers {
             (preview::button(identity, &first.subscriber_id, preview::Of::Next))
+            (verify::button(identity, &first.subscriber_id))
         }
     }
 }
@@ -257,7 +269,7 @@ fn group(members: &[&SubscriptionStatus]) -> Markup {
     html! {
         @if members.len() > 1 {
             h2 { "Members" }
-            (layout::table("Members", html! {
+            (layout::cards("Members", html! {
                 thead { tr {
                     th scope="col" { "Member" } th.number scope="col" { "Position" } th.number scope="col" { "Lag" }
                     th.number scope="col" { "Handled" } th scope="col" { "Ticked by" }
@@ -266,15 +278,15 @@ fn group(members: &[&SubscriptionStatus]) -> Markup {
                     @for member in members {
                         tr {
                             th scope="row" { (member.member) " of " (member.group_size) }
-                            td.number { (format::count(member.position)) }
-                            td.number {
+                            td.number data-label="Position" { (format::count(member.position)) }
+                            td.number data-label="Lag" {
                                 (format::count(member.lag.unwrap_or(0)))
                                 @if let Some(seconds) = member.lag_seconds.filter(|_| member.lag > Some(0)) {
                                     br; span.faint { (format::seconds(seconds.floor())) }
                                 }
                             }
-                            td.number { (format::count(member.handled)) }
-                            td { (ticker(member)) }
+                            td.number data-label="Handled" { (format::count(member.handled)) }
+                            td data-label="Ticked by" { (ticker(member)) }
                         }
                     }
                 }
@@ -327,7 +339,7 @@ fn declaration(first: &SubscriptionStatus) -> Markup {
                     @for (message_type, function) in handlers {
                         tr {
                             th scope="row" { (message_type) }
-                            td.wide { code { (text_of(function)) } }
+                            td.wide { code { (history::text_of(function)) } }
                         }
                     }
                 }
@@ -341,46 +353,5 @@ fn declaration(first: &SubscriptionStatus) -> Markup {
             h2 { "Options" }
             pre { (options) }
         }
-    }
-}
-
-fn lines(history: &[Value]) -> Markup {
-    let field = |line: &Value, name: &str| text_of(&line[name]);
-    html! {
-        h2 { "Who did what" }
-        @if history.is_empty() {
-            p.faint { "Nobody has done anything with it yet." }
-        } @else {
-            (layout::table("Who did what", html! {
-                thead { tr {
-                    th scope="col" { "When" } th scope="col" { "What" } th scope="col" { "Who" }
-                    th.number scope="col" { "Position" } th scope="col" { "Why" }
-                } }
-                tbody {
-                    @for line in history {
-                        tr {
-                            td { (format::when(&field(line, "at"))) }
-                            td { (field(line, "action")) }
-                            td.wide {
-                                @let actor = field(line, "actor");
-                                @if !actor.is_empty() { (actor) ", as " }
-                                (field(line, "role"))
-                            }
-                            td.number { (field(line, "position")) }
-                            td.wide { (field(line, "reason")) }
-                        }
-                    }
-                }
-            }))
-        }
-    }
-}
-
-/// A JSON value without the quotes of a string; nothing for null.
-fn text_of(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
     }
 }

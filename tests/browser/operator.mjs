@@ -25,12 +25,12 @@ export async function find(page, press) {
 export async function repair(page, press, repaired, check) {
   const attempt = button(page, "Preview a retry of the first 100");
   await press(attempt);
-  await page.getByText("It would fail").waitFor();
+  await page.getByText("Of 1 message, 0 would succeed and 1 would fail").waitFor();
   await check(page, "a preview that fails");
   await press(link(page, "Go back"));
   await sql(repaired);
   await press(attempt);
-  await page.getByText("The call would succeed and change the rows below").waitFor();
+  await page.getByText("1 message would succeed and change the rows below").waitFor();
   await page.getByText("videosWatched").first().waitFor();
   await check(page, "a preview that succeeds");
   await press(link(page, "Go back"));

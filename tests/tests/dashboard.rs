@@ -339,6 +339,7 @@ async fn a_token_lets_a_viewer_look_and_an_operator_act() {
         "/admin/subscription/act",
         "/admin/parked/act",
         "/admin/subscription/preview",
+        "/admin/subscription/verify",
     ] {
         let fields = [("id", "s"), ("do", "pause"), ("all", "1")];
         let refused = viewer.post(path, &fields);
@@ -499,14 +500,20 @@ async fn parked_messages_are_looked_at_tried_retried_and_given_up() {
     let key = attribute(&form[form.find("form_key").unwrap()..], "value");
     let tries = [("form_key", &*key), ("id", "s"), ("of", "parked")];
     let tried = browser.post("/admin/subscription/preview", &tries).text;
-    assert!(tried.contains("It would fail"), "{tried}");
+    assert!(
+        tried.contains("Of 3 messages, 0 would succeed and 3 would fail"),
+        "{tried}"
+    );
+    let of_next = [("form_key", &*key), ("id", "s"), ("of", "next")];
+    let nothing = browser.post("/admin/subscription/preview", &of_next).text;
+    assert!(nothing.contains("There was nothing to try"), "{nothing}");
     session
         .run("INSERT INTO public.repaired DEFAULT VALUES")
         .await
         .unwrap();
     let tried = browser.post("/admin/subscription/preview", &tries).text;
     assert!(
-        tried.contains("The call would succeed") && tried.contains("added"),
+        tried.contains("3 messages would succeed") && tried.contains("added"),
         "{tried}"
     );
     assert_eq!(
@@ -520,12 +527,6 @@ async fn parked_messages_are_looked_at_tried_retried_and_given_up() {
     assert!(all.contains("<strong>3</strong> messages"), "{all}");
     let page = browser.get(&page_of("s")).text;
     assert!(page.contains("Preview the next 100 messages"), "{page}");
-    let next = [("form_key", &*key), ("id", "s"), ("of", "next")];
-    let next = browser.post("/admin/subscription/preview", &next).text;
-    assert!(
-        next.contains("change nothing"),
-        "nothing is to come: {next}"
-    );
     let one = format!("/admin/parked/confirm?id=s&do=retry&position={first}");
     let asked = browser.get(&one).text;
     assert!(asked.contains("Preview the first 100</button>"), "{asked}");
@@ -573,6 +574,59 @@ async fn parked_messages_are_looked_at_tried_retried_and_given_up() {
     assert!(lines.contains("never needed"), "{lines}");
     let nothing = browser.get("/admin/parked/confirm?id=s&do=retry").text;
     assert!(nothing.contains("No message is chosen"), "{nothing}");
+    running.stop();
+}
+
+#[tokio::test]
+async fn a_preview_says_of_how_many_messages_why_which_fail() {
+    let (database, session) = with_store(Cluster::shared()).await;
+    subscribe(&database, "s", "a", PARKS).await;
+    for message_type in ["Bad", "Worse", "Bad"] {
+        write(&session, &format!("a-{message_type}"), message_type).await;
+    }
+    let (running, site) = serve(&database, "");
+    let failed = "SELECT count(*) = 2 FROM message_store.parked_messages WHERE status = 'failed'";
+    session.wait_until(failed).await;
+    let mut browser = Browser::new(&site);
+    browser.confirm(&confirming("s", "pause"), &[]);
+    for message_type in ["Good", "Good", "Worse", "Good"] {
+        write(&session, "a-next", message_type).await;
+    }
+    session
+        .run(
+            "CREATE OR REPLACE FUNCTION public.choosy(message message_store.message) RETURNS void
+             LANGUAGE plpgsql AS $$ BEGIN
+               IF (message).type = 'Worse' THEN RAISE EXCEPTION 'still none'; END IF;
+               INSERT INTO counted VALUES ((message).stream_name, 1) ON CONFLICT DO NOTHING;
+             END $$",
+        )
+        .await
+        .unwrap();
+    let page = browser.get(&page_of("s")).text;
+    let form = &page[page.find("action=\"/admin/subscription/preview\"").unwrap()..];
+    let key = attribute(&form[form.find("form_key").unwrap()..], "value");
+    let mut preview = |of: &str| {
+        let fields = [("form_key", &*key), ("id", "s"), ("of", of)];
+        browser.post("/admin/subscription/preview", &fields).text
+    };
+    let parked = preview("parked");
+    for part in [
+        "Of 2 messages, 1 would succeed and 1 would fail",
+        "P0001</code> still none",
+        "a-Bad",
+    ] {
+        assert!(parked.contains(part), "no {part}: {parked}");
+    }
+    let next = preview("next");
+    for part in [
+        "Of 4 messages, 2 would succeed and 1 would fail. 1 behind that one cannot be tried",
+        "P0001</code> still none",
+        "a-next",
+    ] {
+        assert!(next.contains(part), "no {part}: {next}");
+    }
+    let counted = session.bigint("SELECT count(*) FROM public.counted").await;
+    assert_eq!(counted, 0);
     running.stop();
 }
 
@@ -785,6 +839,89 @@ async fn a_subscription_is_held_started_rebuilt_and_promoted() {
     );
     let copies = "SELECT count(*) FROM message_store.subscription_status WHERE copy_of IS NOT NULL";
     assert_eq!(session.bigint(copies).await, 0);
+    running.stop();
+}
+
+#[tokio::test]
+async fn a_subscription_is_moved_resized_and_verified_and_the_history_has_it() {
+    let (database, session) = with_store(Cluster::shared()).await;
+    subscribe(
+        &database,
+        "s",
+        "a",
+        "{\"read_model\": [\"public.counted\"]}",
+    )
+    .await;
+    subscribe(&database, "other", "b", "{}").await;
+    for _ in 0..3 {
+        write(&session, "a-1", "Good").await;
+    }
+    let (running, site) = serve(&database, "");
+    let counted =
+        |count: i64| format!("SELECT coalesce(sum(messages), 0) = {count} FROM public.counted");
+    session.wait_until(&counted(3)).await;
+    let mut browser = Browser::new(&site);
+    browser.confirm(&confirming("s", "pause"), &[]);
+    let asked = browser.get(&confirming("s", "reset")).text;
+    assert!(asked.contains("at position 3 of 3"), "{asked}");
+
+    let verify = |browser: &mut Browser| {
+        let page = browser.get(&page_of("s")).text;
+        let form = &page[page.find("action=\"/admin/subscription/verify\"").unwrap()..];
+        let key = attribute(&form[form.find("form_key").unwrap()..], "value");
+        let fields = [("form_key", &*key), ("id", "s")];
+        browser.post("/admin/subscription/verify", &fields).text
+    };
+    let right = verify(&mut browser);
+    assert!(right.contains("is what the log makes of it"), "{right}");
+
+    let back = [("number", "1"), ("reason", "once more")];
+    let done = browser.confirm(&confirming("s", "reset"), &back).text;
+    assert!(
+        done.contains("The position is set back") && done.contains("1 of 3"),
+        "{done}"
+    );
+    let on = [("number", "2"), ("reason", "not these")];
+    let done = browser.confirm(&confirming("s", "skip"), &on).text;
+    assert!(
+        done.contains("The messages are left out") && done.contains("2 of 3"),
+        "{done}"
+    );
+    browser.confirm(&confirming("s", "start"), &[]);
+    session.wait_until(&counted(4)).await;
+    let wrong = verify(&mut browser);
+    for part in [
+        "These rows differ",
+        "Expected",
+        "&quot;messages&quot;: 3",
+        "&quot;messages&quot;: 4",
+    ] {
+        assert!(wrong.contains(part), "no {part}: {wrong}");
+    }
+    let done = browser
+        .confirm(&confirming("s", "resize"), &[("number", "2")])
+        .text;
+    assert!(done.contains("The group is being resized"), "{done}");
+    let refused = browser
+        .confirm(
+            &confirming("s", "reset"),
+            &[("number", "99"), ("reason", "x")],
+        )
+        .text;
+    assert!(refused.contains("Nothing was done"), "{refused}");
+
+    browser.confirm(&confirming("other", "stop"), &[("reason", "enough")]);
+    let history = browser.get("/admin/history").text;
+    for part in [
+        "once more",
+        "not these",
+        "1 to 2 members",
+        "enough",
+        ">other</a>",
+        "ago</time>",
+    ] {
+        assert!(history.contains(part), "no {part}: {history}");
+    }
     running.stop();
 }
 

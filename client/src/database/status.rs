@@ -191,19 +191,29 @@ impl Database {
         }
     }
 
-    /// The newest `most` entries of `subscription_history`, the newest first, as a page shows them.
+    /// The newest `most` entries of `subscription_history`, the newest first, as a page shows them: of one
+    /// subscription or of all, from before a moment on where one is given.
     ///
     /// # Errors
     /// [`Error::Connect`], [`Error::Database`].
-    pub async fn recent_history(&self, subscriber_id: &str, most: i64) -> Result<Vec<Value>> {
+    pub async fn recent_history(
+        &self,
+        subscriber_id: Option<&str>,
+        before: Option<&str>,
+        most: i64,
+    ) -> Result<Vec<Value>> {
         let sql = format!(
-            "SELECT jsonb_build_object('at', h.at, 'role', h.role, 'actor', left(h.actor, {NAME}), \
+            "SELECT jsonb_build_object('at', h.at, 'subscriber_id', left(h.subscriber_id, {NAME}), \
+               'role', h.role, 'actor', left(h.actor, {NAME}), \
                'action', h.action, 'position', h.position, 'reason', left(h.reason, {TEXT})) \
              FROM message_store.subscription_history h \
-             WHERE h.subscriber_id = $1 ORDER BY h.at DESC LIMIT $2"
+             WHERE ($1::varchar IS NULL OR h.subscriber_id = $1) \
+               AND ($2::text IS NULL OR h.at < $2::text::timestamptz) \
+             ORDER BY h.at DESC LIMIT $3"
         );
-        let action = format!("read the history of the subscription {subscriber_id}");
-        self.rows(action, &sql, &[&subscriber_id, &most]).await
+        let action = "read the history of the subscriptions".to_owned();
+        self.rows(action, &sql, &[&subscriber_id, &before, &most])
+            .await
     }
 
     /// The global position of the last message that is visible; 0 where there is none.

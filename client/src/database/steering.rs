@@ -1,9 +1,17 @@
 //! What a person does to subscriptions through us: each in a transaction that
 //! says for whom it is.
 
-use tokio_postgres::{Row, types::ToSql};
+use serde_json::Value;
+use tokio_postgres::{
+    Row,
+    types::{Json, ToSql},
+};
 
-use super::{Database, Handling, ParkedFilter, parked};
+use super::{
+    Database, Handling, ParkedFilter,
+    excerpt::{self, NAME},
+    parked,
+};
 use crate::error::{Error, Result};
 
 /// Of messages that failed alike, how many one action takes: each is a call of its own, which looks at all
@@ -124,6 +132,66 @@ impl Steering<'_> {
         let action = format!("cancel the rebuild of {subscriber_id}");
         let sql = "SELECT message_store.cancel_rebuild($1)";
         self.run(action, sql, &[&subscriber_id]).await.map(drop)
+    }
+
+    /// Sets it back to a position; its read model stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn reset(&self, subscriber_id: &str, position: i64, reason: &str) -> Result<()> {
+        let action = format!("reset the subscription {subscriber_id}");
+        let sql = "SELECT message_store.reset($1, $2, $3)";
+        let given: [&(dyn ToSql + Sync); 3] = [&subscriber_id, &position, &reason];
+        self.run(action, sql, &given).await.map(drop)
+    }
+
+    /// Leaves out everything up to a position.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn skip(&self, subscriber_id: &str, position: i64, reason: &str) -> Result<()> {
+        let action = format!("skip messages of the subscription {subscriber_id}");
+        let sql = "SELECT message_store.skip($1, $2, $3)";
+        let given: [&(dyn ToSql + Sync); 3] = [&subscriber_id, &position, &reason];
+        self.run(action, sql, &given).await.map(drop)
+    }
+
+    /// Changes the number of members that share the work.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn resize_group(&self, subscriber_id: &str, group_size: i64) -> Result<()> {
+        let action = format!("resize the group of {subscriber_id}");
+        let sql = "SELECT message_store.resize_group($1, $2)";
+        self.run(action, sql, &[&subscriber_id, &group_size])
+            .await
+            .map(drop)
+    }
+
+    /// The first differences between its read model and what a replay of the log into copies makes, and
+    /// whether there are more; as [`Database::preview`] tells of changes, `before` what is expected and
+    /// `after` what is found. Takes 60 seconds at most.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn verify(&self, subscriber_id: &str) -> Result<(Vec<Value>, bool)> {
+        const SHOWN: usize = 200;
+        const CHARACTERS: i64 = 4_000;
+        let action = format!("verify the subscription {subscriber_id}");
+        let sql = format!(
+            "SELECT coalesce(jsonb_agg(to_jsonb(t)), '[]') FROM ( \
+               SELECT left(v.read_model, {NAME}) AS read_model, v.difference, \
+                 v.expected IS NOT NULL AS had_row, v.found IS NOT NULL AS has_row, \
+                 {} AS before, {} AS after \
+               FROM message_store.verify($1) v LIMIT {SHOWN} + 1) t",
+            excerpt::text("v.expected", excerpt::LISTED_BYTES, CHARACTERS),
+            excerpt::text("v.found", excerpt::LISTED_BYTES, CHARACTERS),
+        );
+        let row = self.run(action.clone(), &sql, &[&subscriber_id]).await?;
+        let Json(mut rows): Json<Vec<Value>> = row.try_get(0).map_err(Error::database(action))?;
+        let has_more = rows.len() > SHOWN;
+        rows.truncate(SHOWN);
+        Ok((rows, has_more))
     }
 
     /// Has parked messages of any subscriptions handled again; returns how many.
