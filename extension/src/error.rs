@@ -265,7 +265,7 @@ impl From<&Error> for Report {
                 Code::ERRCODE_UNDEFINED_OBJECT,
                 format!("the subscription's owner, role {role}, does not exist"),
             )
-            .hint("Its handlers run with its rights. Create the subscription anew as another role."),
+            .hint("Its handlers run with its rights. Give it another: reassign(subscriber_id, owner)."),
             E::AheadOfLog(subscriber, position, drawn) => Self::new(
                 state,
                 format!("subscription \"{subscriber}\" is ahead of the log"),

@@ -1,4 +1,4 @@
-//! Every setting, its meaning and its default. All but the actor are Message DB's; all are off
+//! Every setting, its meaning and its default. Those of conditions and notices are Message DB's, and off
 //! unless set.
 
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
@@ -16,6 +16,10 @@ pub static DEBUG_WRITE: GucSetting<bool> = GucSetting::<bool>::new(false);
 
 /// `message_store.actor`: the person for whom an application steers subscriptions.
 static ACTOR: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+
+/// `message_store.inherited_metadata`: what else a message takes over from the one that caused it.
+static INHERITED_METADATA: GucSetting<Option<CString>> =
+    GucSetting::<Option<CString>>::new(Some(c"traceId, userId, traceparent, tracestate"));
 
 /// Makes the settings known to PostgreSQL; called once, when the library is loaded.
 pub fn define() {
@@ -59,6 +63,24 @@ pub fn define() {
         GucContext::Userset,
         GucFlags::default(),
     );
+    GucRegistry::define_string_guc(
+        c"message_store.inherited_metadata",
+        c"Keys of metadata that a message takes over from the one that caused it, separated by commas.",
+        c"Beside correlationStreamName and replyStreamName. Default: traceId, userId, traceparent, tracestate.",
+        &INHERITED_METADATA,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+}
+
+/// Keys of metadata that a message takes over from the one that caused it.
+pub fn inherited_metadata() -> Vec<String> {
+    let keys = INHERITED_METADATA.get().unwrap_or_default();
+    let keys = keys.to_string_lossy();
+    let keys = keys.split(',').map(str::trim);
+    keys.filter(|key| !key.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The person for whom the application acts, where it said so.

@@ -18,7 +18,7 @@ COMMENT ON COLUMN message_store.history.owner IS 'Who owned the subscription.';
 COMMENT ON COLUMN message_store.history.at IS 'When it was done.';
 COMMENT ON COLUMN message_store.history.role IS 'The database role that did it.';
 COMMENT ON COLUMN message_store.history.action IS
-  'What was done: create, alter, start, pause, stop, fail, reset, skip, resize, rebuild, promote, retry, discard, continue, drop.';
+  'What was done: create, alter, reassign, start, pause, stop, fail, reset, skip, resize, rebuild, promote, retry, discard, continue, drop.';
 COMMENT ON COLUMN message_store.history.position IS 'The global position that it was about.';
 COMMENT ON COLUMN message_store.history.reason IS 'Why it was done.';
 COMMENT ON COLUMN message_store.history.actor IS

@@ -28,7 +28,7 @@ COMMENT ON FUNCTION message_store.ensure_home_page() IS
 COMMENT ON FUNCTION message_store.fetch(varchar, bigint, interval, bigint) IS
   'Returns the next settled messages, at most n, of a subscription without handlers, and leases them to the caller. Until the lease ends, nobody else gets messages of the same member. Call ack() to say how far the messages are handled. When the lease runs out, the rest is fetched again. Delivery is at least once and in order. No rows means: nothing to do, the subscription is paused, or somebody else has the lease. Errors: 42704, 42501, 22023, 25001, 55000.';
 COMMENT ON FUNCTION message_store.follow(message_store.message, jsonb) IS
-  'Returns metadata for a message that is written because of another one. It holds the other one''s causationMessageStreamName, causationMessagePosition and causationMessageGlobalPosition, its correlationStreamName and replyStreamName if it has them, and the given metadata. A key of the given metadata wins. In a handler of a single message, write_messages does this by itself.';
+  'Returns metadata for a message that is written because of another one. It holds the other one''s causationMessageStreamName, causationMessagePosition and causationMessageGlobalPosition, its correlationStreamName and replyStreamName and what the setting message_store.inherited_metadata names (traceId, userId, traceparent, tracestate), if it has them, and the given metadata. A key of the given metadata wins. In a handler of a single message, write_messages does this by itself.';
 COMMENT ON FUNCTION message_store.get_all_messages(bigint, bigint) IS
   'Returns settled messages of all categories in order, from a global position on. batch_size: the most messages to return; -1 means all. Needs READ COMMITTED (25001).';
 COMMENT ON FUNCTION message_store.get_category_messages(varchar, bigint, bigint, varchar, bigint, bigint, varchar) IS
@@ -176,6 +176,8 @@ BEGIN
         'When it was done.'),
       ('history', 'role',
         'The database role that did it.'),
+      ('history', 'action',
+        'What was done: create, alter, reassign, start, pause, stop, fail, reset, skip, resize, rebuild, promote, retry, discard, continue, drop.'),
       ('history', 'position',
         'The global position that it was about.'),
       ('history', 'reason',
@@ -272,6 +274,22 @@ COMMENT ON FUNCTION message_store.verify(varchar, boolean) IS
 
 REVOKE EXECUTE ON FUNCTION message_store.verify(varchar, boolean) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION message_store.verify(varchar, boolean) TO message_store;
+
+CREATE FUNCTION message_store.reassign(
+  subscriber_id varchar,
+  owner varchar
+) RETURNS void
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'reassign';
+
+COMMENT ON FUNCTION message_store.reassign(varchar, varchar) IS
+  'Gives a subscription another owner, with whose rights its handlers run from the next tick on. The position stays. owner: a role that the caller is a member of, and that may call the handlers. The caller has the rights of the present owner as well, or that role was dropped and the caller is a member of message_store_admin. Errors: 42704, 42501, 22023, 42883, 55000 (a rebuild side by side is under way).';
+
+REVOKE EXECUTE ON FUNCTION message_store.reassign(varchar, varchar) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION message_store.reassign(varchar, varchar) TO message_store;
+
+-- follow() heeds a setting now.
+ALTER FUNCTION message_store.follow(message_store.message, jsonb) STABLE;
 
 -- An error is kept with its parts; create_store() brings the columns of the tables and views.
 ALTER TYPE message_store.tick_result ADD ATTRIBUTE error_details jsonb;

@@ -88,6 +88,7 @@ const FUNCTIONS: &[(&str, &str, [&str; 6])] = &[
     ("increment_videos_watched", "SELECT message_store.increment_videos_watched('{1}'::bigint[])", CLIENTS),
     ("create_subscription", "SELECT message_store.create_subscription('new', 'a', '{\"T\": \"message_store.increment_videos_watched\"}')", CLIENTS),
     ("alter_subscription", "SELECT message_store.alter_subscription('clients', options => '{\"retries\": 1}')", CLIENTS),
+    ("reassign", "SELECT message_store.reassign('clients', current_user::varchar)", CLIENTS),
     ("drop_subscription", "SELECT message_store.drop_subscription('clients')", CLIENTS),
     ("start", "SELECT message_store.start('clients')", CLIENTS),
     ("pause", "SELECT message_store.pause('clients')", CLIENTS),

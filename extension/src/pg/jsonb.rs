@@ -109,7 +109,7 @@ impl<'a> Jsonb<'a> {
     }
 
     /// A new object of these keys and values, in the current memory context.
-    pub fn object(pairs: &[(&str, Scalar<'_>)]) -> Jsonb<'static> {
+    pub fn object(pairs: &[(&str, Value<'_>)]) -> Jsonb<'static> {
         let mut state = std::ptr::null_mut();
         // SAFETY: the strings outlive the state, whose value JsonbValueToJsonb copies.
         unsafe {
@@ -119,7 +119,7 @@ impl<'a> Jsonb<'a> {
             );
             pg_sys::pushJsonbValue(&mut state, begin, std::ptr::null_mut());
             for (key, value) in pairs {
-                let mut key = Scalar::Text(key.as_bytes()).value();
+                let mut key = Value::Text(key.as_bytes()).value();
                 let mut value = value.value();
                 let (is_key, is_value) = (
                     pg_sys::JsonbIteratorToken::WJB_KEY,
@@ -159,6 +159,11 @@ impl<'a> Jsonb<'a> {
     /// The value under `key` of an object, as `->` finds it; `None` where this is no object or the
     /// key is absent.
     pub fn field(self, key: &str) -> Option<Jsonb<'static>> {
+        self.item(key).map(|item| item.to_jsonb())
+    }
+
+    /// The same without a copy.
+    pub fn item(self, key: &str) -> Option<Item<'a>> {
         if !self.is_object() {
             return None;
         }
@@ -166,7 +171,7 @@ impl<'a> Jsonb<'a> {
             root: self.root(),
             lifetime: PhantomData,
         };
-        object.get(key).map(|item| item.to_jsonb())
+        object.get(key)
     }
 
     /// The operator `||`: for two objects all pairs of both, those of `other` where both have one.
@@ -207,14 +212,16 @@ impl<'a> Jsonb<'a> {
 
 /// A value to make an object of.
 #[derive(Clone, Copy)]
-pub enum Scalar<'a> {
+pub enum Value<'a> {
     /// A string, in the database's encoding.
     Text(&'a [u8]),
     /// A number.
     Bigint(i64),
+    /// A part of another value.
+    Json(&'a Item<'a>),
 }
 
-impl Scalar<'_> {
+impl Value<'_> {
     fn value(&self) -> pg_sys::JsonbValue {
         let mut value = pg_sys::JsonbValue::default();
         match self {
@@ -228,6 +235,7 @@ impl Scalar<'_> {
                 // SAFETY: returns a palloc'd number.
                 value.val.numeric = unsafe { pg_sys::int64_to_numeric(*number) };
             }
+            Self::Json(item) => value = item.value,
         }
         value
     }

@@ -18,7 +18,7 @@ use std::rc::Rc;
 
 /// Settings that change what SQL means, what it returns or whether it succeeds, and PostgreSQL's
 /// own default of each.
-const SETTINGS: [(&CStr, &CStr); 29] = [
+const SETTINGS: [(&CStr, &CStr); 30] = [
     (c"array_nulls", c"on"),
     (c"backslash_quote", c"safe_encoding"),
     (c"bytea_output", c"hex"),
@@ -37,6 +37,10 @@ const SETTINGS: [(&CStr, &CStr); 29] = [
     (c"lc_numeric", c"C"),
     (c"lc_time", c"C"),
     (c"lock_timeout", c"0"),
+    (
+        c"message_store.inherited_metadata",
+        c"traceId, userId, traceparent, tracestate",
+    ),
     (c"restrict_nonsystem_relation_kind", c""),
     (c"row_security", c"on"),
     (c"session_replication_role", c"origin"),

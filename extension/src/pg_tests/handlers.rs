@@ -110,6 +110,32 @@ mod tests {
     }
 
     #[pg_test]
+    fn who_did_it_and_its_trace_travel_with_what_a_handler_writes() {
+        create_store();
+        run("CREATE SCHEMA app;
+             CREATE FUNCTION app.answer(message_store.message) RETURNS void LANGUAGE sql AS
+               $$SELECT message_store.write_messages('b-7',
+                   '[{\"type\": \"Answered\", \"metadata\": {\"userId\": \"its own\"}}]')$$;
+             SELECT message_store.write_message(gen_random_uuid()::varchar, 'a-1', 'A', '{}',
+               '{\"traceId\": \"t\", \"userId\": 7, \"traceparent\": null, \"tenant\": {\"id\": [1]}, \"other\": 1}')");
+        subscribe("s", "a", r#"{"$any": "app.answer"}"#, "{}");
+        tick("s");
+        let metadata = "SELECT metadata - array['causationMessageStreamName', \
+                          'causationMessagePosition', 'causationMessageGlobalPosition'] \
+                        FROM message_store.messages WHERE type = 'Answered'";
+        let expected = r#"{"userId": "its own", "traceId": "t", "traceparent": null}"#;
+        assert_eq!(rows(metadata), [expected]);
+        let follow = "SELECT message_store.follow(m) ->> 'userId', message_store.follow(m) -> 'tenant' \
+                      FROM message_store.get_stream_messages('a-1') m";
+        assert_eq!(rows(follow), ["7 -"]);
+        run("SET LOCAL message_store.inherited_metadata = 'tenant,, other '");
+        let follow = "SELECT message_store.follow(m) - array['causationMessageStreamName', \
+                        'causationMessagePosition', 'causationMessageGlobalPosition'] \
+                      FROM message_store.get_stream_messages('a-1') m";
+        assert_eq!(rows(follow), [r#"{"other": 1, "tenant": {"id": [1]}}"#]);
+    }
+
+    #[pg_test]
     fn a_handler_runs_with_the_owners_rights() {
         begin(r#"{"$any": "app.message"}"#);
         run("CREATE ROLE test_owner IN ROLE message_store;

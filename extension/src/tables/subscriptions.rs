@@ -119,6 +119,11 @@ static REPLACE: Statement = Statement::new(
            OR search_path OPERATOR(pg_catalog.<>) $4)",
     &[VARCHAROID, TEXTOID, TEXTOID, TEXTOID],
 );
+static SET_OWNER: Statement = Statement::new(
+    c"UPDATE message_store.subscriptions SET owner = $2::pg_catalog.regrole \
+       WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
+    &[VARCHAROID, OIDOID],
+);
 static SET_START: Statement = Statement::new(
     c"UPDATE message_store.subscriptions SET start_position = $2 \
        WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
@@ -222,6 +227,13 @@ pub fn replace(
         text(search_path),
     ];
     Ok(REPLACE.run(&arguments, |_| {}) == 1)
+}
+
+/// Stores whose rights its handlers have.
+pub fn set_owner(subscriber_id: &str, role: pg_sys::Oid) -> Result<(), Error> {
+    let _owner = owner::of_subscriptions()?;
+    SET_OWNER.run(&[text(subscriber_id), oid(role)], |_| {});
+    Ok(())
 }
 
 /// Stores the position it begins after.

@@ -4,11 +4,12 @@
 use crate::error::Error;
 use crate::message;
 use crate::pg::call::{Call, Reply, sql_functions};
-use crate::pg::jsonb::{Jsonb, Scalar};
+use crate::pg::jsonb::{Jsonb, Value};
 use crate::pg::probe::Probe;
 use crate::pg::relation::Table;
 use crate::pg::scan::{Condition, Order};
 use crate::pg::text::Text;
+use crate::settings;
 use crate::tables::messages::{self, column};
 
 sql_functions! {
@@ -21,7 +22,8 @@ const CAUSE: [&str; 3] = [
     "causationMessagePosition",
     "causationMessageGlobalPosition",
 ];
-/// Fields that a message takes over from the one that caused it.
+/// Fields that a message takes over from the one that caused it, beside those that the setting
+/// `message_store.inherited_metadata` names.
 const INHERITED: [&str; 2] = ["correlationStreamName", "replyStreamName"];
 
 /// The message that caused others.
@@ -43,13 +45,22 @@ impl Cause<'_> {
         });
         let mut pairs = Vec::new();
         if let Some(name) = &self.stream_name {
-            pairs.push((CAUSE[0], Scalar::Text(name.bytes())));
+            pairs.push((CAUSE[0], Value::Text(name.bytes())));
         }
         for (field, value) in [(CAUSE[1], self.position), (CAUSE[2], self.global_position)] {
-            pairs.extend(value.map(|value| (field, Scalar::Bigint(value))));
+            pairs.extend(value.map(|value| (field, Value::Bigint(value))));
         }
         for (field, value) in &inherited {
-            pairs.extend(value.as_ref().map(|value| (*field, Scalar::Text(value))));
+            pairs.extend(value.as_ref().map(|value| (*field, Value::Text(value))));
+        }
+        let keys = settings::inherited_metadata();
+        let also = keys.iter().map(|key| {
+            let value = self.metadata.and_then(|metadata| metadata.item(key));
+            (key.as_str(), value)
+        });
+        let also: Vec<_> = also.collect();
+        for (key, value) in &also {
+            pairs.extend(value.as_ref().map(|value| (*key, Value::Json(value))));
         }
         Jsonb::object(&pairs)
     }

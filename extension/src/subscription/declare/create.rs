@@ -30,7 +30,8 @@ use crate::tables::subscription_progress;
 use crate::tables::subscriptions::{self, NewSubscription};
 use pgrx::pg_sys;
 use pgrx::pg_sys::BuiltinOid::TEXTOID;
-use serde_json::Value;
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 sql_functions! {
     create_subscription(subscriber_id: Varchar, source: Varchar, handlers: Jsonb, options: Jsonb) => create_subscription,
@@ -182,13 +183,49 @@ fn replace(
     search_path: &str,
 ) -> Result<bool, Error> {
     let id = &existing.subscriber_id;
+    let before = subscriptions::options(id)?;
     let changed = subscriptions::replace(id, handlers, options, search_path)?;
     if changed {
         // The tick that is running ends with the handlers it began with.
         Member::lock_all(&existing.subscriber_id)?;
-        history::note(existing, "alter", None, None)?;
+        let altered = altered(existing, handlers, &before, options, search_path);
+        history::note(existing, "alter", None, Some(&altered))?;
     }
     Ok(changed)
+}
+
+/// What the history has of a change: the names of what was changed.
+fn altered(
+    existing: &Definition,
+    handlers: &str,
+    options_before: &str,
+    options: &str,
+    search_path: &str,
+) -> String {
+    let object = |text: &str| serde_json::from_str::<Map<_, Value>>(text).unwrap_or_default();
+    let differing = |before: &str, after: &str| -> Vec<String> {
+        let (before, after) = (object(before), object(after));
+        let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+        let differ = |name: &&&String| before.get(**name) != after.get(**name);
+        names
+            .iter()
+            .filter(differ)
+            .map(ToString::to_string)
+            .collect()
+    };
+    let mut told = Vec::new();
+    let types = differing(&existing.handlers, handlers);
+    if !types.is_empty() {
+        told.push(format!("handlers of {}", types.join(", ")));
+    }
+    let mut options = differing(options_before, options);
+    if existing.search_path != search_path && !options.iter().any(|name| name == "search_path") {
+        options.push("search_path".to_owned());
+    }
+    if !options.is_empty() {
+        told.push(options.join(", "));
+    }
+    told.join("; ")
 }
 
 /// Options that say what runs with the owner's rights, and how.

@@ -2,3 +2,4 @@
 
 mod create;
 mod given_options;
+mod reassign;
