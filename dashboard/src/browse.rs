@@ -224,7 +224,7 @@ fn ways(name: &str, view: &View, found: &Found) -> Markup {
 fn list(view: &View, found: &Found) -> Markup {
     let shows_stream = !matches!(view.source, Source::Stream(_));
     html! {
-        (layout::table("Messages", html! {
+        (layout::cards("Messages", html! {
             thead {
                 tr {
                     th scope="col" { "Position" }
@@ -237,17 +237,17 @@ fn list(view: &View, found: &Found) -> Markup {
             tbody {
                 @for message in &found.messages {
                     tr {
-                        td.number {
+                        td.number data-label="Position" {
                             a href=(link::message(message.global_position)) {
                                 (format::count(view.position(message)))
                             }
                         }
                         @if shows_stream {
-                            td.wide { a href=(link::browse(&message.stream_name)) { (message.stream_name) } }
+                            td.wide data-label="Stream" { a href=(link::browse(&message.stream_name)) { (message.stream_name) } }
                         }
-                        td { (message.message_type) }
-                        td { (message.time) }
-                        td.wide {
+                        td data-label="Type" { (message.message_type) }
+                        td data-label="Written (UTC)" { (message.time) " " span.faint { (format::when(&message.time)) } }
+                        td.wide data-label="Data" {
                             @match &message.preview {
                                 Some(preview) => code { (preview) },
                                 None => span.faint { "none, or too large for this list" },

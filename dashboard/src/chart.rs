@@ -127,6 +127,8 @@ fn with_axes(
     draw(size, |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(8)
+            // Half of the last time of day.
+            .margin_right(36)
             .x_label_area_size(36)
             .y_label_area_size(if is_wide { 72 } else { 60 })
             .build_cartesian_2d(0.0..range, 0.0..unit.end(top))?;

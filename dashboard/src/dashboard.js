@@ -76,3 +76,18 @@ for (const all of document.querySelectorAll("input[data-all]")) {
     }
   });
 }
+
+// A button that copies what an element says, named by its data-copy, where the browser may.
+for (const copied of document.querySelectorAll("[data-copy]")) {
+  if (!navigator.clipboard) break;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "copy";
+  button.textContent = "Copy";
+  button.setAttribute("aria-label", `Copy ${copied.dataset.copy}`);
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(copied.textContent);
+    button.textContent = "Copied";
+  });
+  copied.after(button);
+}

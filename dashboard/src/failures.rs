@@ -181,7 +181,7 @@ fn troubled(sample: &Sample) -> Markup {
                                     (failed.last_error.as_deref().or(failed.state_reason.as_deref()).unwrap_or("Somebody stopped it."))
                                 }
                                 @if let Some(position) = failed.failing_position {
-                                    a href=(link::message(position)) { "Message " (format::count(position)) }
+                                    " " a href=(link::message(position)) { "Message " (format::count(position)) }
                                 }
                             }
                             td data-label="Since" {

@@ -154,7 +154,7 @@ fn standing(identity: &Identity, parked: &ParkedMessage) -> Markup {
                 }
             }
             @if parked.error.is_some() || parked.sqlstate.is_some() {
-                pre.bad[is_bad] tabindex="0" {
+                pre.bad[is_bad] tabindex="0" data-copy="the error" {
                     @if let Some(sqlstate) = &parked.sqlstate { "SQLSTATE " (sqlstate) "\n" }
                     (parked.error.as_deref().unwrap_or_default())
                 }
@@ -183,13 +183,13 @@ fn columns(message: &Whole) -> Markup {
         dl.facts {
             dt { "Type" } dd { (message.message_type) }
             dt { "Stream" } dd {
-                a href=(link::browse(&message.stream_name)) { (message.stream_name) }
+                a href=(link::browse(&message.stream_name)) data-copy="the stream" { (message.stream_name) }
                 ", position " (format::count(message.position)) " "
                 a href=(link::browse_at(&message.stream_name, message.position)) { "among its neighbours" }
             }
             dt { "Global position" } dd { (format::count(message.global_position)) }
-            dt { "Written (UTC)" } dd { (message.time) }
-            dt { "Id" } dd { code { (message.id) } }
+            dt { "Written (UTC)" } dd { (message.time) " · " (format::when(&message.time)) }
+            dt { "Id" } dd { code data-copy="the id" { (message.id) } }
             @if let Some(correlation) = &message.correlation {
                 dt { "Correlated with" } dd {
                     a href=(link::browse(correlation)) { (correlation) } " "
@@ -231,7 +231,7 @@ fn json(
                 (whole(message.global_position))
             },
             (Some(text), _) if is_long => details { summary { (text.lines().count()) " lines" } pre tabindex="0" { (text) } },
-            (Some(text), _) => pre tabindex="0" { (text) },
+            (Some(text), _) => pre tabindex="0" data-copy={ "the " (column) } { (text) },
         }
         @if text.is_some_and(Whole::is_cut) {
             p {
@@ -246,7 +246,7 @@ fn json(
 /// How the whole of a message is had, whatever it holds.
 fn whole(position: i64) -> Markup {
     html! {
-        "To read the whole message: " code { "orchestrator read '$all' --position " (position) " --limit 1" }
+        "To read the whole message: " code data-copy="the command" { "orchestrator read '$all' --position " (position) " --limit 1" }
     }
 }
 

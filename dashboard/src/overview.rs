@@ -392,8 +392,8 @@ fn row(members: &[SubscriptionStatus], samples: &Samples) -> Markup {
             }
             td data-label="Lag, last hour" { (chart::sparkline("Lag", chart::Unit::Messages, &readings(lag_of))) }
             td data-label="Handled a second" {
+                @if let Some(rate) = rate { (format::rate(rate)) "/s " }
                 (chart::sparkline("Rate", chart::Unit::Rate, &readings(|point| point.rate)))
-                " " @match rate { Some(rate) => { (format::rate(rate)) "/s" }, None => "–" }
             }
             td.number data-label="Parked" {
                 @if first.parked > 0 {

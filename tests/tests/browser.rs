@@ -66,6 +66,9 @@ group_size = 3
 handlers = { VideoViewed = "message_store.count_views_per_video" }
 "#;
 
+const HAS_FAILED: &str = "SELECT (SELECT count(*) = 3 FROM message_store.parked_messages) \
+    AND (SELECT bool_or(state = 'stopped') FROM message_store.subscription_status)";
+
 const VIEWERS_TOKEN: &str = "viewers-may-look-at-all";
 
 const REFUSE_B: &str = "
@@ -86,12 +89,7 @@ async fn every_page_of_the_dashboard_is_for_everybody() {
     session.install_home_page().await;
     let subscriptions = format!("{DEMO}{TROUBLED}");
     let running = database.deploy_with_dashboard(&subscriptions).await.start();
-    session
-        .wait_until(
-            "SELECT (SELECT count(*) = 3 FROM message_store.parked_messages) \
-                AND (SELECT bool_or(state = 'stopped') FROM message_store.subscription_status)",
-        )
-        .await;
+    session.wait_until(HAS_FAILED).await;
     let with_token = database.deploy_with_dashboard("").await;
     let mut command = with_token.run();
     command.env("ORCHESTRATOR_DASHBOARD_VIEWER_TOKEN", VIEWERS_TOKEN);
@@ -103,5 +101,20 @@ async fn every_page_of_the_dashboard_is_for_everybody() {
         .run();
     println!("{pages}");
     for_viewers.stop();
+    running.stop();
+}
+
+#[tokio::test]
+async fn an_operator_with_a_telephone_sees_what_matters() {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    session.run(REFUSE_B).await.unwrap();
+    session.install_home_page().await;
+    let subscriptions = format!("{DEMO}{TROUBLED}");
+    let running = database.deploy_with_dashboard(&subscriptions).await.start();
+    session.wait_until(HAS_FAILED).await;
+    Scenario::new("narrow", &database)
+        .with("DASHBOARD", format!("{}/admin", running.dashboard()))
+        .run();
     running.stop();
 }
