@@ -20,7 +20,7 @@ use super::{
     operation::{Given, Operation},
     site::Site,
 };
-use message_store_client::error::Result;
+use message_store_client::{database::TableChange, error::Result};
 
 /// Where a operation is asked about.
 pub const CONFIRM: &str = "/admin/subscription/confirm";
@@ -50,6 +50,10 @@ pub async fn confirm(
         Ok(status) => status,
         Err(error) => return layout::trouble(&identity, Section::Subscriptions, &error),
     };
+    let promotion = match operation {
+        Operation::Promote => Some(site.operators.look_at_promotion(id).await),
+        _ => None,
+    };
     let content = html! {
         p {
             code { (id) }
@@ -60,6 +64,11 @@ pub async fn confirm(
             }
         }
         p.notice.warn[operation.is_grave()] { (operation.warning()) }
+        @match &promotion {
+            Some(Ok(changes)) => { (compared(changes)) }
+            Some(Err(error)) => p.notice.bad role="alert" { "It cannot be compared: " (error.to_string()) },
+            None => {}
+        }
         form method="post" action=(ACT) {
             (form::key(&identity))
             input type="hidden" name="id" value=(id);
@@ -86,6 +95,31 @@ pub async fn confirm(
     );
     page.crumbs = crumbs(id);
     page.show(&identity)
+}
+
+/// What a promotion would change, before it does.
+fn compared(changes: &[TableChange]) -> Markup {
+    layout::table(
+        "What it would change now",
+        html! {
+            thead { tr {
+                th scope="col" { "Read model" }
+                @for what in ["Rows that come", "Rows that go", "Rows that change"] {
+                    th.number scope="col" { (what) }
+                }
+            } }
+            tbody {
+                @for change in changes {
+                    tr {
+                        th scope="row" { (change.read_model) }
+                        @for rows in [change.added, change.removed, change.changed] {
+                            td.number { (format::count(rows)) }
+                        }
+                    }
+                }
+            }
+        },
+    )
 }
 
 /// Does it, and leads back to the subscription with what it came to.

@@ -819,6 +819,8 @@ async fn a_subscription_is_held_started_rebuilt_and_promoted() {
         session.bigint("SELECT messages FROM public.counted").await,
         17
     );
+    let asked = browser.get(&confirming("s", "promote")).text;
+    assert!(asked.contains("Rows that change"), "{asked}");
     browser.confirm(&confirming("s", "promote"), &[]);
     assert_eq!(
         session.bigint("SELECT messages FROM public.counted").await,
