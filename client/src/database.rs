@@ -37,6 +37,7 @@ mod failures;
 mod leases;
 mod listings;
 mod messages;
+mod needs;
 mod parked;
 mod pooled;
 mod read_models;
@@ -62,8 +63,9 @@ pub use failures::{FAILURES_OF, FailureGroup};
 pub use leases::FetchedMessage;
 use messages::Arguments;
 pub use messages::{ALL, NewMessage, Source, StoredMessage};
+pub use needs::{Declared, Lack};
 pub use parked::{Handling, ParkedFilter, ParkedMessage, Touched};
-use pooled::{Guest, Pooled, Processes};
+use pooled::{Guest, Pooled, Processes, Several};
 pub use read_models::ReadModelPage;
 pub use rights::{Exposure, Powers, Rights, Superusers};
 pub use session::{Refused, Session, WriteStatements};
@@ -401,10 +403,7 @@ impl Database {
         let mut client = self.client().await?;
         let answered = async {
             let transaction = client.transaction().await?;
-            let path = "SELECT pg_catalog.set_config('search_path', s.reset_val, true) \
-                        FROM pg_catalog.pg_settings s \
-                        WHERE s.name OPERATOR(pg_catalog.=) 'search_path'";
-            transaction.query_one(path, &[]).await?;
+            on_own_path(&transaction).await?;
             let answer = transaction.query_one(sql, parameters).await?.try_get(0)?;
             transaction.commit().await?;
             Ok(answer)
@@ -451,6 +450,14 @@ impl Database {
         let records = self.records(action, sql, parameters).await?;
         Ok(records.into_iter().next())
     }
+}
+
+/// Until the transaction ends, names are found on the role's own search_path.
+async fn on_own_path(transaction: &Several<'_>) -> Result<(), tokio_postgres::Error> {
+    let path = "SELECT pg_catalog.set_config('search_path', s.reset_val, true) \
+                FROM pg_catalog.pg_settings s \
+                WHERE s.name OPERATOR(pg_catalog.=) 'search_path'";
+    transaction.query_one(path, &[]).await.map(|_| ())
 }
 
 /// What the role of a new connection has.

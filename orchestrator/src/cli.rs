@@ -34,7 +34,7 @@ const EXIT_CODES: &str = "Exit codes:
   3  configuration cannot be used
   4  cannot connect to PostgreSQL, or the connection was lost
   5  input data cannot be used
-  6  doctor found a problem
+  6  doctor or config check found a problem
 130  a second signal: exited at once";
 
 /// Ticks the subscriptions of a message_store database and shows what they do.

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::error::Result;
-use message_store_client::database::Database;
+use crate::{
+    config::{Config, Subscription},
+    error::Result,
+};
+use message_store_client::database::{Database, Lack};
 
 mod capacity;
 mod clock;
@@ -16,6 +19,7 @@ mod messages;
 mod privileges;
 mod sequence;
 mod sessions;
+mod subscriptions;
 mod versions;
 
 /// How bad a finding is.
@@ -85,7 +89,7 @@ pub async fn examine(database: &Database, blocked_for: Duration) -> Result<Vec<F
         return Ok(findings);
     }
     if !installed.may_use_schema {
-        findings.push(privileges::stranger());
+        findings.push(privileges::stranger(&installed.role));
         return Ok(findings);
     }
     let refused = messages::check(database.not_heeded().await?);
@@ -96,17 +100,63 @@ pub async fn examine(database: &Database, blocked_for: Duration) -> Result<Vec<F
     let is_client = ours.all(|rights| rights.missing.is_empty());
     let mut exposures = database.exposures().await?;
     // Who may not call anything may not see whose subscriptions there are.
-    if is_client && is_read {
+    let sees_subscriptions = is_client && is_read;
+    if sees_subscriptions {
         exposures.extend(database.subscriptions_of_superusers().await?);
     }
     findings.extend(privileges::check(&rights, &exposures));
+    if sees_subscriptions {
+        findings.extend(subscriptions::check(&database.lacks().await?));
+    }
     findings.extend(collations::check(&database.changed_collations().await?));
     findings.extend(capacity::check(&database.capacity().await?));
-    if !installed.is_standby && is_client && is_read {
+    if !installed.is_standby && sees_subscriptions {
         if database.has_own_sessions() {
             findings.extend(sequence::check(database).await?);
         }
         findings.extend(horizon::check(database, blocked_for).await?);
     }
+    Ok(findings)
+}
+
+/// Looks whether the role that connects can do what a file wants of it: what is not as it should be.
+///
+/// # Errors
+/// Where the database cannot be asked.
+pub async fn examine_file(database: &Database, config: &Config) -> Result<Vec<Finding>> {
+    let installed = database.installed().await?;
+    if installed.extension.is_none() {
+        return Ok(Vec::new());
+    }
+    let mut findings = Vec::new();
+    if installed.may_use_schema {
+        let rights = database.rights().await?;
+        findings.extend(privileges::check_ours(&rights, config.allow_superuser));
+    } else {
+        findings.push(privileges::stranger(&installed.role));
+    }
+    findings.retain(|finding| finding.level != Level::Ok);
+    let may_create = findings
+        .iter()
+        .all(|finding| finding.level != Level::Problem);
+    let declared = config.subscriptions.iter().map(Subscription::declared);
+    let declared: Vec<_> = declared.collect();
+    let mut lacks = database.lacks_of(&declared).await?;
+    // The store has the last word on all that it takes.
+    if may_create && installed.has_store && !installed.is_standby {
+        for subscription in &declared {
+            let id = subscription.subscriber_id;
+            let is_known = |lack: &Lack| lack.subscriber_ids.iter().any(|known| known == id);
+            if !lacks.iter().any(is_known) {
+                lacks.extend(database.try_subscription(subscription).await?);
+            }
+        }
+    }
+    // One GRANT may repair both.
+    lacks.retain(|lack| {
+        let is_repair = |finding: &Finding| finding.repair.as_ref() == Some(&lack.repair);
+        !findings.iter().any(is_repair)
+    });
+    findings.extend(lacks.iter().map(subscriptions::judge));
     Ok(findings)
 }

@@ -93,7 +93,7 @@ pub enum Error {
         rows: usize,
     },
 
-    /// `doctor` found something that has to be repaired. Exit code 6.
+    /// `doctor` or `config check` found something that has to be repaired. Exit code 6.
     #[error("{problems} to be repaired, see PROBLEM above")]
     Unwell {
         /// How many problems.

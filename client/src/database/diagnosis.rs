@@ -18,6 +18,8 @@ pub struct Installed {
     pub files: Option<String>,
     /// True where the tables are there.
     pub has_store: bool,
+    /// The role that asks, as SQL names it.
+    pub role: String,
     /// True where the role may name what is in the schema.
     pub may_use_schema: bool,
     /// True on a standby.
@@ -113,6 +115,7 @@ impl Database {
                'has_store', EXISTS (SELECT FROM pg_class c JOIN pg_namespace n
                  ON n.oid = c.relnamespace
                  WHERE n.nspname = 'message_store' AND c.relname = 'messages'),
+               'role', quote_ident(current_user),
                'may_use_schema', EXISTS (SELECT FROM pg_namespace
                  WHERE nspname = 'message_store' AND has_schema_privilege(oid, 'USAGE')),
                'is_standby', pg_is_in_recovery())",

@@ -57,6 +57,8 @@ pub struct Rights {
     pub ticks: bool,
     /// Functions of an orchestrator that it may not call.
     pub missing: Vec<String>,
+    /// The statement that lets it.
+    pub grant: String,
     /// What it may do past the functions, each with what it is done to.
     pub excess: Vec<String>,
 }
@@ -166,6 +168,7 @@ impl Database {
              SELECT p.powers || jsonb_build_object(
                'is_ours', p.oid IN ({OURS}),
                'ticks', p.oid IN (SELECT usesysid FROM ticking),
+               'grant', format('GRANT message_store TO %I;', p.powers ->> 'role'),
                'missing', coalesce((SELECT jsonb_agg(f) FROM unnest($1::text[]) f
                  WHERE to_regprocedure(f) IS NULL
                    OR NOT has_function_privilege(p.oid, to_regprocedure(f), 'EXECUTE')), '[]'),

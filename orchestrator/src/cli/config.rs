@@ -41,7 +41,8 @@ pub struct ConfigCheckArgs {
     #[arg(long, value_name = "TABLE.KEY=VALUE")]
     pub set: Vec<Override>,
 
-    /// Also connect to the database, and say which server answers.
+    /// Also connect to the database, say which server answers, and try what every subscription needs
+    /// there: functions, tables and rights. Nothing is changed, and no handler is called.
     #[arg(long)]
     pub connect: bool,
 }

@@ -1,9 +1,16 @@
 //! `orchestrator config`: what a file comes to, and what it may hold.
 
-use super::{ADDRESS_FLAG, fields::Fields, no_url, table::print_text};
+use super::{
+    ADDRESS_FLAG,
+    doctor::{print_findings, require_well},
+    fields::Fields,
+    no_url,
+    table::print_text,
+};
 use crate::{
     cli::{ConfigCheckArgs, ConfigVerb},
     config::Config,
+    doctor::{Finding, examine_file},
     error::{Error, Result},
 };
 use message_store_client::{connection::Target, database::Database};
@@ -19,22 +26,29 @@ pub(super) async fn run(verb: ConfigVerb) -> Result<()> {
     }
 }
 
-/// Who answers there, for people.
-async fn answer_of(target: &Target) -> Result<String> {
-    let installed = Database::open(target, 1)?.installed().await?;
+/// Who answers there, for people, and what is not there as the file wants it.
+async fn answer_of(target: &Target, config: &Config) -> Result<(String, Vec<Finding>)> {
+    let database = Database::open(target, 1)?;
+    let installed = database.installed().await?;
     let extension = match installed.extension {
         Some(version) => format!("message_store {version}"),
         None => "no extension message_store; CREATE EXTENSION message_store".to_owned(),
     };
-    Ok(format!("{}: answers, {extension}", target.label))
+    let answer = format!("{}: answers, {extension}", target.label);
+    Ok((answer, examine_file(&database, config).await?))
 }
 
 async fn check(args: &ConfigCheckArgs) -> Result<()> {
     let config = Config::read(&args.file, &args.set)?;
     let origin = args.file.display().to_string();
     let above = args.url.as_deref().map(|url| (url, ADDRESS_FLAG));
+    let mut findings = Vec::new();
     let database = match config.database.target(above, &origin)? {
-        Some(target) if args.connect => answer_of(&target).await?,
+        Some(target) if args.connect => {
+            let (answer, found) = answer_of(&target, &config).await?;
+            findings = found;
+            answer
+        }
         Some(target) => target.label,
         None if args.connect => return Err(no_url(&args.file)),
         None => "none; give --url or DATABASE_URL".to_owned(),
@@ -55,7 +69,11 @@ async fn check(args: &ConfigCheckArgs) -> Result<()> {
         );
         line("subscription", &reads);
     }
-    fields.print()
+    fields.print()?;
+    if !findings.is_empty() {
+        print_findings(&findings)?;
+    }
+    require_well(&findings)
 }
 
 /// Where it is and who may come in; what it needs is looked for as a start does.

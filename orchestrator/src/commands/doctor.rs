@@ -22,9 +22,19 @@ pub(super) async fn doctor(args: DoctorArgs) -> Result<()> {
     if args.json {
         print_line(&findings)?;
     } else {
-        let columns = Size::of_output().map(|size| size.columns);
-        print_text(&text(&findings, columns))?;
+        print_findings(&findings)?;
     }
+    require_well(&findings)
+}
+
+/// Prints findings for people.
+pub(super) fn print_findings(findings: &[Finding]) -> Result<()> {
+    let columns = Size::of_output().map(|size| size.columns);
+    print_text(&text(findings, columns))
+}
+
+/// [`Error::Unwell`] where something has to be repaired.
+pub(super) fn require_well(findings: &[Finding]) -> Result<()> {
     let problems = findings
         .iter()
         .filter(|finding| finding.level == Level::Problem)
@@ -37,7 +47,7 @@ pub(super) async fn doctor(args: DoctorArgs) -> Result<()> {
 
 /// A finding a line; on a terminal of so many columns, long ones on several.
 fn text(findings: &[Finding], columns: Option<usize>) -> String {
-    const BEFORE: usize = 22;
+    const BEFORE: usize = 23;
     const NARROWEST: usize = 20;
     let mut lines = Vec::new();
     for finding in findings {
@@ -46,7 +56,7 @@ fn text(findings: &[Finding], columns: Option<usize>) -> String {
             Level::Warning => "warning",
             Level::Problem => "PROBLEM",
         };
-        let mut begin = format!("{level:8} {:12} ", finding.check);
+        let mut begin = format!("{level:8} {:13} ", finding.check);
         for part in [Some(&finding.finding), finding.repair.as_ref()] {
             let part = printable(part.map_or("", String::as_str));
             let parts = match columns {
@@ -79,7 +89,7 @@ mod tests {
         let broken = text(&[finding], Some(80));
         assert!(broken.lines().all(|line| line.len() <= 80), "{broken}");
         assert!(
-            broken.ends_with("\n                      SELECT 1;"),
+            broken.ends_with("\n                       SELECT 1;"),
             "{broken}"
         );
     }

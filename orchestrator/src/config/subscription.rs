@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::on_failure::OnFailure;
+use message_store_client::database::Declared;
 
 /// A subscription as the database is told of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,18 @@ pub struct Subscription {
     pub handlers: Value,
     /// Whatever else was given, by the names of `create_subscription`.
     pub options: Value,
+}
+
+impl Subscription {
+    /// As the database is asked about it.
+    pub fn declared(&self) -> Declared<'_> {
+        Declared {
+            subscriber_id: &self.subscriber_id,
+            source: &self.source,
+            handlers: &self.handlers,
+            options: &self.options,
+        }
+    }
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -7,11 +7,11 @@ use message_store_client::database::{Exposure, Rights};
 const CHECK: &str = "privileges";
 
 /// Of a role that may not even name what is in the schema.
-pub(super) fn stranger() -> Finding {
+pub(super) fn stranger(role: &str) -> Finding {
     Finding::problem(
         CHECK,
-        "the role may not use the schema message_store",
-        "GRANT message_store TO ...; names the role that connects.",
+        format!("the role {role} may not use the schema message_store"),
+        format!("GRANT message_store TO {role};"),
     )
 }
 
@@ -30,6 +30,15 @@ pub(super) fn check(rights: &[Rights], exposures: &[Exposure]) -> Vec<Finding> {
     findings
 }
 
+/// Judges whoever connects, which is to tick; a superuser only where none may.
+pub(super) fn check_ours(rights: &[Rights], allow_superuser: bool) -> Vec<Finding> {
+    let is_judged = |rights: &&Rights| {
+        let is_allowed = rights.powers.is_superuser && allow_superuser;
+        rights.is_ours && !is_allowed
+    };
+    rights.iter().filter(is_judged).flat_map(judge).collect()
+}
+
 fn judge(rights: &Rights) -> Vec<Finding> {
     const REPAIR: &str = "Let orchestrator and applications connect as message_store, or as a role \
                           that was granted it and nothing else.";
@@ -39,7 +48,7 @@ fn judge(rights: &Rights) -> Vec<Finding> {
         findings.push(Finding::problem(
             CHECK,
             format!("the role {role} may not call {}", rights.missing.join(", ")),
-            format!("GRANT message_store TO {role};"),
+            &rights.grant,
         ));
     }
     let powers = rights.powers.all.join(", ");

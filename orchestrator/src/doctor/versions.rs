@@ -74,9 +74,7 @@ mod tests {
             let installed = Installed {
                 extension: extension.map(str::to_owned),
                 files: files.map(str::to_owned),
-                has_store: true,
-                may_use_schema: true,
-                is_standby: false,
+                ..Installed::default()
             };
             check(&installed)[0].level
         });
