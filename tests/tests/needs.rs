@@ -353,6 +353,8 @@ async fn what_is_gone_since_a_subscription_was_created_is_found() {
     );
     let owner = "aggregators:visits: its owner, the role with the oid ";
     assert!(seen.stdout.contains(owner), "{seen:?}");
+    let reassign = "SELECT message_store.reassign('aggregators:visits', '...');";
+    assert!(seen.stdout.contains(reassign), "{seen:?}");
 }
 
 #[tokio::test]

@@ -279,8 +279,7 @@ impl Database {
                'finding', format('subscription %s belongs to the superuser %s, whose rights its '
                  'handlers have', s.subscriber_id, r.rolname),
                'repair', format('Give it to a role that has what its handlers need, and no more: '
-                 'UPDATE message_store.subscriptions SET owner = ''...'' WHERE subscriber_id = %L;',
-                 s.subscriber_id),
+                 'SELECT message_store.reassign(%L, ''...'');', s.subscriber_id),
                'is_danger', false)
              FROM message_store.subscription_status s JOIN pg_roles r ON r.oid = s.owner
              WHERE r.rolsuper",

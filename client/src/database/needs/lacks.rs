@@ -5,8 +5,7 @@
 pub(super) const GONE: &str = r#"
     SELECT d.subscriber_id, 1, format('its owner, the role with the oid %s, was dropped', d.owner),
       format('Give it to a role that has what its handlers need: '
-        'UPDATE message_store.subscriptions SET owner = ''...'' WHERE subscriber_id = %L;',
-        d.subscriber_id)
+        'SELECT message_store.reassign(%L, ''...'');', d.subscriber_id)
     FROM declared d WHERE d.role IS NULL
     UNION ALL
     SELECT w.subscriber_id, 2,
