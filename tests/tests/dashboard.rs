@@ -1089,9 +1089,12 @@ async fn the_role_that_ticks_is_asked_nothing_by_the_dashboard() {
     }
     let log = cluster.log();
     let log = log.split("looked at from here").nth(1).unwrap();
-    // A new connection sets itself up, and looks at what its role may do.
+    // A new connection sets itself up, looks at what its role may do, and may come late; what a tick
+    // has parked is logged.
     let delivery = [
         "jsonb_build_object('role'",
+        "pg_try_advisory_lock_shared",
+        "can_retry AND last_failed_at",
         "wait_for_messages",
         "started_subscriptions",
         "message_store.tick",
