@@ -148,7 +148,7 @@ async fn history_keeps_who_did_what_and_why() {
         "historian skip 1 why not",
         "postgres reset 0 because",
         "postgres stop - enough",
-        "postgres alter - -",
+        "postgres alter - retries",
         "postgres rebuild - in place",
         "postgres resize 0 1 to 2 members",
         "postgres drop - -",
