@@ -150,13 +150,14 @@ fn failure(error: Error) -> Result<TrialFailure> {
     told.ok_or(error)
 }
 
-/// Of `... fails at global position 17: no <reason>` and `Its SQLSTATE is P0001.`
+/// Of `... fails at global position 17: no <reason>` and `Its SQLSTATE is P0001.`, which may go on with
+/// the DETAIL of the handler's error.
 fn read_failure(message: &str, detail: &str) -> Option<TrialFailure> {
     let (_, place) = message.split_once(" fails at global position ")?;
     let (position, error) = place.split_once(": ")?;
-    let sqlstate = detail.strip_prefix("Its SQLSTATE is ")?;
+    let sqlstate = detail.strip_prefix("Its SQLSTATE is ")?.get(..5)?;
     Some(TrialFailure {
-        sqlstate: sqlstate.trim_end_matches('.').to_owned(),
+        sqlstate: sqlstate.to_owned(),
         error: error.to_owned(),
         positions: vec![position.parse().ok()?],
     })
@@ -188,5 +189,8 @@ mod tests {
         );
         assert_eq!((trial.failures.len(), trial.untried()), (2, 1));
         assert!(read_failure("something else", "").is_none());
+        let detail = "Its SQLSTATE is 23505. Key (email)=(a) already exists.";
+        let message = "a handler of \"s\" fails at global position 7: twice";
+        assert_eq!(read_failure(message, detail).unwrap().sqlstate, "23505");
     }
 }
