@@ -213,7 +213,7 @@ impl Database {
         // Whatever the index finds is looked at as a whole; else the log is, so far.
         let found_by_index = match key {
             Some(key) if self.has_index_of(key).await? => "metadata ->> $5 = $6",
-            _ => "$5::text IS NOT DISTINCT FROM $5",
+            _ => "true",
         };
         let look = if filter.is_none() {
             PAGE_SIZE + 1
