@@ -6,6 +6,7 @@ use crate::pg::jsonb::Jsonb;
 use crate::pg::parameter::{self, Parameter};
 use crate::pg::report::Report;
 use crate::pg::text::Text;
+use pgrx::PgSqlErrorCode;
 use serde_json::{Map, Value};
 
 /// Bytes of the message that are kept.
@@ -93,6 +94,15 @@ impl KeptError {
         let hint = self.part("hint").map(|hint| format!("Hint: {hint}"));
         let lines: Vec<_> = detail.into_iter().chain(hint).collect();
         (!lines.is_empty()).then(|| lines.join("\n"))
+    }
+
+    /// A report about it, which says so and has its DETAIL and HINT.
+    pub fn report(&self, sqlstate: PgSqlErrorCode, message: String) -> Report {
+        let report = Report::new(sqlstate, message);
+        match self.detail_and_hint() {
+            Some(detail) => report.detail(detail),
+            None => report,
+        }
     }
 
     /// Message, DETAIL and HINT: what is kept where there is room for one text.

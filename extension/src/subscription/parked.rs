@@ -1,7 +1,6 @@
 //! Parked messages, as a tick or a consumer meets them.
 
 use crate::error::Error;
-use crate::pg::report::Report;
 use crate::subscription::definition::Definition;
 use crate::subscription::member::Member;
 use crate::tables::parked::{self, Due, LastFailure, ParkedMessage, Status};
@@ -149,7 +148,7 @@ impl Parked {
 fn log(subscriber_id: &str, message: &ParkedMessage<'_>, failure: &LastFailure<'_>) {
     let name = String::from_utf8_lossy;
     let error = failure.error;
-    let report = Report::new(
+    let report = error.report(
         ERRCODE_SUCCESSFUL_COMPLETION,
         format!(
             "subscription \"{subscriber_id}\" parked the message at global position {} (type {}, \
@@ -161,8 +160,5 @@ fn log(subscriber_id: &str, message: &ParkedMessage<'_>, failure: &LastFailure<'
             error.sqlstate
         ),
     );
-    match error.detail_and_hint() {
-        Some(detail) => report.detail(detail).log(),
-        None => report.log(),
-    }
+    report.log();
 }

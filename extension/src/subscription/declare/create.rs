@@ -93,6 +93,7 @@ fn create_subscription(call: &Call<'_>) -> Result<Reply, Error> {
     }
     Ok(Reply::boolean(replace(
         &existing,
+        &subscriptions::options(&id)?,
         &handlers,
         &given,
         &search_path,
@@ -176,19 +177,20 @@ fn microseconds(time: &str) -> Result<i64, Error> {
     })
 }
 
+/// `before`: the options that it has.
 fn replace(
     existing: &Definition,
+    before: &str,
     handlers: &str,
     options: &str,
     search_path: &str,
 ) -> Result<bool, Error> {
     let id = &existing.subscriber_id;
-    let before = subscriptions::options(id)?;
     let changed = subscriptions::replace(id, handlers, options, search_path)?;
     if changed {
         // The tick that is running ends with the handlers it began with.
         Member::lock_all(&existing.subscriber_id)?;
-        let altered = altered(existing, handlers, &before, options, search_path);
+        let altered = altered(existing, handlers, before, options, search_path);
         history::note(existing, "alter", None, Some(&altered))?;
     }
     Ok(changed)
@@ -243,7 +245,8 @@ fn alter_subscription(call: &Call<'_>) -> Result<Reply, Error> {
         }
     };
     let mut changes_path = false;
-    let mut merged = options::parse_object("options", &subscriptions::options(&id)?)?;
+    let before = subscriptions::options(&id)?;
+    let mut merged = options::parse_object("options", &before)?;
     if let Some(given) = call.jsonb("options") {
         for (name, value) in options::parse_object("options", &given.to_text().to_str())? {
             if name == "group_size" || name == "start_from" {
@@ -285,7 +288,7 @@ fn alter_subscription(call: &Call<'_>) -> Result<Reply, Error> {
         ))
     })?;
     let merged = Value::Object(merged).to_string();
-    let changed = replace(&definition, &handlers, &merged, &search_path)?;
+    let changed = replace(&definition, &before, &handlers, &merged, &search_path)?;
     Ok(Reply::boolean(changed))
 }
 

@@ -5,7 +5,6 @@ use crate::error::Error;
 use crate::handler_call;
 use crate::kept_error::KeptError;
 use crate::pg::call::{Call, Reply, sql_functions};
-use crate::pg::report::Report;
 use crate::pg::rows;
 use crate::pg::text::Text;
 use crate::pg::{deferred, transaction};
@@ -295,17 +294,14 @@ fn finish(
 /// Says to whoever ticks, and in the server's log, that a handler failed.
 fn warn(subscriber_id: &str, outcome: &str, error: &KeptError) {
     let first_line = error.message.lines().next().unwrap_or_default();
-    let report = Report::new(
+    let report = error.report(
         PgSqlErrorCode::ERRCODE_WARNING,
         format!(
             "subscription \"{subscriber_id}\" is {outcome}: {first_line} ({})",
             error.sqlstate
         ),
     );
-    match error.detail_and_hint() {
-        Some(detail) => report.detail(detail).warn(),
-        None => report.warn(),
-    }
+    report.warn();
 }
 
 fn store_fault(
