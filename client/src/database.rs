@@ -70,7 +70,7 @@ pub use read_models::ReadModelPage;
 pub use rights::{Exposure, Powers, Rights, Superusers};
 pub use session::{Refused, Session, WriteStatements};
 pub use status::{HorizonBlocker, Orchestrator, PRESENCE_CLASS, SubscriptionStatus};
-pub use steering::{ALIKE_AT_A_TIME, Steering, Which};
+pub use steering::{Steering, Which};
 pub use subscriptions::TableChange;
 pub use ticks::{JustParked, Outcome, Started, Tick, Trouble};
 #[cfg(feature = "trace-contexts")]

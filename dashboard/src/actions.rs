@@ -79,6 +79,9 @@ pub async fn confirm(
                     input #number type="number" name="number" min="0" required;
                 }
             }
+            @if let Some(what) = operation.may_empty() {
+                p { label { input type="checkbox" name="may_empty" value="1"; " " (what) } }
+            }
             @if operation.takes_reason() {
                 p {
                     label for="reason" { "Reason, kept in the history" }
@@ -132,6 +135,7 @@ pub async fn act(State(site): State<Arc<Site>>, action: Action) -> Response {
     let given = Given {
         reason: fields.text("reason").map(str::trim),
         number: fields.number("number"),
+        may_empty: fields.text("may_empty").is_some(),
     };
     if operation.asks_for().is_some() && given.number.is_none() {
         return layout::refuse(&identity, "Go back and give a whole number.");

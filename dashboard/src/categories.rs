@@ -20,7 +20,10 @@ use super::{
     site::Site,
 };
 use message_store_client::{
-    database::{ALL, Database, Estimate, Grouping, Recent, STREAMS, Source, SubscriptionStatus},
+    database::{
+        ALL, Database, Edge, Estimate, Filter, Grouping, Recent, STREAMS, Source,
+        SubscriptionStatus,
+    },
     error::Result,
 };
 
@@ -124,7 +127,7 @@ fn newest(title: &str, recent: &[Recent]) -> Markup {
                                 th scope="row" { a href=(link::browse(&one.name)) { (one.name) } }
                                 td {
                                     a href=(link::message(one.newest)) { (format::count(one.newest)) }
-                                    " " span.faint { (one.time) }
+                                    " " span.faint { (format::when(&one.time)) }
                                 }
                                 td.number { (format::rate(one.rate.unwrap_or(0.0))) "/s" }
                             }
@@ -155,6 +158,9 @@ fn rounded(messages: f64) -> i64 {
     let unit = 10_f64.powf(messages.log10().floor() - 1.0);
     ((messages / unit).round() * unit) as i64
 }
+
+/// Keys of metadata whose values people look for.
+const KEYS: [&str; 2] = ["traceId", "correlationStreamName"];
 
 /// What somebody typed into the search box.
 #[derive(Debug, PartialEq, Eq)]
@@ -198,8 +204,9 @@ pub async fn search(
                     ", and streams by how they begin."
                 }
                 @if !text.is_empty() {
-                    p { a href=(link::with_metadata("traceId", text, 0)) { "Messages with traceId = " (text) } }
-                    p { a href=(link::with_metadata("correlationStreamName", text, 0)) { "Messages with correlationStreamName = " (text) } }
+                    @for key in KEYS {
+                        p { a href=(link::with_metadata(key, text, 0)) { "Older messages with " (key) " = " (text) } }
+                    }
                 }
             };
             let page = Page::new(Section::Categories, "Nothing found", content);
@@ -269,10 +276,31 @@ async fn find_by_part(database: &Database, name: &str) -> Result<Option<String>>
     }
     let (key, value) = match name.split_once('=') {
         Some((key, value)) => (key.trim(), value.trim()),
-        None => return Ok(None),
+        None => return find_by_value(database, name).await,
     };
-    let newest = [("source", ALL), ("key", key), ("value", value)];
-    Ok((!key.is_empty()).then(|| link::with("/admin/browse", &newest)))
+    Ok((!key.is_empty()).then(|| newest_with(key, value)))
+}
+
+fn newest_with(key: &str, value: &str) -> String {
+    link::with(
+        "/admin/browse",
+        &[("source", ALL), ("key", key), ("value", value)],
+    )
+}
+
+/// Messages that have the text in their metadata, among the newest or where an index tells.
+async fn find_by_value(database: &Database, value: &str) -> Result<Option<String>> {
+    for key in KEYS {
+        let filter = Filter {
+            metadata: Some((key.to_owned(), value.to_owned())),
+            ..Filter::default()
+        };
+        let found = database.browse(&Source::All, &filter, Edge::Newest).await?;
+        if !found.messages.is_empty() {
+            return Ok(Some(newest_with(key, value)));
+        }
+    }
+    Ok(None)
 }
 
 async fn find_by_form(database: &Database, wanted: &Wanted<'_>) -> Result<Option<String>> {

@@ -258,10 +258,10 @@ fn group_table(
                         }
                         td data-label="Last" { (format::when(&group.last_failed_at)) }
                         @if identity.may_act() { td data-label="All of them" {
-                            @let (key, value) = which(group, groups, is_partial);
+                            @let alike = group.alike.to_string();
                             @for verb in Verb::ALL.into_iter().filter(|verb| group.failed > 0 || *verb == Verb::Discard) {
                                 a aria-label={ (verb.name()) " all of " (group.subscriber_id) " that failed with " (group.sqlstate.as_deref().unwrap_or_default()) " " (group.error) }
-                                    href=(link::with(parked::CONFIRM, &[("id", &group.subscriber_id), ("do", verb.word()), (key, &value), ("from", view.from())])) {
+                                    href=(link::with(parked::CONFIRM, &[("id", &group.subscriber_id), ("do", verb.word()), ("alike", &alike), ("from", view.from())])) {
                                     (verb.name())
                                 }
                                 " "
@@ -274,24 +274,6 @@ fn group_table(
         @if is_partial {
             p.faint { "≥: of the " (format::count(FAILURES_OF)) " failed messages that we looked at; the largest groups are listed." }
         }
-    }
-}
-
-/// How a link names a group: by its SQLSTATE where no other failure of the subscription has that, which
-/// is one call however many there are.
-fn which(
-    group: &FailureGroup,
-    groups: &[FailureGroup],
-    is_partial: bool,
-) -> (&'static str, String) {
-    let like_it = |one: &&FailureGroup| {
-        one.subscriber_id == group.subscriber_id && one.sqlstate == group.sqlstate
-    };
-    match &group.sqlstate {
-        Some(sqlstate) if !is_partial && groups.iter().filter(like_it).count() == 1 => {
-            ("sqlstate", sqlstate.clone())
-        }
-        _ => ("alike", group.alike.to_string()),
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Given<'a> {
     pub reason: Option<&'a str>,
     /// The position or the number of members.
     pub number: Option<i64>,
+    /// Whether a table that has rows may have none afterwards.
+    pub may_empty: bool,
 }
 
 const ALL: [Operation; 10] = [
@@ -176,6 +178,11 @@ impl Operation {
         }
     }
 
+    /// What it only does when told to, in words.
+    pub fn may_empty(self) -> Option<&'static str> {
+        (self == Self::Promote).then_some("Also where a table has rows, and its copy has none")
+    }
+
     /// Does it.
     pub async fn perform(
         self,
@@ -183,7 +190,11 @@ impl Operation {
         subscriber_id: &str,
         given: Given<'_>,
     ) -> Result<()> {
-        let Given { reason, number } = given;
+        let Given {
+            reason,
+            number,
+            may_empty,
+        } = given;
         let (number, why) = (number.unwrap_or_default(), reason.unwrap_or_default());
         match self {
             Self::Start => steering.start(subscriber_id).await,
@@ -193,7 +204,7 @@ impl Operation {
                 let side_by_side = self == Self::RebuildBeside;
                 steering.rebuild(subscriber_id, side_by_side).await
             }
-            Self::Promote => steering.promote(subscriber_id).await,
+            Self::Promote => steering.promote(subscriber_id, may_empty).await,
             Self::CancelRebuild => steering.cancel_rebuild(subscriber_id).await,
             Self::Skip => steering.skip(subscriber_id, number, why).await,
             Self::Reset => steering.reset(subscriber_id, number, why).await,

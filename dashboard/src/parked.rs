@@ -17,7 +17,7 @@ use super::{
 };
 use message_store_client::{
     Result,
-    database::{ALIKE_AT_A_TIME, Handling, ParkedFilter, ParkedMessage, Touched, Which},
+    database::{Handling, ParkedFilter, ParkedMessage, Touched, Which},
 };
 
 /// Where an action is asked about.
@@ -282,14 +282,11 @@ pub async fn confirm(
         Selection::Of(id, _) => Some(*id),
         Selection::Marked(_) => None,
     };
-    let at_a_time = matches!(selection, Selection::Of(_, Which::Alike(_)));
-    let is_too_many = at_a_time && touched.chosen > ALIKE_AT_A_TIME;
     let content = html! {
         p { @if let Some(id) = one { code { (id) } ": " } (selection.describe()) "." }
         p.notice.warn {
-            "This will touch " strong { (format::count(if is_too_many { ALIKE_AT_A_TIME } else { touched.chosen })) }
+            "This will touch " strong { (format::count(touched.chosen)) }
             @if touched.chosen == 1 { " message" } @else { " messages" }
-            @if is_too_many { " of " (format::count(touched.chosen)) }
             @match verb {
                 Verb::Retry => ": the next ticks handle them again.",
                 Verb::Discard => ": they are given up for good, also for rebuilds.",

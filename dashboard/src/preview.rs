@@ -99,14 +99,14 @@ pub async fn show(State(site): State<Arc<Site>>, action: Action) -> Response {
     let database = &site.operators;
     let tried = async {
         if of == Of::Next {
-            return database.try_next(id, TRIED).await;
+            return database.try_messages(id, TRIED, None).await;
         }
         let all = Which::Matching(ParkedFilter::default());
         let chosen = which.as_ref().unwrap_or(&all);
         let positions = database
             .parked_positions(id, Handling::Retry, chosen, TRIED)
             .await?;
-        database.try_parked(id, &positions).await
+        database.try_messages(id, TRIED, Some(&positions)).await
     };
     let content = match &tried.await {
         Err(error) if error.is_connection_loss() => {
@@ -131,44 +131,36 @@ pub async fn show(State(site): State<Arc<Site>>, action: Action) -> Response {
 
 /// How many would succeed, what they would change, and why the others fail.
 fn outcome(of: Of, trial: &Trial) -> Markup {
-    let failed: usize = trial.failures.iter().map(|one| one.positions.len()).sum();
     let messages = |count: usize| {
         let word = if count == 1 { "message" } else { "messages" };
         format!("{} {word}", format::count_of(count))
     };
     html! {
-        @if trial.messages == 0 {
+        @if trial.messages() == 0 {
             p.notice.warn {
                 "There was nothing to try: "
                 @match of {
-                    Of::Next => "it has read all messages of its source.",
+                    Of::Next => { "among the next " (TRIED) " messages of its source is none that it handles." }
                     Of::Parked => "none of these messages is parked and failed.",
                 }
             }
         } @else if trial.failures.is_empty() {
             p.notice.good {
-                (messages(trial.messages)) " would succeed"
+                (messages(trial.messages())) " would succeed"
                 @if trial.changes.is_empty() { " and change nothing in the declared read model." }
                 @else { " and change the rows below. Nothing has been changed." }
             }
         } @else {
             p.notice.bad role="alert" {
-                "Of " (messages(trial.messages)) ", " (format::count_of(trial.succeed)) " would succeed and "
-                (format::count_of(failed)) " would fail."
-                @if trial.untried() > 0 {
-                    " " (format::count_of(trial.untried()))
-                    @match of {
-                        Of::Next => " behind that one cannot be tried before it succeeds.",
-                        Of::Parked => " were not tried: that would have taken too long.",
-                    }
+                "Of " (messages(trial.messages())) ", " (format::count_of(trial.succeed)) " would succeed and "
+                (format::count_of(trial.failed())) " would fail."
+                @if trial.waiting > 0 {
+                    " " (format::count_of(trial.waiting)) " would wait behind those in their streams."
                 }
                 " Nothing has been changed."
             }
             h2 { "Why they would fail" }
             (failures_table(&trial.failures))
-            @if of == Of::Parked && trial.messages > 1 {
-                p.faint { "Together they fail, so each was tried alone, as if those before it in its stream had not been." }
-            }
         }
         @if !trial.changes.is_empty() {
             @if !trial.failures.is_empty() { h2 { "What the others would change" } }

@@ -4,6 +4,7 @@
 use crate::kept_error::KeptError;
 use crate::pg::report::Report;
 use pgrx::PgSqlErrorCode;
+use pgrx::spi::quote_identifier;
 
 /// An error on its way to the client.
 #[derive(Debug)]
@@ -51,7 +52,7 @@ pub enum Error {
     UnknownSubscription(String),
     /// A handler that cannot be called: 42883. `(handler, message type)`.
     UnknownHandler(String, String),
-    /// A handler or init function the subscription's owner may not execute: 42501.
+    /// A handler or init function the subscription's owner may not execute: 42501. `(signature, role)`.
     HandlerNotExecutable(String, String),
     /// The same subscriber id for something else: 42710. `(subscriber, its source)`.
     SubscriptionExists(String, String),
@@ -255,7 +256,7 @@ impl From<&Error> for Report {
                 Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
                 format!("role \"{role}\" may not execute {handler}"),
             )
-            .hint(format!("GRANT EXECUTE ON FUNCTION {handler} TO \"{role}\"; handlers run with the rights of the subscription's owner.")),
+            .hint(format!("GRANT EXECUTE ON FUNCTION {handler} TO {}; handlers run with the rights of the subscription's owner.", quote_identifier(role))),
             E::SubscriptionExists(subscriber, source) => Self::new(
                 Code::ERRCODE_DUPLICATE_OBJECT,
                 format!("subscription \"{subscriber}\" already reads \"{source}\""),

@@ -93,6 +93,21 @@ pub enum Error {
         rows: usize,
     },
 
+    /// `subscriptions dry-run` met messages that fail. Exit code 1.
+    #[error(
+        "of {messages} messages of {subscriber_id}, {succeed} would succeed and {failed} would fail; nothing has been changed"
+    )]
+    WouldFail {
+        /// Whose.
+        subscriber_id: String,
+        /// How many messages there were to try, with those that wait behind a failed one.
+        messages: usize,
+        /// How many would succeed.
+        succeed: usize,
+        /// How many would fail.
+        failed: usize,
+    },
+
     /// `doctor` or `config check` found something that has to be repaired. Exit code 6.
     #[error("{problems} to be repaired, see PROBLEM above")]
     Unwell {
@@ -136,6 +151,7 @@ impl Error {
             | Self::Io { .. }
             | Self::Missing { .. }
             | Self::Differs { .. }
+            | Self::WouldFail { .. }
             | Self::Interrupted { .. } => 1,
         }
     }

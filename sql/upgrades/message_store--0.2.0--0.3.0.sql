@@ -17,12 +17,8 @@ COMMENT ON FUNCTION message_store.create_store() IS
   'Makes the tables, indexes and views of a message store where they are missing. The caller owns them. Call it after CREATE EXTENSION, and again after ALTER EXTENSION message_store UPDATE: it brings tables of an older version up to date.';
 COMMENT ON FUNCTION message_store.create_subscription(varchar, varchar, jsonb, jsonb) IS
   'Declares what a subscriber reads, and which functions handle its messages. The caller becomes the owner, and the handlers run with the owner''s rights. Nothing is started. source: a category, a stream, or $all. handlers: message type to function name; $any stands for all other types; {} means that an application fetches the messages. A handler takes (bigint), the global position, or (message_store.message), or an array of either for a run of consecutive messages. options: see docs/reference.md. A second call keeps the position and replaces handlers and options. Returns true when something changed. Errors: 22023, 42883 (no such function), 42501, 42710 (another source).';
-COMMENT ON FUNCTION message_store.discard_parked(varchar, varchar, bigint, varchar, varchar) IS
-  'Gives up parked messages that failed: no tick and no rebuild handles them. Takes all of them, or those with this position, stream or SQLSTATE. The next ticks handle the messages that wait behind them. Returns how many were discarded. The reason is kept. Errors: 42704, 42501, 22023.';
 COMMENT ON FUNCTION message_store.drop_subscription(varchar) IS
   'Deletes a subscription, its position and its parked messages after the running tick has ended. The read model stays. Returns false when there is no such subscription. Errors: 42501.';
-COMMENT ON FUNCTION message_store.dry_run(varchar, jsonb, bigint, boolean, bigint[]) IS
-  'Shows what handlers would change, and changes nothing. Calls them with the next n messages, returns the rows of the declared read-model tables that they would change, and rolls everything back. handlers: NULL means the subscription''s own. parked: takes the first n parked messages instead. global_positions: takes only these parked messages. difference: added, removed, changed. Errors: 42704, 42501, 22023, 42883, 55000 (no read model declared), and those of the handlers.';
 COMMENT ON FUNCTION message_store.ensure_home_page() IS
   'Adds the row of the home page, {"lastViewProcessed": 0, "videosWatched": 0}, when it is missing.';
 COMMENT ON FUNCTION message_store.fetch(varchar, bigint, interval, bigint) IS
@@ -63,8 +59,6 @@ COMMENT ON FUNCTION message_store.reset(varchar, bigint, varchar) IS
   'Moves a subscription back to a global position, which is then the last one that counts as handled. The read model stays as it is. The reason is kept. Errors: 42704, 42501, 22023.';
 COMMENT ON FUNCTION message_store.resize_group(varchar, bigint) IS
   'Changes the number of members of a consumer group while it runs. First, the old members catch up with the one that is furthest ahead. Then the new members begin. Errors: 42704, 42501, 22023, 55000 (an earlier change has not ended).';
-COMMENT ON FUNCTION message_store.retry_parked(varchar, bigint, varchar, varchar) IS
-  'Lets the next ticks handle failed parked messages again. Takes all of them, or those with this position, stream or SQLSTATE. The messages that wait behind them follow. Returns how many will be retried. Errors: 42704, 42501.';
 COMMENT ON FUNCTION message_store.skip(varchar, bigint, varchar) IS
   'Moves a subscription forward to a global position. Messages up to it count as handled, and no handler is called with them. The reason is kept. Errors: 42704, 42501, 22023.';
 COMMENT ON FUNCTION message_store.start(varchar, boolean) IS
@@ -259,6 +253,62 @@ COMMENT ON FUNCTION message_store.promote(varchar, boolean, boolean) IS
 
 REVOKE EXECUTE ON FUNCTION message_store.promote(varchar, boolean, boolean) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION message_store.promote(varchar, boolean, boolean) TO message_store;
+
+DROP FUNCTION message_store.retry_parked(varchar, bigint, varchar, varchar);
+
+CREATE FUNCTION message_store.retry_parked(
+  subscriber_id varchar,
+  global_position bigint DEFAULT NULL,
+  stream_name varchar DEFAULT NULL,
+  sqlstate varchar DEFAULT NULL,
+  global_positions bigint[] DEFAULT NULL
+) RETURNS bigint
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'retry_parked';
+
+COMMENT ON FUNCTION message_store.retry_parked(varchar, bigint, varchar, varchar, bigint[]) IS
+  'Lets the next ticks handle failed parked messages again. Takes all of them, or those with this position, stream or SQLSTATE, or at these positions. The messages that wait behind them follow. Returns how many will be retried. Errors: 42704, 42501.';
+
+REVOKE EXECUTE ON FUNCTION message_store.retry_parked(varchar, bigint, varchar, varchar, bigint[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION message_store.retry_parked(varchar, bigint, varchar, varchar, bigint[]) TO message_store;
+
+DROP FUNCTION message_store.discard_parked(varchar, varchar, bigint, varchar, varchar);
+
+CREATE FUNCTION message_store.discard_parked(
+  subscriber_id varchar,
+  reason varchar,
+  global_position bigint DEFAULT NULL,
+  stream_name varchar DEFAULT NULL,
+  sqlstate varchar DEFAULT NULL,
+  global_positions bigint[] DEFAULT NULL
+) RETURNS bigint
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'discard_parked';
+
+COMMENT ON FUNCTION message_store.discard_parked(varchar, varchar, bigint, varchar, varchar, bigint[]) IS
+  'Gives up parked messages that failed: no tick and no rebuild handles them. Takes all of them, or those with this position, stream or SQLSTATE, or at these positions. The next ticks handle the messages that wait behind them. Returns how many were discarded. The reason is kept. Errors: 42704, 42501, 22023.';
+
+REVOKE EXECUTE ON FUNCTION message_store.discard_parked(varchar, varchar, bigint, varchar, varchar, bigint[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION message_store.discard_parked(varchar, varchar, bigint, varchar, varchar, bigint[]) TO message_store;
+
+DROP FUNCTION message_store.dry_run(varchar, jsonb, bigint, boolean, bigint[]);
+
+CREATE FUNCTION message_store.dry_run(
+  subscriber_id varchar,
+  handlers jsonb DEFAULT NULL,
+  n bigint DEFAULT 100,
+  parked boolean DEFAULT false,
+  global_positions bigint[] DEFAULT NULL,
+  past_failures boolean DEFAULT false
+) RETURNS TABLE (read_model text, difference text, before jsonb, after jsonb)
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'dry_run';
+
+COMMENT ON FUNCTION message_store.dry_run(varchar, jsonb, bigint, boolean, bigint[], boolean) IS
+  'Shows what handlers would change, and changes nothing. Calls them with the next n messages, returns the rows of the declared read-model tables that they would change, and rolls everything back. handlers: NULL means the subscription''s own. parked: takes the first n parked messages instead. global_positions: takes only these parked messages. past_failures: goes on where a handler fails, and returns rows without a read_model too, whose after tells more: failed (a message that fails, with its error), waiting (a message that waits behind one of its stream), handled (how many messages succeed). difference: added, removed, changed. Errors: 42704, 42501, 22023, 42883, 55000 (no read model declared), and, without past_failures, those of the handlers.';
+
+REVOKE EXECUTE ON FUNCTION message_store.dry_run(varchar, jsonb, bigint, boolean, bigint[], boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION message_store.dry_run(varchar, jsonb, bigint, boolean, bigint[], boolean) TO message_store;
 
 DROP FUNCTION message_store.verify(varchar);
 

@@ -422,14 +422,37 @@ async fn a_read_model_is_verified_tried_and_rebuilt() {
     let handlers = r#"{"Number": "public.record_tenfold"}"#;
     let tried = say(&["dry-run", id, "--handlers", handlers, "--json"]);
     let rows = lines_of(&tried).remove(0);
-    assert_eq!(rows[0]["after"]["n"], 30, "{rows}");
+    assert_eq!(rows[0]["after"]["messages"], 1, "{rows}");
+    assert_eq!(rows[1]["after"]["n"], 30, "{rows}");
+    session
+        .run(
+            "CREATE FUNCTION public.record_small(message message_store.message) RETURNS void
+             LANGUAGE plpgsql AS $$ BEGIN
+               IF ((message).data::jsonb->>'n')::int > 3 THEN RAISE EXCEPTION 'too large'; END IF;
+               PERFORM public.record_tenfold(message);
+             END $$",
+        )
+        .await
+        .unwrap();
+    write_numbers(&session, &["4"]).await;
+    let choosy = r#"{"Number": "public.record_small"}"#;
+    let fails = say(&["dry-run", id, "--handlers", choosy]);
+    assert_eq!(fails.code, Some(1), "{fails:?}");
+    for (text, part) in [
+        (&fails.stderr, "of 2 messages"),
+        (&fails.stderr, "1 would succeed and 1 would fail"),
+        (&fails.stdout, "too large"),
+        (&fails.stdout, "added"),
+    ] {
+        assert!(text.contains(part), "no {part}: {fails:?}");
+    }
     let count = "SELECT count(*) FROM public.recorded";
     assert_eq!(session.bigint(count).await, 2);
 
     let running = database.deploy("").start();
     done(&say(&["rebuild", id]), "is rebuilt");
     session
-        .wait_until("SELECT array_agg(n ORDER BY n) = '{1,2,3}' FROM public.recorded")
+        .wait_until("SELECT array_agg(n ORDER BY n) = '{1,2,3,4}' FROM public.recorded")
         .await;
     let alter = ["alter", id, "--handlers", handlers];
     done(&say(&alter), "is altered");
@@ -445,7 +468,10 @@ async fn a_read_model_is_verified_tried_and_rebuilt() {
         .await;
     done(&say(&["promote", id]), "has the rebuilt read model");
     let numbers = "SELECT array_agg(n ORDER BY n)::text FROM public.recorded";
-    assert_eq!(session.value(numbers).await.as_deref(), Some("{10,20,30}"));
+    assert_eq!(
+        session.value(numbers).await.as_deref(),
+        Some("{10,20,30,40}")
+    );
     let none = say(&["cancel-rebuild", id]);
     assert_eq!(none.code, Some(1), "{none:?}");
     done(&say(&["verify", id]), "is what its messages make of it");

@@ -619,7 +619,7 @@ async fn a_preview_says_of_how_many_messages_why_which_fail() {
     }
     let next = preview("next");
     for part in [
-        "Of 4 messages, 2 would succeed and 1 would fail. 1 behind that one cannot be tried",
+        "Of 4 messages, 2 would succeed and 1 would fail. 1 would wait behind those",
         "P0001</code> still none",
         "a-next",
     ] {
@@ -743,6 +743,39 @@ async fn failures_of_all_subscriptions_are_one_list_to_act_on() {
 }
 
 #[tokio::test]
+async fn all_that_failed_alike_are_one_deed_however_many() {
+    let (database, session) = with_store(Cluster::shared()).await;
+    subscribe(&database, "s", "a", PARKS).await;
+    session
+        .run(
+            "SELECT message_store.write_message(gen_random_uuid()::varchar, 'a-' || n,
+               CASE WHEN n > 2 THEN 'Bad' ELSE 'Worse' END, '{}')
+             FROM generate_series(1, 603) n",
+        )
+        .await
+        .unwrap();
+    let (running, site) = serve(&database, "");
+    let failed = |count: i64| {
+        format!(
+            "SELECT count(*) = {count} FROM message_store.parked_messages WHERE status = 'failed'"
+        )
+    };
+    session.wait_until(&failed(603)).await;
+    let mut browser = Browser::new(&site);
+    let list = browser.get("/admin/parked").text;
+    let discard = link_named(&list, "Discard all of s that failed with XX123 no ");
+    let asked = browser.get(&discard).text;
+    assert!(asked.contains("<strong>601</strong> messages"), "{asked}");
+    let done = browser.confirm(&discard, &[("reason", "too many")]).text;
+    assert!(done.contains("601 messages given up"), "{done}");
+    session.wait_until(&failed(2)).await;
+    let deeds = "SELECT count(*) FROM message_store.subscription_history \
+                 WHERE action = 'discard' AND reason = 'too many'";
+    assert_eq!(session.bigint(deeds).await, 1);
+    running.stop();
+}
+
+#[tokio::test]
 async fn a_viewer_sees_failures_and_finds_nothing_to_act_with() {
     let (database, session) = with_store(Cluster::shared()).await;
     subscribe(&database, "s", "a", PARKS).await;
@@ -831,6 +864,21 @@ async fn a_subscription_is_held_started_rebuilt_and_promoted() {
         refused.contains("Nothing was done") && refused.contains("SQLSTATE"),
         "{refused}"
     );
+    session
+        .run(
+            "CREATE FUNCTION public.forgetful(message message_store.message) RETURNS void
+               LANGUAGE sql AS $$ SELECT $$;
+             SELECT message_store.alter_subscription('s', '{\"$any\": \"public.forgetful\"}')",
+        )
+        .await
+        .unwrap();
+    browser.confirm(&confirming("s", "rebuild-beside"), &[]);
+    wait_for_page(&mut browser, &page_of("s"), "it can be promoted");
+    let refused = browser.confirm(&confirming("s", "promote"), &[]).text;
+    assert!(refused.contains("Nothing was done"), "{refused}");
+    browser.confirm(&confirming("s", "promote"), &[("may_empty", "1")]);
+    let rows = "SELECT count(*) FROM public.counted";
+    assert_eq!(session.bigint(rows).await, 0);
     browser.confirm(&confirming("s", "rebuild-beside"), &[]);
     let cancelled = browser
         .confirm(&confirming("s", "cancel-rebuild"), &[])

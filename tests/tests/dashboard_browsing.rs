@@ -431,6 +431,9 @@ async fn messages_are_found_by_any_key_of_their_metadata_with_and_without_an_ind
     assert_eq!(listed(&page), [0; 0]);
     let further = dashboard.page(&link_of(&page, "Continue").unwrap());
     assert_eq!(listed(&further), [7]);
+    assert_eq!(dashboard.search("t7"), None, "an old one takes an index");
+    let newest = dashboard.search("t10499").unwrap();
+    assert_eq!(listed(&dashboard.page(&newest)), [10_499]);
     let odd = dashboard.search("it's=10499").unwrap();
     assert_eq!(listed(&dashboard.page(&odd)), [10_499]);
 
@@ -444,6 +447,7 @@ async fn messages_are_found_by_any_key_of_their_metadata_with_and_without_an_ind
         page.contains("Looked at 1 messages: all there are"),
         "{page}"
     );
+    assert_eq!(dashboard.search("t7"), Some(found));
 }
 
 #[tokio::test]

@@ -3,10 +3,7 @@
 use serde_json::Value;
 use tokio_postgres::types::Json;
 
-use super::{
-    Database, Parameters,
-    excerpt::{self, NAME},
-};
+use super::Database;
 use crate::error::Result;
 
 impl Database {
@@ -69,40 +66,9 @@ impl Database {
         .await
     }
 
-    /// The first changes that its own handlers would make to the next messages, or to parked ones, and
-    /// whether there are more: `read_model`, `difference`, and how `before` and `after` begin, null
-    /// where a row is not there (`had_row`, `has_row`) or too large.
-    ///
-    /// # Errors
-    /// [`Error::Database`](crate::error::Error::Database).
-    pub async fn preview(
-        &self,
-        subscriber_id: &str,
-        count: i64,
-        parked: bool,
-        global_positions: Option<&[i64]>,
-    ) -> Result<(Vec<Value>, bool)> {
-        const SHOWN: usize = 200;
-        const CHARACTERS: i64 = 4_000;
-        let sql = format!(
-            "SELECT to_jsonb(t) FROM ( \
-               SELECT left(d.read_model, {NAME}) AS read_model, d.difference, \
-                 d.before IS NOT NULL AS had_row, d.after IS NOT NULL AS has_row, \
-                 {} AS before, {} AS after \
-               FROM message_store.dry_run($1, NULL, $2, $3, $4) d LIMIT {SHOWN} + 1) t",
-            excerpt::text("d.before", excerpt::LISTED_BYTES, CHARACTERS),
-            excerpt::text("d.after", excerpt::LISTED_BYTES, CHARACTERS),
-        );
-        let action = format!("try the subscription {subscriber_id}");
-        let given: Parameters<'_> = &[&subscriber_id, &count, &parked, &global_positions];
-        let mut rows = self.rows(action, &sql, given).await?;
-        let has_more = rows.len() > SHOWN;
-        rows.truncate(SHOWN);
-        Ok((rows, has_more))
-    }
-
     /// What handlers would change, tried and rolled back: by the next messages or the first parked
-    /// ones, or by parked ones at these positions.
+    /// ones, or by parked ones at these positions; and which of these would fail
+    /// ([`Trial::of`](super::Trial::of)).
     ///
     /// # Errors
     /// [`Error::Database`](crate::error::Error::Database).
@@ -118,7 +84,7 @@ impl Database {
             .answer_to_people(
                 format!("try the subscription {subscriber_id}"),
                 "SELECT coalesce(jsonb_agg(to_jsonb(d)), '[]')
-             FROM message_store.dry_run($1, $2, $3, $4, $5) d",
+             FROM message_store.dry_run($1, $2, $3, $4, $5, past_failures => true) d",
                 &[
                     &subscriber_id,
                     &handlers.map(Json),

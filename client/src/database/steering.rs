@@ -14,10 +14,6 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// Of messages that failed alike, how many one action takes: each is a call of its own, which looks at all
-/// that the subscription has parked.
-pub const ALIKE_AT_A_TIME: i64 = 500;
-
 /// Which parked messages of a subscription an action is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Which {
@@ -25,7 +21,7 @@ pub enum Which {
     Positions(Vec<i64>),
     /// All that match.
     Matching(ParkedFilter),
-    /// The first [`ALIKE_AT_A_TIME`] of those that failed alike: see [`super::FailureGroup`].
+    /// Those that failed alike: see [`super::FailureGroup`].
     Alike(i64),
 }
 
@@ -35,9 +31,9 @@ pub struct Steering<'a> {
     actor: &'a str,
 }
 
-/// Subscriptions and positions, in the order in which every action takes their locks.
-const CHOSEN: &str = "SELECT subscriber_id, position \
-    FROM unnest($1::varchar[], $2::bigint[]) AS c (subscriber_id, position) ORDER BY 1, 2";
+/// Subscriptions and the positions of each, in the order in which every action takes their locks.
+const CHOSEN: &str = "SELECT subscriber_id, array_agg(position) AS positions \
+    FROM unnest($1::varchar[], $2::bigint[]) AS c (subscriber_id, position) GROUP BY 1 ORDER BY 1";
 
 fn columns(chosen: &[(String, i64)]) -> (Vec<&str>, Vec<i64>) {
     let chosen = chosen.iter();
@@ -50,8 +46,7 @@ fn columns(chosen: &[(String, i64)]) -> (Vec<&str>, Vec<i64>) {
 fn failed_alike(handling: Handling) -> String {
     format!(
         "SELECT global_position FROM message_store.parked_messages \
-         WHERE subscriber_id = $1 AND {} AND {} = $2 \
-         ORDER BY 1 LIMIT {ALIKE_AT_A_TIME}",
+         WHERE subscriber_id = $1::varchar AND {} AND {} = $2",
         handling.column(),
         parked::alike(),
     )
@@ -118,10 +113,12 @@ impl Steering<'_> {
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub async fn promote(&self, subscriber_id: &str) -> Result<()> {
+    pub async fn promote(&self, subscriber_id: &str, may_empty: bool) -> Result<()> {
         let action = format!("promote the rebuild of {subscriber_id}");
-        let sql = "SELECT message_store.promote($1)";
-        self.run(action, sql, &[&subscriber_id]).await.map(drop)
+        let sql = "SELECT message_store.promote($1, $2)";
+        self.run(action, sql, &[&subscriber_id, &may_empty])
+            .await
+            .map(drop)
     }
 
     /// Gives up a rebuild side by side.
@@ -201,7 +198,7 @@ impl Steering<'_> {
     pub async fn retry_chosen(&self, chosen: &[(String, i64)]) -> Result<i64> {
         let (ids, positions) = columns(chosen);
         let sql = format!(
-            "SELECT coalesce(sum(message_store.retry_parked(subscriber_id, position)), 0)::bigint \
+            "SELECT coalesce(sum(message_store.retry_parked(subscriber_id, global_positions => positions)), 0)::bigint \
              FROM ({CHOSEN}) p"
         );
         let action = "retry parked messages".to_owned();
@@ -216,7 +213,7 @@ impl Steering<'_> {
     pub async fn discard_chosen(&self, reason: &str, chosen: &[(String, i64)]) -> Result<i64> {
         let (ids, positions) = columns(chosen);
         let sql = format!(
-            "SELECT coalesce(sum(message_store.discard_parked(subscriber_id, $3, position)), 0)::bigint \
+            "SELECT coalesce(sum(message_store.discard_parked(subscriber_id, $3, global_positions => positions)), 0)::bigint \
              FROM ({CHOSEN}) p"
         );
         let action = "discard parked messages".to_owned();
@@ -232,14 +229,12 @@ impl Steering<'_> {
         let action = format!("retry parked messages of {subscriber_id}");
         let row = match which {
             Which::Positions(positions) => {
-                let sql = "SELECT coalesce(sum(message_store.retry_parked($1, p)), 0)::bigint \
-                           FROM unnest($2::bigint[]) p";
+                let sql = "SELECT message_store.retry_parked($1, global_positions => $2)";
                 self.run(action, sql, &[&subscriber_id, positions]).await
             }
             Which::Alike(alike) => {
                 let sql = format!(
-                    "SELECT coalesce(sum(message_store.retry_parked($1, p)), 0)::bigint \
-                     FROM ({}) f (p)",
+                    "SELECT message_store.retry_parked($1::varchar, global_positions => ARRAY({}))",
                     failed_alike(Handling::Retry)
                 );
                 self.run(action, &sql, &[&subscriber_id, alike]).await
@@ -272,15 +267,13 @@ impl Steering<'_> {
         let action = format!("discard parked messages of {subscriber_id}");
         let row = match which {
             Which::Positions(positions) => {
-                let sql = "SELECT coalesce(sum(message_store.discard_parked($1, $2, p)), 0)::bigint \
-                           FROM unnest($3::bigint[]) p";
+                let sql = "SELECT message_store.discard_parked($1, $2, global_positions => $3)";
                 let given: [&(dyn ToSql + Sync); 3] = [&subscriber_id, &reason, positions];
                 self.run(action, sql, &given).await
             }
             Which::Alike(alike) => {
                 let sql = format!(
-                    "SELECT coalesce(sum(message_store.discard_parked($1, $3, p)), 0)::bigint \
-                     FROM ({}) f (p)",
+                    "SELECT message_store.discard_parked($1::varchar, $3, global_positions => ARRAY({}))",
                     failed_alike(Handling::Discard)
                 );
                 let given: [&(dyn ToSql + Sync); 3] = [&subscriber_id, alike, &reason];

@@ -42,6 +42,13 @@ impl Routine {
         quote_qualified_identifier(schema.to_string_lossy(), name.to_string_lossy())
     }
 
+    /// The function as `GRANT` names it: its name with schema and the types of its arguments.
+    pub fn signature(self) -> String {
+        // SAFETY: the function exists under our catalog snapshot; the text is a palloc'd copy.
+        let signature = unsafe { CStr::from_ptr(pg_sys::format_procedure_qualified(self.oid)) };
+        signature.to_string_lossy().into_owned()
+    }
+
     /// Whether `role` may EXECUTE the function.
     pub fn may_be_executed_by(self, role: pg_sys::Oid) -> bool {
         let wanted = pg_sys::ACL_EXECUTE as pg_sys::AclMode;

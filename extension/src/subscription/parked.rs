@@ -88,7 +88,9 @@ impl Parked {
         let id = &definition.subscriber_id;
         let status = Status::Failed;
         parked::put(id, message, status, holds_stream, Some(failure), None)?;
-        log(id, message, failure);
+        if !definition.options.policy.is_trial {
+            log(id, message, failure);
+        }
         if holds_stream && self.has_any {
             parked::hold_back(id, message.stream_name)?;
         }

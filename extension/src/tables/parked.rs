@@ -4,9 +4,9 @@ use super::by_subscriber::BySubscriber;
 use super::owner;
 use crate::error::Error;
 use crate::kept_error::KeptError;
-use crate::pg::parameter::{Parameter, bigint, boolean, bytes, seconds, text};
+use crate::pg::parameter::{Parameter, bigint, bigints, boolean, bytes, seconds, text};
 use crate::pg::snapshot::Fresh;
-use crate::pg::spi::{Statement, sql};
+use crate::pg::spi::{Row, Statement, sql};
 use pgrx::pg_sys::BuiltinOid::{
     BOOLOID, FLOAT8OID, INT8ARRAYOID, INT8OID, JSONBOID, TEXTOID, VARCHAROID,
 };
@@ -75,6 +75,8 @@ pub struct Due {
 pub struct Selection<'a> {
     /// The global position.
     pub position: Option<i64>,
+    /// A `bigint[]` of global positions.
+    pub positions: Parameter,
     /// The stream's name.
     pub stream_name: Option<&'a [u8]>,
     /// The SQLSTATE of the last failure.
@@ -82,21 +84,23 @@ pub struct Selection<'a> {
 }
 
 impl Selection<'_> {
-    fn parameters(&self) -> [Parameter; 3] {
+    fn parameters(&self) -> [Parameter; 4] {
         [
             self.position.and_then(bigint),
             self.stream_name.and_then(bytes),
             self.sqlstate.and_then(bytes),
+            self.positions,
         ]
     }
 }
 
-/// A condition: what a [`Selection`] of `$2`, `$3`, `$4` selects.
+/// A condition: what a [`Selection`] of `$2` to `$5` selects.
 macro_rules! is_selected {
     () => {
         "($2 IS NULL OR global_position OPERATOR(pg_catalog.=) $2) \
          AND ($3 IS NULL OR stream_name OPERATOR(pg_catalog.=) $3::pg_catalog.text) \
-         AND ($4 IS NULL OR sqlstate OPERATOR(pg_catalog.=) $4)"
+         AND ($4 IS NULL OR sqlstate OPERATOR(pg_catalog.=) $4) \
+         AND ($5 IS NULL OR global_position OPERATOR(pg_catalog.=) ANY ($5))"
     };
 }
 
@@ -210,7 +214,7 @@ static RETRY: Statement = Statement::new(
             AND status OPERATOR(pg_catalog.=) 'failed' AND ",
         is_selected!(),
     ),
-    &[VARCHAROID, INT8OID, VARCHAROID, VARCHAROID],
+    &[VARCHAROID, INT8OID, VARCHAROID, VARCHAROID, INT8ARRAYOID],
 );
 static RETRY_FIRST: Statement = Statement::new(
     c"UPDATE message_store.parked SET status = 'retry' \
@@ -221,17 +225,37 @@ static RETRY_FIRST: Statement = Statement::new(
                 WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
                   AND status OPERATOR(pg_catalog.=) 'failed' \
                   AND ($3 IS NULL OR global_position OPERATOR(pg_catalog.=) ANY ($3)) \
-                ORDER BY global_position LIMIT $2))",
+                ORDER BY global_position LIMIT $2)) \
+      RETURNING global_position",
+    &[VARCHAROID, INT8OID, INT8ARRAYOID],
+);
+static LEFT_BEHIND: Statement = Statement::new(
+    c"SELECT CASE status WHEN 'failed' THEN 'failed' ELSE 'waiting' END, \
+             pg_catalog.jsonb_build_object('global_position', global_position, \
+               'stream_name', stream_name, 'type', type, 'sqlstate', sqlstate, 'error', error, \
+               'error_details', error_details) \
+        FROM message_store.parked \
+       WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
+         AND (global_position OPERATOR(pg_catalog.>) $2 \
+              OR global_position OPERATOR(pg_catalog.=) ANY ($3)) \
+       ORDER BY global_position",
     &[VARCHAROID, INT8OID, INT8ARRAYOID],
 );
 static DISCARD: Statement = Statement::new(
     sql!(
-        "UPDATE message_store.parked SET status = 'discarded', holds_stream = false, reason = $5 \
+        "UPDATE message_store.parked SET status = 'discarded', holds_stream = false, reason = $6 \
           WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
             AND status OPERATOR(pg_catalog.=) ANY ('{failed,retry}') AND ",
         is_selected!(),
     ),
-    &[VARCHAROID, INT8OID, VARCHAROID, VARCHAROID, TEXTOID],
+    &[
+        VARCHAROID,
+        INT8OID,
+        VARCHAROID,
+        VARCHAROID,
+        INT8ARRAYOID,
+        TEXTOID,
+    ],
 );
 static FORGET_REPLAYS_AFTER: Statement = Statement::new(
     c"DELETE FROM message_store.parked \
@@ -422,22 +446,46 @@ pub fn take_leased(subscriber_id: &str, position: i64, lease: i64) -> Result<(),
 
 /// Makes failed messages due; returns how many.
 pub fn retry(subscriber_id: &str, selection: &Selection<'_>) -> Result<u64, Error> {
-    let [position, stream_name, sqlstate] = selection.parameters();
+    let [position, stream_name, sqlstate, positions] = selection.parameters();
     change(
         &RETRY,
-        &[text(subscriber_id), position, stream_name, sqlstate],
+        &[
+            text(subscriber_id),
+            position,
+            stream_name,
+            sqlstate,
+            positions,
+        ],
     )
 }
 
-/// Makes the first `limit` failed messages due; `among`: a `bigint[]` of positions, of which alone
-/// they are.
-pub fn retry_first(subscriber_id: &str, limit: i64, among: Parameter) -> Result<(), Error> {
-    change(&RETRY_FIRST, &[text(subscriber_id), bigint(limit), among]).map(drop)
+/// Makes the first `limit` failed messages due, and returns their global positions; `among`: a
+/// `bigint[]` of positions, of which alone they are.
+pub fn retry_first(subscriber_id: &str, limit: i64, among: Parameter) -> Result<Vec<i64>, Error> {
+    let _owner = owner::of_subscriptions()?;
+    let mut positions = Vec::new();
+    let arguments = [text(subscriber_id), bigint(limit), among];
+    RETRY_FIRST.run(&arguments, |row| positions.extend(row.bigint(0)));
+    Ok(positions)
+}
+
+/// What is parked after a position, or at one of `positions`, in order: `failed` or `waiting`, and a
+/// `jsonb` of which message and why.
+pub fn left_behind(
+    subscriber_id: &str,
+    after: i64,
+    positions: &[i64],
+    each: &mut dyn FnMut(&Row),
+) -> Result<(), Error> {
+    let _owner = owner::of_subscriptions()?;
+    let arguments = [text(subscriber_id), bigint(after), bigints(positions)];
+    LEFT_BEHIND.run(&arguments, each);
+    Ok(())
 }
 
 /// Gives messages up for good; returns how many.
 pub fn discard(subscriber_id: &str, selection: &Selection<'_>, reason: &str) -> Result<u64, Error> {
-    let [position, stream_name, sqlstate] = selection.parameters();
+    let [position, stream_name, sqlstate, positions] = selection.parameters();
     change(
         &DISCARD,
         &[
@@ -445,6 +493,7 @@ pub fn discard(subscriber_id: &str, selection: &Selection<'_>, reason: &str) -> 
             position,
             stream_name,
             sqlstate,
+            positions,
             text(reason),
         ],
     )

@@ -200,6 +200,16 @@ async fn handlers_must_be_executable_by_their_owner() {
         let error = client.error(&subscription("'a'", handlers, options)).await;
         assert_eq!(error.sqlstate, "42501", "{error:?}");
         assert!(error.message.contains(name), "{error:?}");
+        // What the hint says is the repair, to the letter.
+        let grant = error.hint.split(';').next().unwrap();
+        store.run(grant).await;
+        client
+            .run(&subscription("'a'", handlers, options))
+            .await
+            .unwrap();
+        store
+            .run(&grant.replace("GRANT", "REVOKE").replace(" TO ", " FROM "))
+            .await;
     }
     // A right that is lost later is missed at the tick.
     store

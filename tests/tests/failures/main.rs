@@ -12,6 +12,7 @@ mod poison;
 mod retries;
 #[path = "../subscriber/mod.rs"]
 mod subscriber;
+mod trials;
 
 use promises::{Cluster, Database, Session};
 use subscriber::with_recorders;

@@ -179,6 +179,60 @@ async fn a_discarded_message_is_never_handled_and_lets_its_stream_go_on() {
 }
 
 #[tokio::test]
+async fn messages_at_several_positions_are_retried_or_discarded_in_one_call() {
+    let (_database, session) = with_choosy(Cluster::shared()).await;
+    create_with(&session, "s", "a", CHOOSY, PARK_STREAM).await;
+    for number in 1..=24 {
+        write(&session, &format!("a-{number}"), "Bad").await;
+    }
+    tick(&session, "s", 1000).await;
+    let status = "SELECT string_agg(global_position::text, ' ' ORDER BY 1) \
+                  FROM message_store.parked_messages WHERE status = ";
+    assert_eq!(
+        retry(&session, ", global_positions => '{3,1,3,99}'").await,
+        2
+    );
+    assert_eq!(retry(&session, ", 1, global_positions => '{2}'").await, 0);
+    assert_eq!(retry(&session, ", global_positions => '{NULL}'").await, 0);
+    assert_eq!(retry(&session, ", global_positions => '{2}'").await, 1);
+    let retried = session.value(&format!("{status}'retry'")).await;
+    assert_eq!(retried.as_deref(), Some("1 2 3"));
+    let discard = "SELECT message_store.discard_parked('s', 'why', global_positions => \
+                   array(SELECT generate_series(2, 23)::bigint))";
+    assert_eq!(session.bigint(discard).await, 22);
+    let discarded = session.bigint(
+        "SELECT count(*) FROM message_store.parked_messages \
+         WHERE status = 'discarded' AND reason = 'why'",
+    );
+    assert_eq!(discarded.await, 22);
+    assert_eq!(
+        retry(
+            &session,
+            ", global_positions => array(SELECT generate_series(1, 24)::bigint)"
+        )
+        .await,
+        1
+    );
+    let history = "SELECT action, position, reason FROM message_store.subscription_history \
+                   WHERE action IN ('retry', 'discard') ORDER BY at";
+    assert_eq!(
+        texts(&session, history).await,
+        [
+            "retry - 2 messages of those at 3, 1, 3, 99".to_owned(),
+            "retry 2 1 message".to_owned(),
+            "discard - why".to_owned(),
+            format!(
+                "retry - 1 message of those at {}, …",
+                (1..=20)
+                    .map(|n| n.to_string())
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ),
+        ]
+    );
+}
+
+#[tokio::test]
 async fn what_waits_is_handled_once_and_in_order_whatever_comes_meanwhile() {
     let (_database, session) = with_choosy(Cluster::shared()).await;
     create_with(&session, "s", "a", CHOOSY, PARK_STREAM).await;

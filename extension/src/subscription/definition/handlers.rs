@@ -96,7 +96,7 @@ pub fn require_executable(routine: Routine, role: pg_sys::Oid) -> Result<(), Err
         Ok(())
     } else {
         Err(Error::HandlerNotExecutable(
-            routine.qualified_name(),
+            routine.signature(),
             identity::role_name(role),
         ))
     }

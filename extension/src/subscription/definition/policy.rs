@@ -17,6 +17,8 @@ pub struct Policy {
     pub parks: bool,
     /// Later messages of a parked message's stream wait behind it.
     pub holds_stream: bool,
+    /// Messages are only tried: what fails is told of by whoever asked, and not in the log.
+    pub is_trial: bool,
 }
 
 impl Default for Policy {
@@ -28,6 +30,7 @@ impl Default for Policy {
             transient_limit: Duration::from_secs(600),
             parks: false,
             holds_stream: true,
+            is_trial: false,
         }
     }
 }
@@ -78,6 +81,15 @@ impl Policy {
         Decision::Retry {
             after: cut(pause.min(self.longest_pause()), jitter),
             counts: true,
+        }
+    }
+
+    /// The same for messages that are only tried, each once: `goes_on` where one that fails is left
+    /// behind.
+    pub fn try_once(&mut self, goes_on: bool) {
+        (self.retries, self.parks, self.is_trial) = (0, goes_on, true);
+        if goes_on {
+            self.transient_limit = Duration::ZERO;
         }
     }
 

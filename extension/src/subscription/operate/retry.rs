@@ -10,13 +10,14 @@ use crate::subscription::member::Member;
 use crate::tables::parked::{self, Selection};
 
 sql_functions! {
-    retry_parked(subscriber_id: Varchar, global_position: Bigint, stream_name: Varchar, sqlstate: Varchar) => retry_parked,
-    discard_parked(subscriber_id: Varchar, reason: Varchar, global_position: Bigint, stream_name: Varchar, sqlstate: Varchar) => discard_parked,
+    retry_parked(subscriber_id: Varchar, global_position: Bigint, stream_name: Varchar, sqlstate: Varchar, global_positions: Bigints) => retry_parked,
+    discard_parked(subscriber_id: Varchar, reason: Varchar, global_position: Bigint, stream_name: Varchar, sqlstate: Varchar, global_positions: Bigints) => discard_parked,
 }
 
 fn selection<'a>(call: &Call<'a>) -> Selection<'a> {
     Selection {
         position: call.bigint("global_position"),
+        positions: call.array("global_positions"),
         stream_name: call.text("stream_name").map(|stream| stream.bytes()),
         sqlstate: call.text("sqlstate").map(|sqlstate| sqlstate.bytes()),
     }
@@ -31,32 +32,70 @@ fn retry_parked(call: &Call<'_>) -> Result<Reply, Error> {
     let marked = parked::retry(&id, &selection(call))?;
     parked::release(&id)?;
     if marked > 0 {
-        let which = [
-            ("of the stream", call.text("stream_name")),
-            ("with the SQLSTATE", call.text("sqlstate")),
-        ];
+        let given = Given::read(call);
         history::note(
             &definition,
             "retry",
-            call.bigint("global_position"),
-            Some(&summary(marked, which)),
+            given.position(),
+            Some(&given.summary(marked)),
         )?;
     }
     Ok(Reply::bigint(i64::try_from(marked).ok()))
 }
 
-/// How many messages, and which: what the history has of a retry.
-fn summary(count: u64, which: [(&str, Option<Text<'_>>); 2]) -> String {
-    let mut summary = match count {
-        1 => "1 message".to_owned(),
-        count => format!("{count} messages"),
-    };
-    for (what, value) in which {
-        if let Some(value) = value {
-            summary.push_str(&format!(" {what} {}", value.to_str()));
+/// Global positions of which the history names each.
+const NAMED: usize = 20;
+
+/// What was asked for, as the history tells of it.
+struct Given<'a> {
+    position: Option<i64>,
+    positions: Option<&'a [i64]>,
+    stream_name: Option<Text<'a>>,
+    sqlstate: Option<Text<'a>>,
+}
+
+impl<'a> Given<'a> {
+    fn read(call: &Call<'a>) -> Self {
+        Self {
+            position: call.bigint("global_position"),
+            positions: call.bigints("global_positions"),
+            stream_name: call.text("stream_name"),
+            sqlstate: call.text("sqlstate"),
         }
     }
-    summary
+
+    /// The only message, where one was named.
+    fn position(&self) -> Option<i64> {
+        match self.positions {
+            Some([position]) => Some(*position),
+            _ => self.position,
+        }
+    }
+
+    /// How many messages, and which.
+    fn summary(&self, count: u64) -> String {
+        let mut summary = match count {
+            1 => "1 message".to_owned(),
+            count => format!("{count} messages"),
+        };
+        let which = [
+            ("of the stream", self.stream_name),
+            ("with the SQLSTATE", self.sqlstate),
+        ];
+        for (what, value) in which {
+            if let Some(value) = value {
+                summary.push_str(&format!(" {what} {}", value.to_str()));
+            }
+        }
+        if let Some(positions) = self.positions.filter(|positions| positions.len() > 1) {
+            let named: Vec<String> = positions.iter().take(NAMED).map(i64::to_string).collect();
+            summary.push_str(&format!(" of those at {}", named.join(", ")));
+            if positions.len() > NAMED {
+                summary.push_str(", …");
+            }
+        }
+        summary
+    }
 }
 
 fn discard_parked(call: &Call<'_>) -> Result<Reply, Error> {
@@ -68,12 +107,8 @@ fn discard_parked(call: &Call<'_>) -> Result<Reply, Error> {
     let discarded = parked::discard(&id, &selection(call), &reason)?;
     parked::release(&id)?;
     if discarded > 0 {
-        history::note(
-            &definition,
-            "discard",
-            call.bigint("global_position"),
-            Some(&reason),
-        )?;
+        let position = Given::read(call).position();
+        history::note(&definition, "discard", position, Some(&reason))?;
     }
     Ok(Reply::bigint(i64::try_from(discarded).ok()))
 }

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::handler_call;
 use crate::pg::call::{Call, Reply, sql_functions};
+use crate::pg::jsonb::{Jsonb, Value};
 use crate::pg::rows::Rows;
 use crate::pg::spi::Row;
 use crate::pg::text::Text;
@@ -21,7 +22,7 @@ use pgrx::pg_sys;
 
 sql_functions! {
     verify(subscriber_id: Varchar, all_columns: Boolean) => verify,
-    dry_run(subscriber_id: Varchar, handlers: Jsonb, n: Bigint, parked: Boolean, global_positions: Bigints) => dry_run,
+    dry_run(subscriber_id: Varchar, handlers: Jsonb, n: Bigint, parked: Boolean, global_positions: Bigints, past_failures: Boolean) => dry_run,
 }
 
 /// What both return: the table, the difference, the row as it is made anew, the row as it is.
@@ -112,8 +113,7 @@ fn verify(call: &Call<'_>) -> Result<Reply, Error> {
 
 /// A member that was never stored, to replay with.
 fn replay_from(definition: &mut Definition, position: i64) -> Member {
-    definition.options.policy.retries = 0;
-    definition.options.policy.parks = false;
+    definition.options.policy.try_once(false);
     Member::unstored(position)
 }
 
@@ -139,6 +139,7 @@ fn dry_run(call: &Call<'_>) -> Result<Reply, Error> {
     })?;
     let among = call.array("global_positions");
     let of_parked = call.boolean("parked").unwrap_or(false) || among.is_some();
+    let goes_on = call.boolean("past_failures").unwrap_or(false);
     transaction::require_writable(c"dry_run()");
     let mut rows = Rows::begin(call, &DIFFERENCE);
     let mut definition = Definition::load_own(&id)?;
@@ -153,20 +154,24 @@ fn dry_run(call: &Call<'_>) -> Result<Reply, Error> {
     looked_at(|| {
         let members = Member::lock_all(&id)?;
         let position = members.iter().map(|member| member.position).min();
-        let mut member = replay_from(&mut definition, position.unwrap_or(0));
+        definition.options.policy.try_once(goes_on);
+        let mut member = Member::unstored(position.unwrap_or(0));
         let schema = scratch_schema();
         let with_rows = true;
         read_model::copy(&definition, &schema, with_rows)?;
         let source = Source::open(&definition, "dry_run")?;
+        let mut tried = Vec::new();
+        let mut most = limit;
         if of_parked {
-            parked::retry_first(&id, limit, among)?;
-            let end = member.position;
-            member.position = i64::MAX - 1;
-            let delivered = Delivery::begin(&definition, &member, &source)?.deliver(limit)?;
-            require_done(&definition, &delivered)?;
-            member.position = end;
+            tried = parked::retry_first(&id, limit, among)?;
+            // No new message lies behind, and others whose turn had come are none of these.
+            (member.position, most) = (i64::MAX - 1, i64::MAX);
+        }
+        let delivered = Delivery::begin(&definition, &member, &source)?.deliver(most)?;
+        if goes_on {
+            let tried = of_parked.then_some(tried.as_slice());
+            tell(&mut rows, &id, &delivered, member.position, tried)?;
         } else {
-            let delivered = Delivery::begin(&definition, &member, &source)?.deliver(limit)?;
             require_done(&definition, &delivered)?;
         }
         read_model::compare(&definition, &schema, Columns::All, &mut |row| {
@@ -174,6 +179,49 @@ fn dry_run(call: &Call<'_>) -> Result<Reply, Error> {
         })
     })?;
     Ok(rows.finish())
+}
+
+/// What became of messages that were tried, those behind `after` or the `tried` parked ones: a row
+/// for each that was not handled, and one that says how many were.
+fn tell(
+    rows: &mut Rows<4>,
+    subscriber_id: &str,
+    delivered: &Delivered,
+    after: i64,
+    tried: Option<&[i64]>,
+) -> Result<(), Error> {
+    let mut left = 0;
+    parked::left_behind(subscriber_id, after, tried.unwrap_or(&[]), &mut |row| {
+        left += 1;
+        let (word, what) = (
+            row.value(0, pg_sys::TEXTOID),
+            row.value(1, pg_sys::JSONBOID),
+        );
+        rows.push(|| [None, word, None, what]);
+    })?;
+    let mut push = |word: &str, pairs: &[(&str, Value<'_>)]| {
+        rows.push(|| {
+            let word = Text::copied(word.as_bytes()).datum();
+            [None, Some(word), None, Some(Jsonb::object(pairs).datum())]
+        });
+    };
+    if let DeliveryEnd::Retrying(fault, _) | DeliveryEnd::Stopped(fault) = &delivered.end {
+        let error = &fault.error;
+        push(
+            "failed",
+            &[
+                ("global_position", Value::Bigint(fault.position)),
+                ("sqlstate", Value::Text(error.sqlstate.as_bytes())),
+                ("error", Value::Text(error.message.as_bytes())),
+            ],
+        );
+    }
+    let handled = match tried {
+        Some(tried) => i64::try_from(tried.len()).unwrap_or(i64::MAX) - left,
+        None => delivered.handled,
+    };
+    push("handled", &[("messages", Value::Bigint(handled))]);
+    Ok(())
 }
 
 /// A row of a comparison; `of_change` where the copy is how it was before.

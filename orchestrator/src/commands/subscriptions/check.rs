@@ -6,6 +6,7 @@ use crate::{
     commands::{subscriber::expect, table::print_rows},
     error::{Error, Result},
 };
+use message_store_client::database::Trial;
 
 pub(super) async fn verify(args: VerifyArgs) -> Result<()> {
     const COLUMNS: [&str; 4] = ["read_model", "difference", "expected", "found"];
@@ -36,6 +37,23 @@ pub(super) async fn dry_run(args: DryRunArgs) -> Result<()> {
             (!args.position.is_empty()).then_some(&args.position),
         )
         .await;
-    let rows = expect(&database, id, rows).await?;
-    print_rows(rows, &COLUMNS, args.json, "nothing would change")
+    let mut rows = expect(&database, id, rows).await?;
+    let trial = Trial::of(rows.clone());
+    if !args.json {
+        rows.retain(|row| row["difference"] != "handled");
+    }
+    let nothing = match trial.messages() {
+        0 => "there was nothing to try",
+        _ => "nothing would change",
+    };
+    print_rows(rows, &COLUMNS, args.json, nothing)?;
+    match trial.failed() {
+        0 => Ok(()),
+        failed => Err(Error::WouldFail {
+            subscriber_id: args.subscriber_id,
+            messages: trial.messages(),
+            succeed: trial.succeed,
+            failed,
+        }),
+    }
 }
