@@ -1,5 +1,6 @@
 //! Promise: whoever changes a module of the extension finds what it touches. Modules use each other
-//! in one direction, without circles, and SQL against a table of the store stands in one file.
+//! in one direction, without circles; SQL against a table of the store stands in one file, and so does
+//! what differs between the versions of PostgreSQL.
 #![allow(
     clippy::unwrap_used,
     reason = "a test that cannot go on must fail loudly"
@@ -11,7 +12,7 @@ mod modules;
 use modules::{Module, circle, read};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Statements that truly need two tables.
 const OF_TWO_TABLES: &str = "tables/progress_and_others.rs";
@@ -79,6 +80,57 @@ fn sql_against_a_table_stands_in_one_file() {
     assert!(files.contains_key("subscription_progress"), "{files:?}");
     files.retain(|_, files| files.len() > 1);
     assert!(files.is_empty(), "{files:?}");
+}
+
+#[test]
+fn what_differs_between_versions_of_postgresql_stands_in_one_file() {
+    // In parts, so that this file does not ask.
+    let questions = [
+        concat!("feature = \"", "pg1"),
+        concat!("server_", "version_num"),
+        concat!("PG_VERSION", "_NUM"),
+    ];
+    let asking: BTreeSet<String> = sources()
+        .into_iter()
+        .filter(|path| {
+            let text = fs::read_to_string(path).unwrap();
+            questions.iter().any(|question| text.contains(question))
+        })
+        .map(|path| {
+            let path = path.strip_prefix(repository()).unwrap();
+            path.to_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(
+        asking,
+        BTreeSet::from(["extension/src/pg/versions.rs".to_owned()])
+    );
+}
+
+/// The Rust and SQL of all crates.
+fn sources() -> Vec<PathBuf> {
+    let crates = fs::read_dir(repository()).unwrap();
+    let mut folders: Vec<_> = crates
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            path.join("Cargo.toml").exists() || path.ends_with("sql") || path.ends_with("examples")
+        })
+        .collect();
+    let mut sources = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("node_modules") {
+                folders.push(path);
+            } else if path
+                .extension()
+                .is_some_and(|end| end == "rs" || end == "sql")
+            {
+                sources.push(path);
+            }
+        }
+    }
+    sources
 }
 
 /// Of the store.

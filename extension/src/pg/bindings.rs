@@ -2,6 +2,7 @@
 
 #![allow(non_snake_case)]
 
+use super::versions;
 use pgrx::pg_sys;
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use std::ffi::{CStr, c_char, c_int};
@@ -243,19 +244,8 @@ pub unsafe fn TupleDescAttr(
     descriptor: pg_sys::TupleDesc,
     number: usize,
 ) -> *mut pg_sys::FormData_pg_attribute {
-    // SAFETY: the array has `natts` elements; since PostgreSQL 18 it follows one of `natts`
-    // compact attributes.
-    unsafe {
-        #[cfg(not(feature = "pg18"))]
-        let attributes = (*descriptor).attrs.as_mut_ptr();
-        #[cfg(feature = "pg18")]
-        let attributes = (*descriptor)
-            .compact_attrs
-            .as_mut_ptr()
-            .add((*descriptor).natts as usize)
-            .cast::<pg_sys::FormData_pg_attribute>();
-        attributes.add(number)
-    }
+    // SAFETY: the array has `natts` elements.
+    unsafe { versions::first_attribute(descriptor).add(number) }
 }
 
 /// storage/bufmgr.h: the page of a buffer.

@@ -6,6 +6,7 @@
 
 use super::bindings;
 use super::relation::Table;
+use super::versions;
 use pgrx::pg_sys;
 use plan::Plan;
 use std::marker::PhantomData;
@@ -233,22 +234,8 @@ impl<'a> Insert<'a> {
     /// # Safety
     /// The slot must hold the row that was just inserted.
     unsafe fn insert_index_entries(&self, slot: *mut pg_sys::TupleTableSlot) -> *mut pg_sys::List {
-        let update = false;
-        let no_duplicate_error = false;
-        // SAFETY: the caller's; no arbiter indexes, no speculative insertion.
-        unsafe {
-            pg_sys::ExecInsertIndexTuples(
-                self.plan.target,
-                slot,
-                self.plan.estate,
-                update,
-                no_duplicate_error,
-                std::ptr::null_mut(),
-                std::ptr::null_mut(),
-                #[cfg(not(feature = "pg15"))]
-                false,
-            )
-        }
+        // SAFETY: the caller's; the plan keeps the indexes open.
+        unsafe { versions::ExecInsertIndexTuples(self.plan.target, slot, self.plan.estate) }
     }
 
     /// # Safety

@@ -48,4 +48,5 @@ pub mod text;
 pub mod time_limit;
 pub mod transaction;
 pub mod uuid;
+mod versions;
 pub mod wait;

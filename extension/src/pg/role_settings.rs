@@ -9,6 +9,7 @@ use super::setting;
 use super::spi::Statement;
 use super::text::Text;
 use super::transaction;
+use super::versions;
 use pgrx::pg_sys;
 use pgrx::pg_sys::BuiltinOid::{OIDOID, TEXTOID};
 use std::cell::{Cell, OnceCell, RefCell};
@@ -215,24 +216,8 @@ fn of_plpgsql() -> *mut pg_sys::config_generic {
 
 /// A variable of the server, by the name of its setting.
 fn find((name, _): (&CStr, &CStr)) -> *mut pg_sys::config_generic {
-    // SAFETY: the array holds pointers to the server's variables, as many as it says.
-    unsafe {
-        #[cfg(feature = "pg15")]
-        let (array, count) = (
-            pg_sys::get_guc_variables(),
-            pg_sys::GetNumConfigOptions() as usize,
-        );
-        #[cfg(not(feature = "pg15"))]
-        let (array, count) = {
-            let mut count: c_int = 0;
-            (pg_sys::get_guc_variables(&mut count), count as usize)
-        };
-        let is_named = |variable: &*mut pg_sys::config_generic| {
-            CStr::from_ptr((**variable).name).to_bytes() == name.to_bytes()
-        };
-        let found = (0..count).map(|number| *array.add(number)).find(is_named);
-        found.unwrap_or(std::ptr::null_mut())
-    }
+    // SAFETY: a backend has its settings.
+    unsafe { versions::find_variable(name) }
 }
 
 /// `None` where it is that of a placeholder.

@@ -1,5 +1,6 @@
 //! SQL functions that are found by name and called with one argument.
 
+use super::versions;
 use pgrx::pg_sys;
 use pgrx::spi::quote_qualified_identifier;
 use std::ffi::{CStr, CString};
@@ -17,10 +18,7 @@ impl Routine {
         let missing_ok = true;
         // SAFETY: the name is copied while it is parsed; the types outlive the look-up.
         let oid = unsafe {
-            #[cfg(feature = "pg15")]
-            let names = pg_sys::stringToQualifiedNameList(name.as_ptr());
-            #[cfg(not(feature = "pg15"))]
-            let names = pg_sys::stringToQualifiedNameList(name.as_ptr(), std::ptr::null_mut());
+            let names = versions::stringToQualifiedNameList(name.as_ptr());
             pg_sys::LookupFuncName(
                 names,
                 argument_types.len() as i32,
@@ -53,14 +51,7 @@ impl Routine {
     pub fn may_be_executed_by(self, role: pg_sys::Oid) -> bool {
         let wanted = pg_sys::ACL_EXECUTE as pg_sys::AclMode;
         // SAFETY: a catalog look-up.
-        let result = unsafe {
-            #[cfg(feature = "pg15")]
-            let result = pg_sys::pg_proc_aclcheck(self.oid, role, wanted);
-            #[cfg(not(feature = "pg15"))]
-            let result =
-                pg_sys::object_aclcheck(pg_sys::ProcedureRelationId, self.oid, role, wanted);
-            result
-        };
+        let result = unsafe { versions::pg_proc_aclcheck(self.oid, role, wanted) };
         result == pg_sys::AclResult::ACLCHECK_OK
     }
 

@@ -8,6 +8,7 @@ use super::slot::Slot;
 use super::snapshot::Fresh;
 use super::text::Text;
 use super::uuid;
+use super::versions;
 use page::Page;
 use pgrx::pg_sys;
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
@@ -144,17 +145,7 @@ pub(super) unsafe fn begin(
     let count = keys.len() as i32;
     // SAFETY: the caller's; index_rescan copies the keys.
     unsafe {
-        #[cfg(not(feature = "pg18"))]
-        let scan = pg_sys::index_beginscan(table.relation, index.relation, snapshot, count, 0);
-        #[cfg(feature = "pg18")]
-        let scan = pg_sys::index_beginscan(
-            table.relation,
-            index.relation,
-            snapshot,
-            std::ptr::null_mut(),
-            count,
-            0,
-        );
+        let scan = versions::index_beginscan(table.relation, index.relation, snapshot, count);
         pg_sys::index_rescan(scan, keys.as_mut_ptr(), count, std::ptr::null_mut(), 0);
         scan
     }

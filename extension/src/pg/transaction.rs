@@ -1,18 +1,12 @@
 //! Facts about the transaction we run in.
 
-use super::setting;
+use super::{setting, versions};
 use pgrx::pg_sys;
 
 /// A number that no other transaction of this backend has; it survives savepoints.
 pub fn local_id() -> u32 {
     // SAFETY: MyProc is set for as long as a backend runs SQL.
-    unsafe {
-        #[cfg(any(feature = "pg15", feature = "pg16"))]
-        let id = (*pg_sys::MyProc).lxid;
-        #[cfg(any(feature = "pg17", feature = "pg18"))]
-        let id = (*pg_sys::MyProc).vxid.lxid;
-        id
-    }
+    unsafe { versions::local_transaction_id(pg_sys::MyProc) }
 }
 
 /// Whether one snapshot serves the whole transaction (REPEATABLE READ and SERIALIZABLE).

@@ -8,14 +8,10 @@
 use super::tag::Tag;
 use crate::pg::bindings;
 use crate::pg::bindings::raw;
+use crate::pg::versions::Link;
 use pgrx::pg_sys;
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use std::mem::offset_of;
-
-#[cfg(feature = "pg15")]
-type Link = pg_sys::SHM_QUEUE;
-#[cfg(not(feature = "pg15"))]
-type Link = pg_sys::dlist_node;
 
 /// A tag and who holds it.
 pub struct Holding {
