@@ -38,7 +38,7 @@ test: setup-test check pgrx-test install-with-sudo orchestrator ## everything CI
 	$(CHOOSE_POSTGRESQL); \
 	cargo test $(WORKSPACE) --doc --quiet; \
 	ORCHESTRATOR=$(CARGO_TARGET_DIR)/release/orchestrator \
-		cargo test $(WORKSPACE) --lib --bins --tests --no-fail-fast; \
+		scripts/cargo-test $(WORKSPACE) --lib --bins --tests --no-fail-fast; \
 	cargo test $(OPERATORS) --lib; \
 	cargo build $(TRACING) --bins; \
 	ORCHESTRATOR=$(CARGO_TARGET_DIR)/debug/orchestrator cargo test $(TRACING) --test traces; \
