@@ -65,6 +65,10 @@ build: extension orchestrator ## build the extension and the orchestrator, and i
 install: extension ## install the extension into the PostgreSQL of PG_CONFIG
 	@$(CHOOSE_POSTGRESQL); scripts/install $(CARGO_TARGET_DIR)/message_store
 
+.PHONY: packages
+packages: setup-packages build ## Debian packages of the extension, for that PostgreSQL, and of the orchestrator
+	@$(CHOOSE_POSTGRESQL); scripts/build-packages
+
 .PHONY: valgrind
 valgrind: setup-test install-with-sudo ## attacks, fuzzer and tests of subscriptions on a server under valgrind
 	@$(CHOOSE_POSTGRESQL); \
@@ -110,8 +114,8 @@ clean: ## remove what was built; the data in .message_store stays
 
 # The steps that the targets above are made of.
 
-.PHONY: setup-run setup-test setup-bench
-setup-run setup-test setup-bench: setup-%:
+.PHONY: setup-run setup-test setup-bench setup-packages
+setup-run setup-test setup-bench setup-packages: setup-%:
 	@PG_CONFIG='$(PG_CONFIG)' scripts/setup $*
 
 .PHONY: extension

@@ -243,6 +243,28 @@ mod tests {
         assert_eq!(in_example, [""; 0], "example.toml lacks keys");
     }
 
+    #[test]
+    fn the_file_of_the_package_is_one_that_only_lacks_its_database() {
+        let packaged = include_str!("../../debian/orchestrator.toml");
+        let config = Config::parse(packaged).unwrap();
+        assert!(config.database.target(None, "").unwrap().is_none());
+        let every_key = packaged.replace("# ", "");
+        let keys: Vec<_> = every_key
+            .lines()
+            .filter(|line| line.contains(" = "))
+            .collect();
+        assert!(keys.len() > 5, "{keys:?}");
+        for key in keys {
+            let table = packaged
+                .find(key)
+                .and_then(|at| packaged[..at].rfind("\n["));
+            let table = table.and_then(|at| packaged[at..].lines().nth(1)).unwrap();
+            let alone = Config::parse(&format!("{table}\n{key}"));
+            let problem = alone.err().unwrap_or_default();
+            assert!(!problem.contains("unknown"), "{table} {key}: {problem}");
+        }
+    }
+
     fn problem(text: &str) -> String {
         Config::parse(text).err().unwrap_or_default()
     }

@@ -21,6 +21,7 @@ use crate::{
     metrics::{self, Metrics},
     retry::Retry,
     scheduler::Scheduler,
+    supervisor,
     ticking_role::TickingRole,
     waiter::Waiter,
     web,
@@ -144,15 +145,9 @@ pub async fn run(
     if config.subscriptions.is_empty() {
         info!("no [[aggregators]] and no [[services]]: delivering what the database has started");
     }
-    let role = look_at_role(&control, &config.delivery, &shutdown).await?;
-    let wait_target = config.wait_database.target(None, "[database] wait_url")?;
-    let waiting = wait_target.as_ref().unwrap_or(target);
-    let waiting = Database::open_for_control(waiting, 1, superusers)?;
-    // The role was just looked at in a session of this address.
-    if wait_target.is_some() || !control.has_own_sessions() {
-        try_to_wait(&waiting, &config.delivery, &shutdown).await?;
-    }
-    make_store(&control, &config.delivery, &shutdown).await;
+    supervisor::say_ready();
+    let prepared = prepare(config, target, &control, superusers, &shutdown);
+    let (role, waiting) = supervisor::alive_during(&health, prepared).await?;
     let declared = Arc::new(Notify::new());
     let boot = Boot {
         control: control.clone(),
@@ -195,6 +190,7 @@ pub async fn run(
     // Near the end both can be true; then it is no bug.
     let ended_early = ended_early.filter(|_| !shutdown.is_cancelled());
     shutdown.cancel();
+    supervisor::say_stopping();
     let end_all = async {
         while let Some(ended) = tasks.join_next().await {
             report(ended);
@@ -236,6 +232,30 @@ fn limits(config: &Config) -> [Limits; 3] {
     let own = config.pool_size + CONTROL_CONNECTIONS + WEB_CONNECTIONS + ALL_CONNECTIONS + 1;
     web_server::fit(&mut limits, own);
     limits
+}
+
+/// Looks at the role and the way to wait, and makes the store; waits for the database as long as it
+/// takes. Returns the role, and where to wait for messages.
+///
+/// # Errors
+/// [`Error::Config`] where one of them cannot be used.
+async fn prepare(
+    config: &Config,
+    target: &Target,
+    control: &Database,
+    superusers: Superusers,
+    shutdown: &CancellationToken,
+) -> Result<(TickingRole, Database)> {
+    let role = look_at_role(control, &config.delivery, shutdown).await?;
+    let wait_target = config.wait_database.target(None, "[database] wait_url")?;
+    let waiting = wait_target.as_ref().unwrap_or(target);
+    let waiting = Database::open_for_control(waiting, 1, superusers)?;
+    // The role was just looked at in a session of this address.
+    if wait_target.is_some() || !control.has_own_sessions() {
+        try_to_wait(&waiting, &config.delivery, shutdown).await?;
+    }
+    make_store(control, &config.delivery, shutdown).await;
+    Ok((role, waiting))
 }
 
 /// The role is looked at before anything of anybody's runs in its sessions.

@@ -22,6 +22,7 @@ pub mod metrics;
 pub mod retry;
 pub mod scheduler;
 pub mod shutdown;
+pub mod supervisor;
 pub mod ticking_role;
 #[cfg(feature = "opentelemetry")]
 pub mod traces;

@@ -20,7 +20,7 @@ use message_store_client::{
     database::{Database, Outcome, Started, Tick},
 };
 
-use crate::{config::Delivery as Pace, health::Health, metrics};
+use crate::{config::Delivery as Pace, health::Health, metrics, supervisor};
 
 mod journal;
 mod schedule;
@@ -101,6 +101,7 @@ impl Scheduler {
                     state.schedule.expire(Instant::now());
                 }
                 _ = list.tick() => {
+                    supervisor::say_alive(&self.health);
                     if state.listing.is_terminated() {
                         state.listing = self.list();
                     }

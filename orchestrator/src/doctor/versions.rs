@@ -32,7 +32,8 @@ fn extension(installed: &Installed) -> Finding {
         (None, None) => Finding::problem(
             CHECK,
             "the extension message_store is not installed in this server",
-            "make install PG_CONFIG=/path/to/its/pg_config",
+            "Install it there: the package postgresql-<major version>-message-store, or \
+             make install PG_CONFIG=/path/to/its/pg_config",
         ),
         (None, Some(_)) => Finding::problem(
             CHECK,
