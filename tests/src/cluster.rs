@@ -50,7 +50,11 @@ impl Cluster {
 
     /// Makes and starts a cluster. `settings` come after [the defaults](SETTINGS) and win.
     pub fn start(settings: &[(&str, &str)]) -> Self {
-        let pg_config = find_pg_config();
+        Self::start_of(find_pg_config(), settings)
+    }
+
+    /// The same of the PostgreSQL of this `pg_config`.
+    pub fn start_of(pg_config: PathBuf, settings: &[(&str, &str)]) -> Self {
         let folder = GuardedFolder::new("cluster/postmaster.pid");
         let describe = private_cluster::Cluster::builder()
             .data_dir(folder.path())
@@ -215,6 +219,13 @@ pub fn find_pg_config() -> PathBuf {
         "no pg_config: install PostgreSQL or set PG_CONFIG"
     );
     PathBuf::from(found)
+}
+
+/// The `pg_config` of another major version, in which our extension is installed too:
+/// PROMISES_OTHER_PG_CONFIG. Tests that go from one version to another are left out without it.
+pub fn other_pg_config() -> Option<PathBuf> {
+    let path = std::env::var_os("PROMISES_OTHER_PG_CONFIG")?;
+    Some(PathBuf::from(path)).filter(|path| !path.as_os_str().is_empty())
 }
 
 /// The folder of its programs.

@@ -12,6 +12,7 @@ mod cluster;
 mod database;
 mod home_page;
 mod jobs;
+mod load;
 mod message_db;
 mod metrics;
 mod observer;
@@ -25,9 +26,11 @@ mod terminal;
 
 pub use browser::Scenario;
 pub use cluster::{
-    Cluster, GuardedFolder, StopMode, bin_dir, find_pg_config, remove_pg_variables, server_program,
+    Cluster, GuardedFolder, StopMode, bin_dir, find_pg_config, other_pg_config,
+    remove_pg_variables, server_program,
 };
 pub use database::Database;
+pub use load::{Seen, Writers};
 pub use message_db::MessageDb;
 pub use metrics::{METRICS, Scrape, ask, get, wait_for};
 pub use observer::{Observed, Observer, Written, count_on};
