@@ -200,7 +200,9 @@ impl From<&Error> for Report {
             )
             .hint(
                 "ALTER SEQUENCE message_store.messages_global_position_seq \
-                 INCREMENT 1 CACHE 1 NO CYCLE; and set it past the highest global_position.",
+                 INCREMENT 1 CACHE 1 NO CYCLE; and set it past the highest global_position. After \
+                 logical replication, set it to its last_value on the old server, once that one is \
+                 closed (docs/backup.md).",
             ),
             E::TriggerInterfered(problem) => {
                 Self::new(Code::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, problem).hint(
@@ -273,8 +275,10 @@ impl From<&Error> for Report {
             )
             .detail(format!("Its position is {position}; the last one drawn is {drawn}."))
             .hint(
-                "The log was truncated or restored without the subscriptions. \
-                 message_store.reset(subscriber_id, position, reason) sets it to where it really is.",
+                "After logical replication, message_store.messages_global_position_seq must be set \
+                 to its last_value on the old server (docs/backup.md). Where the log was truncated, \
+                 or restored without the subscriptions, message_store.reset(subscriber_id, position, \
+                 reason) sets it to where it really is.",
             ),
             E::SubscriptionState(subscriber, problem, repair) => Self::new(
                 state,

@@ -18,7 +18,7 @@ const WRITE: &str = "SELECT message_store.write_message(gen_random_uuid()::varch
 pub struct Writers {
     is_over: Arc<AtomicBool>,
     written: watch::Receiver<i64>,
-    tasks: Vec<JoinHandle<Vec<SqlError>>>,
+    tasks: Vec<JoinHandle<Option<SqlError>>>,
     longest: watch::Receiver<Duration>,
 }
 
@@ -27,7 +27,7 @@ pub struct Writers {
 pub struct Seen {
     /// Messages that were acknowledged.
     pub written: i64,
-    /// What was refused.
+    /// What each of those was told that were refused, which ended it.
     pub errors: Vec<SqlError>,
     /// The longest that one of them waited for an answer.
     pub longest_wait: Duration,
@@ -52,7 +52,6 @@ impl Database<'_> {
                     _ => Some(session.prepare(WRITE).await.unwrap()),
                 };
                 let unprepared = WRITE.replace("$1", &format!("'{stream}'"));
-                let mut errors = Vec::new();
                 while !is_over.load(Ordering::Relaxed) {
                     let asked = Instant::now();
                     let answered = match &prepared {
@@ -68,12 +67,12 @@ impl Database<'_> {
                         *longest = waited.max(*longest);
                         is_longer
                     });
-                    match answered {
-                        Ok(()) => count_written.send_modify(|written| *written += 1),
-                        Err(error) => errors.push(error),
+                    if let Err(error) = answered {
+                        return Some(error);
                     }
+                    count_written.send_modify(|written| *written += 1);
                 }
-                errors
+                None
             }));
         }
         Writers {
@@ -86,11 +85,11 @@ impl Database<'_> {
 }
 
 impl Writers {
-    /// Returns when so many more are written than now.
+    /// Returns when so many more are written than now; fails where all writers were refused.
     pub async fn write_more(&mut self, count: i64) {
         let enough = *self.written.borrow() + count;
         let waited = self.written.wait_for(|written| *written >= enough).await;
-        waited.expect("the writers have ended");
+        waited.expect("every writer was refused");
     }
 
     /// Lets each end what it has begun.

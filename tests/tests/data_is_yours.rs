@@ -398,49 +398,6 @@ const MEMBERS: &str = "
       AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'message_store')
     ORDER BY 1";
 
-#[tokio::test]
-async fn logical_subscriber_gets_what_write_message_writes() {
-    let publisher_cluster = Cluster::start(&[("wal_level", "logical")]);
-    let publisher = publisher_cluster.create_store().await;
-    let subscriber = Cluster::shared().create_store().await;
-    let (source, target) = (publisher.connect().await, subscriber.connect().await);
-    source
-        .run("CREATE PUBLICATION feed FOR TABLE message_store.messages")
-        .await
-        .unwrap();
-    write(&source, "viewings-1", "BeforeSubscription").await;
-    target
-        .run(&format!(
-            "CREATE SUBSCRIPTION feed CONNECTION 'host={} dbname={} user=postgres' PUBLICATION feed",
-            publisher_cluster.socket_dir().display(),
-            publisher.name
-        ))
-        .await
-        .unwrap();
-    // What there was is copied; from here on, changes are streamed.
-    let streaming = "SELECT bool_and(srsubstate = 'r') FROM pg_subscription_rel";
-    target.wait_until(streaming).await;
-    write(&source, "viewings-1", "AfterSubscription").await;
-    source.run("BEGIN").await.unwrap();
-    write(&source, "viewings-2", "InTransaction").await;
-    source.run("SAVEPOINT s").await.unwrap();
-    write(&source, "viewings-2", "RolledBack").await;
-    source.run("ROLLBACK TO s").await.unwrap();
-    write(&source, "viewings-2", "InTransaction").await;
-    source.run("COMMIT").await.unwrap();
-
-    target
-        .wait_until("SELECT count(*) = 4 FROM message_store.messages")
-        .await;
-    let rows = "SELECT m::text FROM message_store.messages m ORDER BY global_position";
-    assert_same(
-        &target.run(rows).await.unwrap(),
-        &source.run(rows).await.unwrap(),
-    );
-    // The subscription must let go of the publisher before that one stops.
-    target.run("DROP SUBSCRIPTION feed").await.unwrap();
-}
-
 /// What fires, in order, on `messages` and on its twin.
 const OBSERVERS: &str = "
     CREATE TABLE public.tenants (id int PRIMARY KEY);
