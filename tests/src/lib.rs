@@ -18,6 +18,7 @@ mod metrics;
 mod observer;
 mod orchestrator;
 mod pgbouncer;
+mod program;
 mod prometheus;
 mod property;
 mod random;
@@ -39,6 +40,7 @@ pub use orchestrator::{
     orchestrator_program, run_to_end, wait_for_end,
 };
 pub use pgbouncer::PgBouncer;
+pub use program::{Profile, build_program};
 pub use prometheus::Prometheus;
 pub use property::{check_property, seed};
 pub use random::Random;

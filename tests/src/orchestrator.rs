@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::database::Database;
+use crate::program::{Profile, build_program};
 
 /// How long an awaited event may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -80,25 +81,8 @@ pub fn orchestrator_program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| match std::env::var_os("ORCHESTRATOR") {
         Some(path) if !path.is_empty() => PathBuf::from(path),
-        _ => build(),
+        _ => build_program("orchestrator", Profile::Release),
     })
-}
-
-/// Builds beside ourselves: a test is `<target>/<profile>/deps/<name>`, a program stands above it.
-fn build() -> PathBuf {
-    let ourselves = std::env::current_exe().unwrap();
-    let mut folders = ourselves.ancestors().skip(1);
-    let profile = folders.find(|folder| !folder.ends_with("deps")).unwrap();
-    let target = profile.parent().unwrap();
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Command::new(cargo)
-        .args(["build", "--release", "--locked", "-p", "orchestrator"])
-        .arg("--target-dir")
-        .arg(target)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .status();
-    assert!(built.unwrap().success(), "the orchestrator does not build");
-    target.join("release/orchestrator")
 }
 
 /// `orchestrator` with nothing of our environment that it would read. The kernel kills it when

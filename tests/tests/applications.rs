@@ -10,7 +10,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use promises::{Cluster, Database, Running, Session};
+use promises::{Cluster, Database, Profile, Running, Session, build_program};
 
 const ORDERS: i64 = 300;
 const STREAMS: i64 = 7;
@@ -80,17 +80,8 @@ fn python() -> Command {
     command
 }
 
-/// Built beside ourselves: this test is `<target>/<profile>/deps/<name>`.
 fn rust() -> Command {
-    let ourselves = std::env::current_exe().unwrap();
-    let target = ourselves.ancestors().nth(3).unwrap();
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    run(Command::new(cargo)
-        .args(["build", "--locked", "--quiet", "-p", "mailer"])
-        .arg("--target-dir")
-        .arg(target)
-        .current_dir(env!("CARGO_MANIFEST_DIR")));
-    Command::new(target.join("debug/mailer"))
+    Command::new(build_program("mailer", Profile::Dev))
 }
 
 /// Starts the application; the kernel kills it when the test's thread ends.
