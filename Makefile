@@ -34,7 +34,7 @@ run: setup-run install-with-sudo orchestrator ## install what is missing, build,
 	@export PG_CONFIG=$$($(FIND_PG_CONFIG)); exec $(CARGO_TARGET_DIR)/release/orchestrator up $(ARGS)
 
 .PHONY: test
-test: setup-test check pgrx-test install-with-sudo orchestrator ## everything CI runs: set-up, lint, unit tests, promises
+test: setup-test check pgrx-test install-with-sudo orchestrator ## set-up, lint, unit tests, promises: on one PostgreSQL
 	$(CHOOSE_POSTGRESQL); \
 	cargo test $(WORKSPACE) --doc --quiet; \
 	ORCHESTRATOR=$(CARGO_TARGET_DIR)/release/orchestrator \
@@ -43,6 +43,11 @@ test: setup-test check pgrx-test install-with-sudo orchestrator ## everything CI
 	cargo build $(TRACING) --bins; \
 	ORCHESTRATOR=$(CARGO_TARGET_DIR)/debug/orchestrator cargo test $(TRACING) --test traces; \
 	cargo test $(TRACING) --lib -- traces telemetry
+
+.PHONY: test-versions
+test-versions: setup-test orchestrator ## on PostgreSQL 16, 17 and 18, which it fetches (SUITES=short: fewer tests)
+	@$(CHOOSE_POSTGRESQL); ORCHESTRATOR=$(CARGO_TARGET_DIR)/release/orchestrator \
+		scripts/test-versions $(WORKSPACE)
 
 .PHONY: pgrx-test
 pgrx-test: setup-test ## the tests that run inside PostgreSQL, by cargo pgrx test
