@@ -28,13 +28,14 @@ use page::{Page, folder, repository};
 use promises::{Cluster, Random, Rows, seed};
 
 /// Pages without commands: what we decided and how we differ. `backup` needs two servers, and is
-/// tried by `replication.rs` and `dump_and_restore.rs`.
-const NOT_RUN: [&str; 7] = [
+/// tried by `replication.rs` and `dump_and_restore.rs`; `kubernetes` by `kubernetes.rs`.
+const NOT_RUN: [&str; 8] = [
     "backup",
     "compatibility",
     "configuration",
     "dashboard",
     "guarantees",
+    "kubernetes",
     "monitoring",
     "performance",
 ];
