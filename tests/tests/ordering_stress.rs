@@ -172,13 +172,30 @@ async fn two_sessions_that_tick_without_a_pause_hand_over_each_message_once_and_
     let admin = database.connect().await;
     admin.run(SUBSCRIPTION).await.unwrap();
     admin.run(TICKERS).await.unwrap();
+    call_beside_one_that_is_stopped(&database, "CALL tick_to_the_end()").await;
+    assert_same(&handled(&admin).await, &positions(&admin, None).await);
+}
+
+/// A fetch looks at where its subscription is before it holds it, and an application may have leased
+/// and acknowledged in between.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_applications_that_fetch_without_a_pause_handle_each_message_once_and_in_order() {
+    let database = Cluster::shared().create_store().await;
+    let admin = database.connect().await;
+    admin.run(FETCHERS).await.unwrap();
+    call_beside_one_that_is_stopped(&database, "CALL fetch_to_the_end()").await;
+    assert_same(&handled(&admin).await, &positions(&admin, None).await);
+}
+
+/// Two sessions make the same call; one of them is stopped again and again until both are done.
+async fn call_beside_one_that_is_stopped(database: &Database<'_>, call: &'static str) {
     let started = Instant::now();
     let stopped = database.connect().await;
     let stopped_pid = Pid::from_raw(stopped.pid);
-    let mut tickers = Vec::new();
+    let mut callers = Vec::new();
     for session in [stopped, database.connect().await] {
-        tickers.push(tokio::spawn(async move {
-            session.run("CALL tick_to_the_end()").await.unwrap();
+        callers.push(tokio::spawn(async move {
+            session.run(call).await.unwrap();
         }));
     }
     let are_done = Arc::new(AtomicBool::new(false));
@@ -186,21 +203,21 @@ async fn two_sessions_that_tick_without_a_pause_hand_over_each_message_once_and_
         let are_done = Arc::clone(&are_done);
         move || stop_again_and_again(stopped_pid, &are_done)
     });
-    for ticker in tickers {
-        ticker.await.unwrap();
+    for caller in callers {
+        caller.await.unwrap();
     }
     are_done.store(true, Ordering::SeqCst);
     let stops = stopping.join().unwrap();
     println!(
-        "ticked for {:?}, one stopped {stops} times",
+        "{call} for {:?}, one stopped {stops} times",
         started.elapsed()
     );
-    let handled = numbers(
-        &admin,
-        "SELECT global_position FROM handled ORDER BY number",
-    )
-    .await;
-    assert_same(&handled, &positions(&admin, None).await);
+}
+
+/// What handlers or applications have handled, in their order.
+async fn handled(session: &Session) -> Vec<i64> {
+    let handled = "SELECT global_position FROM handled ORDER BY number";
+    numbers(session, handled).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -317,6 +334,34 @@ const TICKERS: &str = "
     BEGIN
       LOOP
         EXIT WHEN (SELECT t.outcome FROM message_store.tick('stress', 1) AS t) = 'idle';
+        COMMIT;
+      END LOOP;
+    END $$";
+
+/// Messages of `grey`, and an application that fetches and acknowledges until they are handled: by
+/// turns in one transaction, and in two.
+const FETCHERS: &str = "
+    CREATE TABLE handled (number bigserial, global_position bigint);
+    SELECT message_store.create_subscription('outside', 'grey', '{}');
+    SELECT count(message_store.write_message(
+      gen_random_uuid()::varchar, 'grey-' || n % 7, 'Written', '{}'))
+    FROM generate_series(1, 4000) n;
+    CREATE PROCEDURE fetch_to_the_end() LANGUAGE plpgsql AS $$
+    DECLARE
+      last bigint := (SELECT max(global_position) FROM message_store.messages);
+      found message_store.fetched_message;
+    BEGIN
+      LOOP
+        SELECT * INTO found FROM message_store.fetch('outside', 1, '1 h');
+        IF found IS NULL THEN
+          EXIT WHEN (SELECT position FROM message_store.subscription_progress) = last;
+        ELSE
+          IF found.global_position % 2 = 0 THEN
+            COMMIT;
+          END IF;
+          INSERT INTO handled (global_position) VALUES (found.global_position);
+          PERFORM message_store.ack('outside', found.global_position, found.lease);
+        END IF;
         COMMIT;
       END LOOP;
     END $$";
