@@ -74,6 +74,10 @@ install: extension ## install the extension into the PostgreSQL of PG_CONFIG
 packages: setup-packages build ## Debian packages of the extension, for that PostgreSQL, and of the orchestrator
 	@$(CHOOSE_POSTGRESQL); scripts/build-packages
 
+.PHONY: test-packages
+test-packages: packages ## install, use and purge the packages in a bare system (as root, or by sudo)
+	@sudo=; [ "$$EUID" -eq 0 ] || sudo=sudo; $$sudo tests/packages/run $(CARGO_TARGET_DIR)/packages
+
 .PHONY: valgrind
 valgrind: setup-test install-with-sudo ## attacks, fuzzer and tests of subscriptions on a server under valgrind
 	@$(CHOOSE_POSTGRESQL); \
