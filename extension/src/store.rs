@@ -9,7 +9,8 @@ use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::encoding;
 use crate::pg::identity;
 use crate::pg::relation;
-use crate::pg::spi::{self, Statement};
+use crate::pg::spi;
+use crate::pg::version;
 use crate::tables::SCHEMA;
 use std::ffi::{CStr, CString};
 
@@ -176,21 +177,14 @@ fn require_own_store() -> Result<(), Error> {
     Ok(())
 }
 
-static EXTENSION_VERSION: Statement = Statement::new(
-    c"SELECT extversion FROM pg_catalog.pg_extension \
-       WHERE extname OPERATOR(pg_catalog.=) 'message_store'",
-    &[],
-);
-
-/// 55000 where the library was replaced and the extension not yet: the views need its functions.
+/// 55000 where the library was replaced and the extension not yet, or the other way round: the views
+/// need its functions.
 fn require_extension_of_library() -> Result<(), Error> {
-    let library = env!("CARGO_PKG_VERSION");
-    let mut installed = None;
-    EXTENSION_VERSION.run(&[], |row| installed = row.text(0));
-    match installed {
-        Some(installed) if installed != library => Err(Error::StoreChanged(
-            format!("the extension is of version {installed}, its library of {library}"),
-            "ALTER EXTENSION message_store UPDATE; then create_store() again.".to_owned(),
+    let library = version::LIBRARY;
+    match version::of_extension() {
+        Some(extension) if extension != library => Err(Error::StoreChanged(
+            format!("the extension is of version {extension}, its library of {library}"),
+            version::repair(&extension),
         )),
         _ => Ok(()),
     }

@@ -5,6 +5,7 @@ use super::composite::{self, Composite, Composites};
 use super::jsonb::Jsonb;
 use super::report::Report;
 use super::text::Text;
+use super::version;
 use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys;
 use std::marker::PhantomData;
@@ -60,13 +61,18 @@ pub struct Signature {
 inventory::collect!(Signature);
 
 /// 55000: our code and the SQL that declares a function do not agree, as where the library is newer
-/// than the extension.
+/// than the extension, or older.
 fn undeclared(difference: &str) -> ! {
+    let extension = version::of_extension().unwrap_or_default();
+    let library = version::LIBRARY;
     Report::new(
         PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
         format!("the function is not declared as the library reads it: {difference}"),
     )
-    .hint("ALTER EXTENSION message_store UPDATE brings the declarations up to date.")
+    .detail(format!(
+        "The extension's SQL is of version {extension}, its library of {library}."
+    ))
+    .hint(version::repair(&extension))
     .raise()
 }
 

@@ -48,5 +48,6 @@ pub mod text;
 pub mod time_limit;
 pub mod transaction;
 pub mod uuid;
+pub mod version;
 mod versions;
 pub mod wait;

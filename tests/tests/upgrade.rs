@@ -1,0 +1,374 @@
+//! Promise: `ALTER EXTENSION message_store UPDATE` is all that an update takes. It leaves the data,
+//! makes the store what a fresh one is, and is an error to no client; and where library, SQL and
+//! programs are of different versions, whoever calls is told what to run.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on must fail loudly"
+)]
+
+use std::time::Instant;
+
+use promises::{Cluster, HOME_PAGE, Rows, Session, StopMode};
+
+/// A store as version 0.1 made it.
+const STORE_OF_0_1: &str = include_str!("../fixtures/store-0.1.sql");
+/// A store as version 0.2 made it.
+const STORE_OF_0_2: &str = include_str!("../fixtures/store-0.2.sql");
+
+#[tokio::test]
+async fn updating_from_0_1_leaves_the_data_and_equals_a_fresh_install() {
+    update_from("0.1.0", STORE_OF_0_1, "category").await;
+}
+
+#[tokio::test]
+async fn updating_from_0_2_leaves_the_data_and_equals_a_fresh_install() {
+    update_from("0.2.0", STORE_OF_0_2, "source").await;
+}
+
+/// `source`: the column that says what a subscription reads.
+async fn update_from(version: &str, store: &str, source: &str) {
+    let cluster = Cluster::shared();
+    let updated = cluster.create_database().await;
+    let session = updated.connect().await;
+    let run = async |sql: &str| session.run(sql).await.unwrap();
+    run(&format!(
+        "CREATE EXTENSION message_store VERSION '{version}'"
+    ))
+    .await;
+    run(store).await;
+    write(&session, "viewings-1", "VideoViewed").await;
+    write(&session, "viewings-1", "VideoViewed").await;
+    run(&format!(
+        "INSERT INTO message_store.subscriptions
+           (subscriber_id, owner, {source}, handlers, options, state)
+           VALUES ('s', 'postgres', 'viewings',
+                   '{{\"VideoViewed\": \"message_store.increment_videos_watched(bigint[])\"}}',
+                   '{{\"init\": \"message_store.ensure_home_page\"}}', 'started');
+         INSERT INTO message_store.subscription_progress (subscriber_id, position) VALUES ('s', 1)"
+    ))
+    .await;
+    // The new library beside the old extension: nothing is guessed.
+    let error = session.error("SELECT message_store.create_store()").await;
+    assert_eq!(error.sqlstate, "55000", "{error:?}");
+    // It brings the tables up to date as well.
+    run("ALTER EXTENSION message_store UPDATE").await;
+    run("SELECT message_store.start('s')").await;
+    assert_eq!(
+        session
+            .bigint("SELECT handled FROM message_store.tick('s')")
+            .await,
+        1,
+        "the position stays"
+    );
+    assert_eq!(
+        session
+            .bigint("SELECT count(*) FROM message_store.messages")
+            .await,
+        2
+    );
+
+    assert_equals_a_fresh_store(&session).await;
+    run("SELECT message_store.create_store()").await;
+    assert_equals_a_fresh_store(&session).await;
+}
+
+async fn assert_equals_a_fresh_store(updated: &Session) {
+    let fresh = Cluster::shared().create_store().await;
+    let fresh = fresh.connect().await;
+    for (what, at_least) in [(MEMBERS, 20), (STORE, 20), (INITIAL_PRIVILEGES, 0)] {
+        let expected = fresh.run(what).await.unwrap();
+        assert!(expected.len() >= at_least);
+        assert_same(&updated.run(what).await.unwrap(), &expected);
+    }
+}
+
+#[tokio::test]
+async fn a_library_beside_tables_of_0_1_ticks_nothing() {
+    let database = Cluster::shared().create_database().await;
+    let session = database.connect().await;
+    session
+        .run(&format!(
+            "CREATE EXTENSION message_store VERSION '0.1.0'; {STORE_OF_0_1}"
+        ))
+        .await
+        .unwrap();
+    let error = session.error("SELECT message_store.tick('s')").await;
+    assert_eq!(error.sqlstate, "55000", "{error:?}");
+}
+
+#[tokio::test]
+async fn a_store_of_0_2_keeps_what_it_uses_of_the_demo() {
+    const DEMO: &str = "SELECT count(*) FROM pg_proc p WHERE p.oid IN (
+        to_regprocedure('message_store.count_views_per_video(message_store.message[])'),
+        to_regprocedure('message_store.ensure_most_watched()'),
+        to_regprocedure('message_store.register_viewing(message_store.message)'))";
+    for (is_used, by) in [
+        (false, "SELECT 1"),
+        (
+            true,
+            "INSERT INTO message_store.video_views VALUES ('streams', 3)",
+        ),
+        (
+            true,
+            "INSERT INTO message_store.subscriptions (subscriber_id, owner, source, handlers, options)
+             VALUES ('s', 'postgres', 'viewings',
+                     '{\"A\": \"message_store.register_viewing(message_store.message)\"}', '{}')",
+        ),
+        (
+            true,
+            "CREATE VIEW public.most AS SELECT * FROM message_store.video_views",
+        ),
+    ] {
+        let database = Cluster::shared().create_database().await;
+        let session = database.connect().await;
+        let run = async |sql: &str| session.run(sql).await.unwrap();
+        run("CREATE EXTENSION message_store VERSION '0.2.0'").await;
+        run(STORE_OF_0_2).await;
+        run(by).await;
+        run("ALTER EXTENSION message_store UPDATE").await;
+        let kept = session.bigint(DEMO).await;
+        assert_eq!(kept, if is_used { 3 } else { 0 }, "{by}");
+        let table = "SELECT count(*) FROM pg_class WHERE oid = to_regclass('message_store.video_views')";
+        assert_eq!(session.bigint(table).await, i64::from(is_used), "{by}");
+        // The demo's own script takes over what is there.
+        session.install_home_page().await;
+        run("SELECT message_store.count_views_per_video('{}')").await;
+    }
+}
+
+/// What belongs to the store: columns, constraints, indexes, views, grants, comments.
+const STORE: &str = "
+    SELECT c.relname, c.relkind, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+      pg_get_expr(d.adbin, d.adrelid), col_description(c.oid, a.attnum), obj_description(c.oid),
+      array_to_string(ARRAY(SELECT unnest(c.relacl)::text ORDER BY 1), ','),
+      CASE WHEN c.relkind = 'v' THEN pg_get_viewdef(c.oid) END,
+      CASE WHEN c.relkind = 'i' THEN pg_get_indexdef(c.oid) END,
+      array_to_string(ARRAY(SELECT pg_get_constraintdef(k.oid) FROM pg_constraint k
+                             WHERE k.conrelid = c.oid ORDER BY 1), ',')
+    FROM pg_class c
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+    WHERE c.relnamespace = 'message_store'::regnamespace AND c.relkind IN ('r', 'v', 'i')
+    ORDER BY c.relname, a.attname";
+
+/// What belongs to the extension, to the last property a user can see.
+const MEMBERS: &str = "
+    SELECT pg_describe_object(d.classid, d.objid, d.objsubid) AS object,
+      CASE WHEN p.prokind IN ('f', 'p') THEN pg_get_functiondef(p.oid) END,
+      array_to_string(ARRAY(SELECT unnest(p.proacl)::text ORDER BY 1), ','),
+      coalesce(obj_description(p.oid, 'pg_proc'), obj_description(t.oid, 'pg_type')),
+      (SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum)
+         FROM pg_attribute WHERE attrelid = t.typrelid)
+    FROM pg_depend d
+    LEFT JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
+    LEFT JOIN pg_type t ON d.classid = 'pg_type'::regclass AND t.oid = d.objid
+    WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+      AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'message_store')
+    ORDER BY 1";
+
+/// What pg_dump would take for the extension's own grants, and leave out: none on a user's tables.
+const INITIAL_PRIVILEGES: &str = "
+    SELECT c.relname, i.initprivs FROM pg_init_privs i JOIN pg_class c ON c.oid = i.objoid
+    WHERE i.classoid = 'pg_class'::regclass AND c.relnamespace = 'message_store'::regnamespace";
+const UPDATE: &str = "ALTER EXTENSION message_store UPDATE";
+/// The versions that were released, and a store of each.
+const RELEASED: [(&str, &str); 3] = [
+    ("0.1.0", STORE_OF_0_1),
+    ("0.1.1", STORE_OF_0_1),
+    ("0.2.0", STORE_OF_0_2),
+];
+const WRITERS: usize = 4;
+const MESSAGES: i64 = 200;
+
+async fn create_store_of(session: &Session, version: &str, store: &str) {
+    let create = format!("CREATE EXTENSION message_store VERSION '{version}'; {store}");
+    session.run(&create).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_update_under_load_is_an_error_to_nobody() {
+    for (version, store) in RELEASED {
+        let database = Cluster::shared().create_database().await;
+        let session = database.connect().await;
+        create_store_of(&session, version, store).await;
+        // The files are new and the SQL is old: writes go on, and the orchestrator says what to run.
+        let mut writers = database.start_writers(WRITERS).await;
+        let orchestrator = database.deploy(HOME_PAGE).start();
+        orchestrator.wait_for_log(UPDATE);
+        writers.write_more(MESSAGES).await;
+
+        session.run("BEGIN").await.unwrap();
+        let begun = Instant::now();
+        session.run(UPDATE).await.unwrap();
+        let locked = session.run(LOCKED).await.unwrap();
+        session.run("COMMIT").await.unwrap();
+        let took = begun.elapsed();
+        let of_messages = [
+            "messages",
+            "messages_id",
+            "messages_stream",
+            "messages_category",
+        ];
+        for row in &locked {
+            let relation = row[0].as_deref().unwrap();
+            assert!(!of_messages.contains(&relation), "{version}: {locked:?}");
+        }
+
+        writers.write_more(MESSAGES).await;
+        let seen = writers.stop().await;
+        println!(
+            "{version}: {took:?} with {} relations locked; {} written, longest wait {:?}, errors {:?}",
+            locked.len(),
+            seen.written,
+            seen.longest_wait,
+            seen.errors
+        );
+        assert!(seen.errors.is_empty(), "{version}: {:?}", seen.errors);
+        session.assert_videos_watched(seen.written).await;
+        orchestrator.stop();
+        assert_equals_a_fresh_store(&session).await;
+    }
+}
+
+/// What nobody else can use until the transaction ends.
+const LOCKED: &str = "SELECT relname FROM pg_locks JOIN pg_class ON pg_class.oid = relation
+    WHERE pid = pg_backend_pid() AND mode IN ('ShareRowExclusiveLock', 'ExclusiveLock', 'ShareLock',
+      'AccessExclusiveLock') AND relnamespace = 'message_store'::regnamespace";
+
+/// Somebody reads it: the update waits for it in its middle.
+const IN_THE_MIDDLE: &str =
+    "BEGIN; LOCK TABLE message_store.subscription_progress IN ACCESS SHARE MODE";
+
+#[tokio::test]
+async fn an_interrupted_update_changes_nothing_and_is_made_again() {
+    let cluster = Cluster::start(&[]);
+    for how in ["ended", "crashed"] {
+        for (version, store) in RELEASED {
+            let database = cluster.create_database().await;
+            let session = database.connect().await;
+            create_store_of(&session, version, store).await;
+            let members = session.run(MEMBERS).await.unwrap();
+            let tables = session.run(STORE).await.unwrap();
+
+            let (reader, updating) = (database.connect().await, database.connect().await);
+            reader.run(IN_THE_MIDDLE).await.unwrap();
+            let update = updating.simple_query(UPDATE);
+            let interrupt = async {
+                session.wait_until_blocked(updating.pid).await;
+                match how {
+                    "ended" => {
+                        let end = format!("SELECT pg_terminate_backend({})", updating.pid);
+                        session.run(&end).await.unwrap();
+                    }
+                    _ => cluster.restart(StopMode::Immediate),
+                }
+            };
+            let (updated, ()) = tokio::join!(update, interrupt);
+            assert!(updated.is_err(), "{how} {version}");
+            drop((reader, session));
+
+            let session = database.connect().await;
+            assert_same(&session.run(MEMBERS).await.unwrap(), &members);
+            assert_same(&session.run(STORE).await.unwrap(), &tables);
+            session.run(UPDATE).await.unwrap();
+            assert_equals_a_fresh_store(&session).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_store_of_another_owner_stays_its_own() {
+    let database = Cluster::shared().create_database().await;
+    let session = database.connect().await;
+    create_store_of(&session, "0.2.0", STORE_OF_0_2).await;
+    session
+        .run(
+            "CREATE ROLE shopkeeper; GRANT USAGE, CREATE ON SCHEMA message_store TO shopkeeper;
+             DO $$ DECLARE relation regclass; BEGIN
+               FOR relation IN SELECT oid FROM pg_class
+                 WHERE relnamespace = 'message_store'::regnamespace AND relkind IN ('r', 'v')
+               LOOP EXECUTE format('ALTER TABLE %s OWNER TO shopkeeper', relation); END LOOP;
+             END $$",
+        )
+        .await
+        .unwrap();
+    session.run(UPDATE).await.unwrap();
+    let owners = "SELECT DISTINCT relowner::regrole::text FROM pg_class
+        WHERE relnamespace = 'message_store'::regnamespace AND relkind IN ('r', 'v', 'S', 'i')";
+    let owners = session.run(owners).await.unwrap();
+    assert_eq!(owners, [[Some("shopkeeper".to_owned())]]);
+    assert_eq!(
+        session.value("SELECT current_user").await.as_deref(),
+        Some("postgres")
+    );
+}
+
+#[tokio::test]
+async fn a_downgrade_is_refused_and_says_how_to_go_back() {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    let refused = session
+        .error("ALTER EXTENSION message_store UPDATE TO '0.2.0'")
+        .await;
+    assert_eq!(refused.sqlstate, "0A000", "{refused:?}");
+    assert!(refused.hint.contains("restore a backup"), "{refused:?}");
+    assert_equals_a_fresh_store(&session).await;
+}
+
+#[tokio::test]
+async fn a_library_beside_sql_of_another_version_says_what_to_run() {
+    let database = Cluster::shared().create_database().await;
+    let session = database.connect().await;
+    create_store_of(&session, "0.2.0", STORE_OF_0_2).await;
+    session
+        .run(
+            r#"INSERT INTO message_store.subscriptions
+                 (subscriber_id, owner, source, handlers, options, state)
+               VALUES ('s', 'postgres', 'viewings',
+                 '{"VideoViewed": "message_store.increment_videos_watched(bigint[])"}', '{}', 'started');
+               SELECT message_store.write_message(gen_random_uuid()::varchar, 'viewings-1',
+                 'VideoViewed', '{}');
+               INSERT INTO message_store.subscription_progress (subscriber_id) VALUES ('s')"#,
+        )
+        .await
+        .unwrap();
+    for call in ["create_store()", "promote('s')", "tick('s')"] {
+        let refused = session.error(&format!("SELECT message_store.{call}")).await;
+        assert_eq!(refused.sqlstate, "55000", "{call}: {refused:?}");
+        assert!(refused.hint.contains(UPDATE), "{call}: {refused:?}");
+    }
+    session.run(UPDATE).await.unwrap();
+    // A later version, whose functions are declared otherwise.
+    session
+        .run(
+            "SET allow_system_table_mods = on;
+             UPDATE pg_extension SET extversion = '99.0.0' WHERE extname = 'message_store';
+             CREATE FUNCTION public.promote() RETURNS void LANGUAGE c AS '$libdir/message_store',
+               'promote'",
+        )
+        .await
+        .unwrap();
+    for call in ["message_store.create_store()", "public.promote()"] {
+        let refused = session.error(&format!("SELECT {call}")).await;
+        assert_eq!(refused.sqlstate, "55000", "{call}: {refused:?}");
+        assert!(
+            refused.hint.contains("install the library of 99.0.0"),
+            "{call}: {refused:?}"
+        );
+    }
+}
+
+async fn write(session: &Session, stream: &str, kind: &str) {
+    session
+        .run(&format!(
+            "SELECT message_store.write_message(gen_random_uuid()::varchar, '{stream}', '{kind}', '{{}}')"
+        ))
+        .await
+        .unwrap();
+}
+
+fn assert_same(found: &Rows, expected: &Rows) {
+    let missing: Vec<_> = expected.iter().filter(|row| !found.contains(row)).collect();
+    let new: Vec<_> = found.iter().filter(|row| !expected.contains(row)).collect();
+    assert!(found == expected, "missing: {missing:#?}\nnew: {new:#?}");
+}
