@@ -28,8 +28,9 @@ use page::{Page, folder, repository};
 use promises::{Cluster, Random, Rows, seed};
 
 /// Pages without commands: what we decided and how we differ. `backup` needs two servers, and is
-/// tried by `replication.rs` and `dump_and_restore.rs`; `kubernetes` by `kubernetes.rs`.
-const NOT_RUN: [&str; 8] = [
+/// tried by `replication.rs` and `dump_and_restore.rs`; `kubernetes` by `kubernetes.rs`; and
+/// `production` by `tests/packages/run`, in a system that it may install packages in.
+const NOT_RUN: [&str; 9] = [
     "backup",
     "compatibility",
     "configuration",
@@ -38,6 +39,7 @@ const NOT_RUN: [&str; 8] = [
     "kubernetes",
     "monitoring",
     "performance",
+    "production",
 ];
 
 macro_rules! pages {

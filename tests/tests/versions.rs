@@ -1,0 +1,54 @@
+//! Promise: whatever names the version of a release names the same one: Cargo, PostgreSQL, PGXN and
+//! Debian. And `META.json` has what PGXN's specification 1.0 requires.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on must fail loudly"
+)]
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+/// Of the workspace, and so of every crate.
+const OURS: &str = env!("CARGO_PKG_VERSION");
+
+fn read(name: &str) -> String {
+    let repository = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    fs::read_to_string(repository.join(name)).unwrap()
+}
+
+fn meta() -> Value {
+    serde_json::from_str(&read("META.json")).unwrap()
+}
+
+#[test]
+fn everything_that_names_the_version_names_the_same() {
+    let control = read("extension/message_store.control");
+    assert!(control.contains(&format!("default_version = '{OURS}'\n")));
+    let of_debian = format!("message-store ({OURS}-");
+    assert!(read("debian/changelog").starts_with(&of_debian));
+    let meta = meta();
+    assert_eq!(meta["version"], OURS);
+    assert_eq!(meta["provides"]["message_store"]["version"], OURS);
+    assert!(read("CHANGELOG.md").contains(&format!("\n## [{OURS}] - ")));
+}
+
+#[test]
+fn pgxn_finds_what_it_requires() {
+    let meta = meta();
+    for key in ["name", "version", "abstract", "maintainer", "license"] {
+        assert!(
+            meta[key].as_str().is_some_and(|text| !text.is_empty()),
+            "{key}"
+        );
+    }
+    let control = read("extension/message_store.control");
+    let our_file = &meta["provides"]["message_store"];
+    assert_eq!(our_file["file"], "extension/message_store.control");
+    assert!(control.contains("module_pathname"));
+    assert!(!read(our_file["docfile"].as_str().unwrap()).is_empty());
+    assert_eq!(meta["license"], "mit");
+    assert_eq!(meta["meta-spec"]["version"], "1.0.0");
+    assert!(meta["meta-spec"]["url"].is_string());
+}
