@@ -7,6 +7,7 @@
 //! The SQL that declares these functions is written by hand in `sql/`, a file each.
 
 mod consumer_group;
+mod earlier_symbols;
 mod error;
 mod handler_call;
 mod horizon;

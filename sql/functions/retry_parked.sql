@@ -6,7 +6,7 @@ CREATE FUNCTION message_store.retry_parked(
   global_positions bigint[] DEFAULT NULL
 ) RETURNS bigint
 LANGUAGE c VOLATILE
-AS 'MODULE_PATHNAME', 'retry_parked';
+AS 'MODULE_PATHNAME', 'retry_parked_of_0_3';
 
 COMMENT ON FUNCTION message_store.retry_parked(varchar, bigint, varchar, varchar, bigint[]) IS
   'Lets the next ticks handle failed parked messages again. Takes all of them, or those with this position, stream or SQLSTATE, or at these positions. The messages that wait behind them follow. Returns how many will be retried. Errors: 42704, 42501.';

@@ -14,7 +14,7 @@ COMMENT ON FUNCTION message_store.category(varchar) IS
 COMMENT ON FUNCTION message_store.continue_from(varchar, varchar) IS
   'Lets a subscription continue where another program stopped. Takes the position that the program saved last in position_stream, and returns it. The book saves in subscriberPosition-<subscriberId>, in messages Read. Eventide saves in <category>:position-<consumerId>, in messages Recorded. Errors: 42704, 42501, 22023 (no position there).';
 COMMENT ON FUNCTION message_store.create_store() IS
-  'Makes the tables, indexes and views of a message store where they are missing. The caller owns them. Call it after CREATE EXTENSION, and again after ALTER EXTENSION message_store UPDATE: it brings tables of an older version up to date.';
+  'Makes the tables, indexes and views of a message store where they are missing, and brings tables of an older version up to date. The caller owns them. Call it after CREATE EXTENSION. ALTER EXTENSION message_store UPDATE calls it where there is a store.';
 COMMENT ON FUNCTION message_store.create_subscription(varchar, varchar, jsonb, jsonb) IS
   'Declares what a subscriber reads, and which functions handle its messages. The caller becomes the owner, and the handlers run with the owner''s rights. Nothing is started. source: a category, a stream, or $all. handlers: message type to function name; $any stands for all other types; {} means that an application fetches the messages. A handler takes (bigint), the global position, or (message_store.message), or an array of either for a run of consecutive messages. options: see docs/reference.md. A second call keeps the position and replaces handlers and options. Returns true when something changed. Errors: 22023, 42883 (no such function), 42501, 42710 (another source).';
 COMMENT ON FUNCTION message_store.drop_subscription(varchar) IS
@@ -246,7 +246,7 @@ CREATE FUNCTION message_store.promote(
   dry boolean DEFAULT false
 ) RETURNS TABLE (read_model text, added bigint, removed bigint, changed bigint)
 LANGUAGE c VOLATILE
-AS 'MODULE_PATHNAME', 'promote';
+AS 'MODULE_PATHNAME', 'promote_of_0_3';
 
 COMMENT ON FUNCTION message_store.promote(varchar, boolean, boolean) IS
   'Replaces the live read model by the copy that rebuild(subscriber_id, side_by_side => true) has filled, in this transaction. First, the copy catches up to the live position. Returns a row for each table: how many rows come, go and change. may_empty: also replaces the rows of a table by none. dry: only says what would change. Errors: 42704, 42501, 0A000, 55000 (no copy, too far behind, a copy without rows, or a table that was altered since).';
@@ -264,7 +264,7 @@ CREATE FUNCTION message_store.retry_parked(
   global_positions bigint[] DEFAULT NULL
 ) RETURNS bigint
 LANGUAGE c VOLATILE
-AS 'MODULE_PATHNAME', 'retry_parked';
+AS 'MODULE_PATHNAME', 'retry_parked_of_0_3';
 
 COMMENT ON FUNCTION message_store.retry_parked(varchar, bigint, varchar, varchar, bigint[]) IS
   'Lets the next ticks handle failed parked messages again. Takes all of them, or those with this position, stream or SQLSTATE, or at these positions. The messages that wait behind them follow. Returns how many will be retried. Errors: 42704, 42501.';
@@ -283,7 +283,7 @@ CREATE FUNCTION message_store.discard_parked(
   global_positions bigint[] DEFAULT NULL
 ) RETURNS bigint
 LANGUAGE c VOLATILE
-AS 'MODULE_PATHNAME', 'discard_parked';
+AS 'MODULE_PATHNAME', 'discard_parked_of_0_3';
 
 COMMENT ON FUNCTION message_store.discard_parked(varchar, varchar, bigint, varchar, varchar, bigint[]) IS
   'Gives up parked messages that failed: no tick and no rebuild handles them. Takes all of them, or those with this position, stream or SQLSTATE, or at these positions. The next ticks handle the messages that wait behind them. Returns how many were discarded. The reason is kept. Errors: 42704, 42501, 22023.';
@@ -302,7 +302,7 @@ CREATE FUNCTION message_store.dry_run(
   past_failures boolean DEFAULT false
 ) RETURNS TABLE (read_model text, difference text, before jsonb, after jsonb)
 LANGUAGE c VOLATILE
-AS 'MODULE_PATHNAME', 'dry_run';
+AS 'MODULE_PATHNAME', 'dry_run_of_0_3';
 
 COMMENT ON FUNCTION message_store.dry_run(varchar, jsonb, bigint, boolean, bigint[], boolean) IS
   'Shows what handlers would change, and changes nothing. Calls them with the next n messages, returns the rows of the declared read-model tables that they would change, and rolls everything back. handlers: NULL means the subscription''s own. parked: takes the first n parked messages instead. global_positions: takes only these parked messages. past_failures: goes on where a handler fails, and returns rows without a read_model too, whose after tells more: failed (a message that fails, with its error), waiting (a message that waits behind one of its stream), handled (how many messages succeed). difference: added, removed, changed. Errors: 42704, 42501, 22023, 42883, 55000 (no read model declared), and, without past_failures, those of the handlers.';
@@ -317,7 +317,7 @@ CREATE FUNCTION message_store.verify(
   all_columns boolean DEFAULT false
 ) RETURNS TABLE (read_model text, difference text, expected jsonb, found jsonb)
 LANGUAGE c VOLATILE
-AS 'MODULE_PATHNAME', 'verify';
+AS 'MODULE_PATHNAME', 'verify_of_0_3';
 
 COMMENT ON FUNCTION message_store.verify(varchar, boolean) IS
   'Checks a read model against the log. Replays all messages into scratch copies of the declared tables, compares, and drops the copies. Returns a row for each row that differs from the live one. difference: missing, unexpected, different. Parked and discarded messages are left out. all_columns: also compares columns that the database fills by itself, such as identities, serials and now(). Errors: 42704, 42501, 55000 (no read model declared), and those of the handlers.';
@@ -343,6 +343,23 @@ ALTER FUNCTION message_store.follow(message_store.message, jsonb) STABLE;
 
 -- An error is kept with its parts; create_store() brings the columns of the tables and views.
 ALTER TYPE message_store.tick_result ADD ATTRIBUTE error_details jsonb;
+
+-- A session that has loaded an earlier library keeps it, and that would answer with a row of the
+-- earlier type. It has no such symbol, so it is an error there.
+CREATE OR REPLACE FUNCTION message_store.tick(
+  subscriber_id varchar,
+  batch_size bigint DEFAULT NULL,
+  member bigint DEFAULT NULL
+) RETURNS message_store.tick_result
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'tick_of_0_3';
+
+CREATE OR REPLACE FUNCTION message_store.start(
+  subscriber_id varchar,
+  at_boot boolean DEFAULT false
+) RETURNS varchar
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'start_of_0_3';
 
 -- Of a tick it is told since when it runs; create_store() brings the column of subscription_status.
 CREATE FUNCTION message_store.ticking_since(process integer) RETURNS timestamptz

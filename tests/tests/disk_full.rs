@@ -12,7 +12,8 @@ use std::process::Command;
 
 use nix::unistd::Uid;
 use promises::{
-    Ended, GuardedFolder, Running, find_pg_config, orchestrator, orchestrator_program, run_to_end,
+    Ended, GuardedFolder, Running, Session, find_pg_config, orchestrator, orchestrator_program,
+    run_to_end,
 };
 
 /// Room for a new cluster, its log and a few messages.
@@ -69,6 +70,13 @@ impl SmallDisk {
         let kind = zeroes.unwrap_err().kind();
         assert_eq!(kind, std::io::ErrorKind::StorageFull);
         filler
+    }
+
+    /// A session as the superuser, by the socket that is on the disk.
+    async fn connect(&self, database: &str) -> Session {
+        let mut config = tokio_postgres::Config::new();
+        config.host_path(self.disk().join("socket"));
+        Session::open(config.user("postgres").dbname(database)).await
     }
 
     /// A command for the private cluster, where its disk can be seen.
@@ -132,6 +140,43 @@ fn a_full_disk_is_named_and_all_goes_on_once_there_is_room() {
     acknowledged += 1;
     let read = small.say(&["read", "$all"]);
     assert_eq!(read.stdout.lines().count(), acknowledged, "{}", read.stderr);
+    small.up.stop();
+}
+
+/// A store as version 0.2 made it.
+const STORE_OF_0_2: &str = include_str!("../fixtures/store-0.2.sql");
+
+#[tokio::test]
+async fn an_update_on_a_full_disk_changes_nothing_and_is_made_once_there_is_room() {
+    const UPDATE: &str = "ALTER EXTENSION message_store UPDATE";
+    const VERSION: &str = "SELECT extversion FROM pg_extension WHERE extname = 'message_store'";
+    const WRITE: &str =
+        "SELECT message_store.write_message(gen_random_uuid()::varchar, 'viewings-1', 'A', '{}')";
+    let small = SmallDisk::start();
+    small
+        .connect("postgres")
+        .await
+        .run("CREATE DATABASE old")
+        .await
+        .unwrap();
+    let session = small.connect("old").await;
+    let create = format!("CREATE EXTENSION message_store VERSION '0.2.0'; {STORE_OF_0_2}");
+    session.run(&create).await.unwrap();
+    session.run(WRITE).await.unwrap();
+    let filler = small.fill();
+    let refused = session.error(UPDATE).await;
+    assert_eq!(refused.sqlstate, "53100", "{refused:?}");
+    assert_eq!(session.value(VERSION).await.as_deref(), Some("0.2.0"));
+
+    fs::remove_file(filler).unwrap();
+    session.run(UPDATE).await.unwrap();
+    assert_eq!(
+        session.value(VERSION).await.as_deref(),
+        Some(env!("CARGO_PKG_VERSION"))
+    );
+    session.run(WRITE).await.unwrap();
+    let messages = "SELECT count(*) FROM message_store.get_category_messages('viewings')";
+    assert_eq!(session.bigint(messages).await, 2);
     small.up.stop();
 }
 

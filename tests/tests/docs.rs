@@ -30,7 +30,7 @@ use promises::{Cluster, Random, Rows, seed};
 /// Pages without commands: what we decided and how we differ. `backup` needs two servers, and is
 /// tried by `replication.rs` and `dump_and_restore.rs`; `kubernetes` by `kubernetes.rs`; and
 /// `production` by `tests/packages/run`, in a system that it may install packages in.
-const NOT_RUN: [&str; 9] = [
+const NOT_RUN: [&str; 11] = [
     "backup",
     "compatibility",
     "configuration",
@@ -40,6 +40,7 @@ const NOT_RUN: [&str; 9] = [
     "monitoring",
     "performance",
     "production",
+    "versions",
 ];
 
 macro_rules! pages {

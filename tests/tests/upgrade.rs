@@ -6,9 +6,10 @@
     reason = "a test that cannot go on must fail loudly"
 )]
 
+use std::path::PathBuf;
 use std::time::Instant;
 
-use promises::{Cluster, HOME_PAGE, Rows, Session, StopMode};
+use promises::{Cluster, HOME_PAGE, Rows, Running, Session, StopMode, orchestrator_at};
 
 /// A store as version 0.1 made it.
 const STORE_OF_0_1: &str = include_str!("../fixtures/store-0.1.sql");
@@ -371,4 +372,76 @@ fn assert_same(found: &Rows, expected: &Rows) {
     let missing: Vec<_> = expected.iter().filter(|row| !found.contains(row)).collect();
     let new: Vec<_> = found.iter().filter(|row| !expected.contains(row)).collect();
     assert!(found == expected, "missing: {missing:#?}\nnew: {new:#?}");
+}
+
+/// The program of the version before this one: PROMISES_OLD_ORCHESTRATOR.
+fn old_orchestrator() -> Option<PathBuf> {
+    let path = std::env::var_os("PROMISES_OLD_ORCHESTRATOR")?;
+    Some(PathBuf::from(path)).filter(|path| !path.as_os_str().is_empty())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orchestrators_of_both_versions_count_each_viewing_once_through_an_update() {
+    let Some(old_program) = old_orchestrator() else {
+        println!("left out: PROMISES_OLD_ORCHESTRATOR names no orchestrator of the version before");
+        return;
+    };
+    let database = Cluster::shared().create_database().await;
+    let session = database.connect().await;
+    create_store_of(&session, "0.2.0", STORE_OF_0_2).await;
+    let deployment = database.deploy(HOME_PAGE);
+    let mut run_old = orchestrator_at(&old_program);
+    run_old.arg("run").arg("--config").arg(&deployment.file);
+    run_old.args(["--url", &deployment.url]);
+    let old = Running::start(&mut run_old);
+    let new = deployment.start();
+    let mut writers = database.start_writers(WRITERS).await;
+    writers.write_more(MESSAGES).await;
+    session.run(UPDATE).await.unwrap();
+    writers.write_more(MESSAGES).await;
+    let seen = writers.stop().await;
+    assert!(seen.errors.is_empty(), "{:?}", seen.errors);
+    session.assert_videos_watched(seen.written).await;
+    let handled = "SELECT handled FROM message_store.subscription_progress";
+    assert_eq!(session.bigint(handled).await, seen.written);
+    // The old one alone, on the new store.
+    new.stop();
+    session.write_viewings(MESSAGES).await;
+    session.assert_videos_watched(seen.written + MESSAGES).await;
+    println!("the old one said:\n{}", old.log());
+    old.stop();
+}
+
+/// A symbol of the library, and the types with which it is called and answers.
+const SYMBOLS: &str = "
+    SELECT p.prosrc, concat_ws(' ', p.proargtypes::regtype[], p.proallargtypes::regtype[],
+      p.prorettype::regtype, p.proretset,
+      (SELECT string_agg(format_type(a.atttypid, a.atttypmod), ', ' ORDER BY a.attnum)
+         FROM pg_type t JOIN pg_attribute a ON a.attrelid = t.typrelid
+         WHERE t.oid = p.prorettype AND a.attnum > 0 AND NOT a.attisdropped))
+    FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang AND l.lanname = 'c'
+    WHERE p.pronamespace = 'message_store'::regnamespace";
+
+/// Outside a handler there is no row to answer with, and a session with an earlier library ticks none.
+const NULL_WITHOUT_A_TICK: &str = "handler_context";
+
+/// A session keeps the library that it has loaded, and that may be an earlier one than the SQL: it must
+/// find no symbol that is called or answers in another way than it knows.
+#[tokio::test]
+async fn what_changed_has_another_symbol() {
+    let fresh = Cluster::shared().create_store().await;
+    let now = fresh.connect().await.run(SYMBOLS).await.unwrap();
+    for (version, store) in RELEASED {
+        let database = Cluster::shared().create_database().await;
+        let session = database.connect().await;
+        create_store_of(&session, version, store).await;
+        let before = session.run(SYMBOLS).await.unwrap();
+        assert!(before.len() > 20, "{version}: {before:?}");
+        let changed: Vec<_> = before
+            .iter()
+            .filter(|old| now.iter().any(|new| new[0] == old[0] && new[1] != old[1]))
+            .filter(|old| old[0].as_deref() != Some(NULL_WITHOUT_A_TICK))
+            .collect();
+        assert!(changed.is_empty(), "{version}: {changed:#?}");
+    }
 }

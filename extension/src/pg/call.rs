@@ -76,6 +76,11 @@ fn undeclared(difference: &str) -> ! {
     .raise()
 }
 
+/// 55000: SQL of an earlier version calls what has changed since.
+pub fn declared_earlier() -> ! {
+    undeclared("by the symbol of an earlier version")
+}
+
 /// What a function answers: a datum, or NULL.
 pub struct Reply(pub(super) Option<pg_sys::Datum>);
 
@@ -287,3 +292,28 @@ macro_rules! sql_functions {
     };
 }
 pub(crate) use sql_functions;
+
+/// Exports symbols that the SQL of earlier versions declares. They stand for functions whose
+/// parameters or results have changed since, under another symbol, so that neither an earlier library
+/// is called by our SQL nor our library by earlier SQL: 55000.
+macro_rules! earlier_symbols {
+    ($($name:ident),+ $(,)?) => {
+        $(const _: () = {
+            #[unsafe(export_name = concat!("pg_finfo_", stringify!($name)))]
+            extern "C" fn finfo() -> &'static ::pgrx::pg_sys::Pg_finfo_record {
+                static V1: ::pgrx::pg_sys::Pg_finfo_record =
+                    ::pgrx::pg_sys::Pg_finfo_record { api_version: 1 };
+                &V1
+            }
+
+            #[unsafe(export_name = stringify!($name))]
+            extern "C-unwind" fn entry(
+                _: ::pgrx::pg_sys::FunctionCallInfo,
+            ) -> ::pgrx::pg_sys::Datum {
+                // SAFETY: as of `sql_functions`.
+                unsafe { $crate::pg::guard::run(|| $crate::pg::call::declared_earlier()) }
+            }
+        };)+
+    };
+}
+pub(crate) use earlier_symbols;

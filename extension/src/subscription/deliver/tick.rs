@@ -20,7 +20,7 @@ use crate::tables::subscriptions::State;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 sql_functions! {
-    tick(subscriber_id: Varchar, batch_size: Bigint, member: Bigint) => tick,
+    tick_of_0_3(subscriber_id: Varchar, batch_size: Bigint, member: Bigint) => tick,
 }
 
 /// The attributes of type `tick_result`.

@@ -14,7 +14,7 @@ use crate::tables::{progress_and_others, subscription_progress};
 use pgrx::pg_sys::BuiltinOid::{self, INT8OID, VARCHAROID};
 
 sql_functions! {
-    start(subscriber_id: Varchar, at_boot: Boolean) => start,
+    start_of_0_3(subscriber_id: Varchar, at_boot: Boolean) => start,
     pause_subscription(subscriber_id: Varchar, reason: Varchar) => pause,
     stop(subscriber_id: Varchar, reason: Varchar) => stop,
     started_subscriptions() => started_subscriptions,

@@ -27,7 +27,7 @@ use pgrx::pg_sys;
 
 sql_functions! {
     rebuild(subscriber_id: Varchar, side_by_side: Boolean) => rebuild,
-    promote(subscriber_id: Varchar, may_empty: Boolean, dry: Boolean) => promote,
+    promote_of_0_3(subscriber_id: Varchar, may_empty: Boolean, dry: Boolean) => promote,
     cancel_rebuild(subscriber_id: Varchar) => cancel_rebuild,
 }
 

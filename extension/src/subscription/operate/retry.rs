@@ -10,8 +10,8 @@ use crate::subscription::member::Member;
 use crate::tables::parked::{self, Selection};
 
 sql_functions! {
-    retry_parked(subscriber_id: Varchar, global_position: Bigint, stream_name: Varchar, sqlstate: Varchar, global_positions: Bigints) => retry_parked,
-    discard_parked(subscriber_id: Varchar, reason: Varchar, global_position: Bigint, stream_name: Varchar, sqlstate: Varchar, global_positions: Bigints) => discard_parked,
+    retry_parked_of_0_3(subscriber_id: Varchar, global_position: Bigint, stream_name: Varchar, sqlstate: Varchar, global_positions: Bigints) => retry_parked,
+    discard_parked_of_0_3(subscriber_id: Varchar, reason: Varchar, global_position: Bigint, stream_name: Varchar, sqlstate: Varchar, global_positions: Bigints) => discard_parked,
 }
 
 fn selection<'a>(call: &Call<'a>) -> Selection<'a> {

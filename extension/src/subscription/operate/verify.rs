@@ -21,8 +21,8 @@ use crate::tables::{parked, subscription_progress};
 use pgrx::pg_sys;
 
 sql_functions! {
-    verify(subscriber_id: Varchar, all_columns: Boolean) => verify,
-    dry_run(subscriber_id: Varchar, handlers: Jsonb, n: Bigint, parked: Boolean, global_positions: Bigints, past_failures: Boolean) => dry_run,
+    verify_of_0_3(subscriber_id: Varchar, all_columns: Boolean) => verify,
+    dry_run_of_0_3(subscriber_id: Varchar, handlers: Jsonb, n: Bigint, parked: Boolean, global_positions: Bigints, past_failures: Boolean) => dry_run,
 }
 
 /// What both return: the table, the difference, the row as it is made anew, the row as it is.
