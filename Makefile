@@ -78,6 +78,10 @@ packages: setup-packages build ## Debian packages of the extension, for that Pos
 test-packages: packages ## install, use and purge the packages in a bare system (as root, or by sudo)
 	@sudo=; [ "$$EUID" -eq 0 ] || sudo=sudo; $$sudo tests/packages/run $(CARGO_TARGET_DIR)/packages
 
+.PHONY: test-containers
+test-containers: setup-containers ## build the images, and run compose.yaml (as root, or by sudo)
+	@sudo=; [ "$$EUID" -eq 0 ] || sudo='sudo --preserve-env=PATH'; $$sudo tests/containers/run
+
 .PHONY: valgrind
 valgrind: setup-test install-with-sudo ## attacks, fuzzer and tests of subscriptions on a server under valgrind
 	@$(CHOOSE_POSTGRESQL); \
@@ -123,8 +127,8 @@ clean: ## remove what was built; the data in .message_store stays
 
 # The steps that the targets above are made of.
 
-.PHONY: setup-run setup-test setup-bench setup-packages
-setup-run setup-test setup-bench setup-packages: setup-%:
+.PHONY: setup-run setup-test setup-bench setup-packages setup-containers
+setup-run setup-test setup-bench setup-packages setup-containers: setup-%:
 	@PG_CONFIG='$(PG_CONFIG)' scripts/setup $*
 
 .PHONY: extension

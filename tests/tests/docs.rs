@@ -34,6 +34,7 @@ const NOT_RUN: [&str; 11] = [
     "backup",
     "compatibility",
     "configuration",
+    "containers",
     "dashboard",
     "guarantees",
     "kubernetes",

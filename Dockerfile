@@ -1,0 +1,36 @@
+# Two images from the Debian packages that `make packages` builds:
+#   docker build --target store .          PostgreSQL with the extension, and a store in its database
+#   docker build --target orchestrator .   the orchestrator
+# --build-arg POSTGRESQL=15|16|17|18 chooses the PostgreSQL of both.
+ARG POSTGRESQL=17
+ARG RUST=1.95
+
+FROM rust:${RUST}-slim-bookworm AS rust
+
+FROM postgres:${POSTGRESQL}-bookworm AS packages
+COPY --from=rust /usr/local/rustup /usr/local/rustup
+COPY --from=rust /usr/local/cargo /usr/local/cargo
+ENV RUSTUP_HOME=/usr/local/rustup CARGO_HOME=/usr/local/cargo PATH=/usr/local/cargo/bin:$PATH
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends \
+      debhelper gcc libc6-dev libclang-dev make postgresql-server-dev-$PG_MAJOR
+WORKDIR /message_store
+COPY . .
+RUN make packages PG_CONFIG=/usr/lib/postgresql/$PG_MAJOR/bin/pg_config
+
+FROM postgres:${POSTGRESQL}-bookworm AS store
+RUN --mount=type=bind,from=packages,source=/message_store/target/packages,target=/packages \
+    apt-get update \
+    && apt-get install --yes --no-install-recommends /packages/postgresql-$PG_MAJOR-message-store_*.deb \
+    && rm -rf /var/lib/apt/lists/*
+COPY deploy/store/ /docker-entrypoint-initdb.d/
+
+FROM debian:bookworm-slim AS orchestrator
+RUN --mount=type=bind,from=packages,source=/message_store/target/packages,target=/packages \
+    apt-get update \
+    && apt-get install --yes --no-install-recommends /packages/message-store-orchestrator_*.deb \
+    && rm -rf /var/lib/apt/lists/*
+USER message_store_orchestrator
+EXPOSE 8080 8081 9464
+ENTRYPOINT ["orchestrator"]
+CMD ["run", "--config", "/etc/message_store/orchestrator.toml"]
