@@ -7,10 +7,10 @@
 use crate::error::Error;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::encoding;
+use crate::pg::extension_version;
 use crate::pg::identity;
 use crate::pg::relation;
 use crate::pg::spi;
-use crate::pg::version;
 use crate::tables::SCHEMA;
 use std::ffi::{CStr, CString};
 
@@ -180,11 +180,11 @@ fn require_own_store() -> Result<(), Error> {
 /// 55000 where the library was replaced and the extension not yet, or the other way round: the views
 /// need its functions.
 fn require_extension_of_library() -> Result<(), Error> {
-    let library = version::LIBRARY;
-    match version::of_extension() {
+    let library = extension_version::LIBRARY;
+    match extension_version::installed() {
         Some(extension) if extension != library => Err(Error::StoreChanged(
             format!("the extension is of version {extension}, its library of {library}"),
-            version::repair(&extension),
+            extension_version::repair(&extension),
         )),
         _ => Ok(()),
     }

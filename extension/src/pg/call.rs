@@ -2,10 +2,10 @@
 
 use super::array;
 use super::composite::{self, Composite, Composites};
+use super::extension_version;
 use super::jsonb::Jsonb;
 use super::report::Report;
 use super::text::Text;
-use super::version;
 use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys;
 use std::marker::PhantomData;
@@ -63,8 +63,8 @@ inventory::collect!(Signature);
 /// 55000: our code and the SQL that declares a function do not agree, as where the library is newer
 /// than the extension, or older.
 fn undeclared(difference: &str) -> ! {
-    let extension = version::of_extension().unwrap_or_default();
-    let library = version::LIBRARY;
+    let extension = extension_version::installed().unwrap_or_default();
+    let library = extension_version::LIBRARY;
     Report::new(
         PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
         format!("the function is not declared as the library reads it: {difference}"),
@@ -72,7 +72,7 @@ fn undeclared(difference: &str) -> ! {
     .detail(format!(
         "The extension's SQL is of version {extension}, its library of {library}."
     ))
-    .hint(version::repair(&extension))
+    .hint(extension_version::repair(&extension))
     .raise()
 }
 

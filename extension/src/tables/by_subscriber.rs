@@ -2,11 +2,11 @@
 
 use super::SCHEMA;
 use crate::error::Error;
+use crate::pg::extension_version;
 use crate::pg::relation::{Index, Table};
 use crate::pg::scan::{Condition, IndexScan, Order};
 use crate::pg::snapshot::Fresh;
 use crate::pg::text::Text;
-use crate::pg::version;
 use pgrx::pg_sys;
 use std::ffi::CStr;
 
@@ -41,8 +41,8 @@ impl BySubscriber {
     /// 55000: its columns, or the kind of table it is, were changed.
     pub fn changed(&self) -> Error {
         let name = self.name.to_string_lossy();
-        let repair = match version::of_extension() {
-            Some(extension) if extension != version::LIBRARY => version::repair(&extension),
+        let repair = match extension_version::installed() {
+            Some(extension) if extension != extension_version::LIBRARY => extension_version::repair(&extension),
             _ => "SELECT message_store.create_store(); brings the tables of an older version up to \
                   date. Otherwise give it back its columns and their types, as an ordinary heap table."
                 .to_owned(),

@@ -13,7 +13,7 @@ static EXTENSION: Statement = Statement::new(
 );
 
 /// Of the SQL; none where the functions were declared without the extension.
-pub fn of_extension() -> Option<String> {
+pub fn installed() -> Option<String> {
     let mut installed = None;
     EXTENSION.run(&[], |row| installed = row.text(0));
     installed
