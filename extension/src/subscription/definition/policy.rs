@@ -152,6 +152,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_tried_once_is_left_behind_only_where_the_trial_goes_on() {
+        for goes_on in [false, true] {
+            let mut policy = Policy {
+                retries: 4,
+                parks: !goes_on,
+                ..Policy::default()
+            };
+            policy.try_once(goes_on);
+            assert!(policy.is_trial);
+            assert_eq!(policy.parks, goes_on);
+            assert_eq!(policy.decide("P0001", 0, AGO, 0.0), Decision::GiveUp);
+            let may_pass = policy.decide("40001", 0, AGO, 0.0);
+            assert_eq!(may_pass == Decision::GiveUp, goes_on);
+        }
+    }
+
     proptest! {
         #[test]
         fn a_pause_is_between_half_of_the_delay_and_the_longest(
