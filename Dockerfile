@@ -1,7 +1,8 @@
-# Two images from the Debian packages that `make packages` builds:
+# Three images from the Debian packages that `make packages` builds:
 #   docker build --target store .          PostgreSQL with the extension, and a store in its database
 #   docker build --target orchestrator .   the orchestrator
-# --build-arg POSTGRESQL=15|16|17|18 chooses the PostgreSQL of both.
+#   docker build --target extension .      the extension alone, a volume for CloudNativePG
+# --build-arg POSTGRESQL=15|16|17|18 chooses the PostgreSQL.
 ARG POSTGRESQL=17
 ARG RUST=1.95
 
@@ -24,6 +25,17 @@ RUN --mount=type=bind,from=packages,source=/message_store/target/packages,target
     && apt-get install --yes --no-install-recommends /packages/postgresql-$PG_MAJOR-message-store_*.deb \
     && rm -rf /var/lib/apt/lists/*
 COPY deploy/store/ /docker-entrypoint-initdb.d/
+
+FROM packages AS unpacked
+RUN dpkg-deb --extract target/packages/postgresql-$PG_MAJOR-message-store_*.deb /unpacked \
+    && mkdir -p /image/share /image/licenses \
+    && mv /unpacked/usr/lib/postgresql/$PG_MAJOR/lib /image/lib \
+    && mv /unpacked/usr/share/postgresql/$PG_MAJOR/extension /image/share/extension \
+    && mv /unpacked/usr/share/doc/*/copyright /image/licenses/message_store
+
+# See docs/kubernetes.md; needs POSTGRESQL=18 or newer.
+FROM scratch AS extension
+COPY --from=unpacked /image/ /
 
 FROM debian:bookworm-slim AS orchestrator
 RUN --mount=type=bind,from=packages,source=/message_store/target/packages,target=/packages \
