@@ -12,7 +12,8 @@ FROM postgres:${POSTGRESQL}-bookworm AS packages
 COPY --from=rust /usr/local/rustup /usr/local/rustup
 COPY --from=rust /usr/local/cargo /usr/local/cargo
 ENV RUSTUP_HOME=/usr/local/rustup CARGO_HOME=/usr/local/cargo PATH=/usr/local/cargo/bin:$PATH
-RUN apt-get update \
+RUN rustup component add rustfmt \
+    && apt-get update \
     && apt-get install --yes --no-install-recommends \
       debhelper gcc libc6-dev libclang-dev make postgresql-server-dev-$PG_MAJOR
 WORKDIR /message_store
