@@ -160,8 +160,11 @@ async fn an_update_on_a_full_disk_changes_nothing_and_is_made_once_there_is_room
         .await
         .unwrap();
     let session = small.connect("old").await;
-    let create = format!("CREATE EXTENSION message_store VERSION '0.2.0'; {STORE_OF_0_2}");
-    session.run(&create).await.unwrap();
+    // Not by VERSION '0.2.0': PostgreSQL's shortest way there is back from the present version.
+    let create = "CREATE EXTENSION message_store VERSION '0.1.0'; \
+                  ALTER EXTENSION message_store UPDATE TO '0.2.0'";
+    session.run(create).await.unwrap();
+    session.run(STORE_OF_0_2).await.unwrap();
     session.run(WRITE).await.unwrap();
     let filler = small.fill();
     let refused = session.error(UPDATE).await;
