@@ -194,8 +194,10 @@ async fn call_beside_one_that_is_stopped(database: &Database<'_>, call: &'static
     let stopped_pid = Pid::from_raw(stopped.pid);
     let mut callers = Vec::new();
     for session in [stopped, database.connect().await] {
+        // Its server process is there for as long as somebody has the session.
         callers.push(tokio::spawn(async move {
             session.run(call).await.unwrap();
+            session
         }));
     }
     let are_done = Arc::new(AtomicBool::new(false));
@@ -203,8 +205,9 @@ async fn call_beside_one_that_is_stopped(database: &Database<'_>, call: &'static
         let are_done = Arc::clone(&are_done);
         move || stop_again_and_again(stopped_pid, &are_done)
     });
+    let mut sessions = Vec::new();
     for caller in callers {
-        caller.await.unwrap();
+        sessions.push(caller.await.unwrap());
     }
     are_done.store(true, Ordering::SeqCst);
     let stops = stopping.join().unwrap();
