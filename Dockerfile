@@ -21,9 +21,9 @@ COPY . .
 RUN make packages PG_CONFIG=/usr/lib/postgresql/$PG_MAJOR/bin/pg_config
 
 FROM postgres:${POSTGRESQL}-bookworm AS store
-RUN --mount=type=bind,from=packages,source=/message_store/target/packages,target=/packages \
-    apt-get update \
-    && apt-get install --yes --no-install-recommends /packages/postgresql-$PG_MAJOR-message-store_*.deb \
+COPY --from=packages /message_store/target/packages/postgresql-*-message-store_*.deb /packages/
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends /packages/*.deb \
     && rm -rf /var/lib/apt/lists/*
 COPY deploy/store/ /docker-entrypoint-initdb.d/
 
@@ -39,9 +39,9 @@ FROM scratch AS extension
 COPY --from=unpacked /image/ /
 
 FROM debian:bookworm-slim AS orchestrator
-RUN --mount=type=bind,from=packages,source=/message_store/target/packages,target=/packages \
-    apt-get update \
-    && apt-get install --yes --no-install-recommends /packages/message-store-orchestrator_*.deb \
+COPY --from=packages /message_store/target/packages/message-store-orchestrator_*.deb /packages/
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends /packages/*.deb \
     && rm -rf /var/lib/apt/lists/*
 USER message_store_orchestrator
 EXPOSE 8080 8081 9464

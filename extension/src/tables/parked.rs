@@ -257,6 +257,29 @@ static DISCARD: Statement = Statement::new(
         TEXTOID,
     ],
 );
+/// `$6`: a copy, `$7`: where it is.
+static IS_HANDLED_BY: Statement = Statement::new(
+    sql!(
+        "SELECT FROM message_store.parked \
+          WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
+            AND status OPERATOR(pg_catalog.=) ANY ('{failed,retry}') AND ",
+        is_selected!(),
+        " AND global_position OPERATOR(pg_catalog.<=) $7 \
+          AND global_position OPERATOR(pg_catalog.<>) ALL (ARRAY( \
+                SELECT c.global_position FROM message_store.parked c \
+                 WHERE c.subscriber_id OPERATOR(pg_catalog.=) $6)) \
+          LIMIT 1",
+    ),
+    &[
+        VARCHAROID,
+        INT8OID,
+        VARCHAROID,
+        VARCHAROID,
+        INT8ARRAYOID,
+        VARCHAROID,
+        INT8OID,
+    ],
+);
 static FORGET_REPLAYS_AFTER: Statement = Statement::new(
     c"DELETE FROM message_store.parked \
        WHERE subscriber_id OPERATOR(pg_catalog.=) $1 \
@@ -481,6 +504,29 @@ pub fn left_behind(
     let arguments = [text(subscriber_id), bigint(after), bigints(positions)];
     LEFT_BEHIND.run(&arguments, each);
     Ok(())
+}
+
+/// Whether a copy that is at `position` has handled one of those that could be given up.
+pub fn is_handled_by(
+    subscriber_id: &str,
+    selection: &Selection<'_>,
+    copy: &str,
+    position: i64,
+) -> Result<bool, Error> {
+    let [of_position, stream_name, sqlstate, positions] = selection.parameters();
+    let found = change(
+        &IS_HANDLED_BY,
+        &[
+            text(subscriber_id),
+            of_position,
+            stream_name,
+            sqlstate,
+            positions,
+            text(copy),
+            bigint(position),
+        ],
+    )?;
+    Ok(found > 0)
 }
 
 /// Gives messages up for good; returns how many.

@@ -156,6 +156,8 @@ impl Call {
                 state == "42704"
             }
             Self::Tick(_, _, Some(_)) => state == "22023",
+            // The copy has handled it.
+            Self::DiscardParked(Subject::Live, _) => state == "55000",
             Self::Rebuild | Self::Reset(_) | Self::RebuildBeside | Self::Resize(..) => {
                 state == "55000"
             }

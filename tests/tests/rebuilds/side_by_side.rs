@@ -307,3 +307,65 @@ async fn a_copy_that_is_dropped_by_its_name_leaves_nothing_behind() {
         assert_eq!(texts(&session, COPIES).await, [""; 0]);
     }
 }
+
+#[tokio::test]
+async fn what_the_copy_has_handled_is_not_discarded() {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    session
+        .run(
+            "CREATE TABLE public.counted (position bigint PRIMARY KEY);
+             CREATE TABLE public.broken (stream text);
+             INSERT INTO public.broken VALUES ('a-1'), ('a-2');
+             GRANT ALL ON public.counted, public.broken TO message_store;
+             CREATE FUNCTION public.count_one(message message_store.message) RETURNS void
+             LANGUAGE plpgsql AS $$
+             BEGIN
+               IF EXISTS (SELECT FROM broken WHERE stream = (message).stream_name) THEN
+                 RAISE 'broken';
+               END IF;
+               INSERT INTO counted VALUES ((message).global_position);
+             END $$",
+        )
+        .await
+        .unwrap();
+    let options = r#"{"on_failure": "park", "retries": 0, "read_model": ["public.counted"]}"#;
+    create_with(
+        &session,
+        "s",
+        "a",
+        r#"{"$any": "public.count_one"}"#,
+        options,
+    )
+    .await;
+    for stream in ["a-1", "a-2", "a-3"] {
+        write(&session, stream, "T").await;
+    }
+    tick_to_the_end(&session, "s").await;
+    session
+        .run("DELETE FROM public.broken WHERE stream = 'a-1'; SELECT message_store.rebuild('s', true)")
+        .await
+        .unwrap();
+    tick_to_the_end(&session, "s#rebuild").await;
+    // The copy has parked the second one too, and handled the first.
+    let discard =
+        |arguments: &str| format!("SELECT message_store.discard_parked('s', 'why'{arguments})");
+    for arguments in [
+        "",
+        ", 1",
+        ", stream_name => 'a-1'",
+        ", global_positions => '{2,1}'",
+    ] {
+        let refused = session.error(&discard(arguments)).await;
+        assert_eq!(refused.sqlstate, "55000", "{arguments}: {refused:?}");
+        assert!(refused.hint.contains("cancel_rebuild"), "{refused:?}");
+    }
+    assert_eq!(session.bigint(&discard(", 2")).await, 1);
+    session
+        .run("SELECT message_store.promote('s')")
+        .await
+        .unwrap();
+    let left = "SELECT (SELECT string_agg(position::text, ' ' ORDER BY position) FROM public.counted), \
+                  (SELECT string_agg(global_position || ' ' || status, ' ') FROM message_store.parked)";
+    assert_eq!(texts(&session, left).await, ["1 3 2 discarded"]);
+}

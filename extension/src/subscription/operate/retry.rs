@@ -7,6 +7,7 @@ use crate::pg::transaction;
 use crate::subscription::definition::{Definition, subscriber_id};
 use crate::subscription::history;
 use crate::subscription::member::Member;
+use crate::subscription::operate::copy;
 use crate::tables::parked::{self, Selection};
 
 sql_functions! {
@@ -104,13 +105,37 @@ fn discard_parked(call: &Call<'_>) -> Result<Reply, Error> {
     transaction::require_writable(c"discard_parked()");
     let definition = Definition::load_own(&id)?;
     Member::lock_all(&id)?;
-    let discarded = parked::discard(&id, &selection(call), &reason)?;
+    let selection = selection(call);
+    require_unhandled_by_copy(&definition, &selection)?;
+    let discarded = parked::discard(&id, &selection, &reason)?;
     parked::release(&id)?;
     if discarded > 0 {
         let position = Given::read(call).position();
         history::note(&definition, "discard", position, Some(&reason))?;
     }
     Ok(Reply::bigint(i64::try_from(discarded).ok()))
+}
+
+/// 55000 where a copy has handled what is to be discarded: a promotion would bring it after all. The
+/// copy's ticks end first, and the next ones leave out what is discarded.
+fn require_unhandled_by_copy(
+    definition: &Definition,
+    selection: &Selection<'_>,
+) -> Result<(), Error> {
+    let Some(copy) = copy::find(definition)? else {
+        return Ok(());
+    };
+    let members = Member::lock_all(&copy.subscriber_id)?;
+    let position = members.iter().map(|member| member.position).max();
+    let (id, copy) = (&definition.subscriber_id, &copy.subscriber_id);
+    if parked::is_handled_by(id, selection, copy, position.unwrap_or(0))? {
+        return Err(Error::SubscriptionState(
+            id.clone(),
+            "is being rebuilt side by side, and the copy has handled a message that was to be discarded",
+            "promote(...) keeps it; after cancel_rebuild(...) it can be discarded.",
+        ));
+    }
+    Ok(())
 }
 
 /// The argument `reason`, which must say something.
