@@ -248,6 +248,29 @@ impl<'a> Call<'a> {
     }
 }
 
+/// Exports a C symbol of PostgreSQL's version-1 convention: what it answers, from its frame, behind the
+/// guard.
+macro_rules! symbol {
+    ($name:ident, |$fcinfo:ident| $answer:expr) => {
+        #[unsafe(export_name = concat!("pg_finfo_", stringify!($name)))]
+        extern "C" fn finfo() -> &'static ::pgrx::pg_sys::Pg_finfo_record {
+            static V1: ::pgrx::pg_sys::Pg_finfo_record =
+                ::pgrx::pg_sys::Pg_finfo_record { api_version: 1 };
+            &V1
+        }
+
+        #[unsafe(export_name = stringify!($name))]
+        extern "C-unwind" fn entry(
+            $fcinfo: ::pgrx::pg_sys::FunctionCallInfo,
+        ) -> ::pgrx::pg_sys::Datum {
+            // SAFETY: PostgreSQL calls a V1 function with its live frame and waits for it;
+            // nothing else happens in this frame.
+            unsafe { $crate::pg::guard::run(|| $answer) }
+        }
+    };
+}
+pub(crate) use symbol;
+
 /// Makes Rust functions callable from SQL: for each `name(parameter: Type, ...) => path`, the C symbol
 /// `name` that a `CREATE FUNCTION ... LANGUAGE c AS 'MODULE_PATHNAME', 'name'` names. Arguments are
 /// read by the parameters' names; tests compare these with `sql/functions/` and with `pg_proc`.
@@ -267,27 +290,11 @@ macro_rules! sql_functions {
                 $crate::pg::call::Signature { symbol: stringify!($name), parameters: PARAMETERS }
             }
 
-            #[unsafe(export_name = concat!("pg_finfo_", stringify!($name)))]
-            extern "C" fn finfo() -> &'static ::pgrx::pg_sys::Pg_finfo_record {
-                static V1: ::pgrx::pg_sys::Pg_finfo_record =
-                    ::pgrx::pg_sys::Pg_finfo_record { api_version: 1 };
-                &V1
-            }
-
-            #[unsafe(export_name = stringify!($name))]
-            extern "C-unwind" fn entry(
-                fcinfo: ::pgrx::pg_sys::FunctionCallInfo,
-            ) -> ::pgrx::pg_sys::Datum {
-                // SAFETY: PostgreSQL calls a V1 function with its live frame and waits for it;
-                // nothing else happens in this frame.
-                unsafe {
-                    $crate::pg::guard::run(|| {
-                        let call = $crate::pg::call::Call::new(fcinfo, PARAMETERS);
-                        let reply = $path(&call);
-                        call.finish(reply)
-                    })
-                }
-            }
+            $crate::pg::call::symbol!($name, |fcinfo| {
+                let call = $crate::pg::call::Call::new(fcinfo, PARAMETERS);
+                let reply = $path(&call);
+                call.finish(reply)
+            });
         };)+
     };
 }
@@ -299,20 +306,7 @@ pub(crate) use sql_functions;
 macro_rules! earlier_symbols {
     ($($name:ident),+ $(,)?) => {
         $(const _: () = {
-            #[unsafe(export_name = concat!("pg_finfo_", stringify!($name)))]
-            extern "C" fn finfo() -> &'static ::pgrx::pg_sys::Pg_finfo_record {
-                static V1: ::pgrx::pg_sys::Pg_finfo_record =
-                    ::pgrx::pg_sys::Pg_finfo_record { api_version: 1 };
-                &V1
-            }
-
-            #[unsafe(export_name = stringify!($name))]
-            extern "C-unwind" fn entry(
-                _: ::pgrx::pg_sys::FunctionCallInfo,
-            ) -> ::pgrx::pg_sys::Datum {
-                // SAFETY: as of `sql_functions`.
-                unsafe { $crate::pg::guard::run(|| $crate::pg::call::declared_earlier()) }
-            }
+            $crate::pg::call::symbol!($name, |_fcinfo| $crate::pg::call::declared_earlier());
         };)+
     };
 }
