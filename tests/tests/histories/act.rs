@@ -19,6 +19,7 @@ impl Subject {
         match self {
             Self::Live => "subject",
             Self::Copy => "subject#rebuild",
+            Self::Outside => "outside",
         }
     }
 }
@@ -32,6 +33,9 @@ impl Call {
         definition: &Definition,
         number: usize,
     ) -> (String, Vec<usize>) {
+        if self.may_end_leases() {
+            world.doubt_leases();
+        }
         if let Self::WriteAndTick(draft) = self {
             let writing = world.writing(std::slice::from_ref(draft), &[]);
             let (writing, streams) = writing.unwrap_or_else(|| ("SELECT".to_owned(), Vec::new()));
@@ -84,7 +88,10 @@ impl Call {
             Self::RebuildBeside => "SELECT message_store.rebuild('subject', true)".to_owned(),
             Self::Promote => of("promote", Subject::Live),
             Self::CancelRebuild => of("cancel_rebuild", Subject::Live),
-            Self::Resize(size) => format!("SELECT message_store.resize_group('subject', {size})"),
+            Self::Resize(subject, size) => format!(
+                "SELECT message_store.resize_group('{}', {size})",
+                subject.id()
+            ),
             Self::Pause(subject) => of("pause", *subject),
             Self::Stop(subject) => of("stop", *subject),
             Self::Start(subject) => of("start", *subject),
@@ -101,7 +108,10 @@ impl Call {
                 "SELECT message_store.alter_subscription('subject', NULL, '{{\"batch_size\": {size}}}')"
             ),
             Self::CreateAgain => creation(definition, 0),
-            Self::Reset => format!(
+            Self::Reset(Subject::Outside) => "SELECT message_store.reset('outside', 0, 'again'); \
+                 DELETE FROM rm.handled_outside"
+                .to_owned(),
+            Self::Reset(_) => format!(
                 "SELECT message_store.reset('subject', {}, 'again'); \
                  DELETE FROM rm.entities; SELECT rm.prepare()",
                 world.ledger.start_position
@@ -134,10 +144,23 @@ impl Call {
             {
                 true
             }
+            Self::RetryParked(Subject::Outside, _)
+            | Self::DiscardParked(Subject::Outside, _)
+            | Self::Pause(Subject::Outside)
+            | Self::Stop(Subject::Outside)
+            | Self::Start(Subject::Outside)
+            | Self::Reset(Subject::Outside)
+            | Self::Resize(Subject::Outside, _)
+                if world.ledger.outside.is_none() =>
+            {
+                state == "42704"
+            }
             Self::Tick(_, _, Some(_)) => state == "22023",
             // The copy has handled it.
             Self::DiscardParked(Subject::Live, _) => state == "55000",
-            Self::Rebuild | Self::Reset | Self::RebuildBeside | Self::Resize(_) => state == "55000",
+            Self::Rebuild | Self::Reset(_) | Self::RebuildBeside | Self::Resize(..) => {
+                state == "55000"
+            }
             Self::Promote => state == "55000" || (is_poisoned && state == "38000"),
             Self::Verify | Self::DryRun => state == "55000" || (is_poisoned && state == "38000"),
             _ => false,
@@ -148,20 +171,22 @@ impl Call {
     fn name(&self) -> &'static str {
         match self {
             Self::Tick(Subject::Live, ..) => "tick",
-            Self::Tick(Subject::Copy, ..) => "tick of a copy",
+            Self::Tick(..) => "tick of a copy",
             Self::RetryParked(..) => "retry_parked",
             Self::DiscardParked(..) => "discard_parked",
             Self::Rebuild => "rebuild in place",
             Self::RebuildBeside => "rebuild side by side",
             Self::Promote => "promote",
             Self::CancelRebuild => "cancel_rebuild",
-            Self::Resize(_) => "resize_group",
+            Self::Resize(Subject::Outside, _) => "resize_group outside",
+            Self::Resize(..) => "resize_group",
             Self::Pause(_) => "pause",
             Self::Stop(_) => "stop",
             Self::Start(_) => "start",
             Self::AlterHandlers(_) | Self::AlterPolicy(_) | Self::AlterBatchSize(_) => "alter",
             Self::CreateAgain => "create again",
-            Self::Reset => "reset",
+            Self::Reset(Subject::Outside) => "reset outside",
+            Self::Reset(_) => "reset",
             Self::Verify => "verify",
             Self::DryRun => "dry_run",
             Self::WriteAndTick(_) => "write and tick",
@@ -172,7 +197,7 @@ impl Call {
     fn changes_much(&self) -> bool {
         matches!(
             self,
-            Self::Promote | Self::Rebuild | Self::Reset | Self::CancelRebuild
+            Self::Promote | Self::Rebuild | Self::Reset(_) | Self::CancelRebuild
         )
     }
 }
@@ -223,6 +248,12 @@ impl World<'_> {
                 let position = which.and_then(|which| self.ledger.pick_poisoned(which));
                 self.heal(position).await;
             }
+            Step::Fetch(..) | Step::Handle(..) | Step::Renew(_) | Step::RunOut
+                if definition.outside.is_none() => {}
+            Step::Fetch(who, count, member) => self.fetch(*who, *count, *member).await?,
+            Step::Handle(who, at, fails, ending) => self.handle(*who, *at, *fails, *ending).await?,
+            Step::Renew(who) => self.renew(*who).await?,
+            Step::RunOut => self.let_leases_run_out().await,
             Step::Strike(batch, blow) => {
                 self.strike(*batch, *blow).await?;
                 return Ok(true);
@@ -259,6 +290,9 @@ impl World<'_> {
             Ok(rows) => {
                 self.ledger.count(call.name());
                 self.ledger.written(&streams);
+                if call.ends_leases() {
+                    self.lose_leases();
+                }
                 let watch = Arc::clone(&self.watch);
                 self.ledger.called(&watch, call, number).await;
                 self.judge(definition, call, &rows)
@@ -421,7 +455,7 @@ impl World<'_> {
             };
             self.ledger.count(outcome_name(&outcome));
             if outcome == "idle" && subject == Subject::Live && self.held.is_none() {
-                let seen = Seen::look(&self.watch, self.held.as_ref(), self.ledger.duties).await;
+                let seen = Seen::look(&self.watch, self.held.as_ref(), &self.ledger).await;
                 seen.is_idle(definition, &self.ledger)?;
             }
             if !["progressed", "retrying"].contains(&outcome.as_str()) {

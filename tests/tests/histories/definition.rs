@@ -102,6 +102,42 @@ pub struct Definition {
     pub start: Start,
     /// What its handlers do besides.
     pub duties: Duties,
+    /// The subscription beside it that applications fetch.
+    pub outside: Option<Outside>,
+}
+
+/// A subscription without handlers: applications fetch its messages.
+#[derive(Clone, Copy, Debug)]
+pub struct Outside {
+    /// A category, a stream or `$all`.
+    source: &'static str,
+    /// Members at first.
+    group_size: i64,
+}
+
+impl Outside {
+    /// The call that creates it.
+    pub fn creation(&self) -> String {
+        format!(
+            "SELECT message_store.create_subscription('outside', '{}', '{{}}', \
+             '{{\"on_failure\": \"park\", \"group_size\": {}}}')",
+            self.source, self.group_size
+        )
+    }
+
+    /// Whether messages of a stream are the subscription's.
+    pub fn reads(&self, stream: &str) -> bool {
+        includes(self.source, stream)
+    }
+}
+
+/// Whether a source has messages of a stream.
+fn includes(source: &str, stream: &str) -> bool {
+    match source {
+        "$all" => true,
+        source if source.contains('-') => source == stream,
+        source => stream.split('-').next() == Some(source),
+    }
 }
 
 /// What handlers do besides filling a read model.
@@ -152,13 +188,7 @@ impl Definition {
 
     /// Whether a message is the subscription's, by its stream, type and correlation.
     pub fn wants(&self, stream: &str, kind: &str, is_correlated: bool) -> bool {
-        let category = stream.split('-').next().unwrap_or_default();
-        let of_source = match self.source {
-            "$all" => true,
-            source if source.contains('-') => source == stream,
-            source => source == category,
-        };
-        of_source
+        includes(self.source, stream)
             && (is_correlated || !self.is_correlated)
             && (self.types.is_empty() || self.types.contains(&kind))
             && (self.handled.contains(&kind) || self.handled.contains(&"$any"))
@@ -251,7 +281,10 @@ pub fn definition() -> impl Strategy<Value = Definition> {
         start,
         (prop::bool::weighted(0.3), prop::bool::weighted(0.15)),
     );
-    (reads, works).prop_map(|(reads, works)| Definition {
+    let outside = (select(&SOURCES[..]), 1..4_i64)
+        .prop_map(|(source, group_size)| Outside { source, group_size });
+    let outside = prop::option::weighted(0.4, outside);
+    (reads, works, outside).prop_map(|(reads, works, outside)| Definition {
         source: reads.0,
         handled: reads.1,
         shapes: reads.2,
@@ -267,5 +300,6 @@ pub fn definition() -> impl Strategy<Value = Definition> {
             answers: works.6.0,
             ticks: works.6.1,
         },
+        outside,
     })
 }

@@ -1,6 +1,6 @@
 //! What we know of a history from what we did ourselves, not from what the store says.
 
-use super::definition::{Definition, Duties, Policy, STREAMS};
+use super::definition::{Definition, Duties, Outside, Policy, STREAMS};
 use super::step::{Call, Subject};
 use promises::Session;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +25,8 @@ pub struct Ledger {
     pub poisoned: BTreeMap<i64, BTreeSet<&'static str>>,
     /// What its handlers do besides.
     pub duties: Duties,
+    /// What applications fetch beside it.
+    pub outside: Option<Outside>,
     /// Messages that were discarded.
     pub discarded: BTreeSet<i64>,
     /// Those of the copy.
@@ -118,6 +120,7 @@ impl Ledger {
         self.retries = i64::MAX;
         self.allow(definition.policy);
         self.duties = definition.duties;
+        self.outside = definition.outside;
         self.had_group = definition.group_size > 1;
     }
 
@@ -154,6 +157,7 @@ impl Ledger {
                 match subject {
                     Subject::Live => self.discarded.extend(positions),
                     Subject::Copy => self.discarded_of_copy.extend(positions),
+                    Subject::Outside => {}
                 }
             }
             Call::Promote => {
@@ -165,8 +169,8 @@ impl Ledger {
                 self.had_copy = true;
                 self.discarded_of_copy.clear();
             }
-            Call::Rebuild | Call::Reset => self.replays += 1,
-            Call::Resize(_) => self.had_group = true,
+            Call::Rebuild | Call::Reset(Subject::Live) => self.replays += 1,
+            Call::Resize(Subject::Live, _) => self.had_group = true,
             Call::Stop(_) => self.was_stopped = true,
             _ => {}
         }

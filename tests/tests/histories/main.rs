@@ -1,8 +1,8 @@
 //! Promise: whatever happens, a read model is a plain fold over the log.
 //!
 //! Histories are made at random: writes that overtake each other, ticks, handlers that fail, parked
-//! messages retried and discarded, rebuilds, promotions, groups resized, transactions left open and
-//! taken back, sessions ended in the middle of a handler, servers stopped at once. In between and at
+//! messages retried and discarded, rebuilds, promotions, groups resized, applications that fetch,
+//! acknowledge and park while leases run out, transactions left open and taken back, sessions ended in the middle of a handler, servers stopped at once. In between and at
 //! the end the read model must hold exactly the messages that the log, the positions and the parked
 //! messages say, each once and in order.
 //!
@@ -15,6 +15,7 @@
 )]
 
 mod act;
+mod application;
 mod definition;
 mod ledger;
 mod model;
@@ -22,6 +23,7 @@ mod run;
 mod step;
 mod world;
 
+use definition::Definition;
 use ledger::Counts;
 use promises::{Cluster, seed};
 use proptest::strategy::Strategy;

@@ -17,7 +17,7 @@ const LOOK: &str = "
     SELECT 'parked', subscriber_id, global_position, stream_name, status, holds_stream, attempts
       FROM message_store.parked;
     SELECT 'subscription', subscriber_id, state, start_position, copy_schema
-      FROM message_store.subscriptions WHERE subscriber_id <> 'nested';
+      FROM message_store.subscriptions WHERE subscriber_id NOT IN ('nested', 'outside');
     SELECT 'entity', stream, total, list FROM rm.entities";
 
 /// What there is besides, where handlers do more.
@@ -28,6 +28,10 @@ const LOOK_AT_DUTIES: &str = "
       FROM rm.calls c JOIN message_store.messages m ON m.global_position = c.position
      WHERE NOT c.is_replay;
     SELECT 'nested', position FROM rm.nested ORDER BY seq";
+
+/// What applications have handled, where they fetch.
+const LOOK_OUTSIDE: &str =
+    "SELECT 'outside', stream, position FROM rm.handled_outside ORDER BY seq";
 
 /// A message of the log.
 pub struct Message {
@@ -40,6 +44,11 @@ pub struct Message {
 impl Message {
     fn is_wanted(&self, definition: &Definition) -> bool {
         definition.wants(&self.stream, &self.kind, self.is_correlated)
+    }
+
+    fn is_fetched(&self, definition: &Definition) -> bool {
+        let outside = definition.outside.as_ref();
+        outside.is_some_and(|outside| outside.reads(&self.stream))
     }
 }
 
@@ -80,6 +89,8 @@ pub struct Seen {
     new: BTreeSet<i64>,
     /// What `nested` was given.
     nested: Vec<i64>,
+    /// Of each stream the messages that applications have handled.
+    outside: BTreeMap<String, Vec<i64>>,
 }
 
 fn number(text: Option<&String>) -> i64 {
@@ -114,10 +125,14 @@ fn entities(rows: &Rows) -> BTreeMap<String, Vec<i64>> {
 impl Seen {
     /// Looks, as the superuser, at what is committed. A call that is held may have dropped the copy,
     /// whose tables nobody else can look at then.
-    pub async fn look(watch: &Session, held: Option<&Open>, duties: Duties) -> Self {
+    pub async fn look(watch: &Session, held: Option<&Open>, ledger: &Ledger) -> Self {
         let mut rows = watch.run(LOOK).await.unwrap();
-        if duties.answers || duties.ticks {
+        let Duties { answers, ticks } = ledger.duties;
+        if answers || ticks {
             rows.extend(watch.run(LOOK_AT_DUTIES).await.unwrap());
+        }
+        if ledger.outside.is_some() {
+            rows.extend(watch.run(LOOK_OUTSIDE).await.unwrap());
         }
         let mut seen = Self::default();
         let mut copies = None;
@@ -160,6 +175,10 @@ impl Seen {
                     seen.new.insert(number(row[1].as_ref()));
                 }
                 Some("nested") => seen.nested.push(number(row[1].as_ref())),
+                Some("outside") => {
+                    let of_stream = seen.outside.entry(text(1)).or_default();
+                    of_stream.push(number(row[2].as_ref()));
+                }
                 _ => {}
             }
         }
@@ -222,9 +241,11 @@ impl Seen {
             .collect();
         let mut lists: BTreeMap<String, Vec<i64>> = BTreeMap::new();
         for message in &self.log {
-            let is_ours = message.position > self.start_position
-                && message.is_wanted(definition)
-                && !parked.contains(&message.position);
+            let is_wanted = match subject {
+                Subject::Outside => message.is_fetched(definition),
+                _ => message.position > self.start_position && message.is_wanted(definition),
+            };
+            let is_ours = is_wanted && !parked.contains(&message.position);
             if is_ours && message.position <= self.reached(subject, &message.stream, ledger)? {
                 lists
                     .entry(message.stream.clone())
@@ -258,6 +279,9 @@ impl Seen {
         if definition.duties.ticks {
             self.check_nested()?;
         }
+        if definition.outside.is_some() {
+            self.check_outside(definition, ledger)?;
+        }
         self.check_states(ledger)
     }
 
@@ -290,6 +314,46 @@ impl Seen {
         Err(format!("nested: {:?}, not {expected:?}", self.nested))
     }
 
+    /// Applications have handled all that is acknowledged, in order.
+    fn check_outside(&self, definition: &Definition, ledger: &Ledger) -> Outcome<()> {
+        let mut expected = self.expected(Subject::Outside, definition, ledger)?;
+        let mut found = self.outside.clone();
+        // Where a message is discarded while an application has it, the application decides.
+        let discarded = self.discarded_outside();
+        for lists in [&mut found, &mut expected] {
+            for list in lists.values_mut() {
+                list.retain(|position| !discarded.contains(position));
+            }
+            lists.retain(|_, list| !list.is_empty());
+        }
+        if found == expected {
+            return Ok(());
+        }
+        Err(format!("outside: {found:?}, not {expected:?}"))
+    }
+
+    fn discarded_outside(&self) -> BTreeSet<i64> {
+        let parked = self.parked.iter().filter(|parked| {
+            parked.subscriber == Subject::Outside.id() && parked.status == "discarded"
+        });
+        parked.map(|parked| parked.position).collect()
+    }
+
+    /// At the end: applications have handled every message but those discarded.
+    pub fn check_complete_outside(&self, definition: &Definition, ledger: &Ledger) -> Outcome<()> {
+        self.check_outside(definition, ledger)?;
+        let handled: BTreeSet<i64> = self.outside.values().flatten().copied().collect();
+        let discarded = self.discarded_outside();
+        let left = self.log.iter().find(|message| {
+            message.is_fetched(definition)
+                && !handled.contains(&message.position)
+                && !discarded.contains(&message.position)
+        });
+        left.map_or(Ok(()), |message| {
+            Err(format!("no application was given {}", message.position))
+        })
+    }
+
     /// The last position of the log.
     pub fn last_position(&self) -> i64 {
         self.log.last().map_or(0, |message| message.position)
@@ -303,17 +367,15 @@ impl Seen {
                 position, status, ..
             } = parked;
             let is_live = parked.subscriber == Subject::Live.id();
-            let lists = if is_live {
-                Some(&self.lists)
+            let is_outside = parked.subscriber == Subject::Outside.id();
+            let (subject, lists) = if is_live {
+                (Subject::Live, Some(&self.lists))
+            } else if is_outside {
+                (Subject::Outside, Some(&self.outside))
             } else {
-                self.copied.as_ref()
+                (Subject::Copy, self.copied.as_ref())
             };
             let handled = lists.and_then(|lists| lists.get(&parked.stream));
-            let subject = if is_live {
-                Subject::Live
-            } else {
-                Subject::Copy
-            };
             let reached = self.reached(subject, &parked.stream, ledger)?;
             match status.as_str() {
                 "replaying" if *position <= reached => {
@@ -337,21 +399,23 @@ impl Seen {
                 kinds.is_some_and(|kinds| faults.iter().any(|kind| kinds.contains(kind)));
             // What waits behind one that is due is due as well.
             let has_failed = status == "failed" || parked.attempts > 0;
-            if has_failed && !at_fault {
+            if has_failed && !at_fault && !is_outside {
                 return Err(format!("{position} is parked ({status}) without fault"));
             }
             // One that is due and has failed has attempts left.
-            if status == "failed" && parked.attempts <= ledger.retries {
+            let retries = if is_outside { 0 } else { ledger.retries };
+            if status == "failed" && parked.attempts <= retries {
                 return Err(format!(
                     "{position} was parked after {} attempts",
                     parked.attempts
                 ));
             }
-            if !ledger.parks {
+            if !ledger.parks && !is_outside {
                 return Err(format!("{position} is parked against the policy"));
             }
             let passed = handled.is_some_and(|list| list.iter().any(|other| other > position));
-            if parked.holds_stream && passed && !ledger.reorders {
+            let reorders = ledger.reorders && !is_outside;
+            if parked.holds_stream && passed && !reorders {
                 return Err(format!(
                     "a later message of its stream passed {position} ({status})"
                 ));
@@ -428,7 +492,7 @@ impl Seen {
         if let Some(parked) = self
             .parked
             .iter()
-            .find(|parked| parked.status != "discarded")
+            .find(|parked| parked.subscriber != "outside" && parked.status != "discarded")
         {
             return Err(format!(
                 "{} is still parked ({})",

@@ -32,6 +32,9 @@ impl World<'_> {
             )
             .await?;
         }
+        if let Some(outside) = &definition.outside {
+            self.ask(&outside.creation()).await?;
+        }
         let start = "SELECT start_position FROM message_store.subscriptions \
                      WHERE subscriber_id = 'subject'";
         self.ledger.start_position = self.watch.bigint(start).await;
@@ -40,7 +43,7 @@ impl World<'_> {
             self.ledger.count("step");
             let is_worth_it = self.act(definition, step, number).await.map_err(of_step)?;
             if is_worth_it || number % LOOK_EVERY == LOOK_EVERY - 1 {
-                let seen = Seen::look(&self.watch, self.held.as_ref(), self.ledger.duties).await;
+                let seen = Seen::look(&self.watch, self.held.as_ref(), &self.ledger).await;
                 seen.check(definition, &self.ledger).map_err(of_step)?;
                 // What handlers have written.
                 self.ledger.drawn = self.ledger.drawn.max(seen.last_position());
@@ -52,7 +55,7 @@ impl World<'_> {
     }
 
     /// Makes a call that must succeed.
-    async fn ask(&mut self, sql: &str) -> Outcome<Rows> {
+    pub async fn ask(&mut self, sql: &str) -> Outcome<Rows> {
         let session = Arc::clone(&self.steer);
         let answer = self.perform(&session, sql).await;
         answer.map_err(|error| format!("{sql}: {error:?}"))
@@ -66,7 +69,7 @@ impl World<'_> {
             self.end_write(number, ending).await?;
         }
         self.heal(None).await;
-        let seen = Seen::look(&self.watch, self.held.as_ref(), self.ledger.duties).await;
+        let seen = Seen::look(&self.watch, self.held.as_ref(), &self.ledger).await;
         seen.check(definition, &self.ledger)?;
         self.settle_all(definition, finish).await?;
         if seen.has_copy() {
@@ -84,8 +87,12 @@ impl World<'_> {
             self.settle_all(definition, finish).await?;
         }
         if let Some(size) = finish.group_size {
-            self.act_at_end(definition, Call::Resize(size)).await?;
+            self.act_at_end(definition, Call::Resize(Subject::Live, size))
+                .await?;
             self.settle_all(definition, finish).await?;
+        }
+        if definition.outside.is_some() {
+            self.finish_outside(definition).await?;
         }
         let handled = self.check_all(definition, finish.verifies).await?;
         if finish.rebuilds {
@@ -133,7 +140,7 @@ impl World<'_> {
         definition: &Definition,
         verifies: bool,
     ) -> Outcome<BTreeSet<i64>> {
-        let seen = Seen::look(&self.watch, self.held.as_ref(), self.ledger.duties).await;
+        let seen = Seen::look(&self.watch, self.held.as_ref(), &self.ledger).await;
         let handled = seen.check_complete(definition, &self.ledger)?;
         let mut written: BTreeMap<&str, usize> = BTreeMap::new();
         for message in &seen.log {

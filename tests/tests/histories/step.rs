@@ -1,5 +1,6 @@
 //! What may happen in a history.
 
+use super::application::APPLICATIONS;
 use super::definition::{self, Definition, Draft, Policy, definition};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -25,6 +26,8 @@ pub enum Subject {
     Live,
     /// The copy beside it, while there is one.
     Copy,
+    /// The one that applications fetch, where there is one.
+    Outside,
 }
 
 /// A call of the subscription API.
@@ -40,7 +43,7 @@ pub enum Call {
     RebuildBeside,
     Promote,
     CancelRebuild,
-    Resize(i64),
+    Resize(Subject, i64),
     Pause(Subject),
     Stop(Subject),
     Start(Subject),
@@ -49,8 +52,8 @@ pub enum Call {
     AlterPolicy(Policy),
     AlterBatchSize(i64),
     CreateAgain,
-    /// Back to the start, with the read model emptied in the same transaction.
-    Reset,
+    /// Back to the start, with what was handled forgotten in the same transaction.
+    Reset(Subject),
     Verify,
     DryRun,
     /// A message and a tick in one transaction.
@@ -99,6 +102,15 @@ pub enum Step {
     /// still be written.
     Poison(usize, &'static str),
     Heal(Option<usize>),
+    /// An application asks for so many messages, of a member where it is said.
+    Fetch(usize, i64, Option<i64>),
+    /// It handles what it has fetched, up to this one of it, at which it may fail, in a transaction
+    /// that ends so.
+    Handle(usize, usize, bool, Ending),
+    /// It keeps what it has fetched for longer.
+    Renew(usize),
+    /// All leases run out.
+    RunOut,
     /// A tick that is struck while its handler runs.
     Strike(i64, Blow),
     /// An immediate stop of the server between calls.
@@ -143,6 +155,10 @@ fn subject() -> impl Strategy<Value = Subject> {
     prop_oneof![4 => Just(Subject::Live), 1 => Just(Subject::Copy)]
 }
 
+fn with_outside() -> impl Strategy<Value = Subject> {
+    prop_oneof![3 => subject(), 1 => Just(Subject::Outside)]
+}
+
 fn tick() -> impl Strategy<Value = Call> {
     let batch = prop_oneof![1 => Just(None), 3 => (1..8_i64).prop_map(Some)];
     let member = prop_oneof![4 => Just(None), 1 => (0..4_i64).prop_map(Some)];
@@ -154,21 +170,23 @@ fn call() -> impl Strategy<Value = Call> {
     let which = || prop::option::of(0..16_usize);
     prop_oneof![
         24 => tick(),
-        6 => (subject(), which()).prop_map(|(subject, which)| Call::RetryParked(subject, which)),
-        3 => (subject(), which()).prop_map(|(subject, which)| Call::DiscardParked(subject, which)),
+        7 => (with_outside(), which()).prop_map(|(subject, which)| Call::RetryParked(subject, which)),
+        4 => (with_outside(), which()).prop_map(|(subject, which)| Call::DiscardParked(subject, which)),
         2 => Just(Call::Rebuild),
         3 => Just(Call::RebuildBeside),
         3 => Just(Call::Promote),
         1 => Just(Call::CancelRebuild),
-        4 => (1..5_i64).prop_map(Call::Resize),
-        1 => subject().prop_map(Call::Pause),
-        1 => subject().prop_map(Call::Stop),
-        4 => subject().prop_map(Call::Start),
+        4 => (1..5_i64).prop_map(|size| Call::Resize(Subject::Live, size)),
+        1 => (1..5_i64).prop_map(|size| Call::Resize(Subject::Outside, size)),
+        1 => with_outside().prop_map(Call::Pause),
+        1 => with_outside().prop_map(Call::Stop),
+        5 => with_outside().prop_map(Call::Start),
         2 => definition::shapes().prop_map(Call::AlterHandlers),
         1 => definition::policy().prop_map(Call::AlterPolicy),
         1 => (1..8_i64).prop_map(Call::AlterBatchSize),
         1 => Just(Call::CreateAgain),
-        1 => Just(Call::Reset),
+        1 => Just(Call::Reset(Subject::Live)),
+        1 => Just(Call::Reset(Subject::Outside)),
         1 => Just(Call::Verify),
         1 => Just(Call::DryRun),
         2 => definition::draft().prop_map(Call::WriteAndTick),
@@ -186,6 +204,13 @@ fn ending() -> impl Strategy<Value = Ending> {
 
 fn step() -> impl Strategy<Value = Step> {
     let drafts = || vec(definition::draft(), 1..6);
+    let who = || 0..APPLICATIONS;
+    let member = prop::option::weighted(0.2, -3..4_i64);
+    let settled = prop_oneof![
+        6 => Just(Ending::Commit),
+        1 => Just(Ending::Rollback),
+        1 => Just(Ending::Terminate),
+    ];
     let blow = prop_oneof![1 => Just(Blow::Terminate), 1 => Just(Blow::Cancel)];
     prop_oneof![
         30 => drafts().prop_map(Step::Write),
@@ -199,6 +224,12 @@ fn step() -> impl Strategy<Value = Step> {
         6 => subject().prop_map(Step::Settle),
         18 => (0..64_usize, select(&FAULTS[..])).prop_map(|(at, kind)| Step::Poison(at, kind)),
         8 => prop::option::of(0..16_usize).prop_map(Step::Heal),
+        12 => (who(), 1..6_i64, member)
+            .prop_map(|(who, count, member)| Step::Fetch(who, count, member)),
+        12 => (who(), 0..6_usize, prop::bool::weighted(0.2), settled)
+            .prop_map(|(who, at, fails, ending)| Step::Handle(who, at, fails, ending)),
+        1 => who().prop_map(Step::Renew),
+        3 => Just(Step::RunOut),
         2 => (1..8_i64, blow).prop_map(|(batch, blow)| Step::Strike(batch, blow)),
     ]
 }

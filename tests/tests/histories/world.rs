@@ -1,5 +1,6 @@
 //! Where a history happens: a database, sessions in it, and transactions that were left open.
 
+use super::application::{APPLICATIONS, Application};
 use super::definition::{Draft, STREAMS, TYPES};
 use super::ledger::Ledger;
 use super::step::{Call, Ending};
@@ -22,6 +23,7 @@ const SET_UP: &str = include_str!("world.sql");
 const RESET: &str = "
     SELECT message_store.drop_subscription('subject');
     SELECT message_store.drop_subscription('nested');
+    SELECT message_store.drop_subscription('outside');
     DELETE FROM message_store.history;
     DELETE FROM message_store.messages;
     DELETE FROM rm.entities;
@@ -29,13 +31,14 @@ const RESET: &str = "
     DELETE FROM rm.poison;
     DELETE FROM rm.duties;
     DELETE FROM rm.nested;
+    DELETE FROM rm.handled_outside;
     SELECT setval('message_store.messages_global_position_seq', 1, false),
-      setval('rm.calls_seq_seq', 1, false), setval('rm.nested_seq_seq', 1, false), setval('rm.failures', 1, false),
-      setval('rm.flaky', 1, false);
+      setval('rm.calls_seq_seq', 1, false), setval('rm.nested_seq_seq', 1, false), 
+      setval('rm.handled_outside_seq_seq', 1, false), setval('rm.failures', 1, false), setval('rm.flaky', 1, false);
     SELECT 'left over', nspname FROM pg_namespace WHERE nspname LIKE 'message_store_copy%'
     UNION ALL SELECT 'left over', subscriber_id FROM message_store.parked
     UNION ALL SELECT 'left over', subscriber_id FROM message_store.subscriptions";
-const VACUUM: [&str; 10] = [
+const VACUUM: [&str; 11] = [
     "message_store.history",
     "message_store.messages",
     "message_store.parked",
@@ -44,6 +47,7 @@ const VACUUM: [&str; 10] = [
     "rm.entities",
     "rm.calls",
     "rm.nested",
+    "rm.handled_outside",
     "rm.poison",
     "pg_catalog.pg_class",
 ];
@@ -79,6 +83,8 @@ pub struct World<'c> {
     /// The superuser: looks, and makes things go wrong.
     pub watch: Arc<Session>,
     pub writers: Vec<Writer>,
+    /// Those who fetch from `outside`.
+    pub applications: Vec<Application>,
     /// The transaction that `other` has open.
     pub held: Option<Open>,
     pub ledger: Ledger,
@@ -136,6 +142,14 @@ impl<'c> World<'c> {
                 open: None,
             });
         }
+        let mut applications = Vec::new();
+        for _ in 0..APPLICATIONS {
+            let session = connect().await;
+            applications.push(Application {
+                session,
+                fetched: None,
+            });
+        }
         let members = Ledger::hashes(&watch).await;
         Self {
             cluster,
@@ -144,13 +158,14 @@ impl<'c> World<'c> {
             other: connect().await,
             watch,
             writers,
+            applications,
             held: None,
             ledger: Ledger::new(members),
             histories: 0,
         }
     }
 
-    async fn connect(&self) -> Arc<Session> {
+    pub async fn connect(&self) -> Arc<Session> {
         let session = self.cluster.connect(&self.database, OWNER).await;
         session.run(SETTINGS).await.unwrap();
         Arc::new(session)
@@ -177,6 +192,9 @@ impl<'c> World<'c> {
                 .unwrap();
         }
         self.ledger.clear();
+        for application in &mut self.applications {
+            application.fetched = None;
+        }
         Ok(())
     }
 
@@ -358,7 +376,7 @@ impl<'c> World<'c> {
         }
     }
 
-    async fn terminate(&self, pid: i32) {
+    pub async fn terminate(&self, pid: i32) {
         self.watch
             .run(&format!("SELECT pg_terminate_backend({pid})"))
             .await
@@ -381,6 +399,10 @@ impl<'c> World<'c> {
         self.steer = self.connect().await;
         self.other = self.connect().await;
         self.held = None;
+        for number in 0..APPLICATIONS {
+            self.applications[number].session = self.connect().await;
+        }
+        self.doubt_leases();
         for number in 0..self.writers.len() {
             self.writers[number].session = self.connect().await;
             let open = &mut self.writers[number].open;

@@ -54,6 +54,9 @@ CREATE FUNCTION rm.on_nested(global_position bigint) RETURNS void LANGUAGE sql A
   INSERT INTO rm.nested (position) VALUES (global_position)
 $$;
 
+-- What applications have handled, in order.
+CREATE TABLE rm.handled_outside (seq bigserial, stream text NOT NULL, position bigint NOT NULL);
+
 -- Answers to a message: as many as its position says, in one batch. Of a message that is handled
 -- alone they have derived ids but for the second; of others they have ids of their own, since how a
 -- run is cut is not promised.
