@@ -105,4 +105,4 @@ COMMENT ON COLUMN message_store.subscription_progress.lease IS
   'The lease under which an application handles fetched messages.';
 COMMENT ON COLUMN message_store.subscription_progress.leased_until IS 'When the lease runs out.';
 COMMENT ON COLUMN message_store.subscription_progress.leased_position IS
-  'The last global position that was scanned for the lease.';
+  'The global position of the last message of the lease.';

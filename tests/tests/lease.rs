@@ -211,6 +211,41 @@ async fn only_settled_messages_that_filters_let_through_are_fetched() {
     assert_eq!(beyond, "22023");
 }
 
+/// The end of its messages is not the end of what was read for it: messages of other types and of
+/// other members follow.
+#[tokio::test]
+async fn a_lease_ends_with_its_last_message_whatever_was_read_behind_it() {
+    let (database, session) = with_consumer("{\"types\": [\"B\"]}").await;
+    for message_type in ["B", "A", "A"] {
+        write(&session, "a-1", message_type).await;
+    }
+    let other = database.connect().await;
+    assert_eq!(positions(&session, 10).await, [1]);
+    assert_eq!(refused(&session, "ack('s', 3)").await, "22023");
+    ack(&session, 1).await;
+    write(&session, "a-1", "B").await;
+    assert_eq!(positions(&other, 10).await, [4]);
+}
+
+/// A session that takes its own messages again and finds that none is left has no lease any more.
+#[tokio::test]
+async fn a_lease_ends_where_its_own_session_finds_nothing_left_of_it() {
+    let (database, session) = with_consumer("{}").await;
+    for _ in 0..3 {
+        write(&session, "a-1", "A").await;
+    }
+    assert_eq!(positions(&session, 10).await, [1, 2, 3]);
+    ack(&session, 2).await;
+    let other = database.connect().await;
+    other
+        .run("DELETE FROM message_store.messages WHERE global_position = 3")
+        .await
+        .unwrap();
+    assert_eq!(positions(&session, 10).await, [0; 0]);
+    write(&session, "a-1", "A").await;
+    assert_eq!(positions(&other, 10).await, [4]);
+}
+
 #[tokio::test]
 async fn members_of_a_group_are_leased_apart() {
     let (database, session) = with_consumer("{\"group_size\": 2}").await;

@@ -143,11 +143,11 @@ static DRAIN: Statement = Statement::new(
     ),
     &[VARCHAROID, INT8OID],
 );
-static IS_FREE: Statement = Statement::new(
+static LEASED_BY: Statement = Statement::new(
     sql!(
-        "SELECT leased_until IS NULL \
-             OR leased_until OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp() \
-             OR lease OPERATOR(pg_catalog.=) ANY ($3) \
+        "SELECT lease IS NOT NULL, \
+                leased_until OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp() \
+                  AND NOT lease OPERATOR(pg_catalog.=) ANY ($3) \
            FROM message_store.subscription_progress",
         of_the_member!(),
     ),
@@ -220,8 +220,18 @@ pub struct Leased {
     pub lease: i64,
     /// Whose messages it is on.
     pub member: i64,
-    /// The last position that was read for it.
+    /// The position of its last message.
     pub position: i64,
+}
+
+/// Who has leased messages of a member.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum LeasedBy {
+    Nobody,
+    /// The session that asks, or somebody whose lease has run out.
+    Itself,
+    /// Another session, and its lease runs.
+    Another,
 }
 
 /// Which members are moved to a position.
@@ -353,13 +363,19 @@ pub fn drain(subscriber_id: &str, until: i64) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether nobody has leased messages of a member, or only one of these leases is on them.
-pub fn is_free(subscriber_id: &str, member: i64, own_leases: &[i64]) -> Result<bool, Error> {
+/// Who has leased messages of a member, to a session that has these leases.
+pub fn leased_by(subscriber_id: &str, member: i64, own_leases: &[i64]) -> Result<LeasedBy, Error> {
     let _owner = owner::of_subscriptions()?;
-    let mut is_free = false;
+    let mut leased_by = LeasedBy::Nobody;
     let arguments = [text(subscriber_id), bigint(member), bigints(own_leases)];
-    IS_FREE.run(&arguments, |row| is_free = row.boolean(0));
-    Ok(is_free)
+    LEASED_BY.run(&arguments, |row| {
+        leased_by = match (row.boolean(0), row.boolean(1)) {
+            (_, true) => LeasedBy::Another,
+            (true, false) => LeasedBy::Itself,
+            (false, false) => LeasedBy::Nobody,
+        };
+    });
+    Ok(leased_by)
 }
 
 /// Leases the messages of a member up to a position.

@@ -15,10 +15,9 @@ use crate::subscription::parked::Parked;
 use crate::subscription::source::Source;
 use crate::tables::messages::{self, column};
 use crate::tables::parked::{self, ParkedMessage};
-use crate::tables::subscription_progress;
+use crate::tables::subscription_progress::{self, LeasedBy};
 use crate::tables::subscriptions::State;
 use pgrx::pg_sys;
-use std::time::Duration;
 
 sql_functions! {
     fetch(subscriber_id: Varchar, n: Bigint, lease: Interval, member: Bigint) => fetch,
@@ -88,37 +87,25 @@ fn fetch(call: &Call<'_>) -> Result<Reply, Error> {
         let Some(member) = Member::lock(&id, candidate.number)? else {
             continue;
         };
-        if !subscription_progress::is_free(&id, member.number, &own)? {
+        let leased_by = subscription_progress::leased_by(&id, member.number, &own)?;
+        if leased_by == LeasedBy::Another {
             continue;
         }
         if let Some(end) = member.drains_until {
             source.end_at(end);
         }
-        lease_messages(&definition, &member, &source, &mut handed, lasts)?;
+        let position = hand_out(&definition, &member, &source, &mut handed)?;
         if handed.left < wanted {
+            subscription_progress::lease(&id, member.number, handed.lease, position, lasts)?;
+            lease::remember(&id, handed.lease);
             break;
         }
+        if leased_by == LeasedBy::Itself {
+            subscription_progress::end_lease(&id, member.number)?;
+        }
+        pass(&id, &member, &source, position)?;
     }
     Ok(handed.rows.finish())
-}
-
-/// Leases the next messages of a member that is held, where there are any.
-fn lease_messages(
-    definition: &Definition,
-    member: &Member,
-    source: &Source,
-    handed: &mut Handed,
-    lasts: Duration,
-) -> Result<(), Error> {
-    let id = &definition.subscriber_id;
-    let before = handed.left;
-    let position = hand_out(definition, member, source, handed)?;
-    if handed.left == before {
-        return pass(id, member, source, position);
-    }
-    subscription_progress::lease(id, member.number, handed.lease, position, lasts)?;
-    lease::remember(id, handed.lease);
-    Ok(())
 }
 
 /// Nothing was handed out: what was read needs no acknowledgement.
@@ -135,7 +122,8 @@ fn pass(id: &str, member: &Member, source: &Source, position: i64) -> Result<(),
     Ok(())
 }
 
-/// Hands out parked messages whose turn has come, else new ones; returns the last position read.
+/// Hands out parked messages whose turn has come, else new ones. Returns the position of the last
+/// one, or the last position read where there is none.
 fn hand_out(
     definition: &Definition,
     member: &Member,
@@ -166,8 +154,7 @@ fn hand_out(
     }
     let known = Parked::load(definition, member.position)?;
     let mut walk = source.walk(&snapshot, member.position);
-    let (mut position, mut waiting_until) = (member.position, 0);
-    let before = handed.left;
+    let (mut last_read, mut last_handed, mut waiting_until) = (member.position, None, 0);
     while handed.left > 0 && walk.advance() {
         pgrx::check_for_interrupts!();
         let next = walk.bigint(column::GLOBAL_POSITION);
@@ -175,7 +162,7 @@ fn hand_out(
         let is_own =
             source.wants(&walk) && member.reads(stream_name.bytes())? && !known.has_discarded(next);
         if is_own && known.makes_wait(stream_name.bytes()) {
-            if handed.left < before {
+            if last_handed.is_some() {
                 // Comes first next time: inside a lease it would have to be remembered.
                 break;
             }
@@ -189,12 +176,14 @@ fn hand_out(
             waiting_until = next;
         } else if is_own {
             handed.push(&walk, 1);
+            last_handed = Some(next);
         }
-        position = next;
+        last_read = next;
     }
     if waiting_until > member.position {
         let (scanned, handled) = (0, 0);
         member.advance(id, waiting_until, scanned, handled)?;
     }
-    Ok(position)
+    // A lease ends with its last message, so it must not reach beyond that.
+    Ok(last_handed.unwrap_or(last_read))
 }

@@ -68,7 +68,7 @@ pub struct Lease {
     pub number: i64,
     /// Whose messages it is on; its progress is held.
     pub member: Member,
-    /// The last position that was read for it.
+    /// The position of its last message.
     pub position: i64,
 }
 
