@@ -12,6 +12,10 @@ pub mod database;
 pub mod error;
 pub mod pretty;
 pub mod samples;
+#[cfg(feature = "test-kit")]
+pub mod throw_away;
 
 pub use consumer::{Consumer, Failure};
 pub use error::{Error, Result};
+#[cfg(feature = "test-kit")]
+pub use throw_away::ThrowAwayStore;

@@ -10,4 +10,5 @@ mod reading;
 mod rebuilds;
 mod steering;
 mod support;
+mod test_kit;
 mod writing;

@@ -68,6 +68,7 @@ pages! {
     the_reference_shows_what_is_so => "reference",
     several_run_as_the_page_says => "run-several",
     a_service_is_written_as_the_page_says => "services",
+    handlers_are_tested_as_the_page_says => "testing",
 }
 
 /// The page that is not in docs/.

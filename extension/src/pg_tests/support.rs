@@ -47,7 +47,7 @@ pub fn sqlstate(sql: &str) -> String {
         "CREATE OR REPLACE FUNCTION pg_temp.sqlstate(statements text) RETURNS text
          LANGUAGE plpgsql AS $$
          BEGIN EXECUTE statements; RETURN '00000';
-         EXCEPTION WHEN OTHERS THEN RETURN SQLSTATE; END $$",
+         EXCEPTION WHEN OTHERS OR assert_failure THEN RETURN SQLSTATE; END $$",
     );
     text(&format!("pg_temp.sqlstate($statements${sql}$statements$)"))
 }

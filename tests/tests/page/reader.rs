@@ -75,7 +75,7 @@ impl Reader {
             "toml" => save(self.folder.path(), block),
             // What builds and installs us would do so again.
             "sh" => {}
-            "js" | "python" | "rust" => compare_with_file(block),
+            "js" | "pgtap" | "python" | "rust" => compare_with_file(block),
             other => panic!("{}: nobody knows how to read {other:?}", block.place),
         }
     }
