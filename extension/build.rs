@@ -18,6 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("adoption.sql"), adoption(&sql)?)?;
     fs::write(out.join("framed.sql"), framed(&script)?)?;
     let file = out.join("install.sql");
     fs::write(&file, script)?;
@@ -30,6 +31,25 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
     fs::write(out.join("install.rs"), macros)?;
     Ok(())
+}
+
+/// The script that takes over a Message DB database: what is there of its functions and of its type
+/// stays, with what depends on it.
+fn adoption(sql: &Path) -> Result<String, Box<dyn Error>> {
+    let folder = sql.join("adoption");
+    println!("cargo::rerun-if-changed={}", folder.display());
+    let mut script = fs::read_to_string(folder.join("begin.sql"))?;
+    for name in ["roles", "types", "functions", "privileges"] {
+        for file in files(&sql.join(name))? {
+            let text = fs::read_to_string(&file)?;
+            script.push_str(&match file.ends_with("types/message.sql") {
+                true => text.split_inclusive(";\n").skip(1).collect(),
+                false => text.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"),
+            });
+        }
+    }
+    script.push_str(&fs::read_to_string(folder.join("end.sql"))?);
+    Ok(script)
 }
 
 /// The script as `cargo pgrx schema` prints it, so that `make install`, which does without cargo-pgrx,

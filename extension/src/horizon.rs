@@ -137,17 +137,9 @@ fn check_settings(sequence: Sequence) -> Result<(), Error> {
 /// releases what was taken since. What is remembered is only the `low` of the first write, so
 /// that a transaction of many messages has one lock a category; an older `low` is never wrong.
 fn announce(sample: i64, category: u32) {
-    let transaction = transaction::local_id();
-    HELD.with_borrow_mut(|held| {
-        if held.transaction != transaction {
-            *held = Held {
-                transaction,
-                categories: Vec::new(),
-                every_category: None,
-            };
-        }
+    announce_as(|held| {
         let known = held.categories.iter().find(|(hash, _)| *hash == category);
-        let (hash, low) = match (known, held.every_category) {
+        match (known, held.every_category) {
             (Some(known), _) => *known,
             (None, Some(low)) => (EVERY_CATEGORY, low),
             (None, None) => {
@@ -159,9 +151,34 @@ fn announce(sample: i64, category: u32) {
                     (EVERY_CATEGORY, sample)
                 }
             }
-        };
+        }
+    });
+}
+
+/// Holds the tag of this hash and `low`, of what the transaction holds.
+fn announce_as(choose: impl FnOnce(&mut Held) -> (u32, i64)) {
+    let transaction = transaction::local_id();
+    HELD.with_borrow_mut(|held| {
+        if held.transaction != transaction {
+            *held = Held {
+                transaction,
+                categories: Vec::new(),
+                every_category: None,
+            };
+        }
+        let (hash, low) = choose(held);
         tag(hash, low).share_until_end();
     });
+}
+
+/// Tells readers of every category that this transaction is about to draw positions.
+pub fn announce_every_category() -> Result<(), Error> {
+    let sample = checked_sample(sequence()?)?;
+    announce_as(|held| {
+        let low = *held.every_category.get_or_insert(sample);
+        (EVERY_CATEGORY, low)
+    });
+    Ok(())
 }
 
 /// Whether this transaction has drawn positions, which nobody can pass before it ends.

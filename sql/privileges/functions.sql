@@ -4,6 +4,7 @@
 REVOKE EXECUTE ON FUNCTION
   message_store.ack(varchar, bigint, bigint),
   message_store.alter_subscription(varchar, jsonb, jsonb),
+  message_store.announce_insert(),
   message_store.cancel_rebuild(varchar),
   message_store.continue_from(varchar, varchar),
   message_store.create_subscription(varchar, varchar, jsonb, jsonb),
@@ -12,6 +13,7 @@ REVOKE EXECUTE ON FUNCTION
   message_store.dry_run(varchar, jsonb, bigint, boolean, bigint[], boolean),
   message_store.ensure_home_page(),
   message_store.fetch(varchar, bigint, interval, bigint),
+  message_store.finish_adoption(interval),
   message_store.follow(message_store.message, jsonb),
   message_store.increment_videos_watched(bigint),
   message_store.increment_videos_watched(bigint[]),

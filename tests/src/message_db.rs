@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cluster::{Cluster, SUPERUSER, output_of};
+use crate::database::Database;
 use crate::session::Session;
 
 /// A database with Message DB in it.
@@ -17,7 +18,16 @@ pub struct MessageDb<'a> {
 impl<'a> MessageDb<'a> {
     /// Runs Message DB's own `install.sh` for a new database.
     pub fn install(cluster: &'a Cluster, name: &str) -> Self {
-        let script = package().join("database/install.sh");
+        Self::install_of(cluster, "@eventide/message-db", name)
+    }
+
+    /// The same of an earlier version, `1.1.6`, `1.2.3` or `1.2.6`.
+    pub fn install_version(cluster: &'a Cluster, version: &str, name: &str) -> Self {
+        Self::install_of(cluster, &format!("message-db-{version}"), name)
+    }
+
+    fn install_of(cluster: &'a Cluster, package: &str, name: &str) -> Self {
+        let script = folder_of(package).join("database/install.sh");
         let mut install = Command::new("bash");
         cluster.set_client_environment(&mut install);
         install
@@ -28,6 +38,14 @@ impl<'a> MessageDb<'a> {
         Self {
             cluster,
             name: name.to_owned(),
+        }
+    }
+
+    /// The database, for those who know nothing of Message DB.
+    pub fn database(&self) -> Database<'a> {
+        Database {
+            cluster: self.cluster,
+            name: self.name.clone(),
         }
     }
 
@@ -42,10 +60,10 @@ impl<'a> MessageDb<'a> {
     }
 }
 
-/// The folder of the package; fetched by the lock file beside it where it is missing.
-fn package() -> PathBuf {
+/// The folder of a package; fetched by the lock file beside it where it is missing.
+fn folder_of(package: &str) -> PathBuf {
     let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
-    let package = peers.join("node_modules/@eventide/message-db");
+    let package = peers.join("node_modules").join(package);
     // Test binaries may run at the same time: one fetches, the others wait for it.
     let lock = File::open(peers.join("package-lock.json")).unwrap();
     lock.lock().unwrap();

@@ -59,6 +59,9 @@ const CLIENTS: [&str; 6] = ["Y", "Y", "Y", "-", "-", "-"];
 /// Who gets through what reads the log, or the subscriptions.
 const READERS: [&str; 6] = ["Y", "Y", "Y", "-", "-", "Y"];
 
+/// Who gets through what the adoption of a Message DB database needs.
+const ADOPTERS: [&str; 6] = ["Y", "-", "-", "-", "-", "-"];
+
 /// Functions: a call, and which role gets through it (Y). A reader that is open to everybody
 /// still needs SELECT on messages; create_store finds everything there and so needs no right.
 #[rustfmt::skip]
@@ -72,6 +75,8 @@ const FUNCTIONS: &[(&str, &str, [&str; 6])] = &[
     ("message_store_version", "SELECT message_store.message_store_version()", OPEN),
     ("handler_context", "SELECT message_store.handler_context()", OPEN),
     ("horizon_blockers", "SELECT message_store.horizon_blockers()", OPEN),
+    ("announce_insert", "CREATE TEMP TABLE announced (); CREATE TRIGGER t BEFORE INSERT ON announced EXECUTE FUNCTION message_store.announce_insert()", ADOPTERS),
+    ("finish_adoption", "SELECT message_store.finish_adoption()", ADOPTERS),
     ("create_store", "SELECT message_store.create_store()", OPEN),
     ("write_message", "SELECT message_store.write_message(gen_random_uuid()::varchar, 'a-1', 'T', '{}')", CLIENTS),
     ("write_messages", "SELECT message_store.write_messages('a-1', '[{\"type\": \"T\"}]')", CLIENTS),

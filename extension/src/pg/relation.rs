@@ -186,6 +186,20 @@ impl Table {
         unsafe { (*self.relation).rd_rules.as_ref() }.is_some_and(|rules| rules.numLocks > 0)
     }
 
+    /// Whether it has a trigger of this name that fires.
+    pub fn has_trigger(&self, name: &CStr) -> bool {
+        // SAFETY: an open relation's entry in the relation cache; its triggers are there or null, and
+        // their names end with a NUL.
+        unsafe {
+            let Some(triggers) = (*self.relation).trigdesc.as_ref() else {
+                return false;
+            };
+            let all = std::slice::from_raw_parts(triggers.triggers, triggers.numtriggers as usize);
+            all.iter()
+                .any(|trigger| CStr::from_ptr(trigger.tgname) == name)
+        }
+    }
+
     /// Whether tables inherit from it.
     pub fn has_children(&self) -> bool {
         // The flag stays when the last of them is gone, until the table is analyzed.

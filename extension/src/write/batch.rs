@@ -8,6 +8,7 @@
 
 use crate::error::Error;
 use crate::horizon::Draw;
+use crate::message_db::adoption;
 use crate::message_id;
 use crate::pg::guard::{self, Rewording};
 use crate::pg::insert::Insert;
@@ -94,6 +95,10 @@ pub fn write(entries: &[Entry<'_>], version_before: Option<i64>) -> Result<Vec<P
         return Ok(Vec::new());
     }
     let table = messages::open_to_write()?;
+    let categories = entries
+        .iter()
+        .map(|entry| stream_name::category(entry.stream_name()));
+    adoption::lock_categories(&table, categories);
     let stream_index = stream::open_index_to_write()?;
     let id_index = messages::open_index(c"messages_id")?;
     let order = by_stream(entries);

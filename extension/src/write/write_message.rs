@@ -6,7 +6,7 @@ use super::new_message::{
 use crate::error::Error;
 use crate::handler_call;
 use crate::horizon;
-use crate::message_db::null::or_null;
+use crate::message_db::{adoption, null::or_null};
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::insert::Insert;
 use crate::pg::jsonb::Jsonb;
@@ -54,6 +54,10 @@ fn write(
     expected_version: Option<i64>,
 ) -> Result<i64, Error> {
     let table = messages::open_to_write()?;
+    let category = message
+        .stream_name
+        .map_or(&b""[..], |name| stream_name::category(name.bytes()));
+    adoption::lock_categories(&table, std::iter::once(category));
     let index = stream::open_index_to_write()?;
     let tail = message
         .stream_name
@@ -62,9 +66,6 @@ fn write(
     require_version(expected_version, version, message.stream_name)?;
     let position = next_position(version)?;
     let parsed_id = id.as_ref().map(uuid::parse);
-    let category = message
-        .stream_name
-        .map_or(&b""[..], |name| stream_name::category(name.bytes()));
     let global_position = horizon::draw_position(category)?;
 
     let mut insert = Insert::begin(&table, COLUMNS);

@@ -1,0 +1,54 @@
+SELECT message_store.create_store();
+-- The library looks at the table, and refuses what it would not heed: rules, row-level security, children.
+SELECT message_store.stream_version('');
+
+-- The tables and views are the user's, not the extension's.
+DO $$
+DECLARE
+  statement text;
+BEGIN
+  FOR statement IN
+    SELECT pg_catalog.format('ALTER EXTENSION message_store DROP %s %s',
+      CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END,
+      c.oid::pg_catalog.regclass)
+    FROM pg_catalog.pg_depend d
+    JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.objid
+    JOIN pg_catalog.pg_extension e ON e.oid OPERATOR(pg_catalog.=) d.refobjid
+    WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+      AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass
+      AND d.deptype OPERATOR(pg_catalog.=) 'e'
+      AND e.extname OPERATOR(pg_catalog.=) 'message_store'
+      AND c.relkind OPERATOR(pg_catalog.<>) 'c'
+  LOOP
+    EXECUTE statement;
+  END LOOP;
+END
+$$;
+
+GRANT SELECT ON message_store.messages,
+  message_store.category_type_summary, message_store.stream_summary, message_store.stream_type_summary,
+  message_store.type_category_summary, message_store.type_stream_summary, message_store.type_summary
+TO message_store_viewer;
+
+-- Whoever could INSERT could write.
+DO $$
+DECLARE
+  writer text;
+BEGIN
+  FOR writer IN
+    SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::pg_catalog.regrole::pg_catalog.text END
+    FROM pg_catalog.pg_class c, pg_catalog.aclexplode(c.relacl) a
+    WHERE c.oid OPERATOR(pg_catalog.=) 'message_store.messages'::pg_catalog.regclass
+      AND a.privilege_type OPERATOR(pg_catalog.=) 'INSERT'
+      AND a.grantee OPERATOR(pg_catalog.<>) c.relowner
+  LOOP
+    EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION
+      message_store.write_message(varchar, varchar, varchar, jsonb, jsonb, bigint) TO %s', writer);
+  END LOOP;
+END
+$$;
+
+-- Last, because it keeps writers out until the commit: until the calls of Message DB's functions that
+-- run now have ended, what they insert is announced. finish_adoption() drops it.
+CREATE TRIGGER message_store_adoption BEFORE INSERT ON message_store.messages
+  FOR EACH STATEMENT EXECUTE FUNCTION message_store.announce_insert();

@@ -1,0 +1,77 @@
+-- A Message DB database, as its own installation left it: nothing is changed by this. What takes it over
+-- is the update that follows.
+DO $$
+DECLARE
+  columns text;
+  found text;
+BEGIN
+  IF pg_catalog.to_regprocedure('message_store.write_message(varchar, varchar, varchar, jsonb, jsonb, bigint)') IS NULL
+    OR pg_catalog.to_regclass('message_store.messages') IS NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'object_not_in_prerequisite_state',
+      MESSAGE = 'there is no Message DB in this database',
+      HINT = 'CREATE EXTENSION message_store; installs a store of its own.';
+  END IF;
+  SELECT pg_catalog.string_agg(a.attname OPERATOR(pg_catalog.||) ' '
+      OPERATOR(pg_catalog.||) pg_catalog.format_type(a.atttypid, a.atttypmod), ', ' ORDER BY a.attnum)
+  INTO columns
+  FROM pg_catalog.pg_attribute a
+  WHERE a.attrelid OPERATOR(pg_catalog.=) 'message_store.messages'::pg_catalog.regclass
+    AND a.attnum OPERATOR(pg_catalog.>) 0;
+  IF pg_catalog.strpos(columns, 'global_position bigint, position bigint, time timestamp without time zone, '
+      'stream_name text, type text, data jsonb, metadata jsonb, id uuid') OPERATOR(pg_catalog.<>) 1 THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'object_not_in_prerequisite_state',
+      MESSAGE = 'message_store.messages does not begin with the columns of Message DB 1.2.6 and newer',
+      DETAIL = pg_catalog.format('They are: %s.', columns),
+      HINT = 'Bring the messages over by orchestrator export and import.';
+  END IF;
+
+  SELECT c.collname INTO found
+  FROM pg_catalog.pg_attribute a
+  JOIN pg_catalog.pg_collation c ON c.oid OPERATOR(pg_catalog.=) a.attcollation
+  WHERE a.attrelid OPERATOR(pg_catalog.=) 'message_store.messages'::pg_catalog.regclass
+    AND a.attname OPERATOR(pg_catalog.=) ANY ('{stream_name,type}'::pg_catalog.name[])
+    AND NOT c.collisdeterministic;
+  IF found IS NOT NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'object_not_in_prerequisite_state',
+      MESSAGE = pg_catalog.format('the names in message_store.messages have the collation "%s", by which different names are equal', found),
+      HINT = 'ALTER TABLE message_store.messages ALTER COLUMN ... TYPE text COLLATE "C"; it builds two indexes again.';
+  END IF;
+
+  SELECT pg_catalog.format('CREATE %sINDEX CONCURRENTLY %s ON message_store.messages (%s);',
+    wanted.kind, wanted.name, wanted.keys)
+  INTO found
+  FROM (VALUES
+    ('messages_id', 'UNIQUE ', 'id'),
+    ('messages_stream', 'UNIQUE ', 'stream_name, position'),
+    ('messages_category', '', 'message_store.category(stream_name), global_position, '
+      'message_store.category(metadata ->> ''correlationStreamName'')')) AS wanted (name, kind, keys)
+  WHERE NOT EXISTS (
+    SELECT FROM pg_catalog.pg_index i
+    WHERE i.indrelid OPERATOR(pg_catalog.=) 'message_store.messages'::pg_catalog.regclass
+      AND i.indexrelid OPERATOR(pg_catalog.=)
+        pg_catalog.to_regclass('message_store.' OPERATOR(pg_catalog.||) wanted.name)
+      AND i.indisvalid AND i.indisunique OPERATOR(pg_catalog.=) (wanted.kind OPERATOR(pg_catalog.<>) ''))
+  LIMIT 1;
+  IF found IS NOT NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'object_not_in_prerequisite_state',
+      MESSAGE = 'message_store.messages lacks an index of Message DB, or it is invalid',
+      HINT = found;
+  END IF;
+
+  IF NOT EXISTS (
+    SELECT FROM pg_catalog.pg_sequence s
+    WHERE s.seqrelid OPERATOR(pg_catalog.=)
+        pg_catalog.to_regclass('message_store.messages_global_position_seq')
+      AND s.seqcache OPERATOR(pg_catalog.=) 1 AND s.seqincrement OPERATOR(pg_catalog.>) 0 AND NOT s.seqcycle
+  ) THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'object_not_in_prerequisite_state',
+      MESSAGE = 'the sequence message_store.messages_global_position_seq is missing, or hands positions out in another order',
+      HINT = 'ALTER SEQUENCE message_store.messages_global_position_seq CACHE 1 INCREMENT 1 NO CYCLE;';
+  END IF;
+END
+$$;

@@ -1,0 +1,378 @@
+//! Promise: a Message DB database is taken over where it is. Its clients go on, what depends on its
+//! functions, type and table goes on, nothing is rewritten, and readers skip nothing, whatever of
+//! Message DB's own code is still running.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on must fail loudly"
+)]
+
+mod subscriber;
+
+use promises::{Cluster, Database, MessageDb, Session};
+use subscriber::{bigints, texts};
+
+/// What takes a Message DB database over.
+const ADOPT: &str = "BEGIN;
+    CREATE EXTENSION message_store VERSION 'message_db';
+    ALTER EXTENSION message_store UPDATE;
+    COMMIT";
+
+/// A database as Message DB's own script makes it, whose sessions find its functions.
+async fn install(version: &str, name: &str) -> Database<'static> {
+    let cluster = Cluster::shared();
+    let installed = match version {
+        "1.3.1" => MessageDb::install(cluster, name),
+        earlier => MessageDb::install_version(cluster, earlier, name),
+    };
+    let session = installed.connect().await;
+    session
+        .run(&format!(
+            "ALTER DATABASE {name} SET search_path = message_store, public"
+        ))
+        .await
+        .unwrap();
+    installed.database()
+}
+
+async fn write(session: &Session, stream: &str) -> i64 {
+    session
+        .bigint(&format!(
+            "SELECT write_message(gen_random_uuid()::varchar, '{stream}', 'A', '{{}}')"
+        ))
+        .await
+}
+
+/// Those that a reader of everything gets.
+const ALL: &str = "SELECT global_position FROM message_store.get_all_messages(0, -1)";
+
+/// Oids of what others may depend on, and where the table's and the indexes' bytes are.
+const IDENTITIES: &str = "
+    SELECT p.proname, p.oid, has_function_privilege('message_store', p.oid, 'EXECUTE') FROM pg_proc p
+      WHERE p.pronamespace = 'message_store'::regnamespace AND p.proname = ANY (ARRAY['write_message',
+        'get_stream_messages', 'get_category_messages', 'stream_version', 'category', 'id',
+        'cardinal_id', 'is_category', 'hash_64', 'acquire_lock', 'message_store_version'])
+        AND p.pronargs <> 3 AND p.prorettype <> 'record'::regtype
+    UNION ALL SELECT t.typname, t.oid, NULL FROM pg_type t WHERE t.oid = 'message_store.message'::regtype
+    UNION ALL SELECT c.relname, c.relfilenode, NULL FROM pg_class c
+      WHERE c.oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = 'message_store.messages'::regclass)
+        OR c.oid = 'message_store.messages'::regclass
+    ORDER BY 1, 2";
+
+async fn is_taken_over(version: &str, name: &str) {
+    let database = install(version, name).await;
+    let client = database.connect_as("message_store").await;
+    let app = database.connect().await;
+    // A role of the application that Message DB knows nothing of.
+    let role = format!("writer_of_{name}");
+    app.run(&format!(
+        "CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA message_store TO {role};
+         GRANT SELECT, INSERT ON messages TO {role};
+         GRANT USAGE ON SEQUENCE messages_global_position_seq TO {role}"
+    ))
+    .await
+    .unwrap();
+    let writer = database.connect_as(&role).await;
+    write(&writer, "writer-1").await;
+    app.run(
+        "CREATE VIEW public.accounts AS SELECT * FROM messages WHERE category(stream_name) = 'account';
+         CREATE FUNCTION public.last_of(stream varchar) RETURNS SETOF message LANGUAGE sql AS
+           'SELECT * FROM get_last_stream_message(stream)'",
+    )
+    .await
+    .unwrap();
+    let statements = [
+        "SELECT write_message(gen_random_uuid()::varchar, 'account-1', 'Opened', '{\"n\": 1}', NULL, -1)",
+        "SELECT write_message(gen_random_uuid()::varchar, 'account-2', 'Opened', '{\"n\": 2}')",
+        "SELECT * FROM get_category_messages('account')",
+        "SELECT * FROM get_stream_messages('account-1')",
+        "SELECT get_last_stream_message('account-1')",
+        "SELECT stream_version('account-1')",
+    ];
+    for (number, statement) in statements.iter().enumerate() {
+        client
+            .run(&format!("PREPARE s{number} AS {statement}"))
+            .await
+            .unwrap();
+    }
+    let read = async |numbers: std::ops::Range<usize>| {
+        let mut all = Vec::new();
+        for number in numbers {
+            all.push(client.run(&format!("EXECUTE s{number}")).await.unwrap());
+        }
+        all
+    };
+    read(0..2).await;
+    let (before, identities) = (read(2..6).await, app.run(IDENTITIES).await.unwrap());
+    app.run(ADOPT).await.unwrap();
+    assert_eq!(app.run(IDENTITIES).await.unwrap(), identities);
+    // Prepared before, by a session that is still there.
+    assert_eq!(read(2..6).await, before);
+    let error = client.error("EXECUTE s0").await;
+    assert_eq!(
+        error.message,
+        "Wrong expected version: -1 (Stream: account-1, Stream Version: 0)"
+    );
+    assert_eq!(
+        app.value("SELECT finish_adoption()").await.as_deref(),
+        Some("t")
+    );
+    read(1..2).await;
+    assert_eq!(app.bigint("SELECT count(*) FROM public.accounts").await, 3);
+    let last = "SELECT position FROM public.last_of('account-2')";
+    assert_eq!(app.bigint(last).await, 1);
+    assert_eq!(write(&writer, "writer-1").await, 1);
+    for session in [&client, &writer] {
+        let past_us =
+            "INSERT INTO messages (position, stream_name, type) VALUES (7, 'account-7', 'Past us')";
+        assert_eq!(session.error(past_us).await.sqlstate, "42501");
+    }
+    // What Message DB has not: a subscription of everything that was there before.
+    app.run(
+        "CREATE TABLE public.opened (stream varchar);
+         CREATE FUNCTION public.note(m message_store.message) RETURNS void LANGUAGE sql AS
+           'INSERT INTO public.opened VALUES (m.stream_name)';
+         SELECT create_subscription('s', 'account', '{\"Opened\": \"public.note\"}');
+         SELECT tick('s')",
+    )
+    .await
+    .unwrap();
+    let opened = "SELECT stream FROM public.opened ORDER BY 1";
+    assert_eq!(
+        texts(&app, opened).await,
+        ["account-1", "account-2", "account-2"]
+    );
+    // The tables are the user's: the extension takes none of them along.
+    let members = "SELECT count(*) FROM pg_depend d JOIN pg_class c ON c.oid = d.objid
+        JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'message_store'
+        WHERE d.deptype = 'e' AND c.relkind <> 'c'";
+    assert_eq!(app.bigint(members).await, 0);
+}
+
+#[tokio::test]
+async fn message_db_1_2_is_taken_over_and_its_clients_go_on() {
+    is_taken_over("1.2.6", "adopted_1_2_6").await;
+}
+
+#[tokio::test]
+async fn message_db_1_3_is_taken_over_and_its_clients_go_on() {
+    is_taken_over("1.3.1", "adopted_1_3").await;
+}
+
+#[tokio::test]
+async fn what_message_dbs_own_code_writes_across_the_switch_is_not_skipped() {
+    let database = install("1.3.1", "adopted_in_flight").await;
+    let (app, late, blocker) = (
+        database.connect().await,
+        database.connect().await,
+        database.connect().await,
+    );
+    write(&app, "a-1").await;
+    // A call of Message DB's write_message that has begun, and has not touched the table.
+    blocker
+        .run("BEGIN; SELECT acquire_lock('a-1')")
+        .await
+        .unwrap();
+    late.run("BEGIN").await.unwrap();
+    let old_call = tokio::spawn(async move {
+        write(&late, "a-2").await;
+        late
+    });
+    blocker.run("SELECT 1").await.unwrap();
+    app.wait_until(
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)",
+    )
+    .await;
+    app.run(ADOPT).await.unwrap();
+    let unfinished = app.error("SELECT finish_adoption('10 ms')").await;
+    assert_eq!(unfinished.sqlstate, "55006", "{unfinished:?}");
+    blocker.run("COMMIT").await.unwrap();
+    let late = old_call.await.unwrap();
+    write(&app, "b-1").await;
+    assert_eq!(bigints(&app, ALL).await, [1], "2 is not committed yet");
+    late.run("COMMIT").await.unwrap();
+    assert_eq!(bigints(&app, ALL).await, [1, 2, 3]);
+    assert_eq!(
+        app.value("SELECT finish_adoption()").await.as_deref(),
+        Some("t")
+    );
+    assert_eq!(
+        app.value("SELECT finish_adoption()").await.as_deref(),
+        Some("f")
+    );
+}
+
+#[tokio::test]
+async fn until_it_is_finished_writers_of_a_category_follow_each_other_as_message_dbs_readers_need()
+{
+    let database = install("1.3.1", "adopted_protocol").await;
+    let (app, first, second) = (
+        database.connect().await,
+        database.connect().await,
+        database.connect().await,
+    );
+    app.run(ADOPT).await.unwrap();
+    for finished in [false, true] {
+        first.run("BEGIN").await.unwrap();
+        write(&first, "a-1").await;
+        second.run("SET lock_timeout = '50 ms'").await.unwrap();
+        let batch = "SELECT * FROM write_messages('a-2', '[{\"type\": \"A\"}]')";
+        for write in [
+            "SELECT write_message(gen_random_uuid()::varchar, 'a-2', 'A', '{}')",
+            batch,
+        ] {
+            let written = second.run(write).await;
+            assert_eq!(written.is_ok(), finished, "{written:?}");
+        }
+        first.run("COMMIT").await.unwrap();
+        app.run("SELECT finish_adoption()").await.unwrap();
+    }
+}
+
+/// Clients that write, and one that follows their category as Message DB's clients do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_adoption_under_load_is_an_error_to_nobody_and_nothing_is_lost_or_skipped() {
+    let database = install("1.3.1", "adopted_under_load").await;
+    let app = database.connect().await;
+    let mut writers = database.start_writers(8).await;
+    let follower = database.connect_as("message_store").await;
+    let (say_end, end) = tokio::sync::watch::channel(None::<i64>);
+    let following = tokio::spawn(async move {
+        let mut seen = Vec::new();
+        loop {
+            let is_last = *end.borrow();
+            let next = seen.last().map_or(1, |last| last + 1);
+            let poll = format!(
+                "SELECT global_position FROM get_category_messages('viewings', {next}, 1000)"
+            );
+            let got = bigints(&follower, &poll).await;
+            let is_idle = got.is_empty();
+            seen.extend(got);
+            match is_last {
+                Some(_) if is_idle => return seen,
+                _ => {}
+            }
+        }
+    });
+    writers.write_more(500).await;
+    app.run("SET lock_timeout = '100 ms'").await.unwrap();
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match app.run(ADOPT).await {
+            Ok(_) => break,
+            Err(error) if error.sqlstate == "55P03" => app.run("ROLLBACK").await.unwrap(),
+            Err(error) => panic!("{error:?}"),
+        };
+    }
+    writers.write_more(500).await;
+    app.run("RESET lock_timeout").await.unwrap();
+    assert_eq!(
+        app.value("SELECT finish_adoption()").await.as_deref(),
+        Some("t")
+    );
+    writers.write_more(500).await;
+    let seen = writers.stop().await;
+    println!(
+        "{tries} tries, longest wait of a writer {:?}",
+        seen.longest_wait
+    );
+    assert_eq!(seen.errors.len(), 0, "{:?}", seen.errors);
+    let stored = "SELECT global_position FROM messages ORDER BY 1";
+    let stored = bigints(&app, stored).await;
+    assert_eq!(stored.len() as i64, seen.written);
+    say_end.send_replace(Some(seen.written));
+    assert_eq!(following.await.unwrap(), stored);
+}
+
+#[tokio::test]
+async fn what_differs_from_message_db_is_refused_with_what_repairs_it() {
+    let database = install("1.3.1", "adopted_repaired").await;
+    let app = database.connect().await;
+    let category = "CREATE INDEX messages_category ON messages (category(stream_name), \
+        global_position, category(metadata ->> 'correlationStreamName'))";
+    for (change, said, back) in [
+        (
+            "DROP INDEX messages_category",
+            "CREATE INDEX CONCURRENTLY messages_category",
+            category,
+        ),
+        (
+            "DROP INDEX messages_id; CREATE INDEX messages_id ON messages (id)",
+            "CREATE UNIQUE INDEX CONCURRENTLY messages_id",
+            "DROP INDEX messages_id; CREATE UNIQUE INDEX messages_id ON messages (id)",
+        ),
+        (
+            "ALTER SEQUENCE messages_global_position_seq CACHE 20",
+            "CACHE 1",
+            "ALTER SEQUENCE messages_global_position_seq CACHE 1",
+        ),
+        (
+            "ALTER TABLE messages ENABLE ROW LEVEL SECURITY",
+            "DISABLE ROW LEVEL SECURITY",
+            "ALTER TABLE messages DISABLE ROW LEVEL SECURITY",
+        ),
+        (
+            "CREATE RULE again AS ON INSERT TO messages DO ALSO NOTHING",
+            "DROP RULE",
+            "DROP RULE again ON messages",
+        ),
+        (
+            "CREATE ROLE keeper; ALTER TABLE messages OWNER TO keeper",
+            "OWNER TO CURRENT_USER",
+            "ALTER TABLE messages OWNER TO CURRENT_USER",
+        ),
+        (
+            "CREATE VIEW last AS SELECT * FROM get_last_stream_message('a-1'); \
+             CREATE FUNCTION tick(bigint) RETURNS bigint LANGUAGE sql AS 'SELECT $1'",
+            "",
+            "",
+        ),
+    ] {
+        app.run(change).await.unwrap();
+        if said.is_empty() {
+            break;
+        }
+        let error = app.error(ADOPT).await;
+        assert!(error.hint.contains(said), "{change}: {error:?}");
+        app.run("ROLLBACK").await.unwrap();
+        write(&app, "a-1").await;
+        app.run(back).await.unwrap();
+    }
+    // More columns, triggers, views and functions of others stay.
+    app.run(
+        "ALTER TABLE messages ADD COLUMN note text;
+         CREATE TABLE public.written (position bigint);
+         CREATE FUNCTION public.note() RETURNS trigger LANGUAGE plpgsql AS
+           'BEGIN INSERT INTO public.written VALUES (NEW.global_position); RETURN NULL; END';
+         CREATE TRIGGER noted AFTER INSERT ON messages FOR EACH ROW EXECUTE FUNCTION public.note()",
+    )
+    .await
+    .unwrap();
+    app.run(ADOPT).await.unwrap();
+    write(&app, "a-1").await;
+    app.run("SELECT finish_adoption()").await.unwrap();
+    write(&app, "a-1").await;
+    assert_eq!(app.bigint("SELECT count(*) FROM public.written").await, 2);
+    let last = "SELECT position FROM message_store.last";
+    assert_eq!(app.bigint(last).await, 7);
+}
+
+#[tokio::test]
+async fn what_cannot_be_taken_over_is_left_as_it_is_with_the_reason() {
+    let database = install("1.1.6", "adopted_not").await;
+    let app = database.connect().await;
+    write(&app, "a-1").await;
+    let error = app.error(ADOPT).await;
+    assert_eq!(error.sqlstate, "55000");
+    assert!(
+        error.detail.contains("id uuid, stream_name text"),
+        "{error:?}"
+    );
+    app.run("ROLLBACK").await.unwrap();
+    assert_eq!(write(&app, "a-1").await, 1);
+    let version = "SELECT message_store_version()";
+    assert_eq!(app.value(version).await.as_deref(), Some("1.1.6"));
+    let empty = Cluster::shared().create_database().await;
+    let error = empty.connect().await.error(ADOPT).await;
+    assert_eq!(error.message, "there is no Message DB in this database");
+}
