@@ -23,6 +23,7 @@ mod prometheus;
 mod property;
 mod random;
 mod session;
+mod small_disk;
 mod terminal;
 
 pub use browser::Scenario;
@@ -45,4 +46,5 @@ pub use prometheus::Prometheus;
 pub use property::{check_property, seed};
 pub use random::Random;
 pub use session::{Notice, Rows, Session, SqlError, Text, literal};
+pub use small_disk::SmallDisk;
 pub use terminal::Terminal;

@@ -29,8 +29,9 @@ use promises::{Cluster, Random, Rows, seed};
 
 /// Pages without commands: what we decided and how we differ. `backup` needs two servers, and is
 /// tried by `replication.rs` and `dump_and_restore.rs`; `kubernetes` by `kubernetes.rs`; and
-/// `production` by `tests/packages/run`, in a system that it may install packages in.
-const NOT_RUN: [&str; 11] = [
+/// `production` by `tests/packages/run`, in a system that it may install packages in, and by
+/// `production.rs`; `symptoms` by `symptoms.rs`, each where it is produced.
+const NOT_RUN: [&str; 12] = [
     "backup",
     "compatibility",
     "configuration",
@@ -41,6 +42,7 @@ const NOT_RUN: [&str; 11] = [
     "monitoring",
     "performance",
     "production",
+    "symptoms",
     "versions",
 ];
 

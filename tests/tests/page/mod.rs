@@ -1,13 +1,17 @@
 //! A page of docs/, taken apart into its blocks.
+#![allow(dead_code, reason = "no test needs all of it")]
 
 pub mod beside;
 pub mod expectation;
 mod interpreter;
 pub mod links;
 pub mod reader;
+pub mod shop;
 mod statements;
 
 use std::path::{Path, PathBuf};
+
+use reader::Reader;
 
 /// The folder of the pages.
 pub fn folder() -> PathBuf {
@@ -27,6 +31,8 @@ pub struct Page {
 
 /// A fenced block, with the text block that follows it.
 pub struct Block {
+    /// The heading of the section that it is in.
+    pub section: String,
     /// File and line, for messages.
     pub place: String,
     /// What it is written in.
@@ -42,8 +48,12 @@ impl Page {
     pub fn open(name: &str) -> Self {
         let text = std::fs::read_to_string(folder().join(format!("{name}.md"))).unwrap();
         let mut blocks: Vec<Block> = Vec::new();
+        let mut section = String::new();
         let mut lines = text.lines().enumerate();
         while let Some((number, line)) = lines.next() {
+            if let Some(heading) = line.strip_prefix("## ") {
+                heading.clone_into(&mut section);
+            }
             let Some(language) = line.strip_prefix("```") else {
                 continue;
             };
@@ -60,6 +70,7 @@ impl Page {
                 before.shown = Some(text);
             } else {
                 blocks.push(Block {
+                    section: section.clone(),
                     place,
                     language: language.to_owned(),
                     text,
@@ -69,4 +80,26 @@ impl Page {
         }
         Self { blocks }
     }
+}
+
+/// Does what a section of a page says, in the database at this address. Whoever reads is returned, with
+/// what he started.
+pub async fn read_section(
+    page: &str,
+    section: &str,
+    url: &str,
+    variables: &[(&str, &str)],
+) -> Reader {
+    let page = Page::open(page);
+    let mut reader = Reader::at(url);
+    for (name, value) in variables {
+        reader.export(name, value);
+    }
+    let blocks = page.blocks.iter();
+    let blocks: Vec<_> = blocks.filter(|block| block.section == section).collect();
+    assert!(!blocks.is_empty(), "nothing to do in {section:?}");
+    for block in blocks {
+        reader.read(block, &async || {}).await;
+    }
+    reader
 }

@@ -46,7 +46,10 @@ impl Reader {
         let path = std::env::var("PATH").unwrap();
         shell
             .args(["--noprofile", "--norc"])
-            .env("PATH", format!("{}:{path}", programs.display()))
+            .env(
+                "PATH",
+                format!("{}:{}:{path}", programs.display(), bin_dir().display()),
+            )
             .env("DATABASE_URL", url)
             // Who reads the pages has one role for everything, in a cluster of its own.
             .env("ORCHESTRATOR__DATABASE__ALLOW_SUPERUSER", "true")
@@ -60,6 +63,11 @@ impl Reader {
             shell: Interpreter::start(&shell),
             folder,
         }
+    }
+
+    /// Gives the shell a variable that the page names.
+    pub fn export(&mut self, name: &str, value: &str) {
+        self.type_command(name, &format!("export {name}='{value}'"), "");
     }
 
     /// Does what a block says, with a pause after each statement and each command.

@@ -10,7 +10,8 @@ pub fn statements(block: &str) -> Vec<String> {
         statement.push('\n');
         is_in_body ^= line.matches("$$").count() % 2 == 1;
         let code = line.split("--").next().unwrap_or_default().trim_end();
-        if !is_in_body && (code.ends_with(';') || code.ends_with(r"\gset")) {
+        let ends = [";", r"\gset", r"\gexec"];
+        if !is_in_body && ends.iter().any(|end| code.ends_with(end)) {
             statements.push(String::new());
         }
     }
