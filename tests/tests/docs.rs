@@ -31,12 +31,13 @@ use promises::{Cluster, Random, Rows, seed};
 /// tried by `replication.rs` and `dump_and_restore.rs`; `kubernetes` by `kubernetes.rs`; and
 /// `production` by `tests/packages/run`, in a system that it may install packages in, and by
 /// `production.rs`; `symptoms` by `symptoms.rs`, each where it is produced.
-const NOT_RUN: [&str; 12] = [
+const NOT_RUN: [&str; 13] = [
     "backup",
     "compatibility",
     "configuration",
     "containers",
     "dashboard",
+    "glossary",
     "guarantees",
     "kubernetes",
     "monitoring",
