@@ -228,7 +228,9 @@ async fn a_subscription_that_is_too_slow_catches_up_with_more_members() {
     let running = database.deploy("").start();
     let status = "FROM message_store.subscription_status";
     session
-        .wait_until(&format!("SELECT bool_and(rate > 0 AND lag > 100) {status}"))
+        .wait_until(&format!(
+            "SELECT bool_and(position > 0 AND lag > 100) {status}"
+        ))
         .await;
     mend("A subscription is too slow", &superuser(&database), &[]).await;
     // It is still being written to.
