@@ -57,6 +57,22 @@ fn every_symptom_is_produced_here() {
     }
 }
 
+#[test]
+fn every_alert_leads_to_a_symptom() {
+    let read = |path: &str| fs::read_to_string(page::repository().join(path)).unwrap();
+    let (alerts, page) = (
+        read("monitoring/prometheus/alerts.yml"),
+        read("docs/symptoms.md"),
+    );
+    let names = alerts
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "));
+    let lost: Vec<_> = names
+        .filter(|name| !page.contains(&format!("`{name}`")))
+        .collect();
+    assert_eq!(lost, [""; 0]);
+}
+
 #[tokio::test]
 async fn the_first_look_needs_nothing() {
     let (database, _session) = open_shop(Cluster::shared(), "").await;
