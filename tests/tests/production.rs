@@ -388,6 +388,9 @@ async fn a_message_takes_as_many_bytes_as_the_page_says() {
         }
         let indexes = size_of(&session, "pg_indexes_size", messages).await;
         wrong.extend(compare(&[indexes], "| the indexes |", 20));
+        let by_id = "SELECT pg_relation_size('message_store.messages_id')";
+        let by_id = session.bigint(by_id).await / messages;
+        wrong.extend(compare(&[by_id], "| of these, the one on `id` |", 10));
         let first = format!("CALL public.write({FIRST}, {bytes})");
         for compression in ["off", "on"] {
             let set = format!("CHECKPOINT; SET wal_compression = {compression}");
