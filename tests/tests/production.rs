@@ -7,7 +7,7 @@
 
 mod page;
 
-use page::shop::{open_shop, order, wait_for_items};
+use page::shop::{name_shop, open_shop, order, wait_for_items};
 use page::{Page, read_section};
 use promises::{Cluster, Session, get, orchestrator, run_to_end};
 
@@ -240,19 +240,14 @@ async fn an_orchestrator_takes_as_many_connections_as_the_page_counts() {
 #[tokio::test]
 async fn a_backup_is_rehearsed_as_the_page_says() {
     let cluster = Cluster::start(&SAFE);
-    let (mut database, session) = open_shop(&cluster, "").await;
+    let (database, session) = open_shop(&cluster, "").await;
     for number in 1..=20 {
         order(&session, &number.to_string(), "2").await;
     }
     let tick = "SELECT handled FROM message_store.tick('aggregators:orders')";
     assert_eq!(session.bigint(tick).await, 20);
     drop(session);
-    let admin = cluster.connect("postgres", "postgres").await;
-    let others = "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname LIKE 'test%')";
-    admin.wait_until(others).await;
-    let rename = format!("ALTER DATABASE {} RENAME TO shop", database.name);
-    admin.run(&rename).await.unwrap();
-    database.name = "shop".to_owned();
+    let database = name_shop(database).await;
     let url = database.url("postgres");
     let rehearsal = database.url("message_store").replace("shop", "rehearsal");
     let variables = [("REHEARSAL", rehearsal.as_str())];

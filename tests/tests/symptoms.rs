@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use page::reader::Reader;
-use page::shop::{ORDERS, create_shop, open_shop, order, wait_for_items};
+use page::shop::{ORDERS, create_shop, name_shop, open_shop, order, wait_for_items};
 use page::{Page, read_section};
 use promises::{Cluster, Database, Session, SmallDisk, StopMode, get};
 use uuid::Uuid;
@@ -163,14 +163,42 @@ async fn a_standby_and_a_database_that_only_reads_take_writes_again() {
         database.name
     );
     session.run(&read_only).await.unwrap();
-    cluster.stop(StopMode::Fast);
-    // A standby whose primary is gone.
-    fs::write(cluster.data_dir().join("standby.signal"), "").unwrap();
-    cluster.start_again();
+    make_standby(&cluster);
     let running = database.deploy("").start();
     running.wait_for_log("until the database takes writes");
     mend("The database takes no writes", &superuser(&database), &[]).await;
     let session = database.connect().await;
+    wait_for_items(&session, "1", 2).await;
+    running.stop();
+}
+
+/// Of a primary that is gone.
+fn make_standby(cluster: &Cluster) {
+    cluster.stop(StopMode::Fast);
+    fs::write(cluster.data_dir().join("standby.signal"), "").unwrap();
+    cluster.start_again();
+}
+
+#[tokio::test]
+async fn an_address_of_two_servers_leads_to_the_one_that_takes_writes() {
+    const WRITES: &str = "target_session_attrs=read-write";
+    let page = fs::read_to_string(page::folder().join("symptoms.md")).unwrap();
+    assert!(page.contains(WRITES), "the page says how");
+    let (old, new) = (Cluster::start(&[]), Cluster::start(&[]));
+    let (old_shop, _) = create_shop(&old).await;
+    name_shop(old_shop).await;
+    make_standby(&old);
+    let (shop, _) = open_shop(&new, "").await;
+    let shop = name_shop(shop).await;
+    let mut deployment = shop.deploy("");
+    let [old, new] = [&old, &new].map(|cluster| {
+        let folder = cluster.socket_dir().display().to_string();
+        folder.replace('/', "%2F")
+    });
+    deployment.url = format!("postgresql://message_store@{old},{new}/shop?{WRITES}");
+    let running = deployment.start();
+    let session = shop.connect().await;
+    order(&session, "1", "2").await;
     wait_for_items(&session, "1", 2).await;
     running.stop();
 }

@@ -51,3 +51,16 @@ pub async fn wait_for_items(session: &Session, number: &str, items: i64) {
     );
     session.wait_until(&counted).await;
 }
+
+/// Gives a database of a cluster of its own, in which nobody is any more, the name that the pages say.
+pub async fn name_shop(mut database: Database<'_>) -> Database<'_> {
+    let admin = database.cluster.connect("postgres", "postgres").await;
+    let name = &database.name;
+    let is_left =
+        format!("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = '{name}')");
+    admin.wait_until(&is_left).await;
+    let rename = format!("ALTER DATABASE {name} RENAME TO shop");
+    admin.run(&rename).await.unwrap();
+    database.name = "shop".to_owned();
+    database
+}
