@@ -25,8 +25,10 @@ const POSITIONS: &str =
     "SELECT position FROM message_store.subscription_progress ORDER BY subscriber_id";
 const LEAST_POSITION: &str = "SELECT min(position) FROM message_store.subscription_progress";
 const WRONG: &str = "SELECT count(*) FROM message_store.subscription_progress \
-     WHERE handled <> (SELECT count(*) FROM message_store.messages)";
-const HEAD: &str = "SELECT max(global_position) FROM message_store.messages";
+     WHERE handled <> (SELECT count(*) FROM message_store.messages \
+                       WHERE message_store.category(stream_name) = 'viewings')";
+const HEAD: &str = "SELECT max(global_position) FROM message_store.messages \
+     WHERE message_store.category(stream_name) = 'viewings'";
 
 /// Those who write beside none of them.
 pub fn alone() -> Identity {

@@ -3,7 +3,7 @@
 use crate::bench::Bench;
 use crate::comparison::Comparison;
 use crate::works::{
-    catch_up, cost, growth, latency, mixed, one_stream, pages, read_category, read_group,
+    carry, catch_up, cost, growth, latency, mixed, one_stream, pages, read_category, read_group,
     read_stream, subscriptions, write, write_batch,
 };
 
@@ -63,6 +63,11 @@ pub const WORKS: &[Work] = &[
         name: "subscriptions",
         title: "Writers beside subscriptions",
         run: subscriptions::run,
+    },
+    Work {
+        name: "carry",
+        title: "Subscriptions that a core carries",
+        run: carry::run,
     },
     Work {
         name: "mixed",

@@ -1,5 +1,6 @@
 //! A file per work.
 
+pub(crate) mod carry;
 pub(crate) mod catch_up;
 pub(crate) mod cost;
 pub(crate) mod growth;
