@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use page::reader::Reader;
 use page::shop::{ORDERS, create_shop, name_shop, open_shop, order, wait_for_items};
 use page::{Page, read_section};
-use promises::{Cluster, Database, Session, SmallDisk, StopMode, get};
+use promises::{Cluster, Database, Session, SmallDisk, StopMode, get, wait_for};
 use uuid::Uuid;
 
 const PAGE: &str = "symptoms";
@@ -117,7 +117,9 @@ async fn an_orchestrator_that_lacks_a_right_is_ready_once_it_is_granted() {
     let deployment = database.deploy(&format!("{CONFIG}\n[metrics]\nlisten = \"127.0.0.1:0\"\n"));
     let running = deployment.start();
     let metrics = running.metrics();
-    running.wait_for_log("aggregators:orders");
+    let ready = format!("{metrics}/readyz");
+    let told = |(_, text): &(u16, String)| text.contains("aggregators:orders is not started");
+    wait_for(|| get(&ready), told);
     let variables = [
         ("METRICS", metrics.as_str()),
         ("CONFIG", deployment.file.to_str().unwrap()),
@@ -130,7 +132,7 @@ async fn an_orchestrator_that_lacks_a_right_is_ready_once_it_is_granted() {
     )
     .await;
     wait_for_items(&session, "1", 2).await;
-    assert_eq!(get(&format!("{metrics}/readyz")).0, 200);
+    wait_for(|| get(&ready), |(status, _)| *status == 200);
     running.stop();
 }
 
