@@ -48,6 +48,20 @@ BEGIN
 END
 $$;
 
+-- PostgreSQL takes what a script grants for what CREATE EXTENSION would grant again, and pg_dump leaves
+-- that out. But the schema, the tables and the views are not the extension's, and who may write is up to
+-- this database.
+DELETE FROM pg_catalog.pg_init_privs i
+WHERE (i.classoid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass
+    AND i.objoid OPERATOR(pg_catalog.=) 'message_store'::pg_catalog.regnamespace)
+  OR (i.classoid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+    AND i.objoid OPERATOR(pg_catalog.=) ANY (ARRAY(
+      SELECT c.oid FROM pg_catalog.pg_class c
+      WHERE c.relnamespace OPERATOR(pg_catalog.=) 'message_store'::pg_catalog.regnamespace)))
+  OR (i.classoid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass
+    AND i.objoid OPERATOR(pg_catalog.=)
+      'message_store.write_message(varchar, varchar, varchar, jsonb, jsonb, bigint)'::pg_catalog.regprocedure);
+
 -- Last, because it keeps writers out until the commit: until the calls of Message DB's functions that
 -- run now have ended, what they insert is announced. finish_adoption() drops it.
 CREATE TRIGGER message_store_adoption BEFORE INSERT ON message_store.messages

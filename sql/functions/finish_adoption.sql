@@ -34,6 +34,9 @@ BEGIN
     PERFORM pg_stat_clear_snapshot();
   END LOOP;
   DROP TRIGGER message_store_adoption ON message_store.messages;
+  IF to_regclass('message_store.message_db_before') IS NULL THEN
+    RETURN true; -- it was a reversal
+  END IF;
   FOR writer IN
     SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END
     FROM pg_class c, aclexplode(c.relacl) a
@@ -48,4 +51,4 @@ END
 $$;
 
 COMMENT ON FUNCTION message_store.finish_adoption(interval) IS
-  'Ends the adoption of a Message DB database, once the last transaction that is older has ended. Waits for them, at most so long. Then takes the trigger and the right to INSERT away that only Message DB''s own functions needed. Returns false where there was nothing to finish. Errors: 42501, 55006 (they are still running), 55P03 (lock_timeout).';
+  'Ends the adoption of a Message DB database, or its reversal, once the last transaction that is older has ended. Waits for them, at most so long. Then takes the trigger and the right to INSERT away that only Message DB''s own functions needed. Returns false where there was nothing to finish. Errors: 42501, 55006 (they are still running), 55P03 (lock_timeout).';

@@ -25,6 +25,7 @@ REVOKE EXECUTE ON FUNCTION
   message_store.renew(varchar, interval, bigint),
   message_store.reset(varchar, bigint, varchar),
   message_store.resize_group(varchar, bigint),
+  message_store.revert_adoption(),
   message_store.retry_parked(varchar, bigint, varchar, varchar, bigint[]),
   message_store.skip(varchar, bigint, varchar),
   message_store.start(varchar, boolean),

@@ -9,6 +9,7 @@
 mod subscriber;
 
 use promises::{Cluster, Database, MessageDb, Session};
+use std::collections::BTreeSet;
 use subscriber::{bigints, texts};
 
 /// What takes a Message DB database over.
@@ -355,6 +356,112 @@ async fn what_differs_from_message_db_is_refused_with_what_repairs_it() {
     assert_eq!(app.bigint("SELECT count(*) FROM public.written").await, 2);
     let last = "SELECT position FROM message_store.last";
     assert_eq!(app.bigint(last).await, 7);
+}
+
+#[tokio::test]
+async fn a_dump_of_an_adopted_store_is_restored_with_all_that_is_granted() {
+    let database = install("1.3.1", "adopted_dumped").await;
+    let app = database.connect().await;
+    app.run(
+        "CREATE ROLE writer LOGIN; GRANT USAGE ON SCHEMA message_store TO writer;
+         GRANT SELECT, INSERT ON messages TO writer",
+    )
+    .await
+    .unwrap();
+    write(&app, "a-1").await;
+    app.run(ADOPT).await.unwrap();
+    app.run("SELECT finish_adoption()").await.unwrap();
+    let privileges = "
+        SELECT 'schema', array_agg(a ORDER BY a::text) FROM pg_namespace, unnest(nspacl) a
+          WHERE nspname = 'message_store'
+        UNION ALL SELECT relname, array_agg(a ORDER BY a::text) FROM pg_class, unnest(relacl) a
+          WHERE relnamespace = 'message_store'::regnamespace GROUP BY relname HAVING count(*) > 1
+        UNION ALL SELECT p.oid::regprocedure::text, array_agg(a ORDER BY a::text)
+          FROM pg_proc p, unnest(proacl) a
+          WHERE pronamespace = 'message_store'::regnamespace
+            AND NOT has_function_privilege('public', p.oid, 'EXECUTE') GROUP BY p.oid
+        ORDER BY 1";
+    let granted: BTreeSet<String> = texts(&app, privileges).await.into_iter().collect();
+    let restored = database.cluster.create_database().await;
+    let file = database.cluster.data_dir().join("adopted_dumped.sql");
+    for (program, arguments) in [("pg_dump", ["--file"]), ("psql", ["--file"])] {
+        let mut run = database.cluster.client_command(program);
+        let name = if program == "psql" {
+            &restored.name
+        } else {
+            &database.name
+        };
+        run.args(arguments).arg(&file).args(["--dbname", name]);
+        let ran = run.output().unwrap();
+        assert!(ran.status.success(), "{ran:?}");
+    }
+    let session = restored.connect().await;
+    session
+        .run("SET search_path = message_store, public")
+        .await
+        .unwrap();
+    let granted_again: BTreeSet<String> = texts(&session, privileges).await.into_iter().collect();
+    let differing: Vec<_> = granted.symmetric_difference(&granted_again).collect();
+    assert!(differing.is_empty(), "{differing:#?}");
+    let writer = restored.connect_as("writer").await;
+    writer
+        .run("SET search_path = message_store, public")
+        .await
+        .unwrap();
+    assert_eq!(write(&writer, "a-1").await, 1);
+}
+
+/// What `pg_dump` says of everything but rows, a part an object.
+fn schema(database: &Database<'_>) -> BTreeSet<String> {
+    let mut dump = database.cluster.client_command("pg_dump");
+    dump.args(["--schema-only", "--dbname", &database.name]);
+    let dumped = dump.output().unwrap();
+    assert!(dumped.status.success(), "{dumped:?}");
+    let dumped = String::from_utf8(dumped.stdout).unwrap();
+    dumped
+        .split("\n--\n-- ")
+        .filter(|part| !part.contains("restrict "))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_adopted_database_goes_back_to_what_it_was_and_is_adopted_again() {
+    for version in ["1.2.6", "1.3.1"] {
+        let name = format!("reverted_{}", version.replace('.', "_"));
+        let database = install(version, &name).await;
+        let app = database.connect().await;
+        let before = schema(&database);
+        let mut writers = database.start_writers(4).await;
+        for _ in 0..2 {
+            writers.write_more(100).await;
+            app.run(ADOPT).await.unwrap();
+            app.run("SELECT finish_adoption()").await.unwrap();
+            let subscribe = "SELECT message_store.create_subscription('s', 'viewings', '{}')";
+            app.run(subscribe).await.unwrap();
+            writers.write_more(100).await;
+            let refused = app.error("SELECT revert_adoption()").await;
+            assert_eq!(
+                (refused.sqlstate.as_str(), refused.detail.as_str()),
+                ("55000", "s")
+            );
+            app.run("SELECT drop_subscription('s')").await.unwrap();
+            app.run("SELECT revert_adoption()").await.unwrap();
+            writers.write_more(100).await;
+            app.run("SELECT finish_adoption()").await.unwrap();
+            app.run("DROP EXTENSION message_store").await.unwrap();
+            writers.write_more(100).await;
+            let after = schema(&database);
+            let differing: Vec<_> = after.symmetric_difference(&before).collect();
+            assert!(differing.is_empty(), "{differing:#?}");
+        }
+        let seen = writers.stop().await;
+        assert_eq!(seen.errors.len(), 0, "{:?}", seen.errors);
+        let stored = "SELECT count(*) FROM messages";
+        assert_eq!(app.bigint(stored).await, seen.written);
+        let version_now = "SELECT message_store_version()";
+        assert_ne!(app.value(version_now).await, None);
+    }
 }
 
 #[tokio::test]

@@ -77,6 +77,7 @@ const FUNCTIONS: &[(&str, &str, [&str; 6])] = &[
     ("horizon_blockers", "SELECT message_store.horizon_blockers()", OPEN),
     ("announce_insert", "CREATE TEMP TABLE announced (); CREATE TRIGGER t BEFORE INSERT ON announced EXECUTE FUNCTION message_store.announce_insert()", ADOPTERS),
     ("finish_adoption", "SELECT message_store.finish_adoption()", ADOPTERS),
+    ("revert_adoption", "DO $$ BEGIN PERFORM message_store.revert_adoption(); EXCEPTION WHEN object_not_in_prerequisite_state THEN NULL; END $$", ADOPTERS),
     ("create_store", "SELECT message_store.create_store()", OPEN),
     ("write_message", "SELECT message_store.write_message(gen_random_uuid()::varchar, 'a-1', 'T', '{}')", CLIENTS),
     ("write_messages", "SELECT message_store.write_messages('a-1', '[{\"type\": \"T\"}]')", CLIENTS),
