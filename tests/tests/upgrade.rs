@@ -8,11 +8,16 @@
 
 mod catalog;
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use catalog::{MEMBERS, STORE, assert_equals, assert_same};
-use promises::{Cluster, HOME_PAGE, Running, Session, StopMode, orchestrator_at};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use promises::{
+    Cluster, HOME_PAGE, Running, Session, StopMode, orchestrator, orchestrator_at, run_to_end,
+};
 
 /// A store as version 0.1 made it.
 const STORE_OF_0_1: &str = include_str!("../fixtures/store-0.1.sql");
@@ -213,7 +218,7 @@ const IN_THE_MIDDLE: &str =
 #[tokio::test]
 async fn an_interrupted_update_changes_nothing_and_is_made_again() {
     let cluster = Cluster::start(&[]);
-    for how in ["ended", "crashed"] {
+    for how in ["ended", "killed", "crashed"] {
         for (version, store) in RELEASED {
             let database = cluster.create_database().await;
             let session = database.connect().await;
@@ -231,12 +236,16 @@ async fn an_interrupted_update_changes_nothing_and_is_made_again() {
                         let end = format!("SELECT pg_terminate_backend({})", updating.pid);
                         session.run(&end).await.unwrap();
                     }
+                    "killed" => kill(Pid::from_raw(updating.pid), Signal::SIGKILL).unwrap(),
                     _ => cluster.restart(StopMode::Immediate),
                 }
             };
             let (updated, ()) = tokio::join!(update, interrupt);
             assert!(updated.is_err(), "{how} {version}");
             drop((reader, session));
+            if how == "killed" {
+                cluster.restart(StopMode::Fast);
+            }
 
             let session = database.connect().await;
             assert_same(&session.run(MEMBERS).await.unwrap(), &members);
@@ -245,6 +254,36 @@ async fn an_interrupted_update_changes_nothing_and_is_made_again() {
             assert_equals_a_fresh_store(&session).await;
         }
     }
+}
+
+/// Somebody makes the last of its relations: `create_store()` waits for that with all the others made.
+const NEAR_THE_END: &str =
+    "BEGIN; CREATE VIEW message_store.subscription_status AS SELECT 1 AS one";
+
+#[tokio::test]
+async fn a_store_whose_making_was_killed_is_not_there_and_is_made_again() {
+    let cluster = Cluster::start(&[]);
+    let database = cluster.create_database().await;
+    let session = database.connect().await;
+    session.run("CREATE EXTENSION message_store").await.unwrap();
+    let (other, making) = (database.connect().await, database.connect().await);
+    other.run(NEAR_THE_END).await.unwrap();
+    let make = making.simple_query("SELECT message_store.create_store()");
+    let interrupt = async {
+        session.wait_until_blocked(making.pid).await;
+        kill(Pid::from_raw(making.pid), Signal::SIGKILL).unwrap();
+    };
+    let (made, ()) = tokio::join!(make, interrupt);
+    assert!(made.is_err());
+    drop((other, session));
+    cluster.restart(StopMode::Fast);
+
+    let session = database.connect().await;
+    assert_eq!(session.run(STORE).await.unwrap(), Vec::<Vec<_>>::new());
+    let make = "SELECT message_store.create_store()";
+    session.run(make).await.unwrap();
+    write(&session, "viewings-1", "VideoViewed").await;
+    assert_equals_a_fresh_store(&session).await;
 }
 
 #[tokio::test]
@@ -374,6 +413,78 @@ async fn orchestrators_of_both_versions_count_each_viewing_once_through_an_updat
     session.assert_videos_watched(seen.written + MESSAGES).await;
     println!("the old one said:\n{}", old.log());
     old.stop();
+}
+
+/// A released version, a store of it, and a file with every key that it knew.
+const CONFIGURATIONS: [(&str, &str, &str); 2] = [
+    (
+        "0.1.0",
+        STORE_OF_0_1,
+        include_str!("../fixtures/configuration-0.1.toml"),
+    ),
+    (
+        "0.2.0",
+        STORE_OF_0_2,
+        include_str!("../fixtures/configuration-0.2.toml"),
+    ),
+];
+
+#[tokio::test]
+async fn a_configuration_of_an_earlier_version_works_as_it_is() {
+    for (version, store, configuration) in CONFIGURATIONS {
+        let database = Cluster::shared().create_database().await;
+        let session = database.connect().await;
+        create_store_of(&session, version, store).await;
+        session.write_viewings(1).await;
+        session.run(UPDATE).await.unwrap();
+        let audit =
+            "CREATE FUNCTION public.audit(message_store.message) RETURNS void LANGUAGE sql AS ''";
+        session.run(audit).await.unwrap();
+
+        let deployment = database.deploy_with_dashboard("").await;
+        let secrets = deployment.folder.path();
+        for (name, secret) in [
+            ("password", "geheim".to_owned()),
+            ("dashboard-url", database.url("operator")),
+            ("operator-token", "0123456789abcdef".to_owned()),
+            ("viewer-token", "fedcba9876543210".to_owned()),
+        ] {
+            fs::write(secrets.join(name), secret).unwrap();
+        }
+        let here = configuration.replace("/run/secrets", secrets.to_str().unwrap());
+        fs::write(&deployment.file, here).unwrap();
+        assert_accepted(&deployment.file, &[]);
+        if version == "0.2.0" {
+            let file = secrets.join("dashboard-url");
+            let others = [
+                format!("database.url_file={}", file.display()),
+                format!("dashboard.url={}", database.url("operator")),
+                format!("dashboard.viewer_url_file={}", file.display()),
+            ];
+            assert_accepted(&deployment.file, &others);
+        }
+
+        let mut run = deployment.run();
+        run.args(["--set", "web.listen=127.0.0.1:0"]);
+        if version == "0.2.0" {
+            run.args(["--set", "dashboard.listen=127.0.0.1:0"]);
+            run.args(["--set", "metrics.listen=127.0.0.1:0"]);
+        }
+        let running = Running::start(&mut run);
+        session.assert_videos_watched(1).await;
+        running.stop();
+    }
+}
+
+/// `config check` finds nothing wrong with the file.
+fn assert_accepted(file: &Path, above: &[String]) {
+    let mut check = orchestrator();
+    check.args(["config", "check"]).arg(file);
+    for value in above {
+        check.args(["--set", value]);
+    }
+    let ended = run_to_end(&mut check);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
 }
 
 /// A symbol of the library, and the types with which it is called and answers.
