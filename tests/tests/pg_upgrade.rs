@@ -1,6 +1,6 @@
 //! Promise: `pg_upgrade --link` takes a store to a newer major version of PostgreSQL, where it is
 //! what a fresh one is and goes on from where it was: above every position, each message counted
-//! once.
+//! once. Each version has a library of its own.
 #![allow(
     clippy::unwrap_used,
     reason = "a test that cannot go on must fail loudly"
@@ -84,6 +84,29 @@ async fn an_upgrade_by_links_goes_on_in_another_major_version() {
     let position = "SELECT max(global_position) FROM message_store.messages";
     assert_eq!(session.bigint(position).await, drawn + 1);
     go_on(&database, &session).await;
+}
+
+/// Functions of the server come and go from version to version, so the loader may miss one before the
+/// server compares versions.
+#[tokio::test]
+async fn a_library_of_another_major_version_is_named_and_not_loaded() {
+    let Some(other) = other_pg_config() else {
+        println!("left out: PROMISES_OTHER_PG_CONFIG names no PostgreSQL of another version");
+        return;
+    };
+    let clusters = [Cluster::start(&[]), Cluster::start_of(other, &[])];
+    let [one, another] = &clusters;
+    for (cluster, stranger) in [(one, another), (another, one)] {
+        let session = cluster.connect("postgres", "postgres").await;
+        let library = stranger.pg_config_value("--pkglibdir") + "/message_store.so";
+        let refused = session.error(&format!("LOAD '{library}'")).await;
+        assert!(refused.message.contains(&library), "{refused:?}");
+        let why = ["undefined symbol", "version mismatch"];
+        let is_told = why.iter().any(|words| refused.message.contains(words));
+        assert!(is_told, "{refused:?}");
+        println!("{refused:?}");
+        session.run("CREATE EXTENSION message_store").await.unwrap();
+    }
 }
 
 /// Leaves messages that are handled, that are parked, that are not handled yet, and a position that
