@@ -28,6 +28,7 @@ use crate::{
     error::{Error, Result},
 };
 
+mod adoption;
 mod browse;
 mod causation;
 mod diagnosis;
@@ -52,6 +53,7 @@ mod ticks;
 mod trace_contexts;
 mod trials;
 
+pub use adoption::{Direction, Holding, Switch};
 pub use browse::{Edge, Estimate, Filter, Found, Grouping, Listed, Recent, STREAMS, Whole};
 pub use causation::{Link as CausationLink, MOST_LOOKS, SEARCHED, WALKED};
 pub use diagnosis::{

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::config::{LogFormat, Override};
 
+mod adopt;
 mod config;
 mod doctor;
 mod documents;
@@ -14,6 +15,7 @@ mod parked;
 mod subscriptions;
 mod transfer;
 
+pub use adopt::AdoptArgs;
 pub use config::{ConfigArgs, ConfigCheckArgs, ConfigVerb};
 pub use doctor::DoctorArgs;
 pub use documents::{CompletionsArgs, ManArgs};
@@ -72,6 +74,9 @@ pub enum Command {
     /// reads.
     #[command(after_help = EXIT_CODES)]
     Export(ExportArgs),
+    /// Take over a Message DB database in place, while its clients write and read; or give it back.
+    #[command(after_help = EXIT_CODES)]
+    Adopt(AdoptArgs),
     /// Print how each subscription is: state, lag, errors. Short for `subscriptions list`.
     #[command(after_help = EXIT_CODES)]
     Status(ListArgs),

@@ -13,6 +13,7 @@ use crate::{
 use message_store_client::connection::Target;
 use printable::printable;
 
+mod adopt;
 mod completion;
 mod config;
 mod confirm;
@@ -62,6 +63,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Parked(args) => parked::run(args.verb).await,
         Command::Import(args) => import::import(args).await,
         Command::Export(args) => export::export(args).await,
+        Command::Adopt(args) => adopt::adopt(args).await,
         Command::Doctor(args) => doctor::doctor(args).await,
         Command::Config(args) => config::run(args.verb).await,
         Command::Completions(args) => documents::completions(&args),

@@ -115,6 +115,15 @@ pub enum Error {
         problems: usize,
     },
 
+    /// The database is not one that this can be done to. Exit code 1.
+    #[error("{problem}\n  {repair}")]
+    Refused {
+        /// What is the matter.
+        problem: String,
+        /// What to do.
+        repair: &'static str,
+    },
+
     /// The user stopped a command half-way. Exit code 1.
     #[error("interrupted: {state}")]
     Interrupted {
@@ -152,6 +161,7 @@ impl Error {
             | Self::Missing { .. }
             | Self::Differs { .. }
             | Self::WouldFail { .. }
+            | Self::Refused { .. }
             | Self::Interrupted { .. } => 1,
         }
     }

@@ -63,6 +63,10 @@ WHERE (i.classoid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.r
       'message_store.write_message(varchar, varchar, varchar, jsonb, jsonb, bigint)'::pg_catalog.regprocedure);
 
 -- Last, because it keeps writers out until the commit: until the calls of Message DB's functions that
--- run now have ended, what they insert is announced. finish_adoption() drops it.
+-- run now have ended, what they insert is announced. finish_adoption() drops it. How long
+-- that lock is waited for is told to whoever asks before the commit.
+SELECT pg_catalog.set_config('message_store_adoption.waits_from', pg_catalog.clock_timestamp()::pg_catalog.text, true);
+LOCK TABLE message_store.messages IN SHARE ROW EXCLUSIVE MODE;
+SELECT pg_catalog.set_config('message_store_adoption.holds_from', pg_catalog.clock_timestamp()::pg_catalog.text, true);
 CREATE TRIGGER message_store_adoption BEFORE INSERT ON message_store.messages
   FOR EACH STATEMENT EXECUTE FUNCTION message_store.announce_insert();

@@ -69,6 +69,9 @@ BEGIN
     message_store.history, message_store.read_model_pages, message_store.message_db_before CASCADE;
 
   -- Last, because it keeps writers out until the commit.
+  PERFORM set_config('message_store_adoption.waits_from', clock_timestamp()::text, true);
+  LOCK TABLE message_store.messages IN SHARE ROW EXCLUSIVE MODE;
+  PERFORM set_config('message_store_adoption.holds_from', clock_timestamp()::text, true);
   CREATE TRIGGER message_store_adoption BEFORE INSERT ON message_store.messages
     FOR EACH STATEMENT EXECUTE FUNCTION message_store.announce_insert();
 END

@@ -8,7 +8,7 @@
 
 mod subscriber;
 
-use promises::{Cluster, Database, MessageDb, Session};
+use promises::{Cluster, Database, MessageDb, Session, orchestrator, run_to_end};
 use std::collections::BTreeSet;
 use subscriber::{bigints, texts};
 
@@ -462,6 +462,72 @@ async fn an_adopted_database_goes_back_to_what_it_was_and_is_adopted_again() {
         let version_now = "SELECT message_store_version()";
         assert_ne!(app.value(version_now).await, None);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_rehearses_adopts_goes_on_where_it_was_stopped_and_goes_back() {
+    let database = install("1.3.1", "adopted_by_command").await;
+    let app = database.connect().await;
+    let adopt = |arguments: &[&str]| {
+        let mut command = orchestrator();
+        command.args(["adopt", "--url", &database.url("postgres")]);
+        run_to_end(command.args(arguments))
+    };
+    let mut writers = database.start_writers(4).await;
+    writers.write_more(200).await;
+    let rehearsed = adopt(&["--dry-run"]);
+    assert_eq!(rehearsed.code, Some(0), "{rehearsed:?}");
+    for word in ["Rehearsed and rolled back", " 0 bytes", "Writers waited"] {
+        assert!(rehearsed.stdout.contains(word), "{word}: {rehearsed:?}");
+    }
+    let code = "SELECT prolang = (SELECT oid FROM pg_language WHERE lanname = 'c') \
+                FROM pg_proc WHERE oid = 'write_message'::regproc";
+    assert_eq!(app.value(code).await.as_deref(), Some("f"));
+
+    // Somebody is in a transaction that has written nothing, and may be in Message DB's code.
+    let old = database.connect().await;
+    old.run("BEGIN; SELECT stream_version('viewings-1')")
+        .await
+        .unwrap();
+    let stopped = adopt(&["--wait", "0"]);
+    assert_eq!(stopped.code, Some(1), "{stopped:?}");
+    assert!(stopped.stderr.contains("Process ids: "), "{stopped:?}");
+    assert_eq!(app.value(code).await.as_deref(), Some("t"));
+    assert_eq!(
+        adopt(&["--revert"]).code,
+        Some(1),
+        "not before it is finished"
+    );
+    old.run("COMMIT").await.unwrap();
+    let finished = adopt(&[]);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert!(finished.stdout.contains("Adopted"), "{finished:?}");
+    let again = adopt(&[]);
+    assert!(
+        again.stderr.contains("holds a message_store already"),
+        "{again:?}"
+    );
+    writers.write_more(200).await;
+
+    // One that has written, and does not end.
+    let long = database.connect().await;
+    long.run("BEGIN").await.unwrap();
+    write(&long, "long-1").await;
+    let refused = adopt(&["--revert", "--tries", "2", "--lock-timeout-ms", "20"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(
+        refused.stderr.contains("nothing has happened"),
+        "{refused:?}"
+    );
+    long.run("COMMIT").await.unwrap();
+    let back = adopt(&["--revert"]);
+    assert_eq!(back.code, Some(0), "{back:?}");
+    assert_eq!(app.value(code).await.as_deref(), Some("f"));
+    writers.write_more(200).await;
+    let seen = writers.stop().await;
+    assert_eq!(seen.errors.len(), 0, "{:?}", seen.errors);
+    let viewings = "SELECT count(*) FROM messages WHERE type = 'VideoViewed'";
+    assert_eq!(app.bigint(viewings).await, seen.written);
 }
 
 #[tokio::test]

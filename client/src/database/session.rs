@@ -25,7 +25,7 @@ const CANCEL_PATIENCE: Duration = Duration::from_secs(1);
 
 /// One connection outside the pool. Closing is dropping it.
 pub struct Session {
-    client: Client,
+    pub(super) client: Client,
     tls: MakeRustlsConnect,
 }
 
