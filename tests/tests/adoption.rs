@@ -8,8 +8,12 @@
 
 mod subscriber;
 
-use promises::{Cluster, Database, MessageDb, Session, orchestrator, run_to_end};
-use std::collections::BTreeSet;
+use promises::{
+    Cluster, Database, MessageDb, Random, Session, StopMode, orchestrator, run_to_end, seed,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 use subscriber::{bigints, texts};
 
 /// What takes a Message DB database over.
@@ -528,6 +532,76 @@ async fn the_command_rehearses_adopts_goes_on_where_it_was_stopped_and_goes_back
     assert_eq!(seen.errors.len(), 0, "{:?}", seen.errors);
     let viewings = "SELECT count(*) FROM messages WHERE type = 'VideoViewed'";
     assert_eq!(app.bigint(viewings).await, seen.written);
+}
+
+/// How often it is killed; ADOPTION_KILLS says otherwise.
+const KILLS: u32 = 8;
+/// The program alone, or the server with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_any_moment_it_is_the_one_or_the_other_and_goes_on() {
+    let cluster = Box::leak(Box::new(Cluster::start(&[])));
+    let database = MessageDb::install(cluster, "adopted_killed").database();
+    let (mut random, mut expected) = (Random(seed()), 0);
+    let adopt = |arguments: &[&str]| {
+        let mut command = orchestrator();
+        command.args(["adopt", "--url", &database.url("postgres")]);
+        command.args(arguments);
+        command
+    };
+    let kills = std::env::var("ADOPTION_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
+    let mut found = BTreeMap::new();
+    // How long each way took: kills come before that, and a little after.
+    let mut took = [Duration::ZERO; 2];
+    let ways: [&[&str]; 2] = [&[], &["--revert"]];
+    for (way, took) in ways.iter().zip(&mut took) {
+        let begun = Instant::now();
+        assert_eq!(run_to_end(&mut adopt(way)).code, Some(0));
+        *took = begun.elapsed();
+    }
+    for kill in 0..kills {
+        let way = ways[kill as usize % 2];
+        let latest = took[kill as usize % 2].mul_f64(1.2).as_micros();
+        let mut program = adopt(way)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let moment = u64::try_from(random.below(i64::try_from(latest).unwrap())).unwrap();
+        tokio::time::sleep(Duration::from_micros(moment)).await;
+        program.kill().unwrap();
+        program.wait().unwrap();
+        if random.below(2) == 0 {
+            cluster.restart(StopMode::Immediate);
+        }
+        let session = database.connect().await;
+        session
+            .run("SET search_path = message_store, public")
+            .await
+            .unwrap();
+        // What the killed program has begun in the server may still be committed.
+        session
+            .wait_until(
+                "SELECT NOT EXISTS (SELECT FROM pg_stat_activity
+                 WHERE application_name = 'orchestrator' AND pid <> pg_backend_pid())",
+            )
+            .await;
+        expected += 1;
+        assert_eq!(write(&session, "a-1").await, expected - 1, "kill {kill}");
+        let all = "SELECT count(*) FROM get_category_messages('a', 0, -1)";
+        assert_eq!(session.bigint(all).await, expected, "kill {kill}");
+        let state = "SELECT concat_ws(' ', (SELECT extversion FROM pg_extension WHERE extname = 'message_store'),
+            (SELECT lanname FROM pg_proc JOIN pg_language l ON l.oid = prolang
+             WHERE pg_proc.oid = 'message_store.write_message'::regproc),
+            (SELECT tgname FROM pg_trigger WHERE tgname = 'message_store_adoption'))";
+        *found
+            .entry(session.value(state).await.unwrap())
+            .or_insert(0) += 1;
+        drop(session);
+        let ended = run_to_end(&mut adopt(way));
+        let is_done = ended.stderr.contains("already") || ended.code == Some(0);
+        assert!(is_done, "kill {kill}, {moment} us: {ended:?}");
+    }
+    println!("PROMISES_SEED={}, {kills} kills found {found:#?}", seed());
 }
 
 #[tokio::test]
