@@ -238,6 +238,14 @@ async fn until_it_is_finished_writers_of_a_category_follow_each_other_as_message
 async fn an_adoption_under_load_is_an_error_to_nobody_and_nothing_is_lost_or_skipped() {
     let database = install("1.3.1", "adopted_under_load").await;
     let app = database.connect().await;
+    let before = std::env::var("ADOPTION_MESSAGES").unwrap_or_else(|_| "1000".to_owned());
+    app.run(&format!(
+        "INSERT INTO messages (stream_name, position, type, data) \
+         SELECT 'past-' || n % 100000, n / 100000, 'A', '{{\"n\": 1}}' FROM generate_series(1, {before}) n; \
+         ANALYZE messages"
+    ))
+    .await
+    .unwrap();
     let mut writers = database.start_writers(8).await;
     let follower = database.connect_as("message_store").await;
     let (say_end, end) = tokio::sync::watch::channel(None::<i64>);
@@ -532,6 +540,15 @@ async fn the_command_rehearses_adopts_goes_on_where_it_was_stopped_and_goes_back
     assert_eq!(seen.errors.len(), 0, "{:?}", seen.errors);
     let viewings = "SELECT count(*) FROM messages WHERE type = 'VideoViewed'";
     assert_eq!(app.bigint(viewings).await, seen.written);
+
+    // Stopped when all is done but the last step.
+    assert_eq!(adopt(&[]).code, Some(0));
+    app.run("SELECT revert_adoption()").await.unwrap();
+    app.run("SELECT finish_adoption()").await.unwrap();
+    assert_eq!(adopt(&[]).code, Some(1), "it is on its way back");
+    assert_eq!(adopt(&["--revert"]).code, Some(0));
+    let extension = "SELECT count(*) FROM pg_extension WHERE extname = 'message_store'";
+    assert_eq!(app.bigint(extension).await, 0);
 }
 
 /// How often it is killed; ADOPTION_KILLS says otherwise.

@@ -61,21 +61,26 @@ impl Session {
     /// [`Error::Database`].
     pub async fn holding(&self) -> Result<Holding> {
         const LOOK: &str = "SELECT \
-            to_regprocedure('message_store.write_message(varchar, varchar, varchar, jsonb, jsonb, bigint)') IS NOT NULL, \
             EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'message_store'), \
             to_regclass('message_store.message_db_before') IS NOT NULL, \
             EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgname = 'message_store_adoption' \
-              AND tgrelid = to_regclass('message_store.messages'))";
+              AND tgrelid = to_regclass('message_store.messages')), \
+            (SELECT EXISTS (SELECT FROM pg_catalog.pg_depend d \
+                WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e') \
+              FROM pg_catalog.pg_proc p WHERE p.oid = to_regprocedure( \
+                'message_store.write_message(varchar, varchar, varchar, jsonb, jsonb, bigint)'))";
         let look = self.client.query_one(LOOK, &[]).await;
         let row = look.map_err(Error::database("look what the database holds"))?;
         let is = |column: usize| row.get::<_, bool>(column);
-        Ok(match (is(0), is(1), is(2), is(3)) {
-            (_, true, true, true) => Holding::Adopting,
-            (_, true, false, true) => Holding::Reverting,
-            (_, true, true, false) => Holding::Adopted,
-            (_, true, false, false) => Holding::Store,
-            (true, false, ..) => Holding::MessageDb,
-            (false, false, ..) => Holding::Nothing,
+        // Whether the function to write with is the extension's.
+        let is_ours: Option<bool> = row.get(3);
+        Ok(match (is(0), is_ours) {
+            (false, None) => Holding::Nothing,
+            (false, Some(_)) => Holding::MessageDb,
+            (true, Some(false)) => Holding::Reverting,
+            (true, _) if is(2) => Holding::Adopting,
+            (true, _) if is(1) => Holding::Adopted,
+            (true, _) => Holding::Store,
         })
     }
 
