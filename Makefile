@@ -104,7 +104,7 @@ pictures: setup-test install-with-sudo orchestrator ## remake the pictures of RE
 deny: ## licences, bans and sources of all dependencies (installs cargo-deny if missing)
 	@command -v cargo-deny >/dev/null || { \
 		echo 'cargo-deny is missing: cargo install cargo-deny --locked'; \
-		CARGO_TARGET_DIR= cargo install cargo-deny --locked; }
+		env -u CARGO_TARGET_DIR cargo install cargo-deny --locked; }
 	cargo deny check licenses bans sources
 
 # What counts as a mutant changes with the version.

@@ -19,10 +19,13 @@ BEGIN
   WHERE a.attrelid OPERATOR(pg_catalog.=) 'message_store.messages'::pg_catalog.regclass
     AND a.attnum OPERATOR(pg_catalog.>) 0;
   IF pg_catalog.strpos(columns, 'global_position bigint, position bigint, time timestamp without time zone, '
-      'stream_name text, type text, data jsonb, metadata jsonb, id uuid') OPERATOR(pg_catalog.<>) 1 THEN
+      'stream_name text, type text, data jsonb, metadata jsonb, id uuid') OPERATOR(pg_catalog.<>) 1
+    AND pg_catalog.strpos(columns, 'id uuid, stream_name text, type text, position bigint, '
+      'global_position bigint, data jsonb, metadata jsonb, time timestamp without time zone')
+      OPERATOR(pg_catalog.<>) 1 THEN
     RAISE EXCEPTION USING
       ERRCODE = 'object_not_in_prerequisite_state',
-      MESSAGE = 'message_store.messages does not begin with the columns of Message DB 1.2.6 and newer',
+      MESSAGE = 'message_store.messages does not begin with the columns of Message DB',
       DETAIL = pg_catalog.format('They are: %s.', columns),
       HINT = 'Bring the messages over by orchestrator export and import.';
   END IF;

@@ -13,6 +13,23 @@ pub struct Database<'a> {
     pub name: String,
 }
 
+/// The table as Message DB before 1.2.6 has made it: PROMISES_OLDER_COLUMNS gives it to every store.
+const OLDER_TABLE: &str = "
+    CREATE SEQUENCE message_store.messages_global_position_seq;
+    CREATE TABLE message_store.messages (
+      id uuid NOT NULL DEFAULT gen_random_uuid(),
+      stream_name text NOT NULL,
+      type text NOT NULL,
+      position bigint NOT NULL,
+      global_position bigint PRIMARY KEY
+        DEFAULT nextval('message_store.messages_global_position_seq'),
+      data jsonb,
+      metadata jsonb,
+      time timestamp NOT NULL DEFAULT (now() AT TIME ZONE 'utc'));
+    ALTER SEQUENCE message_store.messages_global_position_seq
+      OWNED BY message_store.messages.global_position;
+    GRANT SELECT ON message_store.messages TO message_store, message_store_viewer";
+
 impl Cluster {
     /// An empty database under a new name.
     pub async fn create_database(&self) -> Database<'_> {
@@ -39,6 +56,9 @@ impl Cluster {
         let database = self.create_database().await;
         let session = database.connect().await;
         session.run("CREATE EXTENSION message_store").await.unwrap();
+        if std::env::var_os("PROMISES_OLDER_COLUMNS").is_some() {
+            session.run(OLDER_TABLE).await.unwrap();
+        }
         session
             .run("SELECT message_store.create_store()")
             .await

@@ -154,6 +154,16 @@ async fn is_taken_over(version: &str, name: &str) {
 }
 
 #[tokio::test]
+async fn message_db_1_1_is_taken_over_and_its_clients_go_on() {
+    is_taken_over("1.1.6", "adopted_1_1_6").await;
+}
+
+#[tokio::test]
+async fn message_db_1_2_3_is_taken_over_and_its_clients_go_on() {
+    is_taken_over("1.2.3", "adopted_1_2_3").await;
+}
+
+#[tokio::test]
 async fn message_db_1_2_is_taken_over_and_its_clients_go_on() {
     is_taken_over("1.2.6", "adopted_1_2_6").await;
 }
@@ -440,7 +450,7 @@ fn schema(database: &Database<'_>) -> BTreeSet<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_adopted_database_goes_back_to_what_it_was_and_is_adopted_again() {
-    for version in ["1.2.6", "1.3.1"] {
+    for version in ["1.1.6", "1.2.6", "1.3.1"] {
         let name = format!("reverted_{}", version.replace('.', "_"));
         let database = install(version, &name).await;
         let app = database.connect().await;
@@ -624,19 +634,30 @@ async fn killed_at_any_moment_it_is_the_one_or_the_other_and_goes_on() {
 
 #[tokio::test]
 async fn what_cannot_be_taken_over_is_left_as_it_is_with_the_reason() {
-    let database = install("1.1.6", "adopted_not").await;
+    let database = install("1.3.1", "adopted_not").await;
     let app = database.connect().await;
+    app.run("ALTER TABLE messages ALTER COLUMN type TYPE varchar(50)")
+        .await
+        .unwrap_err();
+    app.run(
+        "DROP VIEW stream_type_summary, category_type_summary, type_category_summary, \
+           type_stream_summary, type_summary;
+         ALTER TABLE messages ALTER COLUMN type TYPE varchar(50)",
+    )
+    .await
+    .unwrap();
     write(&app, "a-1").await;
     let error = app.error(ADOPT).await;
     assert_eq!(error.sqlstate, "55000");
     assert!(
-        error.detail.contains("id uuid, stream_name text"),
+        error.detail.contains("type character varying(50)"),
         "{error:?}"
     );
     app.run("ROLLBACK").await.unwrap();
     assert_eq!(write(&app, "a-1").await, 1);
-    let version = "SELECT message_store_version()";
-    assert_eq!(app.value(version).await.as_deref(), Some("1.1.6"));
+    let language = "SELECT lanname FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang \
+                    WHERE p.oid = 'write_message'::regproc";
+    assert_eq!(app.value(language).await.as_deref(), Some("plpgsql"));
     let empty = Cluster::shared().create_database().await;
     let error = empty.connect().await.error(ADOPT).await;
     assert_eq!(error.message, "there is no Message DB in this database");

@@ -5,7 +5,7 @@
 //! see one from an INSERT statement. Only the caller's privilege on the table is not asked.
 
 use super::bindings;
-use super::relation::Table;
+use super::relation::{ColumnOrder, Table};
 use super::versions;
 use pgrx::pg_sys;
 use plan::Plan;
@@ -18,6 +18,7 @@ pub struct Insert<'a> {
     plan: Plan,
     transition: *mut pg_sys::TransitionCaptureState,
     given: usize,
+    order: ColumnOrder,
     lifetime: PhantomData<&'a Table>,
 }
 
@@ -45,6 +46,7 @@ impl<'a> Insert<'a> {
             plan: Plan::opened(table, given),
             transition: std::ptr::null_mut(),
             given,
+            order: table.order,
             lifetime: PhantomData,
         };
         // SAFETY: the table stays open for 'a; what triggers capture lives as long as the plan.
@@ -81,7 +83,7 @@ impl<'a> Insert<'a> {
                 if !pg_sys::ExecBRInsertTriggers(self.plan.estate, self.plan.target, slot) {
                     return Insertion::Suppressed;
                 }
-                if let Some(column) = first_changed(slot, values, fixed) {
+                if let Some(column) = first_changed(slot, values, fixed, self.order) {
                     return Insertion::Changed(column);
                 }
             }
@@ -170,10 +172,10 @@ impl<'a> Insert<'a> {
         unsafe {
             bindings::ExecClearTuple(slot);
             let columns = (*(*slot).tts_tupleDescriptor).natts as usize;
-            for number in 0..columns {
-                let value = values.get(number).copied().flatten();
-                *(*slot).tts_isnull.add(number) = value.is_none();
-                *(*slot).tts_values.add(number) = value.unwrap_or(pg_sys::Datum::null());
+            for place in 0..columns {
+                let value = values.get(self.order.number(place)).copied().flatten();
+                *(*slot).tts_isnull.add(place) = value.is_none();
+                *(*slot).tts_values.add(place) = value.unwrap_or(pg_sys::Datum::null());
             }
             self.fill_defaults(slot);
             pg_sys::ExecStoreVirtualTuple(slot);
@@ -293,6 +295,7 @@ unsafe fn first_changed(
     slot: *mut pg_sys::TupleTableSlot,
     values: &[Option<pg_sys::Datum>],
     fixed: &[usize],
+    order: ColumnOrder,
 ) -> Option<usize> {
     // SAFETY: columns are deformed before they are read; datumIsEqual compares by the
     // column's own length and passing mode.
@@ -303,12 +306,13 @@ unsafe fn first_changed(
             pg_sys::slot_getsomeattrs_int(slot, columns);
         }
         fixed.iter().copied().find(|&number| {
-            let is_null = *(*slot).tts_isnull.add(number);
+            let place = order.place(number);
+            let is_null = *(*slot).tts_isnull.add(place);
             let Some(wanted) = values[number] else {
                 return !is_null;
             };
-            let now = *(*slot).tts_values.add(number);
-            let attribute = bindings::TupleDescAttr((*slot).tts_tupleDescriptor, number);
+            let now = *(*slot).tts_values.add(place);
+            let attribute = bindings::TupleDescAttr((*slot).tts_tupleDescriptor, place);
             is_null
                 || !bindings::datum_image_eq(
                     wanted,

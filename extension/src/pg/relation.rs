@@ -99,6 +99,40 @@ pub fn has_column(schema: &CStr, relation: &CStr, column: &CStr) -> bool {
 /// An open table. The lock taken with it lasts to the end of the transaction.
 pub struct Table {
     pub(super) relation: pg_sys::Relation,
+    pub(super) order: ColumnOrder,
+}
+
+/// Where the columns are in a table whose columns stand in another order than our numbers of them:
+/// the place of column 0, of column 1, and so on. `None`: everywhere the number is the place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ColumnOrder(pub Option<&'static [usize]>);
+
+impl ColumnOrder {
+    /// The place of column `number`.
+    #[inline]
+    pub fn place(self, number: usize) -> usize {
+        match self.0 {
+            None => number,
+            Some(places) => places.get(number).copied().unwrap_or(number),
+        }
+    }
+
+    /// The number of the column at a place.
+    pub fn number(self, place: usize) -> usize {
+        let found = self.0.and_then(|places| {
+            let mut numbers = places.iter();
+            numbers.position(|its_place| *its_place == place)
+        });
+        found.unwrap_or(place)
+    }
+
+    /// How many places the first `columns` columns take up, from the first place on.
+    pub fn reach(self, columns: usize) -> usize {
+        (0..columns)
+            .map(|number| self.place(number) + 1)
+            .max()
+            .unwrap_or(0)
+    }
 }
 
 /// One column as the table's descriptor has it.
@@ -149,7 +183,16 @@ impl Table {
     fn open(oid: pg_sys::Oid, mode: pg_sys::LOCKMODE) -> Self {
         // SAFETY: table_open raises an error where the oid does not name a table.
         let relation = unsafe { pg_sys::table_open(oid, mode) };
-        Self { relation }
+        Self {
+            relation,
+            order: ColumnOrder(None),
+        }
+    }
+
+    /// The table with its columns numbered otherwise than they stand in it.
+    pub fn with_order(mut self, order: ColumnOrder) -> Self {
+        self.order = order;
+        self
     }
 
     fn form(&self) -> &pg_sys::FormData_pg_class {
@@ -229,7 +272,12 @@ impl Table {
         unsafe { (*(*self.relation).rd_att).natts as usize }
     }
 
-    /// Column `number`, from 0.
+    /// The name of column `number`, from 0.
+    pub fn column_name(&self, number: usize) -> &CStr {
+        self.column(self.order.place(number)).name
+    }
+
+    /// The column that stands at a place, from 0.
     pub fn column(&self, number: usize) -> Column<'_> {
         debug_assert!(number < self.column_count());
         let attribute = self.attribute(number);

@@ -79,7 +79,7 @@ impl<'a> IndexScan<'a> {
 
     /// Takes the first `columns` of every row out at once: cheaper where most of them are read.
     pub fn taking(mut self, columns: usize) -> Self {
-        self.columns = columns as i32;
+        self.columns = self.slot.reach(columns) as i32;
         self
     }
 

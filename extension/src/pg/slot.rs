@@ -1,14 +1,14 @@
 //! One row of a table, held while its columns are read.
 
 use super::jsonb::Jsonb;
-use super::relation::Table;
+use super::relation::{ColumnOrder, Table};
 use super::snapshot::Fresh;
 use super::text::Text;
 use pgrx::pg_sys;
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 
 /// Room for one row of a table.
-pub struct Slot(pub(super) *mut pg_sys::TupleTableSlot);
+pub struct Slot(pub(super) *mut pg_sys::TupleTableSlot, ColumnOrder);
 
 /// One version of a row: no other has the same address and the same writer.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,13 @@ impl Slot {
     /// Room for a row of `table`.
     pub fn of(table: &Table) -> Self {
         // SAFETY: the table is open; the slot lives in the current memory context.
-        Self(unsafe { pg_sys::table_slot_create(table.relation, std::ptr::null_mut()) })
+        let slot = unsafe { pg_sys::table_slot_create(table.relation, std::ptr::null_mut()) };
+        Self(slot, table.order)
+    }
+
+    /// How many places of a row its first `columns` columns take up.
+    pub(super) fn reach(&self, columns: usize) -> usize {
+        self.1.reach(columns)
     }
 
     /// Where the current row lies.
@@ -62,6 +68,7 @@ impl Slot {
     /// Column `number` (from 0) of the current row; `None` for NULL.
     #[inline]
     pub fn datum(&self, number: usize) -> Option<pg_sys::Datum> {
+        let number = self.1.place(number);
         // SAFETY: after `advance` returned true the slot holds a row; columns up to `number` are
         // deformed before they are read.
         unsafe {

@@ -6,7 +6,7 @@ use super::SCHEMA;
 use crate::error::Error;
 use crate::pg::catalog::{self, Generation};
 use crate::pg::probe::Probe;
-use crate::pg::relation::{Index, Table};
+use crate::pg::relation::{ColumnOrder, Index, Table};
 use crate::pg::scan::{Condition, IndexScan, Order};
 use crate::pg::slot::RowAddress;
 use crate::pg::snapshot::Fresh;
@@ -14,7 +14,7 @@ use pgrx::pg_sys;
 use std::cell::Cell;
 use std::ffi::CStr;
 
-/// Column numbers of `messages`, from 0, in Message DB's order.
+/// Column numbers of `messages`, from 0, in the order of Message DB since 1.2.6.
 pub mod column {
     /// `global_position bigint`.
     pub const GLOBAL_POSITION: usize = 0;
@@ -48,6 +48,10 @@ const LAYOUT: [(&CStr, pg_sys::Oid); COLUMNS] = [
     (c"id", pg_sys::UUIDOID),
 ];
 
+/// Where those columns stand in a table that Message DB before 1.2.6 has made: `id`, `stream_name`,
+/// `type`, `position`, `global_position`, `data`, `metadata`, `time`.
+const OLDER: ColumnOrder = ColumnOrder(Some(&[4, 3, 7, 1, 2, 5, 6, 0]));
+
 /// Opens `messages` to write to it, checked to be what we know how to write.
 pub fn open_to_write() -> Result<Table, Error> {
     checked(Table::open_to_write(SCHEMA, c"messages"))
@@ -67,14 +71,16 @@ pub fn open_to_deliver() -> Result<Table, Error> {
 
 thread_local! {
     /// The catalogs in which `messages` was last found to be as it must be.
-    static CHECKED: Cell<Option<Generation>> = const { Cell::new(None) };
+    static CHECKED: Cell<Option<(Generation, ColumnOrder)>> = const { Cell::new(None) };
 }
 
 fn checked(table: Option<Table>) -> Result<Table, Error> {
     let table = table.ok_or(Error::NoStore("messages"))?;
     let generation = catalog::generation();
-    if CHECKED.get() == Some(generation) {
-        return Ok(table);
+    if let Some((checked, order)) = CHECKED.get()
+        && checked == generation
+    {
+        return Ok(table.with_order(order));
     }
     if table.has_row_security() {
         return Err(Error::NotHeeded(
@@ -96,22 +102,27 @@ fn checked(table: Option<Table>) -> Result<Table, Error> {
              table only.",
         ));
     }
-    let as_expected = table.is_ordinary()
-        && table.column_count() >= COLUMNS
-        && LAYOUT.iter().enumerate().all(|(number, (name, type_oid))| {
-            let column = table.column(number);
+    let is_ordered = |order: &ColumnOrder| {
+        LAYOUT.iter().enumerate().all(|(number, (name, type_oid))| {
+            let column = table.column(order.place(number));
             !column.is_dropped && column.name == *name && column.type_oid == *type_oid
-        });
-    if !as_expected {
+        })
+    };
+    let is_whole = table.is_ordinary() && table.column_count() >= COLUMNS;
+    let orders = [ColumnOrder(None), OLDER];
+    let Some(order) = orders
+        .into_iter()
+        .find(|order| is_whole && is_ordered(order))
+    else {
         return Err(Error::StoreChanged(
             "message_store.messages does not have Message DB's columns".to_owned(),
             "It is an ordinary heap table that begins with global_position, position, time, \
              stream_name, type, data, metadata, id; further columns come after those."
                 .to_owned(),
         ));
-    }
-    CHECKED.set(Some(generation));
-    Ok(table)
+    };
+    CHECKED.set(Some((generation, order)));
+    Ok(table.with_order(order))
 }
 
 /// Opens one of the indexes that `create_store()` makes.

@@ -135,7 +135,7 @@ pub fn require_inserted(table: &Table, outcome: Insertion) -> Result<(), Error> 
             "a trigger on messages kept the message from being written".to_owned(),
         )),
         Insertion::Changed(number) => {
-            let name = table.column(number).name.to_string_lossy();
+            let name = table.column_name(number).to_string_lossy();
             Err(Error::TriggerInterfered(format!(
                 "a trigger on messages changed {name} of the message"
             )))
