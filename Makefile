@@ -63,6 +63,10 @@ check: ## formatting, clippy with warnings denied, no unsafe outside extension/s
 	cargo clippy $(OPERATORS) --all-targets -- -D warnings
 	cargo clippy $(TRACING) --all-targets -- -D warnings
 
+# What the client of PGXN calls.
+.PHONY: all
+all: build
+
 .PHONY: build
 build: extension orchestrator ## build the extension and the orchestrator, and install nothing
 

@@ -10,7 +10,7 @@ mod catalog;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use catalog::{MEMBERS, STORE, assert_equals, assert_same};
 use nix::sys::signal::{Signal, kill};
@@ -169,6 +169,9 @@ async fn an_update_under_load_is_an_error_to_nobody() {
         create_store_of(&session, version, store).await;
         // The files are new and the SQL is old: writes go on, and the orchestrator says what to run.
         let mut writers = database.start_writers(WRITERS).await;
+        let (end, ended) = tokio::sync::watch::channel(false);
+        let reader = database.connect_as("message_store").await;
+        let reading = tokio::spawn(async move { read_until(&reader, &ended).await });
         let orchestrator = database.deploy(HOME_PAGE).start();
         orchestrator.wait_for_log(UPDATE);
         writers.write_more(MESSAGES).await;
@@ -200,10 +203,40 @@ async fn an_update_under_load_is_an_error_to_nobody() {
             seen.errors
         );
         assert!(seen.errors.is_empty(), "{version}: {:?}", seen.errors);
+        end.send_replace(true);
+        let (read, longest) = reading.await.unwrap();
+        println!("{version}: {read} reads, the longest {longest:?}");
         session.assert_videos_watched(seen.written).await;
         orchestrator.stop();
         assert_equals_a_fresh_store(&session).await;
     }
+}
+
+/// Reads as applications do, one statement prepared and the others not, until it is said that it is
+/// enough; how often, and the longest that it took. An error fails the test.
+async fn read_until(
+    reader: &Session,
+    is_enough: &tokio::sync::watch::Receiver<bool>,
+) -> (u64, Duration) {
+    let category = reader
+        .prepare("SELECT * FROM message_store.get_category_messages('viewings', $1, 100)")
+        .await
+        .unwrap();
+    let (mut count, mut longest) = (0_i64, Duration::ZERO);
+    while !*is_enough.borrow() {
+        let asked = Instant::now();
+        reader.query(&category, &[&count]).await.unwrap();
+        for statement in [
+            "SELECT * FROM message_store.get_stream_messages('viewings-1', 0, 10)",
+            "SELECT message_store.get_last_stream_message('viewings-1')",
+            "SELECT message_store.stream_version('viewings-1')",
+        ] {
+            reader.run(statement).await.unwrap();
+        }
+        longest = longest.max(asked.elapsed());
+        count += 1;
+    }
+    (u64::try_from(count).unwrap(), longest)
 }
 
 /// What nobody else can use until the transaction ends.

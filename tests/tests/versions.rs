@@ -24,13 +24,26 @@ fn meta() -> Value {
 
 #[test]
 fn everything_that_names_the_version_names_the_same() {
-    let control = read("extension/message_store.control");
-    assert!(control.contains(&format!("default_version = '{OURS}'\n")));
     let of_debian = format!("message-store ({OURS}-");
     assert!(read("debian/changelog").starts_with(&of_debian));
     let meta = meta();
     assert_eq!(meta["version"], OURS);
-    assert_eq!(meta["provides"]["message_store"]["version"], OURS);
+    for extension in ["message_store", "message_store_test"] {
+        let provided = &meta["provides"][extension];
+        assert_eq!(provided["version"], OURS, "{extension}");
+        let control = read(provided["file"].as_str().unwrap());
+        assert!(control.contains(&format!("default_version = '{OURS}'\n")));
+    }
+    assert!(!read(&format!("test_kit/message_store_test--{OURS}.sql")).is_empty());
+    let (minor, _) = OURS.rsplit_once('.').unwrap();
+    assert!(read("docs/testing.md").contains(&format!("version = \"{minor}\"")));
+    for page in [
+        "docs/kubernetes.md",
+        "deploy/kubernetes/cloudnative-pg.yaml",
+    ] {
+        let image = format!("message-store-orchestrator:{OURS}");
+        assert!(read(page).contains(&image), "{page}: {image}");
+    }
     assert!(read("CHANGELOG.md").contains(&format!("\n## [{OURS}] - ")));
 }
 
