@@ -145,6 +145,83 @@ impl Dumps {
     }
 }
 
+/// An aggregator and a service, each with an effect for each message.
+const ORDERS: &str = r#"
+    CREATE TABLE public.orders (number text PRIMARY KEY, handled bigint NOT NULL);
+    CREATE TABLE public.mails (order_of text);
+    CREATE FUNCTION public.count_order(message message_store.message) RETURNS void LANGUAGE sql AS $$
+      INSERT INTO orders VALUES (message_store.id(message.stream_name), 1)
+      ON CONFLICT (number) DO UPDATE SET handled = orders.handled + 1 $$;
+    CREATE FUNCTION public.confirm(message message_store.message) RETURNS void LANGUAGE plpgsql AS $$
+    BEGIN
+      INSERT INTO public.mails VALUES (message.stream_name);
+      PERFORM message_store.write_messages(
+        'confirmation-' || message_store.id(message.stream_name), '[{"type": "Confirmed"}]'::jsonb);
+    END $$;
+    SELECT message_store.create_subscription('aggregators:orders', 'order', '{"Placed": "count_order"}',
+      '{"read_model": ["orders"]}');
+    SELECT message_store.create_subscription('services:orders', 'order', '{"Placed": "confirm"}')"#;
+
+async fn place_orders(session: &Session, numbers: std::ops::Range<i64>) {
+    for number in numbers {
+        let place = format!(
+            "SELECT message_store.write_message(gen_random_uuid()::varchar, 'order-{number}', 'Placed', '{{}}')"
+        );
+        session.run(&place).await.unwrap();
+    }
+    for subscriber_id in ["aggregators:orders", "services:orders"] {
+        tick_to_the_end(session, subscriber_id).await;
+    }
+}
+
+/// The steps of docs/versions.md, "Go back", by the version that is here.
+#[tokio::test]
+async fn what_was_written_since_a_backup_goes_back_with_it() {
+    const CONFIRMED: &str = "SELECT count(*) FROM message_store.messages WHERE type = 'Confirmed'";
+    const LAST: &str = "SELECT max(global_position) FROM message_store.messages";
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    session.run(ORDERS).await.unwrap();
+    place_orders(&session, 0..10).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (backup, since) = (
+        folder.path().join("backup"),
+        folder.path().join("since.jsonl"),
+    );
+    dump(&database, CUSTOM, &[], Cluster::shared().bin_dir(), &backup);
+    let highest = session.bigint(LAST).await;
+    place_orders(&session, 5..20).await;
+
+    let position = (highest + 1).to_string();
+    let file = since.to_str().unwrap();
+    let exported = database.command(&["export", "$all", "--position", &position, "--output", file]);
+    assert_eq!(exported.code, Some(0), "{exported:?}");
+    let restored = Cluster::shared().create_database().await;
+    restore(&restored, CUSTOM, &backup, &[]);
+    let imported = restored.command(&["import", file]);
+    assert_eq!(imported.code, Some(0), "{imported:?}");
+    let session = restored.connect().await;
+    let last = session.bigint(LAST).await;
+    session
+        .run(&format!(
+            "SELECT message_store.skip('services:orders', {last}, 'back to the version before')"
+        ))
+        .await
+        .unwrap();
+    place_orders(&session, 20..21).await;
+    assert_eq!(session.bigint(CONFIRMED).await, 26, "each order once");
+    let mails = "SELECT count(*) FROM public.mails";
+    assert_eq!(
+        session.bigint(mails).await,
+        11,
+        "those of the backup, and the new one"
+    );
+    let handled = "SELECT sum(handled) FROM public.orders";
+    assert_eq!(session.bigint(handled).await, 26);
+    let verify = "SELECT * FROM message_store.verify('aggregators:orders')";
+    assert!(session.run(verify).await.unwrap().is_empty());
+}
+
 fn dump(database: &Database<'_>, format: Format, options: &[&str], programs: &Path, file: &Path) {
     let mut dump = Command::new(programs.join("pg_dump"));
     database.cluster.set_client_environment(&mut dump);
