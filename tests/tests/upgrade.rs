@@ -277,7 +277,8 @@ async fn an_interrupted_update_changes_nothing_and_is_made_again() {
             assert!(updated.is_err(), "{how} {version}");
             drop((reader, session));
             if how == "killed" {
-                cluster.restart(StopMode::Fast);
+                // It is starting again by itself, and may not listen to a gentler word meanwhile.
+                cluster.restart(StopMode::Immediate);
             }
 
             let session = database.connect().await;
@@ -309,7 +310,7 @@ async fn a_store_whose_making_was_killed_is_not_there_and_is_made_again() {
     let (made, ()) = tokio::join!(make, interrupt);
     assert!(made.is_err());
     drop((other, session));
-    cluster.restart(StopMode::Fast);
+    cluster.restart(StopMode::Immediate);
 
     let session = database.connect().await;
     assert_eq!(session.run(STORE).await.unwrap(), Vec::<Vec<_>>::new());
