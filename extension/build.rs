@@ -38,7 +38,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn adoption(sql: &Path) -> Result<String, Box<dyn Error>> {
     let folder = sql.join("adoption");
     println!("cargo::rerun-if-changed={}", folder.display());
-    let mut script = fs::read_to_string(folder.join("begin.sql"))?;
+    // Looked at again: it may be another transaction that goes on here.
+    let mut script = String::new();
+    for file in files(&sql.join("checks"))? {
+        script.push_str(&fs::read_to_string(file)?);
+    }
+    script.push_str(&fs::read_to_string(folder.join("message_db.sql"))?);
+    script.push_str(&fs::read_to_string(folder.join("begin.sql"))?);
     for name in ["roles", "types", "functions", "privileges"] {
         for file in files(&sql.join(name))? {
             let text = fs::read_to_string(&file)?;

@@ -1,3 +1,18 @@
+DO $$
+DECLARE
+  found text;
+BEGIN
+  SELECT b.name INTO found
+  FROM message_store.message_db_before b
+  WHERE b.kind = 'FUNCTION' AND NOT message_store.is_message_dbs(b.definition);
+  IF found IS NOT NULL THEN
+    RAISE EXCEPTION 'function % is not as Message DB has made it', found USING
+      ERRCODE = 'object_not_in_prerequisite_state',
+      HINT = 'Install the functions of your Message DB again (its install-functions.sh), or keep yours under another name.';
+  END IF;
+END
+$$;
+
 SELECT message_store.create_store();
 -- The library looks at the table, and refuses what it would not heed: rules, row-level security, children.
 SELECT message_store.stream_version('');
@@ -30,20 +45,37 @@ GRANT SELECT ON message_store.messages,
   message_store.type_category_summary, message_store.type_stream_summary, message_store.type_summary
 TO message_store_viewer;
 
--- Whoever could INSERT could write.
+-- Whoever could INSERT could write, and nobody else.
 DO $$
 DECLARE
   writer text;
 BEGIN
   FOR writer IN
-    SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::pg_catalog.regrole::pg_catalog.text END
-    FROM pg_catalog.pg_class c, pg_catalog.aclexplode(c.relacl) a
-    WHERE c.oid OPERATOR(pg_catalog.=) 'message_store.messages'::pg_catalog.regclass
-      AND a.privilege_type OPERATOR(pg_catalog.=) 'INSERT'
-      AND a.grantee OPERATOR(pg_catalog.<>) c.relowner
+    SELECT DISTINCT a.grantee::regrole::text
+    FROM pg_proc p, aclexplode(p.proacl) a
+    WHERE p.oid = 'message_store.write_message(varchar, varchar, varchar, jsonb, jsonb, bigint)'::regprocedure
+      AND a.grantee <> 0::oid AND a.grantee <> p.proowner
+      AND NOT has_table_privilege(a.grantee, 'message_store.messages', 'INSERT')
   LOOP
-    EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION
+    EXECUTE format('REVOKE ALL ON FUNCTION
+      message_store.write_message(varchar, varchar, varchar, jsonb, jsonb, bigint) FROM %s', writer);
+  END LOOP;
+  FOR writer IN
+    SELECT DISTINCT CASE WHEN a.grantee = 0::oid THEN 'PUBLIC' ELSE a.grantee::regrole::text END
+    FROM pg_class c, aclexplode(c.relacl) a
+    WHERE c.oid = 'message_store.messages'::regclass AND a.privilege_type = 'INSERT'
+      AND a.grantee <> c.relowner
+  LOOP
+    EXECUTE format('GRANT EXECUTE ON FUNCTION
       message_store.write_message(varchar, varchar, varchar, jsonb, jsonb, bigint) TO %s', writer);
+  END LOOP;
+  -- Whatever default privileges have given away.
+  FOR writer IN
+    SELECT DISTINCT CASE WHEN a.grantee = 0::oid THEN 'PUBLIC' ELSE a.grantee::regrole::text END
+    FROM pg_class c, aclexplode(c.relacl) a
+    WHERE c.oid = 'message_store.message_db_before'::regclass AND a.grantee <> c.relowner
+  LOOP
+    EXECUTE format('REVOKE ALL ON message_store.message_db_before FROM %s', writer);
   END LOOP;
 END
 $$;

@@ -65,6 +65,57 @@ BEGIN
       HINT = found;
   END IF;
 
+  SELECT pg_catalog.format('%s may create objects in schema message_store', CASE
+      WHEN a.grantee OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN 'everybody'
+      ELSE pg_catalog.format('role %s', a.grantee::pg_catalog.regrole) END)
+  INTO found
+  FROM pg_catalog.pg_namespace n, pg_catalog.aclexplode(n.nspacl) a
+  WHERE n.nspname OPERATOR(pg_catalog.=) 'message_store'
+    AND a.privilege_type OPERATOR(pg_catalog.=) 'CREATE'
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles r
+      WHERE r.oid OPERATOR(pg_catalog.=) a.grantee
+        AND (r.rolsuper OR r.rolname OPERATOR(pg_catalog.=) current_user))
+  LIMIT 1;
+  IF found IS NOT NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'object_not_in_prerequisite_state', MESSAGE = found,
+      HINT = 'REVOKE CREATE ON SCHEMA message_store FROM ...;';
+  END IF;
+
+  SELECT c.relname INTO found
+  FROM pg_catalog.pg_class c
+  WHERE c.relnamespace OPERATOR(pg_catalog.=) 'message_store'::pg_catalog.regnamespace
+    AND c.relname OPERATOR(pg_catalog.=) ANY ('{subscriptions, subscription_progress, parked, history,
+      read_model_pages, parked_messages, subscription_status, subscription_history,
+      message_db_before}'::pg_catalog.name[])
+  LIMIT 1;
+  IF found IS NOT NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'object_not_in_prerequisite_state',
+      MESSAGE = pg_catalog.format('message_store.%s is there already, and a store has one of that name', found),
+      HINT = 'Move it into another schema.';
+  END IF;
+
+  SELECT pg_catalog.format('on %s privileges are passed on by role %s, who does not own it', c.relname,
+    a.grantor::pg_catalog.regrole) INTO found
+  FROM pg_catalog.pg_class c, pg_catalog.aclexplode(c.relacl) a
+  WHERE c.oid OPERATOR(pg_catalog.=) ANY (ARRAY['message_store.messages'::pg_catalog.regclass::pg_catalog.oid,
+      pg_catalog.to_regclass('message_store.messages_global_position_seq')::pg_catalog.oid])
+    AND a.grantor OPERATOR(pg_catalog.<>) c.relowner
+  LIMIT 1;
+  IF found IS NULL AND EXISTS (
+    SELECT FROM pg_catalog.pg_attribute a
+    WHERE a.attrelid OPERATOR(pg_catalog.=) 'message_store.messages'::pg_catalog.regclass
+      AND a.attacl IS NOT NULL
+  ) THEN
+    found := 'on columns of message_store.messages there are privileges of their own';
+  END IF;
+  IF found IS NOT NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'object_not_in_prerequisite_state', MESSAGE = found,
+      HINT = 'Revoke them, and grant on the whole table as its owner.';
+  END IF;
+
   IF NOT EXISTS (
     SELECT FROM pg_catalog.pg_sequence s
     WHERE s.seqrelid OPERATOR(pg_catalog.=)

@@ -14,7 +14,16 @@ BEGIN
   ) THEN
     RETURN false;
   END IF;
-  -- A call of Message DB's code is part of a transaction that runs already.
+  IF EXISTS (
+    SELECT FROM pg_locks l
+    WHERE l.pid = pg_backend_pid() AND l.relation = 'message_store.messages'::regclass
+      AND l.mode = 'ShareRowExclusiveLock'
+  ) THEN
+    RAISE EXCEPTION 'the switch is part of this transaction' USING
+      ERRCODE = 'active_sql_transaction',
+      HINT = 'COMMIT; before it, nobody can see what is to be finished.';
+  END IF;
+  -- A call of the code before the switch is part of a transaction that runs already.
   SELECT array_agg(l.virtualtransaction) INTO older
   FROM pg_locks l
   WHERE l.locktype = 'virtualxid' AND l.mode = 'ExclusiveLock' AND l.pid <> pg_backend_pid();
@@ -23,9 +32,20 @@ BEGIN
     FROM pg_locks l
     JOIN pg_stat_activity a ON a.pid = l.pid AND a.datname = current_database()
     WHERE l.locktype = 'virtualxid' AND l.mode = 'ExclusiveLock' AND l.virtualtransaction = ANY (older);
-    EXIT WHEN others IS NULL;
+    IF others IS NULL THEN
+      -- In short tries: who reads or writes waits no longer than one of them.
+      BEGIN
+        PERFORM set_config('lock_timeout', '50ms', true);
+        LOCK TABLE message_store.messages IN ACCESS EXCLUSIVE MODE;
+        EXIT;
+      EXCEPTION WHEN lock_not_available THEN
+        SELECT array_agg(DISTINCT l.pid) INTO others
+        FROM pg_locks l
+        WHERE l.relation = 'message_store.messages'::regclass AND l.granted AND l.pid <> pg_backend_pid();
+      END;
+    END IF;
     IF clock_timestamp() > until THEN
-      RAISE EXCEPTION 'transactions that are older than the adoption are still running' USING
+      RAISE EXCEPTION 'transactions are in the way that do not end' USING
         ERRCODE = 'object_in_use',
         DETAIL = format('Process ids: %s.', array_to_string(others, ', ')),
         HINT = 'Messages are written and read meanwhile. Call finish_adoption() again when they have ended, or end them: pg_terminate_backend().';
@@ -38,7 +58,7 @@ BEGIN
     RETURN true; -- it was a reversal
   END IF;
   FOR writer IN
-    SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END
+    SELECT DISTINCT CASE WHEN a.grantee = 0::oid THEN 'PUBLIC' ELSE a.grantee::regrole::text END
     FROM pg_class c, aclexplode(c.relacl) a
     WHERE c.oid IN ('message_store.messages'::regclass, 'message_store.messages_global_position_seq'::regclass)
       AND a.grantee <> c.relowner
@@ -51,4 +71,4 @@ END
 $$;
 
 COMMENT ON FUNCTION message_store.finish_adoption(interval) IS
-  'Ends the adoption of a Message DB database, or its reversal, once the last transaction that is older has ended. Waits for them, at most so long. Then takes the trigger and the right to INSERT away that only Message DB''s own functions needed. Returns false where there was nothing to finish. Errors: 42501, 55006 (they are still running), 55P03 (lock_timeout).';
+  'Ends the adoption of a Message DB database, or its reversal, once the last transaction that is older has ended. Waits for them, and for the table, at most so long. Then takes the trigger and the right to INSERT away that only Message DB''s own functions needed. Returns false where there was nothing to finish. Errors: 42501, 25001 (the switch is part of the same transaction), 55006 (who is in the way does not end).';

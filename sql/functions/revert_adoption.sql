@@ -7,7 +7,11 @@ DECLARE
   was record;
   privilege record;
 BEGIN
-  IF to_regclass('message_store.message_db_before') IS NULL THEN
+  IF NOT EXISTS (
+    SELECT FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner
+    WHERE c.oid = to_regclass('message_store.message_db_before') AND c.relkind = 'r'
+      AND (r.rolsuper OR r.rolname = current_user)
+  ) THEN
     RAISE EXCEPTION 'this store was not a Message DB' USING
       ERRCODE = 'object_not_in_prerequisite_state',
       HINT = 'Only a database that was adopted goes back.';
@@ -28,10 +32,51 @@ BEGIN
       DETAIL = found,
       HINT = 'drop_subscription() drops one; its read model stays.';
   END IF;
+  -- What is in the table is executed and named below: it must be Message DB's own, all of it.
+  IF (
+    SELECT count(*) FROM message_store.message_db_before b
+    WHERE b.kind = 'FUNCTION' AND message_store.is_message_dbs(b.definition)
+      AND starts_with(b.definition, concat('CREATE OR REPLACE FUNCTION ', split_part(b.name, '(', 1), '('))
+      AND b.name = ANY (ARRAY[
+        'message_store.acquire_lock(character varying)',
+        'message_store.cardinal_id(character varying)',
+        'message_store.category(character varying)',
+        'message_store.get_category_messages(character varying, bigint, bigint, character varying, bigint, bigint, character varying)',
+        'message_store.get_last_stream_message(character varying)',
+        'message_store.get_last_stream_message(character varying, character varying)',
+        'message_store.get_stream_messages(character varying, bigint, bigint, character varying)',
+        'message_store.hash_64(character varying)',
+        'message_store.id(character varying)',
+        'message_store.is_category(character varying)',
+        'message_store.message_store_version()',
+        'message_store.stream_version(character varying)',
+        'message_store.write_message(character varying, character varying, character varying, jsonb, jsonb, bigint)'])
+  ) < 12 OR EXISTS (
+    SELECT FROM message_store.message_db_before b
+    WHERE CASE b.kind
+      WHEN 'FUNCTION' THEN NOT message_store.is_message_dbs(b.definition)
+        OR NOT starts_with(b.definition, concat('CREATE OR REPLACE FUNCTION ', split_part(b.name, '(', 1), '('))
+        OR b.name !~ '^message_store\.[a-z_0-9]+\([a-z, ]*\)$'
+      WHEN 'TABLE' THEN b.name <> 'message_store.messages'
+      WHEN 'SEQUENCE' THEN b.name <> 'message_store.messages_global_position_seq'
+      WHEN 'VIEW' THEN b.name <> ALL (ARRAY['message_store.category_type_summary', 'message_store.stream_summary',
+        'message_store.stream_type_summary', 'message_store.type_category_summary',
+        'message_store.type_stream_summary', 'message_store.type_summary'])
+      WHEN 'SCHEMA' THEN b.name <> 'message_store'
+      WHEN 'TYPE' THEN b.name <> 'message_store.message'
+      ELSE true END
+      OR EXISTS (
+        SELECT FROM jsonb_array_elements(b.privileges) p
+        WHERE p ->> 'privilege' !~ '^[A-Z]+$')
+  ) THEN
+    RAISE EXCEPTION 'message_store.message_db_before does not hold what the adoption has written there' USING
+      ERRCODE = 'object_not_in_prerequisite_state',
+      HINT = 'Restore it from a backup, or bring the messages over by orchestrator export and import.';
+  END IF;
 
   -- What the extension does not take along when it is dropped.
   ALTER EXTENSION message_store DROP TYPE message_store.message;
-  FOR was IN SELECT * FROM message_store.message_db_before WHERE definition IS NOT NULL LOOP
+  FOR was IN SELECT * FROM message_store.message_db_before WHERE kind = 'FUNCTION' LOOP
     EXECUTE was.definition;
     BEGIN
       EXECUTE format('ALTER EXTENSION message_store DROP FUNCTION %s', was.name);
@@ -50,23 +95,38 @@ BEGIN
   LOOP
     EXECUTE format('COMMENT ON %s %s IS %L', was.kind, was.name, was.comment);
     FOR privilege IN
-      SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END AS grantee
+      SELECT DISTINCT CASE WHEN a.grantee = 0::oid THEN 'PUBLIC' ELSE a.grantee::regrole::text END AS grantee
       FROM aclexplode(was.now) a
     LOOP
       EXECUTE format('REVOKE ALL ON %s %s FROM %s', was.granted_as, was.name, privilege.grantee);
     END LOOP;
     FOR privilege IN
-      SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END AS grantee,
-        a.privilege_type, a.is_grantable
-      FROM aclexplode(was.privileges) WITH ORDINALITY a
-      ORDER BY a.ordinality
+      SELECT coalesce(quote_ident(r.rolname), 'PUBLIC') AS grantee, p.value ->> 'privilege' AS name,
+        (p.value -> 'grantable')::boolean AS is_grantable
+      FROM jsonb_array_elements(was.privileges) WITH ORDINALITY p
+      LEFT JOIN pg_roles r ON r.rolname = p.value ->> 'to'
+      WHERE r.oid IS NOT NULL OR p.value ->> 'to' IS NULL
+      ORDER BY p.ordinality
     LOOP
-      EXECUTE format('GRANT %s ON %s %s TO %s%s', privilege.privilege_type, was.granted_as, was.name,
+      EXECUTE format('GRANT %s ON %s %s TO %s%s', privilege.name, was.granted_as, was.name,
         privilege.grantee, CASE WHEN privilege.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END);
     END LOOP;
   END LOOP;
-  DROP TABLE message_store.subscriptions, message_store.subscription_progress, message_store.parked,
-    message_store.history, message_store.read_model_pages, message_store.message_db_before CASCADE;
+  DROP VIEW message_store.subscription_status, message_store.subscription_history, message_store.parked_messages;
+  DROP TABLE message_store.parked, message_store.history, message_store.subscription_progress,
+    message_store.subscriptions, message_store.read_model_pages, message_store.message_db_before;
+  -- Until the extension is dropped, only Message DB's functions write.
+  REVOKE EXECUTE ON FUNCTION message_store.write_messages(message_store.new_message[], varchar),
+    message_store.write_messages(varchar, jsonb, bigint, varchar),
+    message_store.write_messages(varchar, varchar)
+  FROM PUBLIC, message_store;
+  -- Where something of the user's needs what the extension will take along, it is said now.
+  BEGIN
+    DROP EXTENSION message_store;
+    RAISE EXCEPTION USING ERRCODE = 'MSREV', MESSAGE = 'it can be dropped';
+  EXCEPTION WHEN SQLSTATE 'MSREV' THEN
+    NULL;
+  END;
 
   -- Last, because it keeps writers out until the commit.
   PERFORM set_config('message_store_adoption.waits_from', clock_timestamp()::text, true);
@@ -78,4 +138,4 @@ END
 $$;
 
 COMMENT ON FUNCTION message_store.revert_adoption() IS
-  'Gives an adopted database back to Message DB, with its functions and grants as they were; the messages stay. Call finish_adoption() then, and DROP EXTENSION message_store. Errors: 42501, 55000 (it was not adopted, the adoption is not finished, or there are subscriptions, which Message DB cannot hold), 55P03 (lock_timeout).';
+  'Gives an adopted database back to Message DB, with its functions and grants as they were; the messages stay, the table read_model_pages does not. Call finish_adoption() then, and DROP EXTENSION message_store. Errors: 42501, 55000 (it was not adopted, the adoption is not finished, or there are subscriptions, which Message DB cannot hold), 2BP01 (something else needs what goes), 55P03 (lock_timeout).';

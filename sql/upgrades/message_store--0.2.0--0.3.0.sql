@@ -5,6 +5,36 @@ AS 'MODULE_PATHNAME', 'announce_insert';
 COMMENT ON FUNCTION message_store.announce_insert() IS
   'Trigger function. Tells readers of every category that the transaction is about to draw global positions. It is on messages for as long as calls of Message DB''s own functions may be running.';
 
+CREATE FUNCTION message_store.is_message_dbs(definition text) RETURNS boolean
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT encode(sha256(convert_to(definition, 'UTF8')), 'hex') IN (
+    SELECT known.sha256 FROM (VALUES
+      ('090a8c7f134fa077e391d4c897480f2700431b5613cbc68e97d6e11e6fad8d46'),
+      ('2cc049ae1ca3bc64d7190926344b8997f3fbcd3cc392d51c4d1e3b2560810666'),
+      ('2cd140c16cfeb15398c2b0bc0b79995be85cea6dfbbd76365f832f318d5587d5'),
+      ('e5143bab7020e3a0807e030d084cbff750b1ed17149ccb7ce2c493494d5251f3'),
+      ('fe54f3f11ebdf44c6f6c2e1fa8278495908682d8fb9b7347a2ff0418adfc1afa'),
+      ('2dd2f1fc99e6b2527b9f50e2e4f4290ea703d9139e02b32c8decbcb17ec57e9d'),
+      ('6aea2efdb85e20f8aad23077dfa3af01ffb99da7dccee0429eeacc81ad3b6e52'),
+      ('4d804b324a94fb5a32a616fe778b499a09c829c07bacbbead66464f9e2b596e9'),
+      ('e9f80cec97974cb6a7cb485bd97710614530d97a7818f471be18a8f830ac1280'),
+      ('374b8d575f54a4c899337259d35780cd92cc4d7a1c37d6fe670e45f9e0e4533c'),
+      ('1a8b758d5f2a7ab5cf4887cc1910bd366bf9a5d407dceebfc7d3df10d141ceb5'),
+      ('898421c475411acee5a916ba38ca0529bd54aca30187ad04d7cd2caf00aabf92'),
+      ('2c0aba0ac8ce5e052e55508e34e8f0db5e199ed6d530427d151dea4df7ff2aed'),
+      ('50fe601caea66d87034cce4f11a5770db82eac3f86a039950ab633958eef7161'),
+      ('543418bd769b762b3078fbf13ebd7d1435a76eab2fd84362622d3e58fe294182'),
+      ('c60db2b4324b3a7cfb32607a6aa6a7b855ca84e9f85407db252f26dd9437f53f'),
+      ('27a8ecd147be39d8c5aa9aa96d06841ede5efc5bb4ab5110e2ecbfe37335b746'),
+      ('6372a8fbd08a2340917c625a0b0ac92080999d886948917a2cecbba1159ff922')
+    ) AS known (sha256))
+$$;
+
+COMMENT ON FUNCTION message_store.is_message_dbs(text) IS
+  'Whether this is the definition of a function of Message DB 1.1.6, 1.2.3, 1.2.6 or 1.3.1, as pg_get_functiondef prints it. The adoption and its reversal ask: they take and give back nothing else.';
+
 CREATE FUNCTION message_store.finish_adoption(timeout interval DEFAULT '00:00:10') RETURNS boolean
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -21,7 +51,16 @@ BEGIN
   ) THEN
     RETURN false;
   END IF;
-  -- A call of Message DB's code is part of a transaction that runs already.
+  IF EXISTS (
+    SELECT FROM pg_locks l
+    WHERE l.pid = pg_backend_pid() AND l.relation = 'message_store.messages'::regclass
+      AND l.mode = 'ShareRowExclusiveLock'
+  ) THEN
+    RAISE EXCEPTION 'the switch is part of this transaction' USING
+      ERRCODE = 'active_sql_transaction',
+      HINT = 'COMMIT; before it, nobody can see what is to be finished.';
+  END IF;
+  -- A call of the code before the switch is part of a transaction that runs already.
   SELECT array_agg(l.virtualtransaction) INTO older
   FROM pg_locks l
   WHERE l.locktype = 'virtualxid' AND l.mode = 'ExclusiveLock' AND l.pid <> pg_backend_pid();
@@ -30,9 +69,20 @@ BEGIN
     FROM pg_locks l
     JOIN pg_stat_activity a ON a.pid = l.pid AND a.datname = current_database()
     WHERE l.locktype = 'virtualxid' AND l.mode = 'ExclusiveLock' AND l.virtualtransaction = ANY (older);
-    EXIT WHEN others IS NULL;
+    IF others IS NULL THEN
+      -- In short tries: who reads or writes waits no longer than one of them.
+      BEGIN
+        PERFORM set_config('lock_timeout', '50ms', true);
+        LOCK TABLE message_store.messages IN ACCESS EXCLUSIVE MODE;
+        EXIT;
+      EXCEPTION WHEN lock_not_available THEN
+        SELECT array_agg(DISTINCT l.pid) INTO others
+        FROM pg_locks l
+        WHERE l.relation = 'message_store.messages'::regclass AND l.granted AND l.pid <> pg_backend_pid();
+      END;
+    END IF;
     IF clock_timestamp() > until THEN
-      RAISE EXCEPTION 'transactions that are older than the adoption are still running' USING
+      RAISE EXCEPTION 'transactions are in the way that do not end' USING
         ERRCODE = 'object_in_use',
         DETAIL = format('Process ids: %s.', array_to_string(others, ', ')),
         HINT = 'Messages are written and read meanwhile. Call finish_adoption() again when they have ended, or end them: pg_terminate_backend().';
@@ -45,7 +95,7 @@ BEGIN
     RETURN true; -- it was a reversal
   END IF;
   FOR writer IN
-    SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END
+    SELECT DISTINCT CASE WHEN a.grantee = 0::oid THEN 'PUBLIC' ELSE a.grantee::regrole::text END
     FROM pg_class c, aclexplode(c.relacl) a
     WHERE c.oid IN ('message_store.messages'::regclass, 'message_store.messages_global_position_seq'::regclass)
       AND a.grantee <> c.relowner
@@ -58,7 +108,7 @@ END
 $$;
 
 COMMENT ON FUNCTION message_store.finish_adoption(interval) IS
-  'Ends the adoption of a Message DB database, or its reversal, once the last transaction that is older has ended. Waits for them, at most so long. Then takes the trigger and the right to INSERT away that only Message DB''s own functions needed. Returns false where there was nothing to finish. Errors: 42501, 55006 (they are still running), 55P03 (lock_timeout).';
+  'Ends the adoption of a Message DB database, or its reversal, once the last transaction that is older has ended. Waits for them, and for the table, at most so long. Then takes the trigger and the right to INSERT away that only Message DB''s own functions needed. Returns false where there was nothing to finish. Errors: 42501, 25001 (the switch is part of the same transaction), 55006 (who is in the way does not end).';
 
 CREATE FUNCTION message_store.revert_adoption() RETURNS void
 LANGUAGE plpgsql
@@ -69,7 +119,11 @@ DECLARE
   was record;
   privilege record;
 BEGIN
-  IF to_regclass('message_store.message_db_before') IS NULL THEN
+  IF NOT EXISTS (
+    SELECT FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner
+    WHERE c.oid = to_regclass('message_store.message_db_before') AND c.relkind = 'r'
+      AND (r.rolsuper OR r.rolname = current_user)
+  ) THEN
     RAISE EXCEPTION 'this store was not a Message DB' USING
       ERRCODE = 'object_not_in_prerequisite_state',
       HINT = 'Only a database that was adopted goes back.';
@@ -90,10 +144,51 @@ BEGIN
       DETAIL = found,
       HINT = 'drop_subscription() drops one; its read model stays.';
   END IF;
+  -- What is in the table is executed and named below: it must be Message DB's own, all of it.
+  IF (
+    SELECT count(*) FROM message_store.message_db_before b
+    WHERE b.kind = 'FUNCTION' AND message_store.is_message_dbs(b.definition)
+      AND starts_with(b.definition, concat('CREATE OR REPLACE FUNCTION ', split_part(b.name, '(', 1), '('))
+      AND b.name = ANY (ARRAY[
+        'message_store.acquire_lock(character varying)',
+        'message_store.cardinal_id(character varying)',
+        'message_store.category(character varying)',
+        'message_store.get_category_messages(character varying, bigint, bigint, character varying, bigint, bigint, character varying)',
+        'message_store.get_last_stream_message(character varying)',
+        'message_store.get_last_stream_message(character varying, character varying)',
+        'message_store.get_stream_messages(character varying, bigint, bigint, character varying)',
+        'message_store.hash_64(character varying)',
+        'message_store.id(character varying)',
+        'message_store.is_category(character varying)',
+        'message_store.message_store_version()',
+        'message_store.stream_version(character varying)',
+        'message_store.write_message(character varying, character varying, character varying, jsonb, jsonb, bigint)'])
+  ) < 12 OR EXISTS (
+    SELECT FROM message_store.message_db_before b
+    WHERE CASE b.kind
+      WHEN 'FUNCTION' THEN NOT message_store.is_message_dbs(b.definition)
+        OR NOT starts_with(b.definition, concat('CREATE OR REPLACE FUNCTION ', split_part(b.name, '(', 1), '('))
+        OR b.name !~ '^message_store\.[a-z_0-9]+\([a-z, ]*\)$'
+      WHEN 'TABLE' THEN b.name <> 'message_store.messages'
+      WHEN 'SEQUENCE' THEN b.name <> 'message_store.messages_global_position_seq'
+      WHEN 'VIEW' THEN b.name <> ALL (ARRAY['message_store.category_type_summary', 'message_store.stream_summary',
+        'message_store.stream_type_summary', 'message_store.type_category_summary',
+        'message_store.type_stream_summary', 'message_store.type_summary'])
+      WHEN 'SCHEMA' THEN b.name <> 'message_store'
+      WHEN 'TYPE' THEN b.name <> 'message_store.message'
+      ELSE true END
+      OR EXISTS (
+        SELECT FROM jsonb_array_elements(b.privileges) p
+        WHERE p ->> 'privilege' !~ '^[A-Z]+$')
+  ) THEN
+    RAISE EXCEPTION 'message_store.message_db_before does not hold what the adoption has written there' USING
+      ERRCODE = 'object_not_in_prerequisite_state',
+      HINT = 'Restore it from a backup, or bring the messages over by orchestrator export and import.';
+  END IF;
 
   -- What the extension does not take along when it is dropped.
   ALTER EXTENSION message_store DROP TYPE message_store.message;
-  FOR was IN SELECT * FROM message_store.message_db_before WHERE definition IS NOT NULL LOOP
+  FOR was IN SELECT * FROM message_store.message_db_before WHERE kind = 'FUNCTION' LOOP
     EXECUTE was.definition;
     BEGIN
       EXECUTE format('ALTER EXTENSION message_store DROP FUNCTION %s', was.name);
@@ -112,23 +207,38 @@ BEGIN
   LOOP
     EXECUTE format('COMMENT ON %s %s IS %L', was.kind, was.name, was.comment);
     FOR privilege IN
-      SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END AS grantee
+      SELECT DISTINCT CASE WHEN a.grantee = 0::oid THEN 'PUBLIC' ELSE a.grantee::regrole::text END AS grantee
       FROM aclexplode(was.now) a
     LOOP
       EXECUTE format('REVOKE ALL ON %s %s FROM %s', was.granted_as, was.name, privilege.grantee);
     END LOOP;
     FOR privilege IN
-      SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END AS grantee,
-        a.privilege_type, a.is_grantable
-      FROM aclexplode(was.privileges) WITH ORDINALITY a
-      ORDER BY a.ordinality
+      SELECT coalesce(quote_ident(r.rolname), 'PUBLIC') AS grantee, p.value ->> 'privilege' AS name,
+        (p.value -> 'grantable')::boolean AS is_grantable
+      FROM jsonb_array_elements(was.privileges) WITH ORDINALITY p
+      LEFT JOIN pg_roles r ON r.rolname = p.value ->> 'to'
+      WHERE r.oid IS NOT NULL OR p.value ->> 'to' IS NULL
+      ORDER BY p.ordinality
     LOOP
-      EXECUTE format('GRANT %s ON %s %s TO %s%s', privilege.privilege_type, was.granted_as, was.name,
+      EXECUTE format('GRANT %s ON %s %s TO %s%s', privilege.name, was.granted_as, was.name,
         privilege.grantee, CASE WHEN privilege.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END);
     END LOOP;
   END LOOP;
-  DROP TABLE message_store.subscriptions, message_store.subscription_progress, message_store.parked,
-    message_store.history, message_store.read_model_pages, message_store.message_db_before CASCADE;
+  DROP VIEW message_store.subscription_status, message_store.subscription_history, message_store.parked_messages;
+  DROP TABLE message_store.parked, message_store.history, message_store.subscription_progress,
+    message_store.subscriptions, message_store.read_model_pages, message_store.message_db_before;
+  -- Until the extension is dropped, only Message DB's functions write.
+  REVOKE EXECUTE ON FUNCTION message_store.write_messages(message_store.new_message[], varchar),
+    message_store.write_messages(varchar, jsonb, bigint, varchar),
+    message_store.write_messages(varchar, varchar)
+  FROM PUBLIC, message_store;
+  -- Where something of the user's needs what the extension will take along, it is said now.
+  BEGIN
+    DROP EXTENSION message_store;
+    RAISE EXCEPTION USING ERRCODE = 'MSREV', MESSAGE = 'it can be dropped';
+  EXCEPTION WHEN SQLSTATE 'MSREV' THEN
+    NULL;
+  END;
 
   -- Last, because it keeps writers out until the commit.
   PERFORM set_config('message_store_adoption.waits_from', clock_timestamp()::text, true);
@@ -140,7 +250,7 @@ END
 $$;
 
 COMMENT ON FUNCTION message_store.revert_adoption() IS
-  'Gives an adopted database back to Message DB, with its functions and grants as they were; the messages stay. Call finish_adoption() then, and DROP EXTENSION message_store. Errors: 42501, 55000 (it was not adopted, the adoption is not finished, or there are subscriptions, which Message DB cannot hold), 55P03 (lock_timeout).';
+  'Gives an adopted database back to Message DB, with its functions and grants as they were; the messages stay, the table read_model_pages does not. Call finish_adoption() then, and DROP EXTENSION message_store. Errors: 42501, 55000 (it was not adopted, the adoption is not finished, or there are subscriptions, which Message DB cannot hold), 2BP01 (something else needs what goes), 55P03 (lock_timeout).';
 
 REVOKE EXECUTE ON FUNCTION message_store.announce_insert(), message_store.finish_adoption(interval),
   message_store.revert_adoption() FROM PUBLIC;

@@ -312,6 +312,8 @@ async fn an_adoption_under_load_is_an_error_to_nobody_and_nothing_is_lost_or_ski
 async fn what_differs_from_message_db_is_refused_with_what_repairs_it() {
     let database = install("1.3.1", "adopted_repaired").await;
     let app = database.connect().await;
+    let id = "SELECT pg_get_functiondef('id(varchar)'::regprocedure)";
+    let id = app.value(id).await.unwrap();
     let category = "CREATE INDEX messages_category ON messages (category(stream_name), \
         global_position, category(metadata ->> 'correlationStreamName'))";
     for (change, said, back) in [
@@ -346,6 +348,34 @@ async fn what_differs_from_message_db_is_refused_with_what_repairs_it() {
             "ALTER TABLE messages OWNER TO CURRENT_USER",
         ),
         (
+            "CREATE ROLE maker; GRANT CREATE ON SCHEMA message_store TO maker",
+            "REVOKE CREATE",
+            "REVOKE CREATE ON SCHEMA message_store FROM maker",
+        ),
+        (
+            "CREATE TABLE message_store.read_model_pages (page_name varchar)",
+            "another schema",
+            "DROP TABLE message_store.read_model_pages",
+        ),
+        (
+            "GRANT INSERT (id) ON messages TO maker",
+            "on the whole table",
+            "REVOKE INSERT (id) ON messages FROM maker",
+        ),
+        (
+            "GRANT SELECT ON messages TO maker WITH GRANT OPTION; CREATE ROLE other;
+             GRANT USAGE ON SCHEMA message_store TO maker; SET ROLE maker;
+             GRANT SELECT ON message_store.messages TO other; RESET ROLE",
+            "on the whole table",
+            "REVOKE ALL ON messages FROM maker CASCADE",
+        ),
+        (
+            "CREATE OR REPLACE FUNCTION id(stream_name varchar) RETURNS varchar LANGUAGE sql \
+             IMMUTABLE AS 'SELECT $1'",
+            "install-functions.sh",
+            &id,
+        ),
+        (
             "CREATE VIEW last AS SELECT * FROM get_last_stream_message('a-1'); \
              CREATE FUNCTION tick(bigint) RETURNS bigint LANGUAGE sql AS 'SELECT $1'",
             "",
@@ -378,7 +408,7 @@ async fn what_differs_from_message_db_is_refused_with_what_repairs_it() {
     write(&app, "a-1").await;
     assert_eq!(app.bigint("SELECT count(*) FROM public.written").await, 2);
     let last = "SELECT position FROM message_store.last";
-    assert_eq!(app.bigint(last).await, 7);
+    assert_eq!(app.bigint(last).await, 12);
 }
 
 #[tokio::test]
@@ -560,6 +590,126 @@ async fn the_command_rehearses_adopts_goes_on_where_it_was_stopped_and_goes_back
     assert_eq!(adopt(&["--revert"]).code, Some(0));
     let extension = "SELECT count(*) FROM pg_extension WHERE extname = 'message_store'";
     assert_eq!(app.bigint(extension).await, 0);
+}
+
+#[tokio::test]
+async fn what_is_kept_for_the_way_back_is_trusted_no_more_than_whoever_could_write_it() {
+    let database = install("1.3.1", "adopted_tampered").await;
+    let app = database.connect().await;
+    app.run(
+        "CREATE ROLE wd LOGIN IN ROLE pg_write_all_data;
+         ALTER DEFAULT PRIVILEGES IN SCHEMA message_store GRANT ALL ON TABLES TO wd;
+         CREATE ROLE reads LOGIN; GRANT USAGE ON SCHEMA message_store TO reads, wd;
+         GRANT SELECT ON messages TO reads; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA message_store TO reads",
+    )
+    .await
+    .unwrap();
+    let reads = database.connect_as("reads").await;
+    let write_one = "SELECT write_message(gen_random_uuid()::varchar, 'a-1', 'A', '{}')";
+    assert_eq!(reads.error(write_one).await.sqlstate, "42501");
+    app.run(ADOPT).await.unwrap();
+    app.run("SELECT finish_adoption()").await.unwrap();
+    assert_eq!(reads.error(write_one).await.sqlstate, "42501");
+    let attacker = database.connect_as("wd").await;
+    let superuser = "ALTER ROLE wd SUPERUSER";
+    for tampering in [
+        format!("UPDATE message_store.message_db_before SET definition = '{superuser}' WHERE name LIKE '%.id(%'"),
+        format!(
+            "UPDATE message_store.message_db_before SET definition = definition || '; {superuser}' WHERE name LIKE '%.id(%'"
+        ),
+        format!(
+            "INSERT INTO message_store.message_db_before VALUES ('FUNCTION', 'pg_catalog.now()', '{superuser}', '[]', NULL)"
+        ),
+        format!(
+            "UPDATE message_store.message_db_before SET name = 'x; {superuser}; --' WHERE name LIKE '%.type_summary'"
+        ),
+        format!(
+            "UPDATE message_store.message_db_before SET privileges = jsonb_build_array(jsonb_build_object(
+               'to', NULL, 'privilege', 'SELECT ON pg_class TO wd; {superuser}; --', 'grantable', false))
+             WHERE kind = 'TABLE'"
+        ),
+        "DELETE FROM message_store.message_db_before WHERE name LIKE '%.id(%'".to_owned(),
+    ] {
+        app.run("BEGIN").await.unwrap();
+        let tampered = app.run(&format!("SET LOCAL ROLE wd; {tampering}; RESET ROLE")).await;
+        // Some need a SELECT that the adoption has taken away from that role.
+        if let Err(error) = tampered {
+            assert_eq!(error.sqlstate, "42501", "{tampering}");
+            app.run("ROLLBACK; BEGIN").await.unwrap();
+            app.run(&tampering).await.unwrap();
+        }
+        let error = app.error("SELECT revert_adoption()").await;
+        assert_eq!(error.sqlstate, "55000", "{tampering}: {error:?}");
+        app.run("ROLLBACK").await.unwrap();
+    }
+    let is_superuser = "SELECT rolsuper FROM pg_roles WHERE rolname = 'wd'";
+    assert_eq!(attacker.value(is_superuser).await.as_deref(), Some("f"));
+    app.run("SELECT revert_adoption()").await.unwrap();
+}
+
+#[tokio::test]
+async fn what_would_pass_a_message_or_lose_something_of_a_users_is_refused() {
+    let database = install("1.3.1", "adopted_carefully").await;
+    let app = database.connect().await;
+    write(&app, "a-1").await;
+    app.run("BEGIN").await.unwrap();
+    app.run(&ADOPT.replace("BEGIN;", "").replace("COMMIT", "SELECT 1"))
+        .await
+        .unwrap();
+    let error = app.error("SELECT finish_adoption()").await;
+    assert_eq!(error.sqlstate, "25001");
+    app.run("ROLLBACK").await.unwrap();
+    // Stopped between its two statements.
+    app.run("CREATE EXTENSION message_store VERSION 'message_db'")
+        .await
+        .unwrap();
+    let mut adopt = orchestrator();
+    let adopted = run_to_end(adopt.args(["adopt", "--url", &database.url("postgres")]));
+    assert_eq!(adopted.code, Some(0), "{adopted:?}");
+
+    app.run("CREATE VIEW public.everything AS SELECT * FROM get_all_messages(0, 10)")
+        .await
+        .unwrap();
+    let error = app.error("SELECT revert_adoption()").await;
+    assert_eq!(error.sqlstate, "2BP01");
+    assert!(error.detail.contains("view public.everything"), "{error:?}");
+    app.run("DROP VIEW public.everything").await.unwrap();
+    app.run("SELECT revert_adoption()").await.unwrap();
+
+    // One that only reads, and does not end: nobody else waits for it.
+    let (old, reads, client) = (
+        database.connect().await,
+        database.connect().await,
+        database.connect_as("message_store").await,
+    );
+    old.run("BEGIN; SELECT 1").await.unwrap();
+    let finishing = tokio::spawn({
+        let session = database.connect().await;
+        async move { session.error("SELECT finish_adoption('500 ms')").await }
+    });
+    app.wait_until(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'SELECT finish_adoption%' AND state = 'active')",
+    )
+    .await;
+    reads
+        .run("BEGIN; SELECT count(*) FROM messages")
+        .await
+        .unwrap();
+    old.run("COMMIT").await.unwrap();
+    client
+        .run("SET statement_timeout = '400 ms'")
+        .await
+        .unwrap();
+    let mut written = 0;
+    while !finishing.is_finished() {
+        write(&client, "a-1").await;
+        written += 1;
+    }
+    assert_eq!(finishing.await.unwrap().sqlstate, "55006");
+    assert!(written > 0);
+    reads.run("COMMIT").await.unwrap();
+    app.run("SELECT finish_adoption()").await.unwrap();
+    app.run("DROP EXTENSION message_store").await.unwrap();
 }
 
 /// How often it is killed; ADOPTION_KILLS says otherwise.

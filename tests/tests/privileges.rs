@@ -76,6 +76,7 @@ const FUNCTIONS: &[(&str, &str, [&str; 6])] = &[
     ("handler_context", "SELECT message_store.handler_context()", OPEN),
     ("horizon_blockers", "SELECT message_store.horizon_blockers()", OPEN),
     ("announce_insert", "CREATE TEMP TABLE announced (); CREATE TRIGGER t BEFORE INSERT ON announced EXECUTE FUNCTION message_store.announce_insert()", ADOPTERS),
+    ("is_message_dbs", "SELECT message_store.is_message_dbs('')", OPEN),
     ("finish_adoption", "SELECT message_store.finish_adoption()", ADOPTERS),
     ("revert_adoption", "DO $$ BEGIN PERFORM message_store.revert_adoption(); EXCEPTION WHEN object_not_in_prerequisite_state THEN NULL; END $$", ADOPTERS),
     ("create_store", "SELECT message_store.create_store()", OPEN),

@@ -61,7 +61,8 @@ impl Session {
     /// [`Error::Database`].
     pub async fn holding(&self) -> Result<Holding> {
         const LOOK: &str = "SELECT \
-            EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'message_store'), \
+            EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'message_store' \
+              AND extversion <> 'message_db'), \
             to_regclass('message_store.message_db_before') IS NOT NULL, \
             EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgname = 'message_store_adoption' \
               AND tgrelid = to_regclass('message_store.messages')), \
@@ -98,7 +99,7 @@ impl Session {
         let (action, statements) = match direction {
             Direction::Adopt => (
                 "take over the Message DB database",
-                "CREATE EXTENSION message_store VERSION 'message_db'; \
+                "CREATE EXTENSION IF NOT EXISTS message_store VERSION 'message_db'; \
                  ALTER EXTENSION message_store UPDATE",
             ),
             Direction::Revert => (
