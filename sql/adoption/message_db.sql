@@ -96,6 +96,17 @@ BEGIN
       HINT = 'Move it into another schema.';
   END IF;
 
+  IF EXISTS (
+    SELECT FROM pg_catalog.pg_trigger t
+    WHERE t.tgrelid OPERATOR(pg_catalog.=) 'message_store.messages'::pg_catalog.regclass
+      AND t.tgname OPERATOR(pg_catalog.=) 'message_store_adoption'
+  ) THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'object_not_in_prerequisite_state',
+      MESSAGE = 'message_store.messages has a trigger message_store_adoption that is not ours',
+      HINT = 'DROP TRIGGER message_store_adoption ON message_store.messages;';
+  END IF;
+
   SELECT pg_catalog.format('on %s privileges are passed on by role %s, who does not own it', c.relname,
     a.grantor::pg_catalog.regrole) INTO found
   FROM pg_catalog.pg_class c, pg_catalog.aclexplode(c.relacl) a

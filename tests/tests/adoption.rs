@@ -348,6 +348,13 @@ async fn what_differs_from_message_db_is_refused_with_what_repairs_it() {
             "ALTER TABLE messages OWNER TO CURRENT_USER",
         ),
         (
+            "CREATE FUNCTION public.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+             CREATE TRIGGER message_store_adoption BEFORE TRUNCATE ON messages
+               FOR EACH STATEMENT EXECUTE FUNCTION public.nothing()",
+            "DROP TRIGGER",
+            "DROP TRIGGER message_store_adoption ON messages",
+        ),
+        (
             "CREATE ROLE maker; GRANT CREATE ON SCHEMA message_store TO maker",
             "REVOKE CREATE",
             "REVOKE CREATE ON SCHEMA message_store FROM maker",
@@ -408,7 +415,7 @@ async fn what_differs_from_message_db_is_refused_with_what_repairs_it() {
     write(&app, "a-1").await;
     assert_eq!(app.bigint("SELECT count(*) FROM public.written").await, 2);
     let last = "SELECT position FROM message_store.last";
-    assert_eq!(app.bigint(last).await, 12);
+    assert_eq!(app.bigint(last).await, 13);
 }
 
 #[tokio::test]
