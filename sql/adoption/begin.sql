@@ -67,38 +67,22 @@ FROM (
 
 ALTER EXTENSION message_store DROP TABLE message_store.message_db_before;
 
--- The functions and the type stay what they are, with all that depends on them; only what the functions do
--- is replaced.
+-- In 1.2 it had one parameter; ours has a second one with a default.
+DROP FUNCTION IF EXISTS message_store.get_last_stream_message(varchar);
+
+-- The other functions and the type stay what they are, with all that depends on them; only what the functions
+-- do is replaced.
 ALTER EXTENSION message_store ADD TYPE message_store.message;
 DO $$
 DECLARE
   taken text;
 BEGIN
   FOR taken IN
-    SELECT p.oid::pg_catalog.regprocedure::pg_catalog.text
-    FROM pg_catalog.pg_proc p
-    WHERE p.pronamespace OPERATOR(pg_catalog.=) 'message_store'::pg_catalog.regnamespace
-      AND p.prokind OPERATOR(pg_catalog.=) 'f'
-      AND pg_catalog.concat(p.proname, '(', pg_catalog.oidvectortypes(p.proargtypes), ')')
-        OPERATOR(pg_catalog.=) ANY (ARRAY[
-          'acquire_lock(character varying)',
-          'cardinal_id(character varying)',
-          'category(character varying)',
-          'get_category_messages(character varying, bigint, bigint, character varying, bigint, bigint, character varying)',
-          'get_last_stream_message(character varying, character varying)',
-          'get_stream_messages(character varying, bigint, bigint, character varying)',
-          'hash_64(character varying)',
-          'id(character varying)',
-          'is_category(character varying)',
-          'message_store_version()',
-          'stream_version(character varying)',
-          'write_message(character varying, character varying, character varying, jsonb, jsonb, bigint)'])
+    SELECT b.name FROM message_store.message_db_before b
+    WHERE b.kind = 'FUNCTION' AND to_regprocedure(b.name) IS NOT NULL
   LOOP
-    EXECUTE pg_catalog.format('ALTER EXTENSION message_store ADD FUNCTION %s', taken);
+    EXECUTE format('ALTER EXTENSION message_store ADD FUNCTION %s', taken);
   END LOOP;
 END
 $$;
-
--- In 1.2 it had one parameter; ours has a second one with a default.
-DROP FUNCTION IF EXISTS message_store.get_last_stream_message(varchar);
 
