@@ -162,3 +162,25 @@ async fn a_plan_kept_for_one_role_is_not_used_for_another() {
         session.run(&format!("RESET ROLE; {remove}")).await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn readers_go_on_while_somebody_alters_the_sequence() {
+    let database = Cluster::shared().create_store().await;
+    let (admin, one, other) =
+        tokio::join!(database.connect(), database.connect(), database.connect());
+    let read_often = "DO $$ BEGIN FOR n IN 1..20000 LOOP
+        PERFORM message_store.get_all_messages();
+      END LOOP; END $$";
+    // Each alteration gives the sequence another file, and empties the one before.
+    let alterations = async {
+        for _ in 0..1_000 {
+            admin
+                .run("ALTER SEQUENCE message_store.messages_global_position_seq CACHE 1")
+                .await
+                .unwrap();
+        }
+    };
+    let (_, one, other) = tokio::join!(alterations, one.run(read_often), other.run(read_often));
+    one.unwrap();
+    other.unwrap();
+}

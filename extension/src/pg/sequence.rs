@@ -83,22 +83,22 @@ impl Sequence {
     /// Where the sequence is. The lock on it is given back at once, so a session that waits after
     /// this holds nothing.
     pub fn state(self) -> Place {
-        self.read(pg_sys::AccessShareLock, pg_sys::AccessShareLock)
+        self.read(pg_sys::RowExclusiveLock)
     }
 
-    /// The same for one who draws a value next, under the lock that drawing takes, to the end of
-    /// the transaction.
+    /// The same for one who draws a value next, with the lock kept to the end of the transaction.
     pub fn state_before_drawing(self) -> Place {
-        self.read(pg_sys::RowExclusiveLock, pg_sys::NoLock)
+        self.read(pg_sys::NoLock)
     }
 
     /// Reads under the page's lock: nextval writes a value up to 32 ahead into the page for a
-    /// moment, which an unlocked read could return.
-    fn read(self, lock: u32, unlock: u32) -> Place {
+    /// moment, which an unlocked read could return. The lock on the relation is that of nextval:
+    /// ALTER SEQUENCE, which gives it another file and empties this one, lets weaker ones through.
+    fn read(self, unlock: u32) -> Place {
         // SAFETY: the relation stays open, and its one page pinned and share-locked, while the
         // single tuple on it is read; the page of a sequence always holds item 1.
         unsafe {
-            let relation = pg_sys::relation_open(self.oid, lock as i32);
+            let relation = pg_sys::relation_open(self.oid, pg_sys::RowExclusiveLock as i32);
             if (*(*relation).rd_rel).relkind as u8 != pg_sys::RELKIND_SEQUENCE {
                 refuse(relation);
             }
