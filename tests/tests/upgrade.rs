@@ -23,6 +23,8 @@ use promises::{
 const STORE_OF_0_1: &str = include_str!("../fixtures/store-0.1.sql");
 /// A store as version 0.2 made it.
 const STORE_OF_0_2: &str = include_str!("../fixtures/store-0.2.sql");
+/// A store as version 0.3 made it.
+const STORE_OF_0_3: &str = include_str!("../fixtures/store-0.3.sql");
 
 #[tokio::test]
 async fn updating_from_0_1_leaves_the_data_and_equals_a_fresh_install() {
@@ -32,6 +34,11 @@ async fn updating_from_0_1_leaves_the_data_and_equals_a_fresh_install() {
 #[tokio::test]
 async fn updating_from_0_2_leaves_the_data_and_equals_a_fresh_install() {
     update_from("0.2.0", STORE_OF_0_2, "source").await;
+}
+
+#[tokio::test]
+async fn updating_from_0_3_leaves_the_data_and_equals_a_fresh_install() {
+    update_from("0.3.0", STORE_OF_0_3, "source").await;
 }
 
 /// Installs an earlier version, from the first one on: of the ways to a version PostgreSQL takes the
@@ -148,10 +155,11 @@ async fn a_store_of_0_2_keeps_what_it_uses_of_the_demo() {
 
 const UPDATE: &str = "ALTER EXTENSION message_store UPDATE";
 /// The versions that were released, and a store of each.
-const RELEASED: [(&str, &str); 3] = [
+const RELEASED: [(&str, &str); 4] = [
     ("0.1.0", STORE_OF_0_1),
     ("0.1.1", STORE_OF_0_1),
     ("0.2.0", STORE_OF_0_2),
+    ("0.3.0", STORE_OF_0_3),
 ];
 const WRITERS: usize = 4;
 const MESSAGES: i64 = 200;
@@ -245,8 +253,7 @@ const LOCKED: &str = "SELECT relname FROM pg_locks JOIN pg_class ON pg_class.oid
       'AccessExclusiveLock') AND relnamespace = 'message_store'::regnamespace";
 
 /// Somebody reads it: the update waits for it in its middle.
-const IN_THE_MIDDLE: &str =
-    "BEGIN; LOCK TABLE message_store.subscription_progress IN ACCESS SHARE MODE";
+const IN_THE_MIDDLE: &str = "BEGIN; LOCK TABLE message_store.subscriptions IN ACCESS SHARE MODE";
 
 #[tokio::test]
 async fn an_interrupted_update_changes_nothing_and_is_made_again() {
