@@ -35,6 +35,17 @@ pub enum Error {
     SequenceChanged(String),
     /// A trigger on `messages` changed or suppressed what was to be written: 39P01.
     TriggerInterfered(String),
+    /// A trigger on `messages` kept messages that were to go: 39P01. `(how many went, of how many, deleted
+    /// or changed)`.
+    NotRemoved(i64, usize, &'static str),
+    /// Messages that subscriptions have still to handle, or have parked: 55000. `(what was to be
+    /// deleted, who needs what of it)`.
+    StillNeeded(String, Vec<String>),
+    /// What a replay would begin with was deleted: 55000. `(subscriber, where it would begin, up to where
+    /// messages were deleted)`.
+    BeginningDeleted(String, i64, i64),
+    /// No message is meant: P0002.
+    NoMessage(String),
     /// Something of PostgreSQL's on `messages` that an INSERT or SELECT would heed and ours would not:
     /// 0A000. `(what, the repair)`.
     NotHeeded(&'static str, &'static str),
@@ -211,6 +222,36 @@ impl From<&Error> for Report {
                      and positions.",
                 )
             }
+            E::NotRemoved(done, of, word) => Self::new(
+                Code::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
+                format!("{done} of {of} messages were {word}: a trigger on messages kept the others"),
+            )
+            .hint("A BEFORE trigger must return OLD where a message is deleted, and NEW where its data are erased."),
+            E::StillNeeded(what, needs) => Self::new(
+                state,
+                format!("{what}: subscriptions would skip messages"),
+            )
+            .detail(needs.join("\n"))
+            .hint(
+                "Let them come to them first: start them, promote or cancel a rebuild, retry or discard \
+                 what is parked, drop what nobody needs. may_skip => true deletes all the same.",
+            ),
+            E::BeginningDeleted(subscriber, begin, deleted) => Self::new(
+                state,
+                format!(
+                    "subscription \"{subscriber}\" would miss messages: it would go on after global position \
+                     {begin}, and messages up to {deleted} were deleted"
+                ),
+            )
+            .hint(
+                "What they have brought cannot be made anew. Let its init make the read model as it was at \
+                 a later position, and name that in the option baseline (docs/retention.md).",
+            ),
+            E::NoMessage(meant) => Self::new(
+                Code::ERRCODE_NO_DATA_FOUND,
+                format!("no message {meant}"),
+            )
+            .hint("Nothing was changed. Look what there is, for example with get_stream_messages()."),
             E::NotHeeded(what, repair) => Self::new(
                 Code::ERRCODE_FEATURE_NOT_SUPPORTED,
                 format!("{what} on message_store.messages is not supported"),

@@ -6,6 +6,7 @@
 //!
 //! The SQL that declares these functions is written by hand in `sql/`, a file each.
 
+mod account;
 mod consumer_group;
 mod earlier_symbols;
 mod error;
@@ -19,6 +20,7 @@ mod message_id;
 mod pg;
 mod read;
 mod read_models;
+mod removal;
 mod settings;
 #[cfg(any(test, feature = "pg_test"))]
 mod signatures;

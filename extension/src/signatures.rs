@@ -13,6 +13,8 @@ pub fn sql_type(type_: Type) -> String {
         Type::Boolean => "boolean".to_owned(),
         Type::Jsonb => "jsonb".to_owned(),
         Type::Interval => "interval".to_owned(),
+        Type::Timestamptz => "timestamp with time zone".to_owned(),
+        Type::Jsonpath => "jsonpath".to_owned(),
         Type::Composite(name) => format!("message_store.{name}"),
         Type::Composites(name) => format!("message_store.{name}[]"),
     }
@@ -58,6 +60,7 @@ mod tests {
                 parameter
                     .replace('"', "")
                     .replace("varchar", "character varying")
+                    .replace("timestamptz", "timestamp with time zone")
             })
             .collect();
         parameters.join(", ")

@@ -72,6 +72,13 @@ const STORE: &[(&CStr, &str)] = &[
     ),
     (c"parked", include_str!("../../sql/tables/parked.sql")),
     (c"history", include_str!("../../sql/tables/history.sql")),
+    (c"deletions", include_str!("../../sql/tables/deletions.sql")),
+    (
+        c"tombstones",
+        include_str!("../../sql/tables/tombstones.sql"),
+    ),
+    (c"retention", include_str!("../../sql/tables/retention.sql")),
+    (c"erasures", include_str!("../../sql/tables/erasures.sql")),
     (
         c"parked_messages",
         include_str!("../../sql/views/parked_messages.sql"),

@@ -15,6 +15,7 @@ use crate::pg::scan::{Condition, Order};
 use crate::pg::text::Text;
 use crate::pg::transaction;
 use crate::tables::messages::{self, column};
+use crate::tables::tombstones;
 use std::ffi::CStr;
 
 /// Lock class of stream names; see [`crate::horizon`] for the classes of positions.
@@ -62,9 +63,11 @@ impl<'a> Ends<'a> {
     /// where it may be: the index looks at every entry of a page that satisfies the conditions
     /// before it returns the first, and of a long stream there are many.
     ///
+    /// A stream whose last message was deleted goes on behind it.
+    ///
     /// Waiting is in line and honours `lock_timeout`; two transactions that write the same two
     /// streams in opposite order are a deadlock, which PostgreSQL detects (40P01).
-    pub fn tail(&mut self, name: Text<'_>, expected: Option<i64>) -> Tail {
+    pub fn tail(&mut self, name: Text<'_>, expected: Option<i64>) -> Result<Tail, Error> {
         let hash = hash_64(name.bytes()) as u64;
         let tag = Tag {
             high: (hash >> 32) as u32,
@@ -79,7 +82,7 @@ impl<'a> Ends<'a> {
                 end @ End {
                     writer: RowWriter::Ourselves,
                     ..
-                } => return end.tail(None),
+                } => return end.tail(name, None),
                 _ => {
                     self.rest();
                     tag.exclusive()
@@ -95,7 +98,7 @@ impl<'a> Ends<'a> {
                     self.rest();
                     transaction::wait_for_end_of(transaction);
                 }
-                end => return end.tail(Some(lock)),
+                end => return end.tail(name, Some(lock)),
             }
         }
     }
@@ -134,12 +137,16 @@ impl End {
         }
     }
 
-    fn tail(self, lock: Option<Exclusive>) -> Tail {
-        Tail {
-            version: self.version,
+    fn tail(self, name: Text<'_>, lock: Option<Exclusive>) -> Result<Tail, Error> {
+        let version = match self.version {
+            NO_STREAM => tombstones::position(name)?.unwrap_or(NO_STREAM),
+            version => version,
+        };
+        Ok(Tail {
+            version,
             global_position: self.global_position,
             _lock: lock,
-        }
+        })
     }
 }
 

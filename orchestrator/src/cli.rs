@@ -12,6 +12,7 @@ mod config;
 mod doctor;
 mod documents;
 mod parked;
+mod removal;
 mod subscriptions;
 mod transfer;
 
@@ -23,6 +24,7 @@ pub use parked::{
     ParkedArgs, ParkedDiscardArgs, ParkedListArgs, ParkedRetryArgs, ParkedShowArgs, ParkedVerb,
     WhichArgs,
 };
+pub use removal::{DeleteArgs, EraseArgs, RetainArgs};
 pub use subscriptions::{
     AlterArgs, CreateArgs, DropArgs, DryRunArgs, EndArgs, ListArgs, MoveArgs, OneArgs, PromoteArgs,
     RebuildArgs, ResizeArgs, ShowArgs, SubscriptionsArgs, SubscriptionsVerb, VerifyArgs,
@@ -74,6 +76,16 @@ pub enum Command {
     /// reads.
     #[command(after_help = EXIT_CODES)]
     Export(ExportArgs),
+    /// Delete the messages of a stream, or the oldest of a category, for good.
+    #[command(after_help = EXIT_CODES)]
+    Delete(DeleteArgs),
+    /// Say how long messages of a category are kept, or print what was said.
+    #[command(after_help = EXIT_CODES)]
+    Retain(RetainArgs),
+    /// Take the data of one person out of messages, which stay in their places; and print where they
+    /// still are.
+    #[command(after_help = EXIT_CODES)]
+    Erase(EraseArgs),
     /// Take over a Message DB database in place, while its clients write and read; or give it back.
     #[command(after_help = EXIT_CODES)]
     Adopt(AdoptArgs),

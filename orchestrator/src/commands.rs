@@ -17,16 +17,20 @@ mod adopt;
 mod completion;
 mod config;
 mod confirm;
+mod delete;
 mod doctor;
 mod documents;
+mod erase;
 mod export;
 mod fields;
 mod import;
+mod output;
 mod parked;
 mod pipe;
 mod progress;
 mod read;
 mod reader;
+mod retain;
 mod run;
 mod status;
 mod subscriber;
@@ -63,6 +67,9 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Parked(args) => parked::run(args.verb).await,
         Command::Import(args) => import::import(args).await,
         Command::Export(args) => export::export(args).await,
+        Command::Delete(args) => delete::delete(args).await,
+        Command::Retain(args) => retain::retain(args).await,
+        Command::Erase(args) => erase::erase(args).await,
         Command::Adopt(args) => adopt::adopt(args).await,
         Command::Doctor(args) => doctor::doctor(args).await,
         Command::Config(args) => config::run(args.verb).await,

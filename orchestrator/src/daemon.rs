@@ -19,6 +19,7 @@ use crate::{
     health::{self, Health},
     listeners::Listeners,
     metrics::{self, Metrics},
+    retention::Retention,
     retry::Retry,
     scheduler::Scheduler,
     supervisor,
@@ -156,6 +157,10 @@ pub async fn run(
         shutdown: shutdown.clone(),
     };
     tasks.spawn(boot.run(config.subscriptions.clone()));
+    let retention = Retention {
+        database: control.clone(),
+        shutdown: shutdown.clone(),
+    };
     let scheduler = Scheduler {
         database,
         connections: config.pool_size,
@@ -180,6 +185,7 @@ pub async fn run(
         shutdown: shutdown.clone(),
     };
     tasks.spawn(waiter.run());
+    tasks.spawn(retention.run());
 
     // A task ends before shutdown only by a bug; end all rather than limp on.
     let ended_early = tokio::select! {

@@ -1,8 +1,9 @@
 //! Lines of JSON into messages: what a line must be, and the batches that are
 //! read from a file while earlier ones are written.
 
-use std::io::BufRead;
+use std::io::{BufRead, BufReader, Read};
 
+use flate2::bufread::MultiGzDecoder;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
@@ -258,12 +259,8 @@ pub fn state(written: u64) -> String {
 /// # Errors
 /// [`Error::Input`] naming the file.
 pub fn open(path: &std::path::Path) -> Result<(Box<dyn BufRead + Send>, Option<u64>)> {
-    const BUFFER: usize = 1 << 20;
     if path.as_os_str() == "-" {
-        return Ok((
-            Box::new(std::io::BufReader::with_capacity(BUFFER, std::io::stdin())),
-            None,
-        ));
+        return Ok((unpacked(std::io::stdin()), None));
     }
     let opened = std::fs::File::open(path).and_then(|file| Ok((file.metadata()?, file)));
     let (metadata, file) = opened.map_err(|error| Error::Input {
@@ -273,10 +270,21 @@ pub fn open(path: &std::path::Path) -> Result<(Box<dyn BufRead + Send>, Option<u
         ),
     })?;
     let length = metadata.is_file().then_some(metadata.len());
-    Ok((
-        Box::new(std::io::BufReader::with_capacity(BUFFER, file)),
-        length,
-    ))
+    Ok((unpacked(file), length))
+}
+
+/// What was compressed with gzip, as itself; anything else as it is. A beginning that cannot be read is
+/// met again, and told, by whoever reads.
+fn unpacked(input: impl Read + Send + 'static) -> Box<dyn BufRead + Send> {
+    const BUFFER: usize = 1 << 20;
+    const GZIP: [u8; 2] = [0x1f, 0x8b];
+    let mut input = BufReader::with_capacity(BUFFER, input);
+    match input.fill_buf() {
+        Ok(beginning) if beginning.starts_with(&GZIP) => {
+            Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(input)))
+        }
+        _ => Box::new(input),
+    }
 }
 
 #[cfg(test)]

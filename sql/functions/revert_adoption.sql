@@ -32,6 +32,17 @@ BEGIN
       DETAIL = found,
       HINT = 'drop_subscription() drops one; its read model stays.';
   END IF;
+  SELECT string_agg(t.name, ', ' ORDER BY t.name) INTO found
+  FROM (SELECT 'deletions' AS name FROM message_store.deletions
+        UNION SELECT 'erasures' FROM message_store.erasures
+        UNION SELECT 'retention' FROM message_store.retention
+        UNION SELECT 'tombstones' FROM message_store.tombstones) t;
+  IF found IS NOT NULL THEN
+    RAISE EXCEPTION 'Message DB cannot hold what is known of deleted messages' USING
+      ERRCODE = 'object_not_in_prerequisite_state',
+      DETAIL = format('Tables with rows: %s.', found),
+      HINT = 'Keep them elsewhere (pg_dump), then DELETE what they have. Without tombstones, streams without messages begin at 0 again.';
+  END IF;
   -- What is in the table is executed and named below: it must be Message DB's own, all of it.
   IF (SELECT count(*) FROM message_store.message_db_before WHERE kind = 'FUNCTION') < 12 OR EXISTS (
     SELECT FROM message_store.message_db_before b
@@ -109,7 +120,8 @@ BEGIN
   END LOOP;
   DROP VIEW message_store.subscription_status, message_store.subscription_history, message_store.parked_messages;
   DROP TABLE message_store.parked, message_store.history, message_store.subscription_progress,
-    message_store.subscriptions, message_store.read_model_pages, message_store.message_db_before;
+    message_store.subscriptions, message_store.read_model_pages, message_store.deletions,
+    message_store.tombstones, message_store.retention, message_store.erasures, message_store.message_db_before;
   -- Until the extension is dropped, only Message DB's functions write.
   REVOKE EXECUTE ON FUNCTION message_store.write_messages(message_store.new_message[], varchar),
     message_store.write_messages(varchar, jsonb, bigint, varchar),
@@ -133,4 +145,4 @@ END
 $$;
 
 COMMENT ON FUNCTION message_store.revert_adoption() IS
-  'Gives an adopted database back to Message DB, with its functions and grants as they were; the messages stay, the table read_model_pages does not. Call finish_adoption() then, and DROP EXTENSION message_store. Errors: 42501, 55000 (it was not adopted, the adoption is not finished, or there are subscriptions, which Message DB cannot hold), 2BP01 (something else needs what goes), 55P03 (lock_timeout).';
+  'Gives an adopted database back to Message DB, with its functions and grants as they were; the messages stay, the table read_model_pages does not. Call finish_adoption() then, and DROP EXTENSION message_store. Errors: 42501, 55000 (it was not adopted, the adoption is not finished, or there are subscriptions, or records of deleted messages, which Message DB cannot hold), 2BP01 (something else needs what goes), 55P03 (lock_timeout).';

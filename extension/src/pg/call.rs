@@ -42,6 +42,10 @@ pub enum Type {
     Jsonb,
     /// `interval`
     Interval,
+    /// `timestamptz`
+    Timestamptz,
+    /// `jsonpath`
+    Jsonpath,
     /// A composite type of ours.
     Composite(&'static str),
     /// An array of a composite type of ours.
@@ -182,11 +186,6 @@ impl<'a> Call<'a> {
             .and_then(|datum| unsafe { array::bigints(datum) })
     }
 
-    /// The argument of this name, of a `bigint[]` parameter as it is, to be handed on.
-    pub fn array(&self, name: &str) -> Option<pg_sys::Datum> {
-        self.argument(name, |given| [Type::Bigints].contains(given))
-    }
-
     /// The argument of this name, of a composite type.
     /// 55000 where its attributes do not have these types.
     pub fn composite<const N: usize>(
@@ -221,6 +220,11 @@ impl<'a> Call<'a> {
                 days.saturating_mul(86_400_000)
                     .saturating_add(interval.time / 1_000)
             })
+    }
+
+    /// The argument of this name, of a parameter of this type, as it is, to be handed on.
+    pub fn value(&self, name: &str, type_: Type) -> Option<pg_sys::Datum> {
+        self.argument(name, |given| *given == type_)
     }
 
     /// Whether this procedure was called by a statement of its own outside a transaction block.

@@ -51,3 +51,4 @@ pub mod transaction;
 pub mod uuid;
 mod versions;
 pub mod wait;
+pub mod wipe;

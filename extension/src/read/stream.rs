@@ -9,6 +9,7 @@ use crate::pg::scan::{Condition, IndexScan, Order};
 use crate::pg::snapshot::Fresh;
 use crate::tables::messages::select::Select;
 use crate::tables::messages::{self, column};
+use crate::tables::tombstones;
 use crate::{settings, stream, stream_name};
 
 sql_functions! {
@@ -97,6 +98,9 @@ fn stream_version(call: &Call<'_>) -> Result<Reply, Error> {
     let snapshot = Fresh::of_transaction();
     let keys = [(0, Condition::Equals(name))];
     let mut scan = IndexScan::begin(&table, &index, &snapshot, &keys, Order::Descending);
-    let version = scan.advance().then(|| scan.bigint(column::POSITION));
+    let version = match scan.advance() {
+        true => Some(scan.bigint(column::POSITION)),
+        false => tombstones::position(name)?,
+    };
     Ok(Reply::bigint(version))
 }

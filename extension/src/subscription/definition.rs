@@ -127,6 +127,11 @@ impl Definition {
         Err(Error::CodeOfAnother(self.subscriber_id.clone(), owner))
     }
 
+    /// The position after which a replay of everything begins.
+    pub fn replay_start(&self) -> i64 {
+        self.start_position.max(self.options.baseline)
+    }
+
     /// Whether an application reads it with `fetch`.
     pub fn is_fetched(&self) -> bool {
         self.handlers == "{}"

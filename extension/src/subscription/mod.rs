@@ -14,4 +14,5 @@ mod member;
 mod operate;
 mod parked;
 mod read_model;
+pub mod removed;
 mod source;

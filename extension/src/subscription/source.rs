@@ -10,6 +10,7 @@ use crate::pg::text::Text;
 use crate::stream;
 use crate::stream_name;
 use crate::subscription::definition::Definition;
+use crate::tables::deletions;
 use crate::tables::messages::{self, column};
 use std::ops::Deref;
 
@@ -30,6 +31,32 @@ fn kind(name: &[u8]) -> Kind {
         Kind::Category
     } else {
         Kind::Stream
+    }
+}
+
+/// The highest global position that was deleted of what a source reads; 0 for none.
+pub fn deleted_up_to(source: &[u8]) -> Result<i64, Error> {
+    deleted_since(source, None)
+}
+
+/// 55000 where messages that `definition` reads after a position were deleted since it was created: who
+/// goes back to there would miss them. Nothing is deleted from here on until the transaction ends.
+pub fn require_undeleted(definition: &Definition, after: i64) -> Result<(), Error> {
+    deletions::hold_off()?;
+    let id = definition.original();
+    let deleted = deleted_since(definition.source.as_bytes(), Some(id))?;
+    if deleted > after {
+        return Err(Error::BeginningDeleted(id.to_owned(), after, deleted));
+    }
+    Ok(())
+}
+
+fn deleted_since(source: &[u8], subscriber_id: Option<&str>) -> Result<i64, Error> {
+    let category = Some(stream_name::category(source));
+    match kind(source) {
+        Kind::All => deletions::up_to(None, None, subscriber_id),
+        Kind::Category => deletions::up_to(category, None, subscriber_id),
+        Kind::Stream => deletions::up_to(category, Some(source), subscriber_id),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The log: where its columns are, that it is what we know how to read and write, and its indexes.
 
+pub mod removal;
 pub mod select;
 
 use super::SCHEMA;

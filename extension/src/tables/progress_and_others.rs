@@ -3,9 +3,9 @@
 
 use super::owner;
 use crate::error::Error;
-use crate::pg::parameter::{bigint, text};
+use crate::pg::parameter::{bigint, bigints, text};
 use crate::pg::spi::{Row, Statement};
-use pgrx::pg_sys::BuiltinOid::{INT8OID, VARCHAROID};
+use pgrx::pg_sys::BuiltinOid::{INT8ARRAYOID, INT8OID, VARCHAROID};
 
 static REACHED: Statement = Statement::new(
     c"SELECT pg_catalog.min(p.position), EXISTS ( \
@@ -15,6 +15,18 @@ static REACHED: Statement = Statement::new(
         FROM message_store.subscription_progress p \
        WHERE p.subscriber_id OPERATOR(pg_catalog.=) $1",
     &[VARCHAROID, INT8OID],
+);
+static COPIES_THAT_HANDLED: Statement = Statement::new(
+    c"SELECT DISTINCT s.copy_of \
+        FROM message_store.subscriptions s \
+        JOIN message_store.subscription_progress p \
+          ON p.subscriber_id OPERATOR(pg_catalog.=) s.subscriber_id \
+        JOIN message_store.messages m \
+          ON s.source OPERATOR(pg_catalog.=) ANY \
+             (ARRAY['$all', message_store.category(m.stream_name), m.stream_name]) \
+       WHERE s.copy_of IS NOT NULL AND m.global_position OPERATOR(pg_catalog.=) ANY ($1) \
+         AND m.global_position OPERATOR(pg_catalog.<=) p.position",
+    &[INT8ARRAYOID],
 );
 static STARTED: Statement = Statement::new(
     c"SELECT s.subscriber_id, s.source, \
@@ -27,6 +39,16 @@ static STARTED: Statement = Statement::new(
        ORDER BY s.subscriber_id",
     &[],
 );
+
+/// The subscriptions beside which a copy is filled that has come to one of these messages.
+pub fn copies_that_handled(global_positions: &[i64]) -> Result<Vec<String>, Error> {
+    let _owner = owner::of_subscriptions()?;
+    let mut originals = Vec::new();
+    COPIES_THAT_HANDLED.run(&[bigints(global_positions)], |row| {
+        originals.extend(row.text(0))
+    });
+    Ok(originals)
+}
 
 /// How far all members of a subscription have come, and whether the message at `global_position` is
 /// parked.

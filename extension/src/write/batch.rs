@@ -230,7 +230,7 @@ impl<'a> BatchWriter<'a> {
         let tails: Vec<Tail> = group
             .iter()
             .map(|stream| ends.tail(self.name(stream), self.expected(stream)))
-            .collect();
+            .collect::<Result<_, _>>()?;
         ends.rest();
         // A message of this id in the same stream is settled now: its writer has passed the
         // stream's end before us.

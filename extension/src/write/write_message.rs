@@ -61,7 +61,8 @@ fn write(
     let index = stream::open_index_to_write()?;
     let tail = message
         .stream_name
-        .map(|name| Ends::new(&table, &index).tail(name, expected_version));
+        .map(|name| Ends::new(&table, &index).tail(name, expected_version))
+        .transpose()?;
     let version = tail.as_ref().map_or(NO_STREAM, |tail| tail.version);
     require_version(expected_version, version, message.stream_name)?;
     let position = next_position(version)?;

@@ -10,7 +10,8 @@ use super::DatabaseArgs;
 #[derive(Debug, Args)]
 pub struct ImportArgs {
     /// File with lines {"stream","type","data"?,"metadata"?,"id"?}, or with lines of `export`. The
-    /// store gives new positions and times. A - reads standard input. 1000 lines are one
+    /// store gives new positions and times. A - reads standard input. What gzip has compressed is read
+    /// too. 1000 lines are one
     /// transaction.
     pub file: PathBuf,
 
@@ -43,7 +44,8 @@ pub struct ExportArgs {
     #[arg(long, value_name = "N")]
     pub position: Option<i64>,
 
-    /// A new file for the lines. It must not exist [default: standard output].
+    /// A new file for the lines. It must not exist. A name that ends in .gz is compressed [default:
+    /// standard output].
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
 

@@ -1,26 +1,15 @@
 //! `orchestrator export`: messages as JSON lines, into a file or a pipe, as `import` takes them.
 
-use std::{
-    fs::File,
-    future::pending,
-    io::{BufWriter, ErrorKind, Write, stdout},
-    path::Path,
-    time::Duration,
-};
+use std::time::Duration;
 
 use super::{
-    pipe::reader_left,
+    output::Output,
     progress::{position_bar, progress_bar},
     read::json_line,
     reader::{Reader, Types},
     target_of,
 };
-use crate::{
-    cli::ExportArgs,
-    count::count_of,
-    error::{Error, Result},
-    logging::say,
-};
+use crate::{cli::ExportArgs, count::count_of, error::Result, logging::say};
 use message_store_client::database::{Database, Session, Source};
 
 /// Where a reading of the last position answers at once.
@@ -69,59 +58,4 @@ pub(super) async fn export(args: ExportArgs) -> Result<()> {
     progress.finish_and_clear();
     say(format_args!("{} exported", count_of(count, "message")));
     Ok(())
-}
-
-/// What is written to.
-struct Output {
-    name: String,
-    is_file: bool,
-    writer: BufWriter<Box<dyn Write>>,
-}
-
-impl Output {
-    fn open(path: Option<&Path>) -> Result<Self> {
-        let (name, writer): (String, Box<dyn Write>) = match path {
-            None => ("standard output".to_owned(), Box::new(stdout())),
-            Some(path) => {
-                let name = path.display().to_string();
-                // A file that is there is somebody's.
-                let file = File::create_new(path).map_err(|error| Error::Input {
-                    origin: name.clone(),
-                    problem: format!("cannot be made: {error}"),
-                })?;
-                (name, Box::new(file))
-            }
-        };
-        let writer = BufWriter::with_capacity(1 << 20, writer);
-        Ok(Self {
-            name,
-            is_file: path.is_some(),
-            writer,
-        })
-    }
-
-    /// Returns when nobody reads it any more; never for a file of our own.
-    async fn reader_left(&self) {
-        match self.is_file {
-            true => pending().await,
-            false => reader_left().await,
-        }
-    }
-
-    /// False where the reader of our output has gone, as `head` does.
-    fn write(&mut self, line: &[u8]) -> Result<bool> {
-        match self.writer.write_all(line) {
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-            written => written
-                .map(|()| true)
-                .map_err(Error::io(format!("write to {}", self.name))),
-        }
-    }
-
-    fn finish(&mut self) -> Result<()> {
-        match self.writer.flush() {
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-            flushed => flushed.map_err(Error::io(format!("write to {}", self.name))),
-        }
-    }
 }

@@ -46,6 +46,12 @@ impl Up {
         }
     }
 
+    /// Whether the server has the extension pgcrypto.
+    pub async fn has_pgcrypto(&self) -> bool {
+        let there = "SELECT count(*) FROM pg_available_extensions WHERE name = 'pgcrypto'";
+        self.session.bigint(there).await == 1
+    }
+
     /// Waits as a slow reader does: until everything that is started has handled everything.
     pub async fn wait_until_idle(&self) {
         self.session.wait_until(IS_IDLE).await;

@@ -25,6 +25,7 @@ use crate::subscription::member::Member;
 use crate::subscription::operate::copy;
 use crate::subscription::read_model;
 use crate::subscription::source::{self, Source};
+use crate::tables::deletions;
 use crate::tables::messages::column;
 use crate::tables::subscription_progress;
 use crate::tables::subscriptions::{self, NewSubscription};
@@ -77,6 +78,8 @@ fn create_subscription(call: &Call<'_>) -> Result<Reply, Error> {
         search_path: &search_path,
     })?;
     if created {
+        // Who creates it now is told apart from who was there when messages were deleted.
+        deletions::hold_off()?;
         let definition = Definition::load(&id)?;
         begin(&definition)?;
         history::note(&definition, "create", None, None)?;

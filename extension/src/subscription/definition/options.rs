@@ -6,7 +6,7 @@ use crate::subscription::definition::policy::Policy;
 use serde_json::{Map, Value};
 use std::time::Duration;
 
-const REPAIR: &str = "Known options: init, read_model, types, correlation, group_size, start_from, \
+const REPAIR: &str = "Known options: init, baseline, read_model, types, correlation, group_size, start_from, \
      batch_size, order (strict, per_handler), on_failure (stop, park), retries, retry_delay, \
      retry_max_delay, park (stream, message), transient_limit, search_path, settings.";
 
@@ -37,6 +37,8 @@ pub enum StartFrom {
 pub struct Options {
     /// The function that makes the empty read model.
     pub init: Option<String>,
+    /// The global position up to which the read model that `init` makes holds all messages.
+    pub baseline: i64,
     /// The tables that handlers write to.
     pub read_model: Vec<ReadModelTable>,
     /// The types it reads; `None` for all.
@@ -64,6 +66,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             init: None,
+            baseline: 0,
             read_model: Vec::new(),
             types: None,
             correlation: None,
@@ -122,6 +125,7 @@ impl Options {
                         .to_owned(),
                 )
             }
+            "baseline" => self.baseline = at_least(0)?,
             "read_model" => self.read_model = read_model(value)?,
             "types" => self.types = Some(types(value)?),
             "correlation" => {

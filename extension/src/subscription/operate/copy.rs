@@ -61,7 +61,7 @@ pub fn create(original: &Definition) -> Result<String, Error> {
     if !created {
         return Err(is_being_rebuilt(original));
     }
-    let (group_size, start) = (1, original.start_position);
+    let (group_size, start) = (1, original.replay_start());
     subscription_progress::insert(&id, group_size, start)?;
     subscriptions::set_start(&id, start)?;
     subscriptions::make_copy(&id, &original.subscriber_id, &schema)?;

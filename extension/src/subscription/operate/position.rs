@@ -1,5 +1,6 @@
 //! `reset`, `skip`, `continue_from`: where a subscription goes on.
 
+use crate::account::require_reason;
 use crate::error::Error;
 use crate::handler_call;
 use crate::horizon;
@@ -14,7 +15,7 @@ use crate::subscription::definition::{Definition, subscriber_id};
 use crate::subscription::history;
 use crate::subscription::member::Member;
 use crate::subscription::operate::copy;
-use crate::subscription::operate::retry::require_reason;
+use crate::subscription::source;
 use crate::tables::messages::{self, column};
 use crate::tables::parked;
 use crate::tables::subscription_progress::{self, Which};
@@ -62,6 +63,9 @@ fn move_by_hand(
     let definition = Definition::load_own(&id)?;
     copy::require_none(&definition)?;
     handler_call::require_outside(&id)?;
+    if action == "reset" {
+        source::require_undeleted(&definition, position)?;
+    }
     let members = Member::lock_all(&id)?;
     if members.iter().any(|member| member.drains_until.is_some()) {
         return Err(Error::SubscriptionState(
@@ -194,6 +198,7 @@ fn continue_from(call: &Call<'_>) -> Result<Reply, Error> {
             "The position belongs to another log.",
         ));
     }
+    source::require_undeleted(&definition, saved)?;
     let members = Member::lock_all(&id)?;
     go_to(&definition, &members, saved, Which::All)?;
     // What the other program has handled is no news to services either.

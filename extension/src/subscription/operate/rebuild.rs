@@ -20,7 +20,7 @@ use crate::subscription::operate::lifecycle::run_init;
 use crate::subscription::operate::look::looked_at;
 use crate::subscription::operate::position;
 use crate::subscription::read_model::{self, Change};
-use crate::subscription::source::Source;
+use crate::subscription::source::{self, Source};
 use crate::tables::parked;
 use crate::tables::subscription_progress::Which;
 use pgrx::pg_sys;
@@ -47,6 +47,7 @@ fn rebuild(call: &Call<'_>) -> Result<Reply, Error> {
             "promote(...) or cancel_rebuild(...) of the original ends it.",
         ));
     }
+    source::require_undeleted(&definition, definition.replay_start())?;
     if side_by_side {
         rebuild_beside(&definition)?;
         history::note(&definition, "rebuild", None, Some("side by side"))?;
@@ -61,7 +62,7 @@ fn rebuild_in_place(definition: &Definition) -> Result<(), Error> {
     copy::require_none(definition)?;
     let members = Member::lock_all(&definition.subscriber_id)?;
     read_model::empty(definition)?;
-    let start = definition.start_position;
+    let start = definition.replay_start();
     position::go_to(definition, &members, start, Which::All)?;
     run_init(definition, None)
 }

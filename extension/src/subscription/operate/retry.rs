@@ -1,7 +1,8 @@
 //! `retry_parked`, `discard_parked`: what people do about messages that are parked.
 
+use crate::account::require_reason;
 use crate::error::Error;
-use crate::pg::call::{Call, Reply, sql_functions};
+use crate::pg::call::{Call, Reply, Type, sql_functions};
 use crate::pg::text::Text;
 use crate::pg::transaction;
 use crate::subscription::definition::{Definition, subscriber_id};
@@ -18,7 +19,7 @@ sql_functions! {
 fn selection<'a>(call: &Call<'a>) -> Selection<'a> {
     Selection {
         position: call.bigint("global_position"),
-        positions: call.array("global_positions"),
+        positions: call.value("global_positions", Type::Bigints),
         stream_name: call.text("stream_name").map(|stream| stream.bytes()),
         sqlstate: call.text("sqlstate").map(|sqlstate| sqlstate.bytes()),
     }
@@ -136,16 +137,4 @@ fn require_unhandled_by_copy(
         ));
     }
     Ok(())
-}
-
-/// The argument `reason`, which must say something.
-pub fn require_reason(reason: Option<Text<'_>>) -> Result<String, Error> {
-    let reason = reason.map(|reason| reason.to_str().trim().to_owned());
-    reason.filter(|reason| !reason.is_empty()).ok_or_else(|| {
-        Error::argument(
-            "reason",
-            "must not be empty",
-            "Say why; it is kept in subscription_history.",
-        )
-    })
 }

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::handler_call;
-use crate::pg::call::{Call, Reply, sql_functions};
+use crate::pg::call::{Call, Reply, Type, sql_functions};
 use crate::pg::jsonb::{Jsonb, Value};
 use crate::pg::rows::Rows;
 use crate::pg::spi::Row;
@@ -16,7 +16,7 @@ use crate::subscription::member::Member;
 use crate::subscription::operate::lifecycle::run_init;
 use crate::subscription::operate::look::looked_at;
 use crate::subscription::read_model::{self, Columns};
-use crate::subscription::source::Source;
+use crate::subscription::source::{self, Source};
 use crate::tables::{parked, subscription_progress};
 use pgrx::pg_sys;
 
@@ -67,6 +67,7 @@ fn verify(call: &Call<'_>) -> Result<Reply, Error> {
     let mut definition = Definition::load_own(&id)?;
     read_model::require(&definition)?;
     handler_call::require_outside(&id)?;
+    source::require_undeleted(&definition, definition.replay_start())?;
     deferred::fire();
     looked_at(|| {
         let schema = scratch_schema();
@@ -76,7 +77,7 @@ fn verify(call: &Call<'_>) -> Result<Reply, Error> {
         definition.copy_of = Some(id.clone());
         definition.copy_schema = Some(schema.clone());
         let mut replay = {
-            let start = definition.start_position;
+            let start = definition.replay_start();
             replay_from(&mut definition, start)
         };
         // Most of it while the live one runs on, the rest while it stands still.
@@ -137,7 +138,7 @@ fn dry_run(call: &Call<'_>) -> Result<Reply, Error> {
     let limit = call.bigint("n").filter(|n| *n >= 1).ok_or_else(|| {
         Error::argument("n", "must be 1 or more", "Say how many messages to try.")
     })?;
-    let among = call.array("global_positions");
+    let among = call.value("global_positions", Type::Bigints);
     let of_parked = call.boolean("parked").unwrap_or(false) || among.is_some();
     let goes_on = call.boolean("past_failures").unwrap_or(false);
     transaction::require_writable(c"dry_run()");

@@ -1,0 +1,47 @@
+//! What becomes of subscriptions when messages leave the log, or what they say.
+
+use crate::error::Error;
+use crate::pg::parameter::bigints;
+use crate::subscription::definition::Definition;
+use crate::subscription::history;
+use crate::subscription::member::Member;
+use crate::subscription::operate::copy;
+use crate::subscription::source;
+use crate::tables::parked::{self, Selection};
+use crate::tables::progress_and_others;
+
+/// The highest global position that was deleted of what a source reads; 0 for none.
+pub fn deleted_up_to(source: &[u8]) -> Result<i64, Error> {
+    source::deleted_up_to(source)
+}
+
+/// What a subscription has parked of deleted messages is never handled.
+pub fn discard_parked(
+    subscriber_id: &str,
+    global_positions: &[i64],
+    reason: &str,
+) -> Result<(), Error> {
+    Member::lock_all(subscriber_id)?;
+    let selection = Selection {
+        position: None,
+        positions: bigints(global_positions),
+        stream_name: None,
+        sqlstate: None,
+    };
+    parked::discard(subscriber_id, &selection, reason)?;
+    // Those that waited behind them are due now, and may be some of these themselves.
+    parked::release(subscriber_id)?;
+    parked::discard(subscriber_id, &selection, reason)?;
+    Ok(())
+}
+
+/// Copies that have taken in what is erased are not promoted.
+pub fn give_up_copies(global_positions: &[i64]) -> Result<(), Error> {
+    for original in progress_and_others::copies_that_handled(global_positions)? {
+        let definition = Definition::load(&original)?;
+        copy::discard(&definition)?;
+        let why = "given up: data were erased that the copy had taken in; rebuild again";
+        history::note(&definition, "rebuild", None, Some(why))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,214 @@
+//! Messages that leave the log, or lose what they say.
+
+use crate::error::Error;
+use crate::pg::parameter::{Parameter, bigint, bigints, bytes};
+use crate::pg::spi::{Row, Statement, sql};
+use crate::tables::owner;
+use pgrx::pg_sys;
+use pgrx::pg_sys::BuiltinOid::{INT8ARRAYOID, INT8OID, JSONBOID, JSONPATHOID, TEXTOID, UUIDOID};
+
+/// `$2`: the position in the stream before which they are.
+static OF_STREAM: Statement = Statement::new(
+    c"SELECT m.global_position, m.time FROM message_store.messages m \
+       WHERE m.stream_name OPERATOR(pg_catalog.=) $1 AND m.position OPERATOR(pg_catalog.<) $2 \
+       ORDER BY m.position LIMIT $3",
+    &[TEXTOID, INT8OID, INT8OID],
+);
+/// `$2`, `$3`: after and up to which global position.
+static OF_CATEGORY: Statement = Statement::new(
+    c"SELECT m.global_position, m.time FROM message_store.messages m \
+       WHERE message_store.category(m.stream_name) OPERATOR(pg_catalog.=) $1 \
+         AND m.global_position OPERATOR(pg_catalog.>) $2 \
+         AND m.global_position OPERATOR(pg_catalog.<=) $3 \
+       ORDER BY m.global_position LIMIT $4",
+    &[TEXTOID, INT8OID, INT8OID, INT8OID],
+);
+/// What stays of a stream lies behind what goes. The look for it is a subquery that stands for one
+/// row: a join would read the whole log.
+static DELETE: Statement = Statement::new(
+    c"WITH gone AS (
+        DELETE FROM message_store.messages m
+         WHERE m.global_position OPERATOR(pg_catalog.=) ANY ($1)
+        RETURNING m.stream_name, m.position
+      ), ended AS (
+        SELECT g.stream_name, pg_catalog.max(g.position) AS position FROM gone g GROUP BY g.stream_name
+      ), buried AS (
+        INSERT INTO message_store.tombstones AS t (stream_name, position)
+        SELECT e.stream_name, e.position FROM ended e
+         WHERE coalesce((
+                 SELECT m.position FROM message_store.messages m
+                  WHERE m.stream_name OPERATOR(pg_catalog.=) e.stream_name
+                  ORDER BY m.position DESC LIMIT 1), 0) OPERATOR(pg_catalog.<=) e.position
+        ON CONFLICT (stream_name) DO UPDATE SET position = GREATEST(t.position, excluded.position)
+      )
+      SELECT pg_catalog.count(*) FROM gone",
+    &[INT8ARRAYOID],
+);
+/// The columns of a message that is meant: its place, and whether it has lost already what it said.
+macro_rules! place_and_whether_erased {
+    () => {
+        "SELECT m.global_position, \
+                m.metadata OPERATOR(pg_catalog.@>) '{\"erased\": true}' AND m.data OPERATOR(pg_catalog.=) '{}' \
+           FROM message_store.messages m WHERE "
+    };
+}
+static MEANT_BY_STREAM: Statement = Statement::new(
+    sql!(
+        place_and_whether_erased!(),
+        "m.stream_name OPERATOR(pg_catalog.=) $1"
+    ),
+    &[TEXTOID],
+);
+static MEANT_BY_ID: Statement = Statement::new(
+    sql!(
+        place_and_whether_erased!(),
+        "m.id OPERATOR(pg_catalog.=) $1"
+    ),
+    &[UUIDOID],
+);
+static MEANT_BY_PATH: Statement = Statement::new(
+    sql!(
+        place_and_whether_erased!(),
+        "pg_catalog.jsonb_path_exists(m.metadata, $1, $2, true)"
+    ),
+    &[JSONPATHOID, JSONBOID],
+);
+static MEANT_BY_PATH_IN_CATEGORY: Statement = Statement::new(
+    sql!(
+        place_and_whether_erased!(),
+        "message_store.category(m.stream_name) OPERATOR(pg_catalog.=) $3 \
+         AND pg_catalog.jsonb_path_exists(m.metadata, $1, $2, true)"
+    ),
+    &[JSONPATHOID, JSONBOID, TEXTOID],
+);
+/// Which category a message is correlated with decides who reads it: that stays.
+static ERASE: Statement = Statement::new(
+    c"UPDATE message_store.messages m \
+         SET data = '{}', \
+             metadata = '{\"erased\": true}'::pg_catalog.jsonb OPERATOR(pg_catalog.||) coalesce( \
+               pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('correlationStreamName', \
+                 message_store.category((m.metadata OPERATOR(pg_catalog.->>) 'correlationStreamName') \
+                   ::pg_catalog.varchar))), '{}') \
+       WHERE m.global_position OPERATOR(pg_catalog.=) ANY ($1)",
+    &[INT8ARRAYOID],
+);
+
+/// A message that may go.
+#[derive(Clone, Copy)]
+pub struct Candidate {
+    /// Its global position.
+    pub global_position: i64,
+    /// When it was written, in microseconds since 2000-01-01 00:00 UTC.
+    pub time: i64,
+}
+
+impl Candidate {
+    fn of(row: &Row) -> Self {
+        Self {
+            global_position: row.bigint(0).unwrap_or_default(),
+            time: row.timestamp(1).unwrap_or_default(),
+        }
+    }
+}
+
+/// The first messages of a stream that are before a position in it.
+pub fn of_stream(stream_name: &[u8], before: i64, limit: i64) -> Result<Vec<Candidate>, Error> {
+    let arguments = [bytes(stream_name), bigint(before), bigint(limit)];
+    candidates(&OF_STREAM, &arguments)
+}
+
+/// The first messages of a category after a global position, and not after another.
+pub fn of_category(
+    category: &[u8],
+    (after, up_to): (i64, i64),
+    limit: i64,
+) -> Result<Vec<Candidate>, Error> {
+    let arguments = [bytes(category), bigint(after), bigint(up_to), bigint(limit)];
+    candidates(&OF_CATEGORY, &arguments)
+}
+
+fn candidates(statement: &Statement, arguments: &[Parameter]) -> Result<Vec<Candidate>, Error> {
+    let _owner = owner::of("messages")?;
+    let mut candidates = Vec::new();
+    statement.run(arguments, |row| candidates.push(Candidate::of(row)));
+    Ok(candidates)
+}
+
+/// Deletes messages, and keeps where the streams were that have none left. Whether a trigger did
+/// not let some go is 39P01.
+pub fn delete(global_positions: &[i64]) -> Result<(), Error> {
+    let _owner = owner::of("messages")?;
+    let mut deleted = 0;
+    DELETE.run(&[bigints(global_positions)], |row| {
+        deleted = row.bigint(0).unwrap_or_default();
+    });
+    require_all(deleted, global_positions, "deleted")
+}
+
+/// Which messages are to lose what they say.
+#[derive(Clone, Copy)]
+pub enum Meant<'a> {
+    /// Those of a stream.
+    Stream(&'a [u8]),
+    /// The one with this `uuid`.
+    Id(pg_sys::Datum),
+    /// Those with metadata that have what a `jsonpath` finds, given its variables as a `jsonb`; in a
+    /// category or in all.
+    Path {
+        path: pg_sys::Datum,
+        variables: pg_sys::Datum,
+        category: Option<&'a [u8]>,
+    },
+}
+
+/// The messages that are meant.
+#[derive(Default)]
+pub struct Found {
+    /// The global positions of those that say something.
+    pub whole: Vec<i64>,
+    /// How many have lost already what they said.
+    pub erased: i64,
+}
+
+/// Finds the messages that are meant.
+pub fn meant(meant: Meant<'_>) -> Result<Found, Error> {
+    let _owner = owner::of("messages")?;
+    let mut found = Found::default();
+    let each = |row: &Row| match row.boolean(1) {
+        true => found.erased += 1,
+        false => found.whole.extend(row.bigint(0)),
+    };
+    match meant {
+        Meant::Stream(name) => MEANT_BY_STREAM.run(&[bytes(name)], each),
+        Meant::Id(id) => MEANT_BY_ID.run(&[Some(id)], each),
+        Meant::Path {
+            path,
+            variables,
+            category: None,
+        } => MEANT_BY_PATH.run(&[Some(path), Some(variables)], each),
+        Meant::Path {
+            path,
+            variables,
+            category: Some(category),
+        } => {
+            let arguments = [Some(path), Some(variables), bytes(category)];
+            MEANT_BY_PATH_IN_CATEGORY.run(&arguments, each)
+        }
+    };
+    found.whole.sort_unstable();
+    Ok(found)
+}
+
+/// Takes what messages say.
+pub fn erase(global_positions: &[i64]) -> Result<(), Error> {
+    let _owner = owner::of("messages")?;
+    let erased = ERASE.run(&[bigints(global_positions)], |_| {});
+    require_all(erased as i64, global_positions, "changed")
+}
+
+fn require_all(done: i64, of: &[i64], word: &'static str) -> Result<(), Error> {
+    match usize::try_from(done) {
+        Ok(count) if count == of.len() => Ok(()),
+        _ => Err(Error::NotRemoved(done, of.len(), word)),
+    }
+}

@@ -1,0 +1,51 @@
+//! Streams whose last message was deleted.
+
+use super::{SCHEMA, owner};
+use crate::error::Error;
+use crate::pg::parameter::bytes;
+use crate::pg::relation::{Index, Table};
+use crate::pg::scan::{Condition, IndexScan, Order};
+use crate::pg::snapshot::Fresh;
+use crate::pg::spi::Statement;
+use crate::pg::text::Text;
+use pgrx::pg_sys;
+use pgrx::pg_sys::BuiltinOid::TEXTOID;
+
+static REMOVE: Statement = Statement::new(
+    c"DELETE FROM message_store.tombstones WHERE stream_name OPERATOR(pg_catalog.=) $1",
+    &[TEXTOID],
+);
+
+/// The position of the last message that a stream had, where it was deleted. To be asked after the
+/// stream was found to have no message: who deletes a last message leaves this in the same
+/// transaction.
+pub fn position(stream_name: Text<'_>) -> Result<Option<i64>, Error> {
+    // A store that 0.3 made has none, and nothing was deleted there.
+    let Some(table) = Table::open_to_read(SCHEMA, c"tombstones") else {
+        return Ok(None);
+    };
+    let columns = [
+        (c"stream_name", pg_sys::TEXTOID),
+        (c"position", pg_sys::INT8OID),
+    ];
+    let places = table.columns(columns).filter(|_| table.is_ordinary());
+    let index = Index::open(SCHEMA, c"tombstones_pkey");
+    let (Some([_, position]), Some(index)) = (places, index) else {
+        return Err(Error::StoreChanged(
+            "message_store.tombstones is not the table that create_store() made".to_owned(),
+            "Give it back its columns and its primary key, or rename it; create_store() makes it anew."
+                .to_owned(),
+        ));
+    };
+    let snapshot = Fresh::take();
+    let keys = [(0, Condition::Equals(stream_name))];
+    let mut scan = IndexScan::begin(&table, &index, &snapshot, &keys, Order::Ascending);
+    Ok(scan.advance().then(|| scan.bigint(position)))
+}
+
+/// Lets a stream begin at 0 again.
+pub fn remove(stream_name: &[u8]) -> Result<(), Error> {
+    let _owner = owner::of("tombstones")?;
+    REMOVE.run(&[bytes(stream_name)], |_| {});
+    Ok(())
+}

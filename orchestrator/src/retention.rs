@@ -1,0 +1,118 @@
+//! Applies what `retain()` has declared, so that nobody else has to.
+
+use std::{collections::HashMap, time::Duration};
+
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use message_store_client::{
+    Result,
+    database::{Applied, Database},
+};
+
+/// How often it is looked for messages that are too old.
+const INTERVAL: Duration = Duration::from_secs(60);
+/// How many messages of a category one transaction deletes: few enough that nobody waits for it.
+const BATCH_SIZE: i64 = 5_000;
+/// How long the database may take for one.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Deletes what is too old.
+pub struct Retention {
+    /// Where to.
+    pub database: Database,
+    /// Ends it, between two transactions.
+    pub shutdown: CancellationToken,
+}
+
+impl Retention {
+    /// Applies it once a minute until shutdown. A failure is logged, once for each cause, and tried again
+    /// with the next minute.
+    pub async fn run(self) {
+        let mut rounds = interval(INTERVAL);
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut said = String::new();
+        let mut held_back = HashMap::new();
+        loop {
+            tokio::select! {
+                () = self.shutdown.cancelled() => return,
+                _ = rounds.tick() => {}
+            }
+            match self.apply().await {
+                Ok(deleted) => {
+                    said.clear();
+                    tell(&deleted, &mut held_back);
+                }
+                // Of the connection the others speak.
+                Err(error) if error.is_connection_loss() || error.is_read_only() => {
+                    debug!("retention: {error}");
+                }
+                Err(error) => {
+                    let cause = error.to_string();
+                    if cause != said {
+                        warn!("nothing is deleted by retention: {cause}");
+                        said = cause;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Deletes until no category has more; returns what was deleted of each.
+    async fn apply(&self) -> Result<Vec<Applied>> {
+        let mut total: Vec<Applied> = Vec::new();
+        loop {
+            let applying = self.database.apply_retention(BATCH_SIZE);
+            let round = self.database.within(PATIENCE, applying).await?;
+            let has_more = round.iter().any(|applied| applied.deleted == BATCH_SIZE);
+            for applied in round {
+                match total
+                    .iter_mut()
+                    .find(|known| known.category == applied.category)
+                {
+                    Some(known) => {
+                        known.deleted += applied.deleted;
+                        known.held_back_by = applied.held_back_by;
+                    }
+                    None => total.push(applied),
+                }
+            }
+            if !has_more || self.shutdown.is_cancelled() {
+                return Ok(total);
+            }
+        }
+    }
+}
+
+/// Logs what was deleted, and once who is in the way.
+fn tell(applied: &[Applied], held_back: &mut HashMap<String, String>) {
+    for Applied {
+        category,
+        deleted,
+        held_back_by,
+    } in applied
+    {
+        if *deleted > 0 {
+            info!(category, deleted, "deleted by retention");
+        }
+        match held_back_by {
+            None => {
+                held_back.remove(category);
+            }
+            Some(subscriber_id) => {
+                if held_back
+                    .insert(category.clone(), subscriber_id.clone())
+                    .as_ref()
+                    != Some(subscriber_id)
+                {
+                    warn!(
+                        category,
+                        subscriber_id,
+                        "messages are kept longer than declared: a subscription needs them"
+                    );
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! After messages were deleted, nobody makes a read model anew from the rest without a baseline.
+
+use promises::Cluster;
+
+use crate::subscriber::{create, create_with, texts, tick_to_the_end, with_recorders, write};
+
+/// A read model that counts.
+const COUNTER: &str = "
+    CREATE TABLE public.counted (name text PRIMARY KEY, n bigint NOT NULL);
+    CREATE FUNCTION public.begin_counting() RETURNS void LANGUAGE sql AS
+      $$ INSERT INTO counted VALUES ('messages', 0) ON CONFLICT DO NOTHING $$;
+    CREATE FUNCTION public.count_message(message_store.message) RETURNS void LANGUAGE sql AS
+      $$ UPDATE counted SET n = n + 1 WHERE name = 'messages' $$";
+const OPTIONS: &str = "{\"init\": \"public.begin_counting\", \"read_model\": [\"public.counted\"]}";
+const COUNT: &str = "SELECT n FROM public.counted";
+
+#[tokio::test]
+async fn a_rebuild_after_a_deletion_is_refused_and_begins_from_a_baseline() {
+    let (_database, session) = with_recorders(Cluster::shared()).await;
+    session.run(COUNTER).await.unwrap();
+    let handlers = "{\"$any\": \"public.count_message\"}";
+    create_with(&session, "s", "a", handlers, OPTIONS).await;
+    session
+        .run("SELECT message_store.start('s')")
+        .await
+        .unwrap();
+    for _ in 0..3 {
+        write(&session, "a-1", "A").await;
+        write(&session, "a-2", "A").await;
+    }
+    tick_to_the_end(&session, "s").await;
+    assert_eq!(session.bigint(COUNT).await, 6);
+    // As the page has it: the read model as it is now, by position, before what made it is deleted.
+    session
+        .run(
+            "CREATE TABLE public.counted_at_6 AS TABLE public.counted;
+             SELECT message_store.delete_stream('a-1', 'old')",
+        )
+        .await
+        .unwrap();
+    for call in [
+        "rebuild('s')",
+        "rebuild('s', side_by_side => true)",
+        "verify('s')",
+        "reset('s', 4, 'again')",
+    ] {
+        let error = session.error(&format!("SELECT message_store.{call}")).await;
+        assert_eq!(error.sqlstate, "55000", "{call}: {error:?}");
+        assert!(
+            error.message.contains("would miss messages"),
+            "{call}: {error:?}"
+        );
+        assert!(error.message.contains("up to 5"), "{call}: {error:?}");
+        assert!(error.hint.contains("baseline"), "{call}: {error:?}");
+    }
+    assert_eq!(session.bigint(COUNT).await, 6, "nothing was emptied");
+    // What lies behind it is there.
+    session
+        .run("SELECT message_store.reset('s', 5, 'only the last')")
+        .await
+        .unwrap();
+    session
+        .run("SELECT message_store.skip('s', 6, 'it is counted')")
+        .await
+        .unwrap();
+
+    session
+        .run(
+            "CREATE OR REPLACE FUNCTION public.begin_counting() RETURNS void LANGUAGE sql AS
+             $$ INSERT INTO counted SELECT * FROM public.counted_at_6 ON CONFLICT DO NOTHING $$",
+        )
+        .await
+        .unwrap();
+    let baseline = OPTIONS.replacen('{', "{\"baseline\": 6, ", 1);
+    session
+        .run(&format!(
+            "SELECT message_store.alter_subscription('s', NULL, '{baseline}')"
+        ))
+        .await
+        .unwrap();
+    write(&session, "a-2", "A").await;
+    tick_to_the_end(&session, "s").await;
+    assert_eq!(
+        texts(&session, "SELECT * FROM message_store.verify('s')").await,
+        [""; 0]
+    );
+    session
+        .run("SELECT message_store.rebuild('s')")
+        .await
+        .unwrap();
+    assert_eq!(session.bigint(COUNT).await, 6);
+    tick_to_the_end(&session, "s").await;
+    assert_eq!(session.bigint(COUNT).await, 7);
+    session
+        .run("SELECT message_store.rebuild('s', side_by_side => true)")
+        .await
+        .unwrap();
+    tick_to_the_end(&session, "s#rebuild").await;
+    session
+        .run("SELECT message_store.promote('s')")
+        .await
+        .unwrap();
+    assert_eq!(session.bigint(COUNT).await, 7);
+}
+
+#[tokio::test]
+async fn who_comes_after_a_deletion_has_missed_nothing() {
+    let (_database, session) = with_recorders(Cluster::shared()).await;
+    session.run(COUNTER).await.unwrap();
+    write(&session, "a-1", "A").await;
+    write(&session, "a-2", "A").await;
+    session
+        .run("SELECT message_store.delete_stream('a-1', 'old')")
+        .await
+        .unwrap();
+    let handlers = "{\"$any\": \"public.count_message\"}";
+    create_with(&session, "s", "a", handlers, OPTIONS).await;
+    session
+        .run("SELECT message_store.start('s')")
+        .await
+        .unwrap();
+    tick_to_the_end(&session, "s").await;
+    session
+        .run("SELECT message_store.rebuild('s')")
+        .await
+        .unwrap();
+    tick_to_the_end(&session, "s").await;
+    assert_eq!(session.bigint(COUNT).await, 1);
+    // Not so when another deletion, which says the same, comes after it.
+    session
+        .run("SELECT message_store.delete_stream('a-2', 'old')")
+        .await
+        .unwrap();
+    assert_eq!(
+        session
+            .error("SELECT message_store.rebuild('s')")
+            .await
+            .sqlstate,
+        "55000"
+    );
+}
+
+#[tokio::test]
+async fn only_what_a_subscription_reads_matters_to_it() {
+    let (_database, session) = with_recorders(Cluster::shared()).await;
+    let any = "{\"$any\": \"public.record\"}";
+    for source in ["a", "a-1", "a-2", "b", "$all"] {
+        create(&session, source, source, any).await;
+    }
+    write(&session, "a-1", "A").await;
+    write(&session, "a-2", "A").await;
+    write(&session, "b-1", "A").await;
+    for source in ["a", "a-1", "a-2", "b", "$all"] {
+        tick_to_the_end(&session, source).await;
+    }
+    session
+        .run("SELECT message_store.delete_category_before('a', 'old', before_position => 2)")
+        .await
+        .unwrap();
+    for (source, misses) in [
+        ("a", true),
+        ("a-1", true),
+        ("a-2", false),
+        ("b", false),
+        ("$all", true),
+    ] {
+        let reset = format!("SELECT message_store.reset('{source}', 0, 'again')");
+        match session.run(&reset).await {
+            Ok(_) => assert!(!misses, "{source}"),
+            Err(error) => assert!(misses, "{source}: {error:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_running_rebuild_reads_is_not_deleted() {
+    let (_database, session) = with_recorders(Cluster::shared()).await;
+    session.run(COUNTER).await.unwrap();
+    let handlers = "{\"$any\": \"public.count_message\"}";
+    create_with(&session, "s", "a", handlers, OPTIONS).await;
+    session
+        .run("SELECT message_store.start('s')")
+        .await
+        .unwrap();
+    write(&session, "a-1", "A").await;
+    tick_to_the_end(&session, "s").await;
+    session
+        .run("SELECT message_store.rebuild('s', side_by_side => true)")
+        .await
+        .unwrap();
+    let delete = "SELECT message_store.delete_category_before('a', 'old', before_position => 9)";
+    let error = session.error(delete).await;
+    assert_eq!(error.sqlstate, "55000");
+    assert_eq!(
+        error.detail,
+        "s#rebuild has still to handle messages from 1 on."
+    );
+    session
+        .run("SELECT message_store.cancel_rebuild('s')")
+        .await
+        .unwrap();
+    session
+        .run("SELECT message_store.rebuild('s')")
+        .await
+        .unwrap();
+    assert_eq!(
+        session.error(delete).await.detail,
+        "s has still to handle messages from 1 on."
+    );
+    tick_to_the_end(&session, "s").await;
+    assert_eq!(session.bigint(delete).await, 1);
+}
+
+#[tokio::test]
+async fn a_position_of_another_program_may_not_lie_before_what_was_deleted() {
+    let (_database, session) = with_recorders(Cluster::shared()).await;
+    create(&session, "s", "a", "{\"$any\": \"public.record\"}").await;
+    write(&session, "a-1", "A").await;
+    tick_to_the_end(&session, "s").await;
+    session
+        .run(
+            "SELECT message_store.write_message(gen_random_uuid()::varchar, 'p-1', 'Read',
+               '{\"position\": 0}');
+             SELECT message_store.delete_stream('a-1', 'old')",
+        )
+        .await
+        .unwrap();
+    let error = session
+        .error("SELECT message_store.continue_from('s', 'p-1')")
+        .await;
+    assert_eq!(error.sqlstate, "55000", "{error:?}");
+}

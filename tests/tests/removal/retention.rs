@@ -1,0 +1,114 @@
+//! A category is kept as long as was declared, by whoever applies it.
+
+use promises::{Cluster, Session};
+
+use crate::subscriber::{create, texts, tick_to_the_end, with_recorders, write};
+
+const APPLY: &str = "SELECT * FROM message_store.apply_retention()";
+
+/// Lets all messages of a category be so old.
+async fn age(session: &Session, category: &str, age: &str) {
+    session
+        .run(&format!(
+            "UPDATE message_store.messages SET time = (now() AT TIME ZONE 'utc') - interval '{age}' \
+             WHERE message_store.category(stream_name) = '{category}'"
+        ))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_category_is_kept_as_long_as_declared() {
+    let (_database, session) = with_recorders(Cluster::shared()).await;
+    for category in ["a", "b", "c"] {
+        write(&session, &format!("{category}-1"), "A").await;
+        age(&session, category, "91 days").await;
+        write(&session, &format!("{category}-1"), "A").await;
+    }
+    session
+        .run(
+            "SELECT message_store.retain('a', '90 days', 'the law');
+             SELECT message_store.retain('b', '100 days', 'habit')",
+        )
+        .await
+        .unwrap();
+    assert_eq!(texts(&session, APPLY).await, ["a 1 -", "b 0 -"]);
+    assert_eq!(texts(&session, APPLY).await, ["a 0 -", "b 0 -"]);
+    session
+        .run("SELECT message_store.retain('b', '90 days', 'habit')")
+        .await
+        .unwrap();
+    assert_eq!(texts(&session, APPLY).await, ["a 0 -", "b 1 -"]);
+    let left = "SELECT stream_name, position FROM message_store.messages ORDER BY global_position";
+    assert_eq!(
+        texts(&session, left).await,
+        ["a-1 1", "b-1 1", "c-1 0", "c-1 1"]
+    );
+    let kept = "SELECT category, messages, reason FROM message_store.deletions ORDER BY deletion";
+    assert_eq!(texts(&session, kept).await, ["a 1 the law", "b 1 habit"]);
+    session
+        .run("SELECT message_store.retain('a', NULL, 'no more')")
+        .await
+        .unwrap();
+    assert_eq!(texts(&session, APPLY).await, ["b 0 -"]);
+}
+
+#[tokio::test]
+async fn what_somebody_needs_stays_and_says_who() {
+    let (_database, session) = with_recorders(Cluster::shared()).await;
+    create(&session, "s", "a", "{\"$any\": \"public.record\"}").await;
+    write(&session, "a-1", "A").await;
+    write(&session, "a-2", "A").await;
+    session
+        .run("SELECT message_store.tick('s', 1)")
+        .await
+        .unwrap();
+    age(&session, "a", "2 days").await;
+    session
+        .run("SELECT message_store.retain('a', '1 day', 'the law')")
+        .await
+        .unwrap();
+    assert_eq!(texts(&session, APPLY).await, ["a 1 s"]);
+    assert_eq!(texts(&session, APPLY).await, ["a 0 s"]);
+    tick_to_the_end(&session, "s").await;
+    assert_eq!(texts(&session, APPLY).await, ["a 1 -"]);
+}
+
+#[tokio::test]
+async fn of_two_that_apply_it_one_does() {
+    let (database, session) = with_recorders(Cluster::shared()).await;
+    write(&session, "a-1", "A").await;
+    age(&session, "a", "2 days").await;
+    session
+        .run("SELECT message_store.retain('a', '1 day', 'the law')")
+        .await
+        .unwrap();
+    let other = database.connect().await;
+    other.run("BEGIN").await.unwrap();
+    assert_eq!(texts(&other, APPLY).await, ["a 1 -"]);
+    assert_eq!(texts(&session, APPLY).await, [""; 0], "it waits for nobody");
+    other.run("COMMIT").await.unwrap();
+    assert_eq!(texts(&session, APPLY).await, ["a 0 -"]);
+}
+
+#[tokio::test]
+async fn an_orchestrator_s_role_may_apply_what_is_declared_and_declare_nothing() {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    session
+        .run(
+            "DROP ROLE IF EXISTS applier; CREATE ROLE applier LOGIN;
+             GRANT message_store TO applier;
+             SELECT message_store.retain('a', '1 day', 'the law')",
+        )
+        .await
+        .unwrap();
+    write(&session, "a-1", "A").await;
+    age(&session, "a", "2 days").await;
+    let applier = database.connect_as("applier").await;
+    assert_eq!(texts(&applier, APPLY).await, ["a 1 -"]);
+    let error = applier
+        .error("SELECT message_store.retain('a', '1 second', 'all of it')")
+        .await;
+    assert_eq!(error.sqlstate, "42501");
+}
