@@ -22,7 +22,7 @@ use client::Client;
 const TEXT: &[&str] = &["text"];
 
 /// Every client, in the order of the table.
-const CLIENTS: [Client; 9] = [
+static CLIENTS: [Client; 9] = [
     Client {
         // psycopg2 puts the values into the statement.
         protocols: TEXT,
@@ -54,9 +54,13 @@ const CLIENTS: [Client; 9] = [
     Client::new("pgx", "pgx/client.go"),
 ];
 
+fn client(name: &str) -> &'static Client {
+    let found = CLIENTS.iter().find(|client| client.name == name);
+    found.unwrap_or_else(|| panic!("no client {name}"))
+}
+
 async fn keep_the_table(name: &str) {
-    let client = CLIENTS.iter().find(|client| client.name == name);
-    client.unwrap().keep_the_table().await;
+    client(name).keep_the_table().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -116,11 +120,25 @@ fn the_table_has_a_row_for_each_protocol_of_each_tested_client_and_no_other() {
     assert_eq!(claimed.collect::<Vec<_>>(), tested.collect::<Vec<_>>());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_what_they_need_clients_meet_what_others_have_prepared() {
+    for (name, protocol) in [
+        ("psycopg", "binary"),
+        ("JDBC", "text"),
+        ("sqlx", "binary"),
+        ("pgx", "binary"),
+    ] {
+        let client = client(name);
+        client
+            .is_refused_without_its_needs(protocol, "already exists")
+            .await;
+    }
+}
+
 #[test]
 fn what_a_client_is_said_to_need_behind_a_pooler_is_what_its_program_sets() {
     for (name, settings) in table::needs() {
-        let client = CLIENTS.iter().find(|client| client.name == name);
-        let client = client.unwrap_or_else(|| panic!("no client {name}"));
+        let client = client(&name);
         let program = fs::read_to_string(programs::peers().join(client.program)).unwrap();
         for setting in settings {
             assert!(

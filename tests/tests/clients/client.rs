@@ -18,6 +18,7 @@ const OWN: usize = 3;
 /// Who writes to the category while it follows, and how much.
 const WRITERS: usize = 2;
 const WRITTEN_BY_EACH: usize = 100;
+const FOLLOWED: usize = OWN + WRITERS * WRITTEN_BY_EACH;
 
 pub struct Client {
     /// As the table calls it, without its version.
@@ -50,7 +51,8 @@ impl Client {
     /// Runs it wherever the table claims something: what gave the right answer must be what is claimed.
     pub async fn keep_the_table(&self) {
         let program = programs::command(self.program);
-        let store = Store::create(self.database, self.pooler_settings).await;
+        // Fewer sessions than clients, so that they take turns.
+        let store = Store::create(self.database, self.pooler_settings, 2).await;
         let mut ran = BTreeMap::new();
         for row in Row::all_of(self.name) {
             for path in Path::ALL {
@@ -63,6 +65,29 @@ impl Client {
         assert_eq!(table::cells_of(self.name), ran, "{}", self.name);
     }
 
+    /// Runs it twice in transaction mode, over the same session to the server, without what it needs
+    /// there: the second must be told `refusal`.
+    pub async fn is_refused_without_its_needs(&self, protocol: &str, refusal: &str) {
+        let program = programs::command(self.program);
+        let store = Store::create(self.database, self.pooler_settings, 1).await;
+        // It believes that its session is its own.
+        let told = Path::Session.name();
+        let run = |category| {
+            start(
+                &program,
+                &store,
+                Path::Transaction,
+                [category, protocol, told],
+            )
+        };
+        let first = run("first");
+        write_beside(&store, Path::Direct, "first").await;
+        first.wait_for_print("done");
+        let second = run("second");
+        write_beside(&store, Path::Direct, "second").await;
+        second.wait_for_log(refusal);
+    }
+
     /// The operations whose answers are right; what is wrong about the others is printed.
     async fn run(
         &self,
@@ -72,13 +97,8 @@ impl Client {
         path: Path,
     ) -> Vec<&'static str> {
         let category = format!("{protocol}{}", path.name());
-        let count = OWN + WRITERS * WRITTEN_BY_EACH;
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--"]);
-        command.arg(program.get_program()).args(program.get_args());
-        command.args([&category, protocol, path.name(), &count.to_string()]);
-        store.set_environment(&mut command, path);
-        let running = Running::start(&mut command);
+        let arguments = [&category, protocol, path.name()];
+        let running = start(program, store, path, arguments);
         running.wait_for_print("following");
         write_beside(store, path, &category).await;
         running.wait_for_print("done");
@@ -97,7 +117,7 @@ impl Client {
             "conflict {sqlstate} Wrong expected version: 7 (Stream: {category}-1, Stream Version: 2)"
         );
         let followed = messages_of(store, &category).await;
-        assert_eq!(followed.len(), count);
+        assert_eq!(followed.len(), FOLLOWED);
         let expected = [
             (
                 "write",
@@ -121,6 +141,17 @@ impl Client {
         });
         right.map(|(operation, _)| operation).collect()
     }
+}
+
+/// Starts a program with a category, a protocol and the name of a path. The kernel kills it when the
+/// test's thread ends.
+fn start(program: &Command, store: &Store, path: Path, arguments: [&str; 3]) -> Running {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]);
+    command.arg(program.get_program()).args(program.get_args());
+    command.args(arguments).arg(FOLLOWED.to_string());
+    store.set_environment(&mut command, path);
+    Running::start(&mut command)
 }
 
 /// Others write to the category on the same path, until they are done.

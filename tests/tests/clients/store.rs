@@ -43,8 +43,9 @@ struct Pooler {
 }
 
 impl Store {
-    /// `name` is that of its database, where a client cares.
-    pub async fn create(name: Option<&str>, pooler_settings: &str) -> Self {
+    /// `name` is that of its database, where a client cares. `sessions` are those to the server that all
+    /// share in transaction mode.
+    pub async fn create(name: Option<&str>, pooler_settings: &str, sessions: u32) -> Self {
         let mut database = cluster().create_store().await;
         let admin = cluster().connect("postgres", "postgres").await;
         if let Some(name) = name {
@@ -62,8 +63,7 @@ impl Store {
         Self {
             database,
             in_session_mode: Pooler::start(PoolMode::Session, 10, pooler_settings),
-            // Fewer sessions than clients, so that they take turns.
-            in_transaction_mode: Pooler::start(PoolMode::Transaction, 2, pooler_settings),
+            in_transaction_mode: Pooler::start(PoolMode::Transaction, sessions, pooler_settings),
         }
     }
 
