@@ -18,6 +18,7 @@ mod table;
 use std::fs;
 
 use client::Client;
+use store::Store;
 
 const TEXT: &[&str] = &["text"];
 
@@ -118,6 +119,15 @@ fn the_table_has_a_row_for_each_protocol_of_each_tested_client_and_no_other() {
         protocols.map(|protocol| (client.name.to_owned(), (*protocol).to_owned()))
     });
     assert_eq!(claimed.collect::<Vec<_>>(), tested.collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn programs_of_clients_get_the_same_answers_from_message_db() {
+    let store = Store::create_message_db().await;
+    // But for one whose database has the name of ours.
+    for client in CLIENTS.iter().filter(|client| client.database.is_none()) {
+        client.compare_with_message_db(&store).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -18,6 +18,7 @@ const OWN: usize = 3;
 /// Who writes to the category while it follows, and how much.
 const WRITERS: usize = 2;
 const WRITTEN_BY_EACH: usize = 100;
+const OPERATIONS: [&str; 4] = ["write", "read", "conflict", "follow"];
 const FOLLOWED: usize = OWN + WRITERS * WRITTEN_BY_EACH;
 
 pub struct Client {
@@ -65,6 +66,15 @@ impl Client {
         assert_eq!(table::cells_of(self.name), ran, "{}", self.name);
     }
 
+    /// Runs it with Message DB itself, which must give the same answers.
+    pub async fn compare_with_message_db(&self, store: &Store) {
+        let program = programs::command(self.program);
+        for protocol in self.protocols {
+            let operations = self.run(&program, store, protocol, Path::Direct).await;
+            assert_eq!(operations, OPERATIONS, "{} in {protocol}", self.name);
+        }
+    }
+
     /// Runs it twice in transaction mode, over the same session to the server, without what it needs
     /// there: the second must be told `refusal`.
     pub async fn is_refused_without_its_needs(&self, protocol: &str, refusal: &str) {
@@ -96,7 +106,10 @@ impl Client {
         protocol: &str,
         path: Path,
     ) -> Vec<&'static str> {
-        let category = format!("{protocol}{}", path.name());
+        let client = self
+            .name
+            .replace(|letter| !char::is_alphanumeric(letter), "");
+        let category = format!("{client}:{protocol}:{}", path.name());
         let arguments = [&category, protocol, path.name()];
         let running = start(program, store, path, arguments);
         running.wait_for_print("following");

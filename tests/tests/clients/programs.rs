@@ -19,7 +19,10 @@ pub fn peers() -> PathBuf {
 pub fn command(source: &str) -> Command {
     let path = peers().join(source);
     match source.rsplit_once('.').unwrap().1 {
-        "py" => interpreted(&peers().join(".venv/bin/python"), &path),
+        "py" => {
+            require(&peers().join(".venv/installed"));
+            interpreted(&peers().join(".venv/bin/python"), &path)
+        }
         "rb" => interpreted(Path::new("/usr/bin/ruby"), &path),
         "mjs" => node(&[], &path),
         // Its address is built in.

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use promises::{Cluster, Database, PgBouncer, PoolMode, Session, StopMode};
+use promises::{Cluster, Database, MessageDb, PgBouncer, PoolMode, Session, StopMode};
 
 /// Where PostgreSQL listens.
 const SERVER_PORT: u16 = 5432;
@@ -47,19 +47,30 @@ impl Store {
     /// share in transaction mode.
     pub async fn create(name: Option<&str>, pooler_settings: &str, sessions: u32) -> Self {
         let mut database = cluster().create_store().await;
-        let admin = cluster().connect("postgres", "postgres").await;
         if let Some(name) = name {
+            let admin = cluster().connect("postgres", "postgres").await;
             let rename = format!("ALTER DATABASE {} RENAME TO {name}", database.name);
             admin.run(&rename).await.unwrap();
             database.name = name.to_owned();
         }
+        Self::before(database, pooler_settings, sessions).await
+    }
+
+    /// Message DB itself, for comparison.
+    pub async fn create_message_db() -> Self {
+        let database = MessageDb::install(cluster(), "message_db").database();
+        Self::before(database, "", 2).await
+    }
+
+    async fn before(database: Database<'static>, pooler_settings: &str, sessions: u32) -> Self {
         // Clients of Message DB name no schema, and what a session sets does not go with it through a
         // pooler.
         let find_functions = format!(
             "ALTER DATABASE {} SET search_path = message_store, public",
             database.name
         );
-        admin.run(&find_functions).await.unwrap();
+        let session = database.connect().await;
+        session.run(&find_functions).await.unwrap();
         Self {
             database,
             in_session_mode: Pooler::start(PoolMode::Session, 10, pooler_settings),
@@ -121,6 +132,15 @@ fn cluster() -> &'static Cluster {
         let rules = "local all all trust\nhost all all 127.0.0.0/8 trust\n";
         fs::write(cluster.data_dir().join("pg_hba.conf"), rules).unwrap();
         cluster.restart(StopMode::Fast);
+        // Message DB fails where another makes the role at the same moment.
+        let mut install = cluster.client_command("psql");
+        install.args([
+            "--dbname",
+            "postgres",
+            "--command",
+            "CREATE EXTENSION message_store",
+        ]);
+        assert!(install.status().unwrap().success());
         cluster
     })
 }
