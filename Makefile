@@ -126,7 +126,8 @@ mutants: ## small mistakes where no server is needed: unit tests see each (insta
 .PHONY: clean
 clean: ## remove what was built; the data in .message_store stays
 	cargo clean
-	rm -rf tests/peers/node_modules tests/browser/node_modules examples/node/node_modules examples/python/.venv
+	rm -rf tests/peers/node_modules tests/peers/practical-microservices/node_modules tests/peers/.venv
+	rm -rf tests/browser/node_modules examples/node/node_modules examples/python/.venv
 	rm -rf bench/peers/node/node_modules bench/peers/python/.venv
 
 # The steps that the targets above are made of.

@@ -40,7 +40,7 @@ pub use orchestrator::{
     DECLARED_HOME_PAGE, DEMO, Deployment, Ended, HOME_PAGE, Running, orchestrator, orchestrator_at,
     orchestrator_program, run_to_end, wait_for_end,
 };
-pub use pgbouncer::PgBouncer;
+pub use pgbouncer::{PgBouncer, PoolMode};
 pub use program::{Profile, build_program};
 pub use prometheus::Prometheus;
 pub use property::{check_property, seed};

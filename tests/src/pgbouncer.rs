@@ -1,4 +1,4 @@
-//! Debian's pgbouncer before a cluster, in transaction mode.
+//! Debian's pgbouncer before a cluster.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -18,18 +18,38 @@ pub struct PgBouncer {
     folder: TempDir,
 }
 
+/// For how long an application keeps a session to the server.
+#[derive(Clone, Copy)]
+pub enum PoolMode {
+    /// As long as it is connected.
+    Session,
+    /// For a transaction: every one may get another session.
+    Transaction,
+}
+
 impl PgBouncer {
-    /// Starts one with so many sessions to the server for each role; every transaction may get any of
-    /// them.
+    /// The port at its addresses and of its socket.
+    pub const PORT: u16 = 6432;
+
+    /// Starts one in transaction mode, with so many sessions to the server for each role.
     pub fn start(cluster: &Cluster, sessions: u32) -> Self {
+        Self::start_in(PoolMode::Transaction, cluster, sessions, "")
+    }
+
+    /// The same in any mode. `settings` are further lines of its configuration.
+    pub fn start_in(mode: PoolMode, cluster: &Cluster, sessions: u32, settings: &str) -> Self {
+        let mode = match mode {
+            PoolMode::Session => "session",
+            PoolMode::Transaction => "transaction",
+        };
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
         let (users, config) = (folder.path().join("users"), folder.path().join("config"));
         fs::write(&users, "\"postgres\" \"\"\n\"message_store\" \"\"\n").unwrap();
         let text = format!(
             "[databases]\n* = host={}\n[pgbouncer]\nlisten_addr =\nunix_socket_dir = {}\n\
-             auth_type = trust\nauth_file = {}\npool_mode = transaction\n\
-             default_pool_size = {sessions}\nmax_client_conn = 100\n",
+             auth_type = trust\nauth_file = {}\npool_mode = {mode}\n\
+             default_pool_size = {sessions}\nmax_client_conn = 100\n{settings}\n",
             cluster.socket_dir().display(),
             folder.path().display(),
             users.display(),
@@ -47,8 +67,9 @@ impl PgBouncer {
     pub fn url(&self, database: &Database<'_>, role: &str) -> String {
         let folder = self.folder.path().display();
         format!(
-            "postgresql://{role}@/{}?host={folder}&port=6432",
-            database.name
+            "postgresql://{role}@/{}?host={folder}&port={}",
+            database.name,
+            Self::PORT
         )
     }
 
