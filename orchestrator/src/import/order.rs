@@ -15,13 +15,11 @@ use serde::Deserialize;
 use super::Problem;
 
 /// Where a message was in the store that it comes from, as far as its line says so.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug)]
 pub struct Place {
     /// In its stream.
-    #[serde(default)]
     pub position: Option<i64>,
     /// In the whole store.
-    #[serde(rename = "globalPosition", default)]
     pub global_position: Option<i64>,
 }
 
@@ -99,8 +97,10 @@ pub fn first_out_of_order(input: &mut dyn BufRead, skip_lines: u64) -> Option<Pr
     #[derive(Deserialize)]
     struct Line {
         stream: String,
-        #[serde(flatten)]
-        place: Place,
+        #[serde(default)]
+        position: Option<i64>,
+        #[serde(rename = "globalPosition", default)]
+        global_position: Option<i64>,
     }
     let mut order = Order::default();
     let mut buffer = Vec::new();
@@ -117,7 +117,11 @@ pub fn first_out_of_order(input: &mut dyn BufRead, skip_lines: u64) -> Option<Pr
         let Ok(line) = serde_json::from_slice::<Line>(&buffer) else {
             continue;
         };
-        if let Err(OutOfOrder(text)) = order.follow(number, &line.stream, line.place) {
+        let place = Place {
+            position: line.position,
+            global_position: line.global_position,
+        };
+        if let Err(OutOfOrder(text)) = order.follow(number, &line.stream, place) {
             return Some(Problem {
                 line: number,
                 text,
