@@ -129,6 +129,7 @@ clean: ## remove what was built; the data in .message_store stays
 	rm -rf tests/peers/node_modules tests/peers/practical-microservices/node_modules tests/peers/.venv
 	rm -rf tests/browser/node_modules examples/node/node_modules examples/python/.venv
 	rm -rf bench/peers/node/node_modules bench/peers/python/.venv
+	rm -rf tests/other_stores/emmett/node_modules tests/other_stores/eventsourcing/.venv
 
 # The steps that the targets above are made of.
 

@@ -1,6 +1,8 @@
 //! Lines of JSON into messages: what a line must be, and the batches that are
 //! read from a file while earlier ones are written.
 
+mod order;
+
 use std::io::{BufRead, BufReader, Read};
 
 use flate2::bufread::MultiGzDecoder;
@@ -11,6 +13,9 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use message_store_client::database::NewMessage;
+use order::{Order, OutOfOrder, Place};
+
+pub use order::first_out_of_order;
 
 /// Lines in one transaction.
 pub const BATCH_LINES: usize = 1000;
@@ -19,7 +24,7 @@ pub const BATCH_LINES: usize = 1000;
 const BATCHES_AHEAD: usize = 4;
 
 /// A line as typed, or as `orchestrator export` prints it. Positions and time are the store's to
-/// give: those of another store are not kept.
+/// give: those of another store are not kept. Its positions say in which order the lines belong.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
@@ -32,10 +37,10 @@ struct Line {
     metadata: Option<Box<RawValue>>,
     #[serde(default)]
     id: Option<Uuid>,
-    #[serde(rename = "position", default)]
-    _position: Option<i64>,
+    #[serde(default)]
+    position: Option<i64>,
     #[serde(rename = "globalPosition", default)]
-    _global_position: Option<i64>,
+    global_position: Option<i64>,
     #[serde(rename = "time", default)]
     _time: Option<String>,
 }
@@ -67,27 +72,34 @@ pub struct Problem {
     pub line: u64,
     /// What is wrong with it.
     pub text: String,
+    /// It could be written, but not behind the lines before it.
+    pub is_of_order: bool,
 }
 
-/// Reads one line's message.
+/// Reads one line's message, and where it was in the store that it comes from.
 ///
 /// # Errors
 /// What is wrong with the line.
-pub fn parse_line(line: &str) -> std::result::Result<NewMessage, String> {
+fn parse_line(line: &str) -> std::result::Result<(NewMessage, Place), String> {
     let line: Line = serde_json::from_str(line).map_err(|error| within_line(&error))?;
     check_names(&line.stream, &line.message_type)?;
     let data = match line.data {
         Some(data) => Some(data).filter(|data| data.get() != "null"),
         None => Some(parse_json("{}")?),
     };
-    Ok(NewMessage {
+    let place = Place {
+        position: line.position,
+        global_position: line.global_position,
+    };
+    let message = NewMessage {
         id: line.id.unwrap_or_else(Uuid::new_v4).to_string(),
         stream: line.stream,
         message_type: line.message_type,
         data,
         metadata: line.metadata.filter(|metadata| metadata.get() != "null"),
         expected_version: None,
-    })
+    };
+    Ok((message, place))
 }
 
 /// What is wrong, and at which column: the parser's own line is always the first one.
@@ -140,6 +152,7 @@ pub fn read_batches(input: Box<dyn BufRead + Send>, reading: Reading) -> mpsc::R
         let mut reader = Reader {
             input,
             reading,
+            order: Order::default(),
             line: 0,
             bytes: 0,
             buffer: Vec::new(),
@@ -157,6 +170,7 @@ pub fn read_batches(input: Box<dyn BufRead + Send>, reading: Reading) -> mpsc::R
 struct Reader {
     input: Box<dyn BufRead + Send>,
     reading: Reading,
+    order: Order,
     line: u64,
     bytes: u64,
     buffer: Vec<u8>,
@@ -178,9 +192,16 @@ impl Reader {
                     batch.lines.push(self.line);
                     batch.last_line = self.line;
                 }
-                Err(Unusable { text, is_the_end }) => {
-                    let line = self.line;
-                    batch.problems.push(Problem { line, text });
+                Err(Unusable {
+                    text,
+                    is_of_order,
+                    is_the_end,
+                }) => {
+                    batch.problems.push(Problem {
+                        line: self.line,
+                        text,
+                        is_of_order,
+                    });
                     is_last = is_the_end || !self.reading.keep_going;
                     if !is_last {
                         batch.last_line = self.line;
@@ -199,6 +220,7 @@ impl Reader {
         let read = self.input.read_until(b'\n', &mut self.buffer);
         let read = read.map_err(|error| Unusable {
             text: format!("cannot be read: {error}"),
+            is_of_order: false,
             is_the_end: true,
         })?;
         if read == 0 {
@@ -215,7 +237,8 @@ impl Reader {
         if text.is_empty() {
             return Ok(Some(None));
         }
-        let message = parse_line(text).map_err(Unusable::from)?;
+        let (message, place) = parse_line(text)?;
+        self.order.follow(self.line, &message.stream, place)?;
         Ok(Some(Some(message)))
     }
 }
@@ -223,14 +246,28 @@ impl Reader {
 /// What is wrong with a line.
 struct Unusable {
     text: String,
+    is_of_order: bool,
     /// Nothing can be read behind it.
     is_the_end: bool,
 }
 
 impl From<String> for Unusable {
     fn from(text: String) -> Self {
-        let is_the_end = false;
-        Self { text, is_the_end }
+        Self {
+            text,
+            is_of_order: false,
+            is_the_end: false,
+        }
+    }
+}
+
+impl From<OutOfOrder> for Unusable {
+    fn from(OutOfOrder(text): OutOfOrder) -> Self {
+        Self {
+            text,
+            is_of_order: true,
+            is_the_end: false,
+        }
     }
 }
 
@@ -242,15 +279,38 @@ pub fn failure(origin: &str, problem: &str, written: u64) -> Error {
     }
 }
 
+/// The same at a line that cannot be used where it is. In a file that was sorted since, the lines that
+/// are written are no longer the first ones.
+pub fn failure_of(problem: &Problem, origin: &str, written: u64) -> Error {
+    if !problem.is_of_order || written == 0 {
+        return failure(origin, &problem.text, written);
+    }
+    Error::Input {
+        origin: origin.to_owned(),
+        problem: format!(
+            "{}; {}: import what is sorted into an empty store, or go on with these lines as they \
+             are with --skip-lines {written}",
+            problem.text,
+            written_lines(written)
+        ),
+    }
+}
+
 /// How far a load has come: what is written is written in whole transactions, up to and including
 /// line `written`.
 pub fn state(written: u64) -> String {
+    let lines = written_lines(written);
+    match written {
+        0 => lines,
+        _ => format!("{lines}; after the repair go on with --skip-lines {written}"),
+    }
+}
+
+fn written_lines(written: u64) -> String {
     match written {
         0 => "nothing is written".to_owned(),
-        1 => "line 1 is written; after the repair go on with --skip-lines 1".to_owned(),
-        _ => format!(
-            "lines 1 to {written} are written; after the repair go on with --skip-lines {written}"
-        ),
+        1 => "line 1 is written".to_owned(),
+        _ => format!("lines 1 to {written} are written"),
     }
 }
 
@@ -307,6 +367,7 @@ mod tests {
         let mut reader = Reader {
             input,
             reading,
+            order: Order::default(),
             line: 0,
             bytes: 0,
             buffer: Vec::new(),
@@ -329,7 +390,7 @@ mod tests {
         let line = format!(
             r#"{{"stream":"s-1","type":"T","data":{{"n": 1.10}},"metadata":{{"a":1}},"id":"{id}"}}"#
         );
-        let message = parse_line(&line).unwrap();
+        let (message, _) = parse_line(&line).unwrap();
         assert_eq!((message.id.as_str(), message.stream.as_str()), (id, "s-1"));
         assert_eq!(message.data.unwrap().get(), r#"{"n": 1.10}"#);
         assert_eq!(message.metadata.unwrap().get(), r#"{"a":1}"#);
@@ -389,7 +450,8 @@ mod tests {
     #[test]
     fn an_exported_line_is_taken_without_its_positions() {
         let line = r#"{"id":"9b2ba0c4-93f3-4d3e-8f6f-0a1a5b3a7c11","stream":"s-1","type":"T","position":3,"globalPosition":9,"data":null,"metadata":null,"time":"2026-01-01T00:00:00.000000Z"}"#;
-        let message = parse_line(line).unwrap();
+        let (message, place) = parse_line(line).unwrap();
+        assert_eq!((place.position, place.global_position), (Some(3), Some(9)));
         assert_eq!(
             (message.stream.as_str(), message.expected_version),
             ("s-1", None)
@@ -399,8 +461,80 @@ mod tests {
 
     #[test]
     fn data_that_is_missing_is_an_empty_object() {
-        let message = parse_line(r#"{"stream":"s-1","type":"T"}"#).unwrap();
+        let (message, _) = parse_line(r#"{"stream":"s-1","type":"T"}"#).unwrap();
         assert_eq!(message.data.unwrap().get(), "{}");
+    }
+
+    /// Lines of streams with their positions and global positions; 0 stands for none.
+    fn placed(places: &[(&str, i64, i64)]) -> String {
+        let lines = places.iter().map(|(stream, position, global_position)| {
+            let key = |name: &str, value: &i64| match value {
+                0 => String::new(),
+                value => format!(r#","{name}":{value}"#),
+            };
+            let (position, global_position) = (
+                key("position", position),
+                key("globalPosition", global_position),
+            );
+            format!("{{\"stream\":\"{stream}\",\"type\":\"T\"{position}{global_position}}}\n")
+        });
+        lines.collect()
+    }
+
+    #[test]
+    fn positions_that_rise_with_gaps_or_are_missing_are_in_order() {
+        let text = placed(&[
+            ("a", 3, 10),
+            ("b", 1, 12),
+            ("a", 7, 0),
+            ("c", 0, 13),
+            ("b", 2, 99),
+        ]);
+        assert!(batches(&text, 0)[0].problems.is_empty());
+        assert_eq!(first_out_of_order(&mut text.as_bytes(), 0), None);
+    }
+
+    #[test]
+    fn a_position_that_comes_again_or_too_late_is_named_with_the_line_it_should_follow() {
+        let again = "is 9 again, as in line 2: leave out";
+        let late = "is 8, after 9 in line 2: sort";
+        let in_stream = "\"position\" in a is 4, after 5 in line 1: sort";
+        for (third, problem) in [
+            (("b", 1, 9), format!("\"globalPosition\" {again}")),
+            (("b", 1, 8), format!("\"globalPosition\" {late}")),
+            (("a", 4, 10), in_stream.to_owned()),
+        ] {
+            let text = placed(&[("a", 5, 1), ("c", 1, 9), third, ("d", 1, 11)]);
+            let batch = &batches(&text, 0)[0];
+            assert_eq!(batch.lines, [1, 2]);
+            assert_eq!(problem_lines(batch), [3]);
+            assert!(batch.problems[0].text.starts_with(&problem), "{batch:?}");
+            assert!(batch.problems[0].is_of_order);
+            let first = first_out_of_order(&mut text.as_bytes(), 0);
+            assert_eq!(first.as_ref(), batch.problems.first());
+            assert_eq!(first_out_of_order(&mut text.as_bytes(), 2), None);
+        }
+    }
+
+    #[test]
+    fn told_to_go_on_only_the_line_that_is_out_of_order_is_left_out() {
+        let text = placed(&[
+            ("a", 5, 5),
+            ("b", 1, 3),
+            ("b", 1, 6),
+            ("a", 5, 7),
+            ("a", 6, 7),
+        ]);
+        let keep_going = true;
+        let batches = read(
+            &text,
+            Reading {
+                keep_going,
+                ..Reading::default()
+            },
+        );
+        assert_eq!(batches[0].lines, [1, 3, 5]);
+        assert_eq!(problem_lines(&batches[0]), [2, 4]);
     }
 
     #[test]
@@ -418,6 +552,21 @@ mod tests {
             .map(|batch| batch.messages.len())
             .collect();
         assert_eq!(sizes, [BATCH_LINES, BATCH_LINES, 1]);
+    }
+
+    #[test]
+    fn lines_that_are_written_do_not_become_others_when_the_file_is_sorted() {
+        let problem = Problem {
+            line: 3,
+            text: "late".to_owned(),
+            is_of_order: true,
+        };
+        let text = failure_of(&problem, "-", 2).to_string();
+        assert!(
+            text.contains("lines 1 to 2 are written: import what is sorted into an empty store")
+        );
+        let text = failure_of(&problem, "f", 0).to_string();
+        assert!(text.ends_with("late; nothing is written"), "{text}");
     }
 
     #[test]

@@ -9,8 +9,9 @@
 //! block of `sql` a block of `text` is what psql prints; in a block of `console` what follows a
 //! command is what it prints. `…` stands for what differs from time to time, a line of it for any
 //! number of lines. A command that fails, or an error that the page does not show, fails the test.
-//! A block of `sh` builds and installs all of this, and is not run.
-//! A block of `toml` is saved under the name in its first line; a block of another language is a
+//! A block of `sh` builds and installs all of this, or needs another store, and is not run.
+//! A block of `toml` is saved under the name in its first line, and so is one of `sql` whose first line is
+//! the name of a file without a folder; a block of another language is a
 //! part of the file that its first line names.
 #![allow(
     clippy::unwrap_used,

@@ -5,9 +5,10 @@
     reason = "a test that cannot go on must fail loudly"
 )]
 
+use std::fs::File;
 use std::path::Path;
 
-use promises::{Cluster, Database, Ended};
+use promises::{Cluster, Database, Ended, orchestrator, run_to_end};
 use serde_json::Value;
 
 fn import(database: &Database<'_>, file: &Path, more: &[&str]) -> Ended {
@@ -152,4 +153,103 @@ async fn a_bad_line_is_named_by_number_and_column() {
         assert!(ended.stderr.contains(part), "{part}: {ended:?}");
     }
     assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+}
+
+/// Lines of one stream each, with these global positions, and ids that stay the same.
+fn lines_at(global_positions: impl IntoIterator<Item = usize>) -> String {
+    let lines = global_positions.into_iter().map(|position| {
+        format!(
+            r#"{{"stream":"s-{position}","type":"T","globalPosition":{position},"id":"{}"}}"#,
+            uuid::Uuid::from_u128(position as u128)
+        )
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn a_file_with_repeated_or_decreasing_positions_is_refused_before_a_line_of_it_is_written() {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("shuffled.jsonl");
+    let in_stream = |positions: [u64; 3]| {
+        let lines = positions
+            .map(|position| format!(r#"{{"stream":"s-1","type":"T","position":{position}}}"#));
+        lines.join("\n")
+    };
+    for (text, problem) in [
+        (
+            lines_at((1..=1_500).chain([1_500])),
+            "line 1501: \"globalPosition\" is 1500 again, as in line 1500: leave out what comes twice",
+        ),
+        (
+            lines_at((2..=1_500).chain([1])),
+            "line 1500: \"globalPosition\" is 1, after 1500 in line 1499: sort the lines by it",
+        ),
+        (
+            in_stream([0, 2, 1]),
+            "line 3: \"position\" in s-1 is 1, after 2 in line 2: sort the lines by it",
+        ),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let ended = import(&database, &file, &[]);
+        assert_eq!(ended.code, Some(5), "{ended:?}");
+        for part in [problem, "take it out of all lines", "nothing is written"] {
+            assert!(ended.stderr.contains(part), "{part}: {ended:?}");
+        }
+        assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+    }
+    let count = "SELECT count(*) FROM message_store.messages";
+    assert_eq!(session.bigint(count).await, 0);
+
+    let left_out = import(&database, &file, &["--keep-going"]);
+    assert!(
+        left_out.stderr.contains("1 line was left out"),
+        "{left_out:?}"
+    );
+    assert_eq!(session.bigint(count).await, 2);
+}
+
+#[tokio::test]
+async fn what_comes_through_a_pipe_out_of_order_says_which_lines_are_written_already() {
+    let database = Cluster::shared().create_store().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("shuffled.jsonl");
+    std::fs::write(&file, lines_at((2..=1_500).chain([1, 1_501]))).unwrap();
+    let from_pipe = |more: &[&str]| {
+        let mut command = orchestrator();
+        command.args(["import", "-", "--url", &database.url("message_store")]);
+        run_to_end(command.args(more).stdin(File::open(&file).unwrap()))
+    };
+    let ended = from_pipe(&[]);
+    assert_eq!(ended.code, Some(5), "{ended:?}");
+    for part in [
+        "line 1500: \"globalPosition\" is 1, after 1500 in line 1499",
+        "lines 1 to 1499 are written: import what is sorted into an empty store",
+        "with --skip-lines 1499",
+    ] {
+        assert!(ended.stderr.contains(part), "{part}: {ended:?}");
+    }
+    let went_on = from_pipe(&["--skip-lines", "1499"]);
+    assert_eq!(went_on.code, Some(0), "{went_on:?}");
+    let session = database.connect().await;
+    let count = "SELECT count(*) FROM message_store.messages";
+    assert_eq!(session.bigint(count).await, 1_501);
+}
+
+#[tokio::test]
+async fn a_file_that_is_imported_again_adds_nothing_and_says_so() {
+    let database = Cluster::shared().create_store().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("twice.jsonl");
+    std::fs::write(&file, lines_at(1..=2_500)).unwrap();
+    assert_eq!(import(&database, &file, &[]).code, Some(0));
+    let again = import(&database, &file, &[]);
+    assert_eq!(again.code, Some(5), "{again:?}");
+    for part in ["line 1:", "already exists", "nothing is written"] {
+        assert!(again.stderr.contains(part), "{part}: {again:?}");
+    }
+    let session = database.connect().await;
+    let count = "SELECT count(*) FROM message_store.messages";
+    assert_eq!(session.bigint(count).await, 2_500);
 }

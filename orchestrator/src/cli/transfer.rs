@@ -10,9 +10,8 @@ use super::DatabaseArgs;
 #[derive(Debug, Args)]
 pub struct ImportArgs {
     /// File with lines {"stream","type","data"?,"metadata"?,"id"?}, or with lines of `export`. The
-    /// store gives new positions and times. A - reads standard input. What gzip has compressed is read
-    /// too. 1000 lines are one
-    /// transaction.
+    /// store gives new positions and times; positions in the file must rise. What gzip has compressed is
+    /// read too. A - reads standard input. 1000 lines are one transaction.
     pub file: PathBuf,
 
     /// Skip the first N lines, which an earlier import has written.

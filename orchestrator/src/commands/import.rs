@@ -31,6 +31,7 @@ pub(super) async fn import(args: ImportArgs) -> Result<()> {
 /// Loads a file. Every failure says up to which line it is written.
 pub(super) async fn load(target: &Target, file: &Path, reading: Reading) -> Result<()> {
     let (input, length) = import::open(file)?;
+    check_order(file, length.is_some(), reading)?;
     let session = Session::connect(target).await?;
     let statements = session.prepare_write().await?;
     let token = shutdown::on_signals(|| {})?;
@@ -53,6 +54,22 @@ pub(super) async fn load(target: &Target, file: &Path, reading: Reading) -> Resu
     }
     load.progress.finish_and_clear();
     load.finish(&token)
+}
+
+/// Refuses a file whose lines are not in order before anything is written: once it is sorted, nobody
+/// could say which of its lines are written. What cannot be read twice is checked as it is written.
+fn check_order(file: &Path, is_file: bool, reading: Reading) -> Result<()> {
+    if !is_file || reading.keep_going {
+        return Ok(());
+    }
+    let (mut input, _) = import::open(file)?;
+    match import::first_out_of_order(&mut input, reading.skip_lines) {
+        None => Ok(()),
+        Some(problem) => {
+            let origin = format!("{} line {}", file.display(), problem.line);
+            Err(import::failure_of(&problem, &origin, reading.skip_lines))
+        }
+    }
 }
 
 /// A load under way.
@@ -90,7 +107,7 @@ impl Load {
         for problem in batch.problems {
             let origin = format!("{} line {}", self.origin, problem.line);
             if !self.keep_going {
-                return Err(import::failure(&origin, &problem.text, self.lines));
+                return Err(import::failure_of(&problem, &origin, self.lines));
             }
             self.say_left_out(&origin, &problem.text);
         }

@@ -73,6 +73,9 @@ impl Reader {
     /// Does what a block says, with a pause after each statement and each command.
     pub async fn read(&mut self, block: &Block, pause: &impl AsyncFn()) {
         match block.language.as_str() {
+            "sql" if first_line(block).ends_with(".sql") && !first_line(block).contains('/') => {
+                save(self.folder.path(), block);
+            }
             "sql" => {
                 if block.text.starts_with("-- examples/") {
                     compare_with_file(block);
@@ -81,7 +84,8 @@ impl Reader {
             }
             "console" => self.type_commands(block, pause).await,
             "toml" => save(self.folder.path(), block),
-            // What builds and installs us would do so again.
+            // What builds and installs us would do so again; what needs more than our store is run by
+            // a test of its own.
             "sh" => {}
             "js" | "pgtap" | "python" | "rust" => compare_with_file(block),
             other => panic!("{}: nobody knows how to read {other:?}", block.place),
@@ -144,7 +148,8 @@ fn is_job_notice(line: &str) -> bool {
 
 fn save(folder: &Path, block: &Block) {
     let name = first_line(block);
-    assert!(name.ends_with(".toml"), "{}: which file?", block.place);
+    let kind = format!(".{}", block.language);
+    assert!(name.ends_with(&kind), "{}: which file?", block.place);
     fs::write(folder.join(name), &block.text).unwrap();
 }
 
