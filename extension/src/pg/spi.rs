@@ -7,6 +7,7 @@
 use super::bindings;
 use super::layout::type_name;
 use super::report::Report;
+use super::snapshot::Fresh;
 use super::text::Text;
 use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys;
@@ -120,6 +121,29 @@ impl Statement {
         connected(values, each, |values, nulls| unsafe {
             let plan = self.kept_plan();
             pg_sys::SPI_execute_plan(plan, values, nulls, READ_ONLY, NO_LIMIT);
+        })
+    }
+
+    /// Runs a query with the current role's rights in what is committed now, also where the
+    /// transaction keeps its first snapshot; returns how many rows it returned.
+    pub fn look(&self, arguments: &[Option<pg_sys::Datum>], each: impl FnMut(&Row)) -> u64 {
+        debug_assert_eq!(arguments.len(), self.types.len());
+        let values = arguments.iter().copied();
+        let now = Fresh::take();
+        // SAFETY: called connected; the arrays match the plan's parameters; the snapshot stays active.
+        connected(values, each, |values, nulls| unsafe {
+            let (plan, fires_triggers) = (self.kept_plan(), true);
+            let (crosscheck, only_reads) = (std::ptr::null_mut(), true);
+            pg_sys::SPI_execute_snapshot(
+                plan,
+                values,
+                nulls,
+                now.as_ptr(),
+                crosscheck,
+                only_reads,
+                fires_triggers,
+                NO_LIMIT,
+            );
         })
     }
 

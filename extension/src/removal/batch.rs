@@ -66,10 +66,14 @@ impl<'a> Batch<'a> {
         Some(nearest.subscriber_id.clone())
     }
 
-    /// What is parked of them is never handled.
-    pub fn discard_parked(&self, reason: &str) -> Result<(), Error> {
-        for need in self.unhandled.iter().filter(|need| need.is_parked) {
-            removed::discard_parked(&need.subscriber_id, &self.positions, reason)?;
+    /// What is parked of them is never handled. A copy that lacks them would be promoted in the place of
+    /// a read model that has them.
+    pub fn skip(&self, reason: &str) -> Result<(), Error> {
+        for need in &self.unhandled {
+            let is_given_up = removed::give_up_copy(&need.subscriber_id)?;
+            if need.is_parked && !is_given_up {
+                removed::discard_parked(&need.subscriber_id, &self.positions, reason)?;
+            }
         }
         Ok(())
     }

@@ -85,7 +85,11 @@ fn delete_stream(call: &Call<'_>) -> Result<Reply, Error> {
     };
     let deleted = delete(call, of, &candidates, &account)?;
     if restarts && deleted < limit {
-        tombstones::remove(name)?;
+        let up_to = deletions::up_to(Some(of.category), of.stream_name, None)?;
+        // It went with its category, which nobody can tell from the stream once it begins again.
+        if tombstones::remove(name)? && deleted == 0 {
+            deletions::note(of, up_to, 0, &account)?;
+        }
     }
     Ok(Reply::bigint(Some(deleted)))
 }
@@ -155,7 +159,7 @@ fn delete(
 ) -> Result<i64, Error> {
     let batch = Batch::of(of, candidates)?;
     match call.boolean("may_skip") {
-        Some(true) => batch.discard_parked(&account.reason)?,
+        Some(true) => batch.skip(&account.reason)?,
         _ => batch.require_handled()?,
     }
     batch.delete(account)

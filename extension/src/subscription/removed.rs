@@ -38,10 +38,31 @@ pub fn discard_parked(
 /// Copies that have taken in what is erased are not promoted.
 pub fn give_up_copies(global_positions: &[i64]) -> Result<(), Error> {
     for original in progress_and_others::copies_that_handled(global_positions)? {
-        let definition = Definition::load(&original)?;
-        copy::discard(&definition)?;
         let why = "given up: data were erased that the copy had taken in; rebuild again";
-        history::note(&definition, "rebuild", None, Some(why))?;
+        give_up(&original, why)?;
     }
     Ok(())
+}
+
+/// A copy that is to take in messages that are deleted is not promoted; whether the subscription is, or
+/// was, a copy.
+pub fn give_up_copy(subscriber_id: &str) -> Result<bool, Error> {
+    // It may be gone: it is named once for what it has to handle and once for what it has parked.
+    let Some(definition) = Definition::find(subscriber_id)? else {
+        return Ok(true);
+    };
+    match definition.copy_of {
+        None => Ok(false),
+        Some(original) => {
+            let why = "given up: messages were deleted that the copy had still to take in";
+            give_up(&original, why)?;
+            Ok(true)
+        }
+    }
+}
+
+fn give_up(original: &str, why: &str) -> Result<(), Error> {
+    let definition = Definition::load(original)?;
+    copy::discard(&definition)?;
+    history::note(&definition, "rebuild", None, Some(why))
 }

@@ -39,6 +39,23 @@ pub fn deleted_up_to(source: &[u8]) -> Result<i64, Error> {
     deleted_since(source, None)
 }
 
+/// 55000 where a read model cannot be made anew: its baseline lies ahead of the log, or messages behind it
+/// were deleted. Nothing is deleted from here on until the transaction ends.
+pub fn require_replayable(definition: &Definition) -> Result<(), Error> {
+    let (baseline, drawn) = (
+        definition.options.baseline,
+        horizon::sequence()?.last_value(),
+    );
+    if baseline > drawn {
+        return Err(Error::SubscriptionState(
+            definition.original().to_owned(),
+            "has a baseline ahead of the log",
+            "alter_subscription(...) with the position that the read model of its init is of.",
+        ));
+    }
+    require_undeleted(definition, definition.replay_start())
+}
+
 /// 55000 where messages that `definition` reads after a position were deleted since it was created: who
 /// goes back to there would miss them. Nothing is deleted from here on until the transaction ends.
 pub fn require_undeleted(definition: &Definition, after: i64) -> Result<(), Error> {

@@ -26,11 +26,14 @@ static HOLD_OFF: Statement = Statement::new(
     &[],
 );
 /// The latest entry that says the same, if it is not old, grows. A subscription that was created
-/// since has to tell what was deleted before.
+/// since has to tell what was deleted before. It ends after all subscriptions there are were created,
+/// whatever the clock says.
 static EXTEND: Statement = Statement::new(
     c"UPDATE message_store.deletions d \
          SET up_to = GREATEST(d.up_to, $3), messages = d.messages OPERATOR(pg_catalog.+) $4, \
-             ended_at = pg_catalog.clock_timestamp() \
+             ended_at = GREATEST(pg_catalog.clock_timestamp(), d.ended_at, ( \
+               SELECT pg_catalog.max(s.created_at) OPERATOR(pg_catalog.+) '1us'::pg_catalog.interval \
+                 FROM message_store.subscriptions s)) \
        WHERE d.deletion OPERATOR(pg_catalog.=) ( \
                SELECT l.deletion FROM message_store.deletions l \
                 WHERE l.category OPERATOR(pg_catalog.=) $1 \
@@ -50,17 +53,23 @@ static EXTEND: Statement = Statement::new(
     ],
 );
 static INSERT: Statement = Statement::new(
-    c"INSERT INTO message_store.deletions (category, stream_name, up_to, messages, role, reason, actor) \
-      VALUES ($1, $2, $3, $4, $5::pg_catalog.name, $6, $7)",
+    c"INSERT INTO message_store.deletions \
+        (category, stream_name, up_to, messages, role, reason, actor, ended_at) \
+      VALUES ($1, $2, $3, $4, $5::pg_catalog.name, $6, $7, \
+              GREATEST(pg_catalog.clock_timestamp(), ( \
+                SELECT pg_catalog.max(s.created_at) OPERATOR(pg_catalog.+) '1us'::pg_catalog.interval \
+                  FROM message_store.subscriptions s)))",
     &[
         TEXTOID, TEXTOID, INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID,
     ],
 );
 /// `$1`: the category, `$2`: the stream, each where it is meant. What was deleted of a category has
-/// touched a stream only where its first message is gone.
+/// touched a stream only where its first message is gone. Of a stream that was let begin again there is
+/// an entry without messages, which concerns nobody who reads more.
 static UP_TO: Statement = Statement::new(
     c"SELECT pg_catalog.max(d.up_to) FROM message_store.deletions d \
        WHERE ($1 IS NULL OR d.category OPERATOR(pg_catalog.=) $1) \
+         AND ($2 IS NOT NULL OR d.messages OPERATOR(pg_catalog.>) 0) \
          AND ($2 IS NULL OR d.stream_name OPERATOR(pg_catalog.=) $2 \
               OR (d.stream_name IS NULL AND NOT EXISTS ( \
                     SELECT FROM message_store.messages m \
@@ -109,14 +118,15 @@ pub fn lock_if_free() -> Result<bool, Error> {
     }
 }
 
-/// Nothing is deleted until this transaction ends. Waits for a deletion that is under way.
-pub fn hold_off() -> Result<(), Error> {
+/// Nothing is deleted until this transaction ends. Waits for a deletion that is under way. `false` where
+/// the store knows of no deletions.
+pub fn hold_off() -> Result<bool, Error> {
     if !is_there() {
-        return Ok(());
+        return Ok(false);
     }
     let _owner = owner::of("deletions")?;
     HOLD_OFF.run(&[], |_| {});
-    Ok(())
+    Ok(true)
 }
 
 /// Keeps that so many messages were deleted, the last of them at a global position.
@@ -168,6 +178,7 @@ fn highest(statement: &Statement, arguments: &[Parameter]) -> Result<i64, Error>
     }
     let _owner = owner::of("deletions")?;
     let mut highest = None;
-    statement.run(arguments, |row| highest = row.bigint(0));
+    // A transaction that keeps its first snapshot must hear of what was deleted since, too.
+    statement.look(arguments, |row| highest = row.bigint(0));
     Ok(highest.unwrap_or(0))
 }

@@ -129,6 +129,15 @@ static SET_START: Statement = Statement::new(
        WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
     &[VARCHAROID, INT8OID],
 );
+/// After what was deleted so far, whatever the clock says; the transaction may have begun before it.
+static SET_CREATED: Statement = Statement::new(
+    c"UPDATE message_store.subscriptions \
+         SET created_at = GREATEST(pg_catalog.clock_timestamp(), ( \
+               SELECT pg_catalog.max(d.ended_at) OPERATOR(pg_catalog.+) '1us'::pg_catalog.interval \
+                 FROM message_store.deletions d)) \
+       WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
+    &[VARCHAROID],
+);
 static SET_STATE: Statement = Statement::new(
     c"UPDATE message_store.subscriptions \
          SET state = $2, state_reason = $3, state_changed_at = pg_catalog.clock_timestamp() \
@@ -240,6 +249,13 @@ pub fn set_owner(subscriber_id: &str, role: pg_sys::Oid) -> Result<(), Error> {
 pub fn set_start(subscriber_id: &str, position: i64) -> Result<(), Error> {
     let _owner = owner::of_subscriptions()?;
     SET_START.run(&[text(subscriber_id), bigint(position)], |_| {});
+    Ok(())
+}
+
+/// Stores that it is created now, after all that was deleted. Nobody may be deleting.
+pub fn set_created(subscriber_id: &str) -> Result<(), Error> {
+    let _owner = owner::of_subscriptions()?;
+    SET_CREATED.run(&[text(subscriber_id)], |_| {});
     Ok(())
 }
 

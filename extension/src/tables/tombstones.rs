@@ -43,9 +43,8 @@ pub fn position(stream_name: Text<'_>) -> Result<Option<i64>, Error> {
     Ok(scan.advance().then(|| scan.bigint(position)))
 }
 
-/// Lets a stream begin at 0 again.
-pub fn remove(stream_name: &[u8]) -> Result<(), Error> {
+/// Lets a stream begin at 0 again; whether it would not have.
+pub fn remove(stream_name: &[u8]) -> Result<bool, Error> {
     let _owner = owner::of("tombstones")?;
-    REMOVE.run(&[bytes(stream_name)], |_| {});
-    Ok(())
+    Ok(REMOVE.run(&[bytes(stream_name)], |_| {}) > 0)
 }

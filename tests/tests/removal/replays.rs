@@ -230,3 +230,173 @@ async fn a_position_of_another_program_may_not_lie_before_what_was_deleted() {
         .await;
     assert_eq!(error.sqlstate, "55000", "{error:?}");
 }
+
+#[tokio::test]
+async fn a_transaction_that_keeps_its_first_snapshot_hears_of_what_was_deleted_since() {
+    for call in [
+        "rebuild('s')",
+        "rebuild('s', side_by_side => true)",
+        "reset('s', 0, 'again')",
+        "continue_from('s', 'p-1')",
+    ] {
+        let (database, session) = with_recorders(Cluster::shared()).await;
+        let options = "{\"read_model\": [\"public.seen\"]}";
+        create_with(&session, "s", "a", "{\"$any\": \"public.record\"}", options).await;
+        session
+            .run(
+                "SELECT message_store.write_message(gen_random_uuid()::varchar, 'p-1', 'Read',
+                   '{\"position\": 0}')",
+            )
+            .await
+            .unwrap();
+        write(&session, "a-1", "A").await;
+        tick_to_the_end(&session, "s").await;
+        session
+            .run("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM message_store.messages")
+            .await
+            .unwrap();
+        database
+            .connect()
+            .await
+            .run("SELECT message_store.delete_stream('a-1', 'old')")
+            .await
+            .unwrap();
+        let error = session.error(&format!("SELECT message_store.{call}")).await;
+        assert_eq!(error.sqlstate, "55000", "{call}: {error:?}");
+        assert!(
+            error.message.contains("would miss messages"),
+            "{call}: {error:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_begins_again_is_told_apart_from_one_that_lost_nothing() {
+    let (_database, session) = with_recorders(Cluster::shared()).await;
+    for source in ["a-1", "a-2"] {
+        create(&session, source, source, "{\"$any\": \"public.record\"}").await;
+    }
+    write(&session, "a-1", "A").await;
+    write(&session, "a-1", "A").await;
+    write(&session, "a-2", "A").await;
+    for source in ["a-1", "a-2"] {
+        tick_to_the_end(&session, source).await;
+    }
+    session
+        .run(
+            "SELECT message_store.delete_category_before('a', 'old', before_position => 3);
+             SELECT message_store.delete_stream('a-1', 'anew', restart => true)",
+        )
+        .await
+        .unwrap();
+    assert_eq!(write(&session, "a-1", "A").await, 4, "its global position");
+    assert_eq!(
+        session
+            .bigint("SELECT message_store.stream_version('a-1')")
+            .await,
+        0
+    );
+    let error = session
+        .error("SELECT message_store.reset('a-1', 0, 'again')")
+        .await;
+    assert_eq!(error.sqlstate, "55000", "{error:?}");
+    session
+        .run("SELECT message_store.reset('a-2', 0, 'again')")
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_copy_that_would_lack_what_is_deleted_is_given_up() {
+    let (_database, session) = with_recorders(Cluster::shared()).await;
+    session.run(COUNTER).await.unwrap();
+    let handlers = "{\"$any\": \"public.count_message\"}";
+    create_with(&session, "s", "a", handlers, OPTIONS).await;
+    session
+        .run("SELECT message_store.start('s')")
+        .await
+        .unwrap();
+    write(&session, "a-1", "A").await;
+    write(&session, "a-2", "A").await;
+    tick_to_the_end(&session, "s").await;
+    session
+        .run(
+            "SELECT message_store.rebuild('s', side_by_side => true);
+             SELECT message_store.delete_stream('a-1', 'old', may_skip => true)",
+        )
+        .await
+        .unwrap();
+    let error = session.error("SELECT message_store.promote('s')").await;
+    assert!(
+        error.message.contains("has no copy to promote"),
+        "{error:?}"
+    );
+    assert_eq!(session.bigint(COUNT).await, 2);
+    let told = "SELECT reason FROM message_store.history WHERE action = 'rebuild' ORDER BY at DESC LIMIT 1";
+    assert_eq!(
+        texts(&session, told).await,
+        ["given up: messages were deleted that the copy had still to take in"]
+    );
+}
+
+#[tokio::test]
+async fn what_comes_first_is_told_by_who_waits_for_whom_and_not_by_the_clock() {
+    let (_database, session) = with_recorders(Cluster::shared()).await;
+    let any = "{\"$any\": \"public.record\"}";
+    write(&session, "a-1", "A").await;
+    write(&session, "a-2", "A").await;
+    // The transaction begins before the deletion, and the subscription is created after it.
+    session
+        .run("BEGIN; SELECT message_store.delete_stream('a-1', 'old')")
+        .await
+        .unwrap();
+    create(&session, "later", "a", any).await;
+    session.run("COMMIT").await.unwrap();
+    session
+        .run("SELECT message_store.reset('later', 0, 'again')")
+        .await
+        .unwrap();
+    // The clock went back a day after it was created.
+    session
+        .run("UPDATE message_store.subscriptions SET created_at = created_at + interval '1 day'")
+        .await
+        .unwrap();
+    tick_to_the_end(&session, "later").await;
+    session
+        .run("SELECT message_store.delete_stream('a-2', 'old')")
+        .await
+        .unwrap();
+    let error = session
+        .error("SELECT message_store.reset('later', 0, 'again')")
+        .await;
+    assert_eq!(error.sqlstate, "55000", "{error:?}");
+    create(&session, "last", "a", any).await;
+    session
+        .run("SELECT message_store.reset('last', 0, 'again')")
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_baseline_ahead_of_the_log_is_refused() {
+    let (_database, session) = with_recorders(Cluster::shared()).await;
+    session.run(COUNTER).await.unwrap();
+    let handlers = "{\"$any\": \"public.count_message\"}";
+    let options = OPTIONS.replacen('{', "{\"baseline\": 9, ", 1);
+    create_with(&session, "s", "a", handlers, &options).await;
+    session
+        .run("SELECT message_store.start('s')")
+        .await
+        .unwrap();
+    write(&session, "a-1", "A").await;
+    tick_to_the_end(&session, "s").await;
+    for call in ["rebuild('s')", "verify('s')"] {
+        let error = session.error(&format!("SELECT message_store.{call}")).await;
+        assert_eq!(error.sqlstate, "55000", "{call}: {error:?}");
+        assert!(
+            error.message.contains("baseline ahead of the log"),
+            "{call}: {error:?}"
+        );
+    }
+    assert_eq!(session.bigint(COUNT).await, 1, "nothing was emptied");
+}

@@ -79,7 +79,9 @@ fn create_subscription(call: &Call<'_>) -> Result<Reply, Error> {
     })?;
     if created {
         // Who creates it now is told apart from who was there when messages were deleted.
-        deletions::hold_off()?;
+        if deletions::hold_off()? {
+            subscriptions::set_created(&id)?;
+        }
         let definition = Definition::load(&id)?;
         begin(&definition)?;
         history::note(&definition, "create", None, None)?;

@@ -47,7 +47,7 @@ fn rebuild(call: &Call<'_>) -> Result<Reply, Error> {
             "promote(...) or cancel_rebuild(...) of the original ends it.",
         ));
     }
-    source::require_undeleted(&definition, definition.replay_start())?;
+    source::require_replayable(&definition)?;
     if side_by_side {
         rebuild_beside(&definition)?;
         history::note(&definition, "rebuild", None, Some("side by side"))?;

@@ -67,7 +67,7 @@ fn verify(call: &Call<'_>) -> Result<Reply, Error> {
     let mut definition = Definition::load_own(&id)?;
     read_model::require(&definition)?;
     handler_call::require_outside(&id)?;
-    source::require_undeleted(&definition, definition.replay_start())?;
+    source::require_replayable(&definition)?;
     deferred::fire();
     looked_at(|| {
         let schema = scratch_schema();
