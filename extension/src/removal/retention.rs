@@ -25,10 +25,10 @@ fn retain(call: &Call<'_>) -> Result<Reply, Error> {
     transaction::require_writable(c"retain()");
     match call.value("keep", Type::Interval) {
         None => retention::remove(category.bytes())?,
-        Some(_) if call.interval_ms("keep").is_some_and(|ms| ms <= 0) => {
+        Some(keep) if !retention::is_an_age(keep)? => {
             return Err(Error::argument(
                 "keep",
-                "must be more than 0",
+                "must be more than 0 and less than 6000 years",
                 "Pass an interval such as '90 days', or NULL to keep all.",
             ));
         }

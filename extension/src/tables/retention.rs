@@ -8,6 +8,14 @@ use crate::pg::spi::Statement;
 use pgrx::pg_sys;
 use pgrx::pg_sys::BuiltinOid::{INTERVALOID, TEXTOID};
 
+/// Days are taken off a date as the calendar has them, and no date lies before the calendar.
+static IS_AN_AGE: Statement = Statement::new(
+    c"SELECT CASE WHEN $1 OPERATOR(pg_catalog.>) '0'::pg_catalog.interval \
+                   AND $1 OPERATOR(pg_catalog.<) '6000 years'::pg_catalog.interval \
+                  THEN pg_catalog.now() OPERATOR(pg_catalog.-) $1 \
+                       OPERATOR(pg_catalog.<) pg_catalog.now() END",
+    &[INTERVALOID],
+);
 static PUT: Statement = Statement::new(
     c"INSERT INTO message_store.retention (category, keep, reason, role, actor) \
       VALUES ($1, $2, $3, $4::pg_catalog.name, $5) \
@@ -36,6 +44,14 @@ pub struct Policy {
     pub keeps_from: i64,
     /// Why.
     pub reason: String,
+}
+
+/// Whether an `interval` ago is before now.
+pub fn is_an_age(keep: pg_sys::Datum) -> Result<bool, Error> {
+    let _owner = owner::of("retention")?;
+    let mut is_an_age = false;
+    IS_AN_AGE.run(&[Some(keep)], |row| is_an_age = row.boolean(0));
+    Ok(is_an_age)
 }
 
 /// Declares how long messages of a category are kept: an `interval`.

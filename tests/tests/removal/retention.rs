@@ -112,3 +112,28 @@ async fn an_orchestrator_s_role_may_apply_what_is_declared_and_declare_nothing()
         .await;
     assert_eq!(error.sqlstate, "42501");
 }
+
+#[tokio::test]
+async fn what_is_no_age_is_refused_before_it_keeps_others_from_being_applied() {
+    let (_database, session) = with_recorders(Cluster::shared()).await;
+    for keep in [
+        "0",
+        "-1 day",
+        "10000 years",
+        "178000000 years",
+        // More than nothing where every month has 30 days, and in the future.
+        "-12 months 361 days",
+    ] {
+        let error = session
+            .error(&format!(
+                "SELECT message_store.retain('a', '{keep}', 'the law')"
+            ))
+            .await;
+        assert_eq!(error.sqlstate, "22023", "{keep}: {error:?}");
+    }
+    session
+        .run("SELECT message_store.retain('a', '5000 years', 'the law')")
+        .await
+        .unwrap();
+    assert_eq!(texts(&session, APPLY).await, ["a 0 -"]);
+}
