@@ -4,7 +4,7 @@ use super::owner;
 use crate::account::Account;
 use crate::error::Error;
 use crate::pg::parameter::{bigint, bigints, bytes, text};
-use crate::pg::spi::{Row, Statement};
+use crate::pg::spi::{Row, Statement, sql};
 use crate::tables::messages::removal::Meant;
 use pgrx::pg_sys;
 use pgrx::pg_sys::BuiltinOid::{INT8ARRAYOID, INT8OID, JSONPATHOID, TEXTOID, UUIDOID};
@@ -27,12 +27,36 @@ static INSERT: Statement = Statement::new(
         TEXTOID,
     ],
 );
+/// Whether statistics of columns may be from before the erasure `e`, or rows of them that ANALYZE has
+/// replaced since.
+macro_rules! statistics_may_hold_it {
+    () => {
+        "EXISTS (SELECT FROM pg_catalog.pg_stats t \
+                  WHERE t.schemaname OPERATOR(pg_catalog.=) 'message_store' \
+                    AND t.tablename OPERATOR(pg_catalog.=) ANY \
+                        ('{messages,parked,subscription_progress,subscriptions,history}')) \
+         AND (SELECT analyzed.at OPERATOR(pg_catalog.>) e.erased_at \
+                 AND vacuumed.at OPERATOR(pg_catalog.>) analyzed.at \
+                FROM (SELECT GREATEST( \
+                        pg_catalog.pg_stat_get_last_analyze_time('message_store.messages'::pg_catalog.regclass), \
+                        pg_catalog.pg_stat_get_last_autoanalyze_time('message_store.messages'::pg_catalog.regclass)) \
+                     ) AS analyzed (at), \
+                     (SELECT GREATEST( \
+                        pg_catalog.pg_stat_get_last_vacuum_time('pg_catalog.pg_statistic'::pg_catalog.regclass), \
+                        pg_catalog.pg_stat_get_last_autovacuum_time('pg_catalog.pg_statistic'::pg_catalog.regclass)) \
+                     ) AS vacuumed (at)) IS NOT TRUE"
+    };
+}
 /// What VACUUM has freed since is free of their bytes.
 static NOTE_WIPED: Statement = Statement::new(
-    c"UPDATE message_store.erasures e SET wiped_at = pg_catalog.clock_timestamp() \
+    sql!(
+        "UPDATE message_store.erasures e SET wiped_at = pg_catalog.clock_timestamp() \
        WHERE e.wiped_at IS NULL AND e.erased_at OPERATOR(pg_catalog.<) GREATEST( \
                pg_catalog.pg_stat_get_last_vacuum_time('message_store.messages'::pg_catalog.regclass), \
-               pg_catalog.pg_stat_get_last_autovacuum_time('message_store.messages'::pg_catalog.regclass))",
+               pg_catalog.pg_stat_get_last_autovacuum_time('message_store.messages'::pg_catalog.regclass)) AND NOT (",
+        statistics_may_hold_it!(),
+        ")"
+    ),
     &[],
 );
 /// The tables that hold, or held, what a message says; with what belongs to them.
@@ -43,6 +67,8 @@ static HEAPS_AND_INDEXES: Statement = Statement::new(
            AND c.relkind OPERATOR(pg_catalog.=) 'r' \
            AND c.relname OPERATOR(pg_catalog.=) ANY \
                ('{messages,parked,subscription_progress,subscriptions,history}') \
+           OR c.oid OPERATOR(pg_catalog.=) ANY (ARRAY[ \
+               'pg_catalog.pg_statistic', 'pg_catalog.pg_statistic_ext_data']::pg_catalog.regclass[]) \
       ), heaps AS ( \
         SELECT oid FROM tables \
         UNION ALL SELECT reltoastrelid FROM tables WHERE reltoastrelid OPERATOR(pg_catalog.<>) 0 \
@@ -62,7 +88,8 @@ static EXISTS: Statement = Statement::new(
 );
 /// Place, finding and repair, in the order in which they are to be done; `$1`: the erasure.
 static REMAINS: Statement = Statement::new(
-    c"WITH e AS ( \
+    sql!(
+        "WITH e AS ( \
         SELECT * FROM message_store.erasures WHERE erasure OPERATOR(pg_catalog.=) $1 \
       ), vacuumed AS ( \
         SELECT GREATEST( \
@@ -79,7 +106,7 @@ static REMAINS: Statement = Statement::new(
                message_store.subscriptions s \
          WHERE m.global_position OPERATOR(pg_catalog.=) g \
            AND s.source OPERATOR(pg_catalog.=) ANY \
-               (ARRAY['$all', message_store.category(m.stream_name), m.stream_name]) \
+               (ARRAY['$all', message_store.category(m.stream_name::pg_catalog.varchar), m.stream_name]) \
            AND EXISTS (SELECT FROM message_store.subscription_progress p \
                         WHERE p.subscriber_id OPERATOR(pg_catalog.=) s.subscriber_id \
                           AND p.position OPERATOR(pg_catalog.>=) g) \
@@ -93,47 +120,63 @@ static REMAINS: Statement = Statement::new(
            AND a.pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid() \
         HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 0 \
         UNION ALL \
-        SELECT 3, 'the tables', 'dead rows hold the data until VACUUM has been there', \
+        SELECT 3, 'statistics', \
+               'ANALYZE keeps values of columns, and what it replaces stays until VACUUM', \
+               'ANALYZE message_store.messages, message_store.parked, message_store.subscription_progress, message_store.subscriptions, message_store.history; VACUUM pg_catalog.pg_statistic, pg_catalog.pg_statistic_ext_data;' \
+          FROM e WHERE e.wiped_at IS NULL AND ",
+        statistics_may_hold_it!(),
+        " \
+        UNION ALL \
+        SELECT 4, pg_catalog.format('index %s', i.indexrelid::pg_catalog.regclass), \
+               'is none of the store''s own, and may keep parts of keys', \
+               pg_catalog.format('REINDEX INDEX CONCURRENTLY %s;', i.indexrelid::pg_catalog.regclass) \
+          FROM e, pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) i.indexrelid \
+         WHERE i.indrelid OPERATOR(pg_catalog.=) 'message_store.messages'::pg_catalog.regclass \
+           AND c.relname OPERATOR(pg_catalog.<>) ALL \
+               ('{messages_pkey,messages_id,messages_stream,messages_category}') \
+        UNION ALL \
+        SELECT 5, 'the tables', 'dead rows hold the data until VACUUM has been there', \
                'VACUUM message_store.messages, message_store.parked, message_store.subscription_progress, message_store.subscriptions, message_store.history;' \
           FROM e, vacuumed v \
          WHERE v.at IS NULL OR v.at OPERATOR(pg_catalog.<=) e.erased_at \
         UNION ALL \
-        SELECT 4, 'free room of pages', 'VACUUM does not write over what it frees', \
+        SELECT 6, 'free room of pages', 'VACUUM does not write over what it frees', \
                'SELECT message_store.wipe_free_room(); after that VACUUM' \
           FROM e WHERE e.wiped_at IS NULL \
         UNION ALL \
-        SELECT 5, 'slot ' OPERATOR(pg_catalog.||) r.slot_name, \
+        SELECT 7, 'slot ' OPERATOR(pg_catalog.||) r.slot_name, \
                'keeps write-ahead log from before the erasure', \
                'let its consumer come to the end, or SELECT pg_drop_replication_slot(...)' \
           FROM e, pg_catalog.pg_replication_slots r \
          WHERE r.restart_lsn OPERATOR(pg_catalog.<) e.wal_position \
         UNION ALL \
-        SELECT 6, 'standby ' OPERATOR(pg_catalog.||) coalesce(w.application_name, ''), \
+        SELECT 8, 'standby ' OPERATOR(pg_catalog.||) coalesce(w.application_name, ''), \
                'has not replayed the erasure', 'wait until it has' \
           FROM e, pg_catalog.pg_stat_replication w \
          WHERE w.replay_lsn IS NULL OR w.replay_lsn OPERATOR(pg_catalog.<) e.wal_position \
         UNION ALL \
-        SELECT 7, 'write-ahead log', \
+        SELECT 9, 'write-ahead log', \
                pg_catalog.format('segments from before %s hold the data until checkpoints remove them; with wal_recycle they are kept under another name until they are written over', e.wal_position), \
                'ALTER SYSTEM SET wal_recycle = off; SELECT pg_reload_conf(); SELECT pg_switch_wal(); CHECKPOINT; twice' \
           FROM e \
         UNION ALL \
-        SELECT 8, 'archive of the write-ahead log', \
+        SELECT 10, 'archive of the write-ahead log', \
                pg_catalog.format('segments from before %s hold the data', e.wal_position), \
                'take a base backup now, and let the archive forget what is older' \
           FROM e WHERE pg_catalog.current_setting('archive_mode') OPERATOR(pg_catalog.<>) 'off' \
         UNION ALL \
-        SELECT 9, 'backups, dumps and exports', \
+        SELECT 11, 'backups, dumps and exports', \
                pg_catalog.format('what was taken before %s holds the data', e.erased_at), \
                'let them run out and write down when; a restored one needs the same erasure again' \
           FROM e \
         UNION ALL \
-        SELECT 10, 'logs', \
+        SELECT 12, 'logs', \
                'the log of the server, of poolers and of applications may hold statements and errors with the data', \
                'look for them there' \
           FROM e \
       ) AS found (rank, place, finding, repair) \
-      ORDER BY rank, place",
+      ORDER BY rank, place"
+    ),
     &[INT8OID],
 );
 

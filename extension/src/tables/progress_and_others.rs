@@ -23,7 +23,7 @@ static COPIES_THAT_HANDLED: Statement = Statement::new(
           ON p.subscriber_id OPERATOR(pg_catalog.=) s.subscriber_id \
         JOIN message_store.messages m \
           ON s.source OPERATOR(pg_catalog.=) ANY \
-             (ARRAY['$all', message_store.category(m.stream_name), m.stream_name]) \
+             (ARRAY['$all', message_store.category(m.stream_name::pg_catalog.varchar), m.stream_name]) \
        WHERE s.copy_of IS NOT NULL AND m.global_position OPERATOR(pg_catalog.=) ANY ($1) \
          AND m.global_position OPERATOR(pg_catalog.<=) p.position",
     &[INT8ARRAYOID],

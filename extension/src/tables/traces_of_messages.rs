@@ -7,14 +7,21 @@ use crate::pg::parameter::bigints;
 use crate::pg::spi::Statement;
 use pgrx::pg_sys::BuiltinOid::INT8ARRAYOID;
 
-/// In the order in which they run: a reason is known by the failing position that is still there.
+/// In the order in which they run: a reason is known by the failing position that is still there, or,
+/// where somebody has moved the subscription since, by what the history says of it.
 static STATEMENTS: [Statement; 5] = [
     Statement::new(
         c"UPDATE message_store.subscriptions s SET state_reason = 'erased' \
-           WHERE s.state_reason IS NOT NULL AND EXISTS ( \
+           WHERE s.state_reason IS NOT NULL AND (EXISTS ( \
                  SELECT FROM message_store.subscription_progress p \
                   WHERE p.subscriber_id OPERATOR(pg_catalog.=) s.subscriber_id \
-                    AND p.failing_position OPERATOR(pg_catalog.=) ANY ($1))",
+                    AND p.failing_position OPERATOR(pg_catalog.=) ANY ($1)) \
+              OR EXISTS ( \
+                 SELECT FROM message_store.history h \
+                  WHERE h.subscriber_id OPERATOR(pg_catalog.=) s.subscriber_id \
+                    AND h.action OPERATOR(pg_catalog.=) 'fail' \
+                    AND h.reason OPERATOR(pg_catalog.=) s.state_reason \
+                    AND h.position OPERATOR(pg_catalog.=) ANY ($1)))",
         &[INT8ARRAYOID],
     ),
     Statement::new(
@@ -25,7 +32,7 @@ static STATEMENTS: [Statement; 5] = [
                   WHERE m.global_position OPERATOR(pg_catalog.=) ANY ($1) \
                     AND s.subscriber_id OPERATOR(pg_catalog.=) p.subscriber_id \
                     AND s.source OPERATOR(pg_catalog.=) ANY \
-                        (ARRAY['$all', message_store.category(m.stream_name), m.stream_name]))",
+                        (ARRAY['$all', message_store.category(m.stream_name::pg_catalog.varchar), m.stream_name]))",
         &[INT8ARRAYOID],
     ),
     Statement::new(
@@ -38,7 +45,7 @@ static STATEMENTS: [Statement; 5] = [
                     AND m.global_position OPERATOR(pg_catalog.<=) p.leased_position \
                     AND s.subscriber_id OPERATOR(pg_catalog.=) p.subscriber_id \
                     AND s.source OPERATOR(pg_catalog.=) ANY \
-                        (ARRAY['$all', message_store.category(m.stream_name), m.stream_name]))",
+                        (ARRAY['$all', message_store.category(m.stream_name::pg_catalog.varchar), m.stream_name]))",
         &[INT8ARRAYOID],
     ),
     Statement::new(

@@ -17,7 +17,7 @@ static OF_STREAM: Statement = Statement::new(
 /// `$2`, `$3`: after and up to which global position.
 static OF_CATEGORY: Statement = Statement::new(
     c"SELECT m.global_position, m.time FROM message_store.messages m \
-       WHERE message_store.category(m.stream_name) OPERATOR(pg_catalog.=) $1 \
+       WHERE message_store.category(m.stream_name::pg_catalog.varchar) OPERATOR(pg_catalog.=) $1 \
          AND m.global_position OPERATOR(pg_catalog.>) $2 \
          AND m.global_position OPERATOR(pg_catalog.<=) $3 \
        ORDER BY m.global_position LIMIT $4",
@@ -44,12 +44,28 @@ static DELETE: Statement = Statement::new(
       SELECT pg_catalog.count(*) FROM gone",
     &[INT8ARRAYOID],
 );
+/// What is left of metadata. Which category a message is correlated with decides who reads it: that
+/// stays. What is no text is no name of a stream.
+macro_rules! what_stays_of_metadata {
+    () => {
+        "'{\"erased\": true}'::pg_catalog.jsonb OPERATOR(pg_catalog.||) coalesce( \
+           pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('correlationStreamName', \
+             CASE WHEN pg_catalog.jsonb_typeof( \
+                         m.metadata OPERATOR(pg_catalog.->) 'correlationStreamName') \
+                       OPERATOR(pg_catalog.=) 'string' \
+                  THEN message_store.category((m.metadata OPERATOR(pg_catalog.->>) \
+                         'correlationStreamName')::pg_catalog.varchar) END)), '{}')"
+    };
+}
 /// The columns of a message that is meant: its place, and whether it has lost already what it said.
 macro_rules! place_and_whether_erased {
     () => {
-        "SELECT m.global_position, \
-                m.metadata OPERATOR(pg_catalog.@>) '{\"erased\": true}' AND m.data OPERATOR(pg_catalog.=) '{}' \
-           FROM message_store.messages m WHERE "
+        concat!(
+            "SELECT m.global_position, \
+                    m.data OPERATOR(pg_catalog.=) '{}' AND m.metadata OPERATOR(pg_catalog.=) (",
+            what_stays_of_metadata!(),
+            ") FROM message_store.messages m WHERE "
+        )
     };
 }
 static MEANT_BY_STREAM: Statement = Statement::new(
@@ -76,20 +92,17 @@ static MEANT_BY_PATH: Statement = Statement::new(
 static MEANT_BY_PATH_IN_CATEGORY: Statement = Statement::new(
     sql!(
         place_and_whether_erased!(),
-        "message_store.category(m.stream_name) OPERATOR(pg_catalog.=) $3 \
+        "message_store.category(m.stream_name::pg_catalog.varchar) OPERATOR(pg_catalog.=) $3 \
          AND pg_catalog.jsonb_path_exists(m.metadata, $1, $2, true)"
     ),
     &[JSONPATHOID, JSONBOID, TEXTOID],
 );
-/// Which category a message is correlated with decides who reads it: that stays.
 static ERASE: Statement = Statement::new(
-    c"UPDATE message_store.messages m \
-         SET data = '{}', \
-             metadata = '{\"erased\": true}'::pg_catalog.jsonb OPERATOR(pg_catalog.||) coalesce( \
-               pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('correlationStreamName', \
-                 message_store.category((m.metadata OPERATOR(pg_catalog.->>) 'correlationStreamName') \
-                   ::pg_catalog.varchar))), '{}') \
-       WHERE m.global_position OPERATOR(pg_catalog.=) ANY ($1)",
+    sql!(
+        "UPDATE message_store.messages m SET data = '{}', metadata = ",
+        what_stays_of_metadata!(),
+        " WHERE m.global_position OPERATOR(pg_catalog.=) ANY ($1)"
+    ),
     &[INT8ARRAYOID],
 );
 
