@@ -71,6 +71,13 @@ fn meant<'a>(call: &Call<'a>) -> Result<Meant<'a>, Error> {
     Ok(match (stream, id, path, variables) {
         (Some(name), _, _, _) => Meant::Stream(name.bytes()),
         (_, Some(id), _, _) => Meant::Id(uuid::parse(&id)),
+        (_, _, Some(path), Some(variables)) if removal::is_comparison(path, variables)? => {
+            return Err(Error::argument(
+                "metadata_path",
+                "must look for something: of a comparison every message has an answer",
+                "Write $ ? (@.user == $user) instead of $.user == $user.",
+            ));
+        }
         (_, _, Some(path), Some(variables)) => Meant::Path {
             path,
             variables,

@@ -240,6 +240,40 @@ async fn a_reason_goes_also_where_somebody_has_moved_on() {
 }
 
 #[tokio::test]
+async fn a_path_that_compares_does_not_mean_everybody() {
+    let session = Cluster::shared().create_store().await.connect().await;
+    write_of_people(&session).await;
+    for path in [
+        "$.user == \"eve\"",
+        "$.user == $user",
+        "$.user > 1",
+        "exists($.user)",
+        "!($.user == $user)",
+        "strict $.user starts with \"e\"",
+    ] {
+        let error = session
+            .error(&format!(
+                "SELECT message_store.erase_message_data('asked', metadata_path => '{path}',
+                   variables => '{{\"user\": \"eve\"}}')"
+            ))
+            .await;
+        assert_eq!(error.sqlstate, "22023", "{path}: {error:?}");
+        assert!(error.hint.contains("$ ? ("), "{path}: {error:?}");
+    }
+    let erased = |path: &str| {
+        format!(
+            "SELECT erased, erased_before FROM message_store.erase_message_data('asked',
+               metadata_path => '{path}')"
+        )
+    };
+    assert_eq!(
+        texts(&session, &erased("$.user ? (@ == \"eve\")")).await,
+        ["2 0"]
+    );
+    assert_eq!(texts(&session, &erased("$.user")).await, ["1 0"]);
+}
+
+#[tokio::test]
 async fn what_only_looks_erased_is_erased() {
     let session = Cluster::shared().create_store().await.connect().await;
     session

@@ -68,6 +68,12 @@ macro_rules! place_and_whether_erased {
         )
     };
 }
+/// An object without fields has nothing to be found but itself.
+static IS_COMPARISON: Statement = Statement::new(
+    c"SELECT true FROM pg_catalog.jsonb_path_query('{}', $1, $2, true) found \
+       WHERE pg_catalog.jsonb_typeof(found) OPERATOR(pg_catalog.=) ANY ('{boolean,\"null\"}')",
+    &[JSONPATHOID, JSONBOID],
+);
 static MEANT_BY_STREAM: Statement = Statement::new(
     sql!(
         place_and_whether_erased!(),
@@ -181,6 +187,13 @@ pub struct Found {
     pub whole: Vec<i64>,
     /// How many have lost already what they said.
     pub erased: i64,
+}
+
+/// Whether a `jsonpath` compares instead of looking, so that it finds `true` or `false` in whatever it is
+/// asked of; given its variables as a `jsonb`.
+pub fn is_comparison(path: pg_sys::Datum, variables: pg_sys::Datum) -> Result<bool, Error> {
+    let _owner = owner::of("messages")?;
+    Ok(IS_COMPARISON.run(&[Some(path), Some(variables)], |_| {}) > 0)
 }
 
 /// Finds the messages that are meant.
