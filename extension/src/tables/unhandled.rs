@@ -3,29 +3,39 @@
 use super::owner;
 use crate::error::Error;
 use crate::pg::parameter::{bigints, bytes};
-use crate::pg::spi::Statement;
+use crate::pg::spi::{Row, Statement};
 use crate::tables::deletions::Of;
 use pgrx::pg_sys::BuiltinOid::{INT8ARRAYOID, TEXTOID};
 
 /// `$1`: the category, `$2`: the stream where only one is meant, `$3`: the global positions.
-///
-/// Whoever reads a stream of a category that is meant needs only what is of that stream.
 static AHEAD: Statement = Statement::new(
     c"SELECT s.subscriber_id, pg_catalog.min(p.position) \
         FROM message_store.subscriptions s \
         JOIN message_store.subscription_progress p \
           ON p.subscriber_id OPERATOR(pg_catalog.=) s.subscriber_id \
        WHERE s.source OPERATOR(pg_catalog.=) ANY (ARRAY['$all', $1, $2]) \
-          OR ($2 IS NULL \
-              AND message_store.category(s.source) OPERATOR(pg_catalog.=) $1 \
-              AND EXISTS (SELECT FROM message_store.messages m \
-                           WHERE m.stream_name OPERATOR(pg_catalog.=) s.source \
-                             AND m.global_position OPERATOR(pg_catalog.=) ANY ($3))) \
        GROUP BY s.subscriber_id \
       HAVING pg_catalog.min(p.position) OPERATOR(pg_catalog.<) \
              (SELECT pg_catalog.max(g) FROM pg_catalog.unnest($3) g) \
        ORDER BY s.subscriber_id",
     &[TEXTOID, TEXTOID, INT8ARRAYOID],
+);
+/// Whoever reads a stream of a category that is meant needs only what is of that stream, and stays where
+/// its last message was. `$1`: the category, `$2`: the global positions.
+static AHEAD_IN_STREAMS: Statement = Statement::new(
+    c"SELECT s.subscriber_id, pg_catalog.min(m.global_position) \
+        FROM message_store.subscriptions s \
+        JOIN (SELECT p.subscriber_id, pg_catalog.min(p.position) AS position \
+                FROM message_store.subscription_progress p GROUP BY p.subscriber_id) p \
+          ON p.subscriber_id OPERATOR(pg_catalog.=) s.subscriber_id \
+        JOIN message_store.messages m \
+          ON m.stream_name OPERATOR(pg_catalog.=) s.source \
+         AND m.global_position OPERATOR(pg_catalog.=) ANY ($2) \
+         AND m.global_position OPERATOR(pg_catalog.>) p.position \
+       WHERE message_store.category(s.source) OPERATOR(pg_catalog.=) $1 \
+         AND s.source OPERATOR(pg_catalog.<>) $1 \
+       GROUP BY s.subscriber_id ORDER BY s.subscriber_id",
+    &[TEXTOID, INT8ARRAYOID],
 );
 static PARKED: Statement = Statement::new(
     c"SELECT k.subscriber_id, pg_catalog.min(k.global_position) FROM message_store.parked k \
@@ -65,14 +75,19 @@ pub fn of(of: Of<'_>, global_positions: &[i64]) -> Result<Vec<Unhandled>, Error>
             });
         }
     });
-    PARKED.run(&[bigints(global_positions)], |row| {
+    let mut add = |row: &Row, is_parked| {
         if let (Some(subscriber_id), Some(first)) = (row.text(0), row.bigint(1)) {
             unhandled.push(Unhandled {
                 subscriber_id,
                 first,
-                is_parked: true,
+                is_parked,
             });
         }
-    });
+    };
+    if of.stream_name.is_none() {
+        let arguments = [bytes(of.category), bigints(global_positions)];
+        AHEAD_IN_STREAMS.run(&arguments, |row| add(row, false));
+    }
+    PARKED.run(&[bigints(global_positions)], |row| add(row, true));
     Ok(unhandled)
 }

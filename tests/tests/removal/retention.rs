@@ -114,6 +114,30 @@ async fn an_orchestrator_s_role_may_apply_what_is_declared_and_declare_nothing()
 }
 
 #[tokio::test]
+async fn who_reads_one_stream_of_a_category_is_in_the_way_of_that_stream_only() {
+    let (_database, session) = with_recorders(Cluster::shared()).await;
+    create(&session, "s", "a-1", "{\"$any\": \"public.record\"}").await;
+    write(&session, "a-1", "A").await;
+    write(&session, "a-2", "A").await;
+    tick_to_the_end(&session, "s").await;
+    write(&session, "a-2", "A").await;
+    write(&session, "a-1", "A").await;
+    write(&session, "a-2", "A").await;
+    age(&session, "a", "2 days").await;
+    session
+        .run("SELECT message_store.retain('a', '1 day', 'the law')")
+        .await
+        .unwrap();
+    let error = session
+        .error("SELECT message_store.delete_category_before('a', 'old', before_position => 9)")
+        .await;
+    assert_eq!(error.detail, "s has still to handle messages from 4 on.");
+    assert_eq!(texts(&session, APPLY).await, ["a 3 s"]);
+    tick_to_the_end(&session, "s").await;
+    assert_eq!(texts(&session, APPLY).await, ["a 2 -"]);
+}
+
+#[tokio::test]
 async fn what_is_no_age_is_refused_before_it_keeps_others_from_being_applied() {
     let (_database, session) = with_recorders(Cluster::shared()).await;
     for keep in [
