@@ -40,7 +40,7 @@ pub fn deleted_up_to(source: &[u8]) -> Result<i64, Error> {
 }
 
 /// 55000 where a read model cannot be made anew: its baseline lies ahead of the log, or messages behind it
-/// were deleted. Nothing is deleted from here on until the transaction ends.
+/// were deleted. They may be deleted the next moment: what reads them asks again when it has.
 pub fn require_replayable(definition: &Definition) -> Result<(), Error> {
     let (baseline, drawn) = (
         definition.options.baseline,
@@ -53,13 +53,17 @@ pub fn require_replayable(definition: &Definition) -> Result<(), Error> {
             "alter_subscription(...) with the position that the read model of its init is of.",
         ));
     }
-    require_undeleted(definition, definition.replay_start())
+    require_none_deleted(definition, definition.replay_start())
 }
 
 /// 55000 where messages that `definition` reads after a position were deleted since it was created: who
 /// goes back to there would miss them. Nothing is deleted from here on until the transaction ends.
 pub fn require_undeleted(definition: &Definition, after: i64) -> Result<(), Error> {
     deletions::hold_off()?;
+    require_none_deleted(definition, after)
+}
+
+fn require_none_deleted(definition: &Definition, after: i64) -> Result<(), Error> {
     let id = definition.original();
     let deleted = deleted_since(definition.source.as_bytes(), Some(id))?;
     if deleted > after {

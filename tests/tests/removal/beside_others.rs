@@ -108,6 +108,44 @@ async fn a_deletion_that_begins_meanwhile_hears_of_the_rebuild() {
 }
 
 #[tokio::test]
+async fn a_deletion_waits_for_no_verification_which_hears_of_it() {
+    let (database, session) = with_recorders(Cluster::shared()).await;
+    session
+        .run(
+            "CREATE TABLE public.heard (n bigint);
+             CREATE FUNCTION public.hear(message_store.message) RETURNS void LANGUAGE plpgsql AS
+               $$ BEGIN PERFORM pg_advisory_xact_lock_shared(7); INSERT INTO heard VALUES (1); END $$",
+        )
+        .await
+        .unwrap();
+    let options = "{\"read_model\": [\"public.heard\"]}";
+    create_with(&session, "s", "a", "{\"$any\": \"public.hear\"}", options).await;
+    write(&session, "a-1", "A").await;
+    tick_to_the_end(&session, "s").await;
+    let (other, remover) = (database.connect().await, database.connect().await);
+    remover
+        .run("SET lock_timeout = '5s'; SELECT pg_advisory_lock(7)")
+        .await
+        .unwrap();
+    let waits = format!(
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE pid = {} AND NOT granted)",
+        other.pid
+    );
+    let deletion = async {
+        session.wait_until(&waits).await;
+        remover
+            .run("SELECT message_store.delete_stream('a-1', 'old')")
+            .await
+            .unwrap();
+        remover.run("SELECT pg_advisory_unlock(7)").await.unwrap();
+    };
+    let verify = other.error("SELECT * FROM message_store.verify('s')");
+    let (error, ()) = tokio::join!(verify, deletion);
+    assert_eq!(error.sqlstate, "55000", "{error:?}");
+    assert!(error.message.contains("would miss messages"), "{error:?}");
+}
+
+#[tokio::test]
 async fn writers_and_readers_wait_for_no_deletion() {
     let (database, session) = with_recorders(Cluster::shared()).await;
     write(&session, "a-1", "A").await;

@@ -21,6 +21,7 @@ use crate::subscription::operate::look::looked_at;
 use crate::subscription::operate::position;
 use crate::subscription::read_model::{self, Change};
 use crate::subscription::source::{self, Source};
+use crate::tables::deletions;
 use crate::tables::parked;
 use crate::tables::subscription_progress::Which;
 use pgrx::pg_sys;
@@ -47,6 +48,7 @@ fn rebuild(call: &Call<'_>) -> Result<Reply, Error> {
             "promote(...) or cancel_rebuild(...) of the original ends it.",
         ));
     }
+    deletions::hold_off()?;
     source::require_replayable(&definition)?;
     if side_by_side {
         rebuild_beside(&definition)?;

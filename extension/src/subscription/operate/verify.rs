@@ -105,6 +105,7 @@ fn verify(call: &Call<'_>) -> Result<Reply, Error> {
             ));
         }
         replay_to(&definition, &mut replay, until.unwrap_or(0))?;
+        source::require_replayable(&definition)?;
         read_model::compare(&definition, &schema, columns, &mut |row| {
             push(&mut rows, row, false)
         })
