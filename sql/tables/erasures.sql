@@ -23,7 +23,7 @@ COMMENT ON COLUMN message_store.erasures.metadata_path IS 'The path in the metad
 COMMENT ON COLUMN message_store.erasures.category IS 'The category that the path was asked of, if it was asked of one.';
 COMMENT ON COLUMN message_store.erasures.messages IS 'How many messages lost their data and metadata.';
 COMMENT ON COLUMN message_store.erasures.positions IS 'Their global positions.';
-COMMENT ON COLUMN message_store.erasures.wal_position IS 'Where the write-ahead log was afterwards. Whatever replays it from before may hold the data.';
+COMMENT ON COLUMN message_store.erasures.wal_position IS 'Where the write-ahead log was after the erasure, and then after wiped_at. Whatever replays it from before may hold the data.';
 COMMENT ON COLUMN message_store.erasures.erased_at IS 'When.';
 COMMENT ON COLUMN message_store.erasures.wiped_at IS 'When wipe_free_room() ran after a VACUUM that came after the erasure.';
 COMMENT ON COLUMN message_store.erasures.role IS 'The role that did it.';

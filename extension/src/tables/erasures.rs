@@ -47,10 +47,13 @@ macro_rules! statistics_may_hold_it {
                      ) AS vacuumed (at)) IS NOT TRUE"
     };
 }
-/// What VACUUM has freed since is free of their bytes.
+/// What VACUUM has freed since is free of their bytes. Until then the write-ahead log has had pages with
+/// them.
 static NOTE_WIPED: Statement = Statement::new(
     sql!(
-        "UPDATE message_store.erasures e SET wiped_at = pg_catalog.clock_timestamp() \
+        "UPDATE message_store.erasures e \
+            SET wiped_at = pg_catalog.clock_timestamp(), \
+                wal_position = pg_catalog.pg_current_wal_insert_lsn() \
        WHERE e.wiped_at IS NULL AND e.erased_at OPERATOR(pg_catalog.<) GREATEST( \
                pg_catalog.pg_stat_get_last_vacuum_time('message_store.messages'::pg_catalog.regclass), \
                pg_catalog.pg_stat_get_last_autovacuum_time('message_store.messages'::pg_catalog.regclass)) AND NOT (",
@@ -101,7 +104,7 @@ static REMAINS: Statement = Statement::new(
         SELECT 1, s.subscriber_id::pg_catalog.text, \
                pg_catalog.format('has handled %s of these messages: its read model, and what its handlers wrote, may hold what they said', \
                  pg_catalog.count(*)), \
-               pg_catalog.format('SELECT message_store.rebuild(%L); or correct its tables by hand', s.subscriber_id) \
+               pg_catalog.format('SELECT message_store.rebuild(%L); or correct its tables by hand; then VACUUM (FULL, ANALYZE) them', s.subscriber_id) \
           FROM e, LATERAL pg_catalog.unnest(e.positions) g, message_store.messages m, \
                message_store.subscriptions s \
          WHERE m.global_position OPERATOR(pg_catalog.=) g \
@@ -157,7 +160,7 @@ static REMAINS: Statement = Statement::new(
         UNION ALL \
         SELECT 9, 'write-ahead log', \
                pg_catalog.format('segments from before %s hold the data until checkpoints remove them; with wal_recycle they are kept under another name until they are written over', e.wal_position), \
-               'ALTER SYSTEM SET wal_recycle = off; SELECT pg_reload_conf(); SELECT pg_switch_wal(); CHECKPOINT; twice' \
+               'ALTER SYSTEM SET wal_recycle = off; SELECT pg_reload_conf(); SELECT pg_switch_wal(); CHECKPOINT; again until pg_ls_waldir() has none of the files that it has now' \
           FROM e \
         UNION ALL \
         SELECT 10, 'archive of the write-ahead log', \
@@ -166,12 +169,12 @@ static REMAINS: Statement = Statement::new(
           FROM e WHERE pg_catalog.current_setting('archive_mode') OPERATOR(pg_catalog.<>) 'off' \
         UNION ALL \
         SELECT 11, 'backups, dumps and exports', \
-               pg_catalog.format('what was taken before %s holds the data', e.erased_at), \
+               pg_catalog.format('what was taken before %s holds the data', coalesce(e.wiped_at, e.erased_at)), \
                'let them run out and write down when; a restored one needs the same erasure again' \
           FROM e \
         UNION ALL \
         SELECT 12, 'logs', \
-               'the log of the server, of poolers and of applications may hold statements and errors with the data', \
+               'the log of the server, of poolers and of applications, and pg_stat_statements, may hold statements and errors with the data', \
                'look for them there' \
           FROM e \
       ) AS found (rank, place, finding, repair) \
