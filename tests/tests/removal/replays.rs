@@ -378,6 +378,35 @@ async fn what_comes_first_is_told_by_who_waits_for_whom_and_not_by_the_clock() {
 }
 
 #[tokio::test]
+async fn a_new_subscription_begins_behind_its_baseline() {
+    let (_database, session) = with_recorders(Cluster::shared()).await;
+    session.run(COUNTER).await.unwrap();
+    session
+        .run(
+            "CREATE OR REPLACE FUNCTION public.begin_counting() RETURNS void LANGUAGE sql AS
+             $$ INSERT INTO counted VALUES ('messages', 2) ON CONFLICT DO NOTHING $$",
+        )
+        .await
+        .unwrap();
+    for _ in 0..3 {
+        write(&session, "a-1", "A").await;
+    }
+    let handlers = "{\"$any\": \"public.count_message\"}";
+    let options = OPTIONS.replacen('{', "{\"baseline\": 2, ", 1);
+    create_with(&session, "s", "a", handlers, &options).await;
+    session
+        .run("SELECT message_store.start('s')")
+        .await
+        .unwrap();
+    tick_to_the_end(&session, "s").await;
+    assert_eq!(session.bigint(COUNT).await, 3);
+    assert_eq!(
+        texts(&session, "SELECT * FROM message_store.verify('s')").await,
+        [""; 0]
+    );
+}
+
+#[tokio::test]
 async fn a_baseline_ahead_of_the_log_is_refused() {
     let (_database, session) = with_recorders(Cluster::shared()).await;
     session.run(COUNTER).await.unwrap();

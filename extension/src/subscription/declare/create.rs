@@ -123,6 +123,9 @@ fn begin(definition: &Definition) -> Result<(), Error> {
     let position = first_position(definition)?;
     let id = &definition.subscriber_id;
     subscriptions::set_start(id, position)?;
+    // What init makes has all until there.
+    let drawn = horizon::sequence()?.last_value();
+    let position = position.max(definition.options.baseline.min(drawn));
     subscription_progress::insert(id, definition.options.group_size, position)
 }
 
