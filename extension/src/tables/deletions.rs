@@ -1,13 +1,13 @@
 //! What was deleted from the log.
 
-use super::{SCHEMA, owner};
+use super::{SCHEMA, messages, owner, subscriptions};
 use crate::account::Account;
 use crate::error::Error;
-use crate::pg::parameter::{Parameter, bigint, bytes, text};
+use crate::pg::parameter::{Parameter, bigint, boolean, bytes, text};
 use crate::pg::relation;
 use crate::pg::spi::Statement;
 use crate::pg::subtransaction::attempt;
-use pgrx::pg_sys::BuiltinOid::{INT8OID, TEXTOID, VARCHAROID};
+use pgrx::pg_sys::BuiltinOid::{BOOLOID, INT8OID, TEXTOID, TIMESTAMPTZOID};
 
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
@@ -38,15 +38,20 @@ static EXTEND: Statement = Statement::new(
                        OR (l.stream_name IS NULL AND $2 IS NULL)) \
                   AND l.ended_at OPERATOR(pg_catalog.>) (pg_catalog.clock_timestamp() \
                       OPERATOR(pg_catalog.-) '1 hour'::pg_catalog.interval) \
-                  AND NOT EXISTS ( \
-                        SELECT FROM message_store.subscriptions s \
-                         WHERE s.created_at OPERATOR(pg_catalog.>) l.began_at) \
+                  AND ($8 IS NULL OR l.began_at OPERATOR(pg_catalog.>=) $8) \
                 ORDER BY l.deletion DESC LIMIT 1) \
          AND d.role OPERATOR(pg_catalog.=) $5::pg_catalog.name \
          AND d.reason OPERATOR(pg_catalog.=) $6 \
          AND coalesce(d.actor, '') OPERATOR(pg_catalog.=) coalesce($7, '')",
     &[
-        TEXTOID, TEXTOID, INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID,
+        TEXTOID,
+        TEXTOID,
+        INT8OID,
+        INT8OID,
+        TEXTOID,
+        TEXTOID,
+        TEXTOID,
+        TIMESTAMPTZOID,
     ],
 );
 static INSERT: Statement = Statement::new(
@@ -56,20 +61,15 @@ static INSERT: Statement = Statement::new(
         TEXTOID, TEXTOID, INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID,
     ],
 );
-/// `$1`: the category, `$2`: the stream, each where it is meant. What was deleted of a category has
-/// touched a stream only where its first message is gone.
+/// `$1`: the category, `$2`: the stream, each where it is meant; `$3`: whether what was deleted of the
+/// whole category counts.
 static UP_TO: Statement = Statement::new(
     c"SELECT pg_catalog.max(d.up_to) FROM message_store.deletions d \
        WHERE ($1 IS NULL OR d.category OPERATOR(pg_catalog.=) $1) \
          AND ($2 IS NULL OR d.stream_name OPERATOR(pg_catalog.=) $2 \
-              OR (d.stream_name IS NULL AND NOT EXISTS ( \
-                    SELECT FROM message_store.messages m \
-                     WHERE m.stream_name OPERATOR(pg_catalog.=) $2 \
-                       AND m.position OPERATOR(pg_catalog.=) 0))) \
-         AND ($3 IS NULL OR d.ended_at OPERATOR(pg_catalog.>) ( \
-               SELECT s.created_at FROM message_store.subscriptions s \
-                WHERE s.subscriber_id OPERATOR(pg_catalog.=) $3))",
-    &[TEXTOID, TEXTOID, VARCHAROID],
+              OR (d.stream_name IS NULL AND $3)) \
+         AND ($4 IS NULL OR d.ended_at OPERATOR(pg_catalog.>) $4)",
+    &[TEXTOID, TEXTOID, BOOLOID, TIMESTAMPTZOID],
 );
 /// Up to where a whole category was deleted.
 static WHOLE_UP_TO: Statement = Statement::new(
@@ -121,8 +121,9 @@ pub fn hold_off() -> Result<(), Error> {
 
 /// Keeps that so many messages were deleted, the last of them at a global position.
 pub fn note(of: Of<'_>, up_to: i64, messages: i64, account: &Account) -> Result<(), Error> {
+    let newest = subscriptions::newest()?;
     let _owner = owner::of("deletions")?;
-    let arguments = [
+    let entry = [
         bytes(of.category),
         of.stream_name.and_then(bytes),
         bigint(up_to),
@@ -131,8 +132,10 @@ pub fn note(of: Of<'_>, up_to: i64, messages: i64, account: &Account) -> Result<
         text(&account.reason),
         account.actor.as_deref().and_then(text),
     ];
-    if EXTEND.run(&arguments, |_| {}) == 0 {
-        INSERT.run(&arguments, |_| {});
+    let mut extended = entry.to_vec();
+    extended.push(newest);
+    if EXTEND.run(&extended, |_| {}) == 0 {
+        INSERT.run(&entry, |_| {});
     }
     Ok(())
 }
@@ -144,10 +147,20 @@ pub fn up_to(
     stream_name: Option<&[u8]>,
     since: Option<&str>,
 ) -> Result<i64, Error> {
+    // What was deleted of a category has touched a stream only where its first message is gone.
+    let is_touched = match stream_name {
+        None => true,
+        Some(name) => !messages::has_first(name)?,
+    };
+    let since = match since {
+        None => None,
+        Some(subscriber_id) => subscriptions::created_at(subscriber_id)?,
+    };
     let arguments = [
         category.and_then(bytes),
         stream_name.and_then(bytes),
-        since.and_then(text),
+        boolean(is_touched),
+        since,
     ];
     highest(&UP_TO, &arguments)
 }

@@ -3,7 +3,7 @@
 use super::by_subscriber::BySubscriber;
 use super::owner;
 use crate::error::Error;
-use crate::pg::parameter::{bigint, oid, text};
+use crate::pg::parameter::{Parameter, bigint, oid, text};
 use crate::pg::slot::RowVersion;
 use crate::pg::snapshot::Fresh;
 use crate::pg::spi::Statement;
@@ -90,6 +90,14 @@ pub struct NewSubscription<'a> {
     pub search_path: &'a str,
 }
 
+static CREATED_AT: Statement = Statement::new(
+    c"SELECT created_at FROM message_store.subscriptions WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
+    &[VARCHAROID],
+);
+static NEWEST: Statement = Statement::new(
+    c"SELECT pg_catalog.max(created_at) FROM message_store.subscriptions",
+    &[],
+);
 static INSERT: Statement = Statement::new(
     c"INSERT INTO message_store.subscriptions (subscriber_id, owner, source, handlers, options, search_path) \
       VALUES ($1, $2::pg_catalog.regrole, $3, $4::pg_catalog.jsonb, $5::pg_catalog.jsonb, $6) \
@@ -274,4 +282,22 @@ pub fn delete(subscriber_id: &str) -> Result<(), Error> {
     let _owner = owner::of_subscriptions()?;
     DELETE.run(&[text(subscriber_id)], |_| {});
     Ok(())
+}
+
+/// When a subscription was created, a `timestamptz`.
+pub fn created_at(subscriber_id: &str) -> Result<Parameter, Error> {
+    let _owner = owner::of_subscriptions()?;
+    let mut at = None;
+    CREATED_AT.run(&[text(subscriber_id)], |row| {
+        at = row.value(0, pg_sys::TIMESTAMPTZOID);
+    });
+    Ok(at)
+}
+
+/// When the newest subscription was created, a `timestamptz`; none where there is no subscription.
+pub fn newest() -> Result<Parameter, Error> {
+    let _owner = owner::of_subscriptions()?;
+    let mut at = None;
+    NEWEST.run(&[], |row| at = row.value(0, pg_sys::TIMESTAMPTZOID));
+    Ok(at)
 }
