@@ -31,6 +31,9 @@ pub fn position(stream_name: Text<'_>) -> Result<Option<i64>, Error> {
     let Some(table) = Table::open_to_read(SCHEMA, c"tombstones") else {
         return Ok(None);
     };
+    if table.is_ordinary() && table.has_no_page() {
+        return Ok(None);
+    }
     let columns = [
         (c"stream_name", pg_sys::TEXTOID),
         (c"position", pg_sys::INT8OID),
