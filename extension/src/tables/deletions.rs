@@ -30,7 +30,7 @@ static HOLD_OFF: Statement = Statement::new(
 static EXTEND: Statement = Statement::new(
     c"UPDATE message_store.deletions d \
          SET up_to = GREATEST(d.up_to, $3), messages = d.messages OPERATOR(pg_catalog.+) $4, \
-             ended_at = pg_catalog.clock_timestamp() \
+             ended_at = GREATEST(pg_catalog.clock_timestamp(), $8) \
        WHERE d.deletion OPERATOR(pg_catalog.=) ( \
                SELECT l.deletion FROM message_store.deletions l \
                 WHERE l.category OPERATOR(pg_catalog.=) $1 \
@@ -55,10 +55,19 @@ static EXTEND: Statement = Statement::new(
     ],
 );
 static INSERT: Statement = Statement::new(
-    c"INSERT INTO message_store.deletions (category, stream_name, up_to, messages, role, reason, actor) \
-      VALUES ($1, $2, $3, $4, $5::pg_catalog.name, $6, $7)",
+    c"INSERT INTO message_store.deletions \
+        (category, stream_name, up_to, messages, role, reason, actor, began_at, ended_at) \
+      SELECT $1, $2, $3, $4, $5::pg_catalog.name, $6, $7, n.now, n.now \
+        FROM (SELECT GREATEST(pg_catalog.clock_timestamp(), $8) AS now) n",
     &[
-        TEXTOID, TEXTOID, INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID,
+        TEXTOID,
+        TEXTOID,
+        INT8OID,
+        INT8OID,
+        TEXTOID,
+        TEXTOID,
+        TEXTOID,
+        TIMESTAMPTZOID,
     ],
 );
 /// `$1`: the category, `$2`: the stream, each where it is meant; `$3`: whether what was deleted of the
@@ -121,7 +130,8 @@ pub fn hold_off() -> Result<(), Error> {
 
 /// Keeps that so many messages were deleted, the last of them at a global position.
 pub fn note(of: Of<'_>, up_to: i64, messages: i64, account: &Account) -> Result<(), Error> {
-    let newest = subscriptions::newest()?;
+    // All that there are were created before this, whatever the clock says.
+    let after_all = subscriptions::after_the_newest()?;
     let _owner = owner::of("deletions")?;
     let entry = [
         bytes(of.category),
@@ -131,10 +141,9 @@ pub fn note(of: Of<'_>, up_to: i64, messages: i64, account: &Account) -> Result<
         text(&account.role),
         text(&account.reason),
         account.actor.as_deref().and_then(text),
+        after_all,
     ];
-    let mut extended = entry.to_vec();
-    extended.push(newest);
-    if EXTEND.run(&extended, |_| {}) == 0 {
+    if EXTEND.run(&entry, |_| {}) == 0 {
         INSERT.run(&entry, |_| {});
     }
     Ok(())

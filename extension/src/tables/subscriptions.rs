@@ -94,8 +94,9 @@ static CREATED_AT: Statement = Statement::new(
     c"SELECT created_at FROM message_store.subscriptions WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
     &[VARCHAROID],
 );
-static NEWEST: Statement = Statement::new(
-    c"SELECT pg_catalog.max(created_at) FROM message_store.subscriptions",
+static AFTER_THE_NEWEST: Statement = Statement::new(
+    c"SELECT pg_catalog.max(created_at) OPERATOR(pg_catalog.+) '1 us'::pg_catalog.interval \
+        FROM message_store.subscriptions",
     &[],
 );
 static INSERT: Statement = Statement::new(
@@ -294,10 +295,11 @@ pub fn created_at(subscriber_id: &str) -> Result<Parameter, Error> {
     Ok(at)
 }
 
-/// When the newest subscription was created, a `timestamptz`; none where there is no subscription.
-pub fn newest() -> Result<Parameter, Error> {
+/// The moment after the newest subscription was created, a `timestamptz`; none where there is no
+/// subscription.
+pub fn after_the_newest() -> Result<Parameter, Error> {
     let _owner = owner::of_subscriptions()?;
     let mut at = None;
-    NEWEST.run(&[], |row| at = row.value(0, pg_sys::TIMESTAMPTZOID));
+    AFTER_THE_NEWEST.run(&[], |row| at = row.value(0, pg_sys::TIMESTAMPTZOID));
     Ok(at)
 }

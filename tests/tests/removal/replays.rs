@@ -230,3 +230,22 @@ async fn a_position_of_another_program_may_not_lie_before_what_was_deleted() {
         .await;
     assert_eq!(error.sqlstate, "55000", "{error:?}");
 }
+
+#[tokio::test]
+async fn a_clock_that_goes_back_hides_no_deletion() {
+    let (_database, session) = with_recorders(Cluster::shared()).await;
+    create(&session, "s", "a", "{\"$any\": \"public.record\"}").await;
+    write(&session, "a-1", "A").await;
+    tick_to_the_end(&session, "s").await;
+    session
+        .run(
+            "UPDATE message_store.subscriptions SET created_at = now() + interval '1 hour';
+             SELECT message_store.delete_stream('a-1', 'old')",
+        )
+        .await
+        .unwrap();
+    let error = session
+        .error("SELECT message_store.reset('s', 0, 'again')")
+        .await;
+    assert_eq!(error.sqlstate, "55000", "{error:?}");
+}
