@@ -4,7 +4,7 @@ use crate::bench::Bench;
 use crate::comparison::Comparison;
 use crate::works::{
     carry, catch_up, cost, growth, latency, mixed, one_stream, pages, read_category, read_group,
-    read_stream, subscriptions, write, write_batch,
+    read_stream, removal, subscriptions, write, write_batch,
 };
 
 /// Something to measure.
@@ -73,6 +73,11 @@ pub const WORKS: &[Work] = &[
         name: "mixed",
         title: "Writers and subscriptions together, with some room",
         run: mixed::run,
+    },
+    Work {
+        name: "removal",
+        title: "Messages deleted beside writers",
+        run: removal::run,
     },
     Work {
         name: "growth",

@@ -11,6 +11,7 @@ REVOKE EXECUTE ON FUNCTION
   message_store.create_subscription(varchar, varchar, jsonb, jsonb),
   message_store.delete_category_before(varchar, varchar, bigint, timestamptz, boolean, bigint),
   message_store.delete_stream(varchar, varchar, bigint, boolean, boolean, bigint),
+  message_store.deleted_up_to(varchar),
   message_store.discard_parked(varchar, varchar, bigint, varchar, varchar, bigint[]),
   message_store.drop_subscription(varchar),
   message_store.dry_run(varchar, jsonb, bigint, boolean, bigint[], boolean),
@@ -58,6 +59,7 @@ GRANT EXECUTE ON FUNCTION
   message_store.cancel_rebuild(varchar),
   message_store.continue_from(varchar, varchar),
   message_store.create_subscription(varchar, varchar, jsonb, jsonb),
+  message_store.deleted_up_to(varchar),
   message_store.discard_parked(varchar, varchar, bigint, varchar, varchar, bigint[]),
   message_store.drop_subscription(varchar),
   message_store.dry_run(varchar, jsonb, bigint, boolean, bigint[], boolean),
@@ -100,6 +102,7 @@ GRANT message_store TO message_store_admin;
 -- the others it needs those that a view calls.
 GRANT USAGE ON SCHEMA message_store TO message_store_viewer;
 
-GRANT EXECUTE ON FUNCTION message_store.subscription_lag(varchar, bigint),
+GRANT EXECUTE ON FUNCTION message_store.deleted_up_to(varchar),
+  message_store.subscription_lag(varchar, bigint),
   message_store.ticking_since(integer)
 TO message_store_viewer;

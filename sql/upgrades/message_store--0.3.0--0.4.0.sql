@@ -236,13 +236,16 @@ REVOKE EXECUTE ON FUNCTION
   message_store.apply_retention(bigint),
   message_store.delete_category_before(varchar, varchar, bigint, timestamptz, boolean, bigint),
   message_store.delete_stream(varchar, varchar, bigint, boolean, boolean, bigint),
+  message_store.deleted_up_to(varchar),
   message_store.erase_message_data(varchar, varchar, varchar, jsonpath, jsonb, varchar),
   message_store.erasure_remains(bigint),
   message_store.retain(varchar, interval, varchar),
   message_store.wipe_free_room()
 FROM PUBLIC;
 
-GRANT EXECUTE ON FUNCTION message_store.apply_retention(bigint) TO message_store;
+GRANT EXECUTE ON FUNCTION message_store.apply_retention(bigint), message_store.deleted_up_to(varchar) TO message_store;
+
+GRANT EXECUTE ON FUNCTION message_store.deleted_up_to(varchar) TO message_store_viewer;
 
 -- A store that is there is brought up to date as well, as its owner, so that nobody has to call
 -- create_store() before subscriptions go on. What a script of an extension makes or grants counts as

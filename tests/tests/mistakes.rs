@@ -154,6 +154,53 @@ async fn tls_that_one_side_lacks_or_cannot_trust_is_told_with_the_word_that_help
     }
 }
 
+#[tokio::test]
+async fn the_lines_of_the_page_of_production_let_in_who_encrypts() {
+    let page = include_str!("../../docs/production.md");
+    let line = |beginning: &str| {
+        let found = page.lines().find_map(|line| line.strip_prefix(beginning));
+        found.unwrap_or_else(|| panic!("no line {beginning:?}"))
+    };
+    let rule = line("    hostssl  ").replace("10.0.0.0/8", "127.0.0.0/8");
+    let server = Reachable::start(3, &format!("hostssl {rule}"));
+    let made = server.store("").await;
+    let admin = server.cluster.connect("postgres", "postgres").await;
+    admin
+        .run(&format!(
+            "CREATE ROLE message_store_orchestrator LOGIN PASSWORD '{SECRET}' IN ROLE message_store;
+             SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'",
+            made.name
+        ))
+        .await
+        .unwrap();
+    let rename = format!("ALTER DATABASE {} RENAME TO shop", made.name);
+    admin.run(&rename).await.unwrap();
+    let certificate = make_certificate(&server);
+    admin.run("ALTER SYSTEM SET ssl = on").await.unwrap();
+    admin.run("SELECT pg_reload_conf()").await.unwrap();
+    admin
+        .wait_until("SELECT current_setting('ssl') = 'on'")
+        .await;
+
+    let url = line("    url = \"").trim_end_matches('"');
+    let url = url
+        .replace("db1.example.org", &server.address)
+        .replace("/etc/message_store/ca.pem", certificate.to_str().unwrap());
+    let with_password = |url: &str| {
+        let mut command = status(url);
+        command.env("PGPASSWORD", SECRET);
+        command
+    };
+    // What is the default for any other machine.
+    let verified = format!("{url}&sslmode=verify-full");
+    let ended = run_to_end(&mut with_password(&verified));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let plain = format!("{url}&sslmode=disable");
+    assert_told(with_password(&plain), 4, &["no encryption"]);
+    let other = verified.replace("message_store_orchestrator@", "postgres@");
+    assert_told(with_password(&other), 4, &["postgres"]);
+}
+
 /// For the server's address, signed by itself.
 fn make_certificate(server: &Reachable) -> PathBuf {
     let folder = server.cluster.data_dir();

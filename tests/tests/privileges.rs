@@ -34,6 +34,10 @@ const RELATIONS: &[(&str, [&str; 6])] = &[
     ("subscription_progress", ["SIUDT",  "-----",       "-----",     "-----", "-----", "-----"]),
     ("parked",                ["SIUDT",  "-----",       "-----",     "-----", "-----", "-----"]),
     ("history",               ["SIUDT",  "-----",       "-----",     "-----", "-----", "-----"]),
+    ("deletions",             ["SIUDT",  "S----",       "S----",     "-----", "-----", "S----"]),
+    ("erasures",              ["SIUDT",  "S----",       "S----",     "-----", "-----", "S----"]),
+    ("retention",             ["SIUDT",  "S----",       "S----",     "-----", "-----", "S----"]),
+    ("tombstones",            ["SIUDT",  "S----",       "S----",     "-----", "-----", "S----"]),
     ("subscription_status",   ["S",      "S",           "S",         "-",     "-", "S"]),
     ("parked_messages",       ["S",      "S",           "S",         "-",     "-", "S"]),
     ("subscription_history",  ["S",      "S",           "S",         "-",     "-", "S"]),
@@ -50,6 +54,8 @@ const RELATIONS: &[(&str, [&str; 6])] = &[
 const SEQUENCES: &[(&str, [&str; 6])] = &[
     //                                postgres  message_store  operator  visitor  stranger  observer
     ("messages_global_position_seq", ["NVS",    "---",         "---",       "---",   "---", "---"]),
+    ("deletions_deletion_seq",       ["NVS",    "---",         "---",       "---",   "---", "---"]),
+    ("erasures_erasure_seq",         ["NVS",    "---",         "---",       "---",   "---", "---"]),
 ];
 
 /// Who gets through a function that everybody may call who may look into the schema.
@@ -59,8 +65,8 @@ const CLIENTS: [&str; 6] = ["Y", "Y", "Y", "-", "-", "-"];
 /// Who gets through what reads the log, or the subscriptions.
 const READERS: [&str; 6] = ["Y", "Y", "Y", "-", "-", "Y"];
 
-/// Who gets through what the adoption of a Message DB database needs.
-const ADOPTERS: [&str; 6] = ["Y", "-", "-", "-", "-", "-"];
+/// Who gets through what nobody may who was not granted it, among them what an adoption needs.
+const NOBODY_ELSE: [&str; 6] = ["Y", "-", "-", "-", "-", "-"];
 
 /// Functions: a call, and which role gets through it (Y). A reader that is open to everybody
 /// still needs SELECT on messages; create_store finds everything there and so needs no right.
@@ -75,10 +81,10 @@ const FUNCTIONS: &[(&str, &str, [&str; 6])] = &[
     ("message_store_version", "SELECT message_store.message_store_version()", OPEN),
     ("handler_context", "SELECT message_store.handler_context()", OPEN),
     ("horizon_blockers", "SELECT message_store.horizon_blockers()", OPEN),
-    ("announce_insert", "CREATE TEMP TABLE announced (); CREATE TRIGGER t BEFORE INSERT ON announced EXECUTE FUNCTION message_store.announce_insert()", ADOPTERS),
+    ("announce_insert", "CREATE TEMP TABLE announced (); CREATE TRIGGER t BEFORE INSERT ON announced EXECUTE FUNCTION message_store.announce_insert()", NOBODY_ELSE),
     ("is_message_dbs", "SELECT message_store.is_message_dbs('')", OPEN),
-    ("finish_adoption", "SELECT message_store.finish_adoption()", ADOPTERS),
-    ("revert_adoption", "DO $$ BEGIN PERFORM message_store.revert_adoption(); EXCEPTION WHEN object_not_in_prerequisite_state THEN NULL; END $$", ADOPTERS),
+    ("finish_adoption", "SELECT message_store.finish_adoption()", NOBODY_ELSE),
+    ("revert_adoption", "DO $$ BEGIN PERFORM message_store.revert_adoption(); EXCEPTION WHEN object_not_in_prerequisite_state THEN NULL; END $$", NOBODY_ELSE),
     ("create_store", "SELECT message_store.create_store()", OPEN),
     ("write_message", "SELECT message_store.write_message(gen_random_uuid()::varchar, 'a-1', 'T', '{}')", CLIENTS),
     ("write_messages", "SELECT message_store.write_messages('a-1', '[{\"type\": \"T\"}]')", CLIENTS),
@@ -120,6 +126,14 @@ const FUNCTIONS: &[(&str, &str, [&str; 6])] = &[
     ("renew", "SELECT message_store.fetch('fetching', 1, '1 min'); SELECT message_store.renew('fetching', '1 min')", CLIENTS),
     ("ack", "SELECT message_store.fetch('fetching', 1, '1 min'); SELECT message_store.ack('fetching', 1)", CLIENTS),
     ("park", "SELECT message_store.fetch('fetching', 1, '1 min'); SELECT message_store.park('fetching', 1, 'why')", CLIENTS),
+    ("apply_retention", "SELECT message_store.apply_retention()", CLIENTS),
+    ("deleted_up_to", "SELECT message_store.deleted_up_to('a')", READERS),
+    ("delete_stream", "SELECT message_store.delete_stream('a-9', 'why')", NOBODY_ELSE),
+    ("delete_category_before", "SELECT message_store.delete_category_before('z', 'why', 1)", NOBODY_ELSE),
+    ("retain", "SELECT message_store.retain('z', '1 day', 'why')", NOBODY_ELSE),
+    ("erase_message_data", "SELECT message_store.erase_message_data('why', stream_name => 'a-1')", NOBODY_ELSE),
+    ("erasure_remains", "DO $$ BEGIN PERFORM message_store.erasure_remains(9); EXCEPTION WHEN invalid_parameter_value THEN NULL; END $$", NOBODY_ELSE),
+    ("wipe_free_room", "SELECT message_store.wipe_free_room()", NOBODY_ELSE),
     ("wait_for_messages", "CALL message_store.wait_for_messages(0, '0')", CLIENTS),
 ];
 
@@ -402,6 +416,14 @@ const DEEDS: &[(&str, &[&str])] = &[
         "DELETE FROM message_store.messages",
         "TRUNCATE message_store.messages",
     ]),
+    ("delete and erase messages by the functions, without a GRANT of them", &[
+        "SELECT message_store.delete_stream('a-9', 'why')",
+        "SELECT message_store.delete_category_before('z', 'why', before_position => 2)",
+        "SELECT message_store.retain('z', '1 day', 'why')",
+        "SELECT message_store.erase_message_data('why', stream_name => 'a-1')",
+        "SELECT message_store.wipe_free_room()",
+    ]),
+    ("delete what is older than was declared", &["SELECT message_store.apply_retention()"]),
     ("draw and set positions", &[
         "SELECT nextval('message_store.messages_global_position_seq')",
         "SELECT setval('message_store.messages_global_position_seq', 1000)",

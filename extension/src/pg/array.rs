@@ -49,6 +49,12 @@ pub fn of_composites(values: &[pg_sys::Datum], type_oid: pg_sys::Oid) -> pg_sys:
     construct(values, type_oid, length, by_value, alignment)
 }
 
+/// A `text[]`, in the current memory context.
+pub fn of_texts(values: &[pg_sys::Datum]) -> pg_sys::Datum {
+    let (length, by_value, alignment) = (-1, false, b'i');
+    construct(values, pg_sys::TEXTOID, length, by_value, alignment)
+}
+
 fn construct(
     values: &[pg_sys::Datum],
     type_oid: pg_sys::Oid,

@@ -43,6 +43,12 @@ pub fn seconds(value: Duration) -> Parameter {
     double(value.as_secs_f64())
 }
 
+/// A `text[]` of bytes in the database's encoding.
+pub fn texts<'a>(values: impl Iterator<Item = &'a [u8]>) -> Parameter {
+    let values: Vec<_> = values.map(|value| Text::copied(value).datum()).collect();
+    Some(array::of_texts(&values))
+}
+
 /// A `bigint[]`.
 pub fn bigints(values: &[i64]) -> Parameter {
     Some(array::of_bigints(values.iter().copied()))

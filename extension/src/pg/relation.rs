@@ -223,6 +223,13 @@ impl Table {
         self.form().relrowsecurity
     }
 
+    /// Whether it has no page, and so no row of anybody's.
+    pub fn has_no_page(&self) -> bool {
+        let fork = pg_sys::ForkNumber::MAIN_FORKNUM;
+        // SAFETY: the relation is open and has storage.
+        unsafe { pg_sys::RelationGetNumberOfBlocksInFork(self.relation, fork) == 0 }
+    }
+
     /// Whether it has rules.
     pub fn has_rules(&self) -> bool {
         // SAFETY: an open relation's entry in the relation cache; its rules are there or null.

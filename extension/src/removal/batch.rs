@@ -4,8 +4,9 @@ use crate::account::Account;
 use crate::error::Error;
 use crate::subscription::removed;
 use crate::tables::deletions::{self, Of};
+use crate::tables::joined::unhandled::{self, Unhandled};
 use crate::tables::messages::removal::{self, Candidate};
-use crate::tables::unhandled::{self, Unhandled};
+use crate::tables::tombstones;
 
 /// Messages that may go, of one category or stream, oldest first.
 pub struct Batch<'a> {
@@ -83,7 +84,7 @@ impl<'a> Batch<'a> {
         let Some(last) = self.positions.last() else {
             return Ok(0);
         };
-        removal::delete(&self.positions)?;
+        tombstones::put(&removal::delete(&self.positions)?)?;
         let count = i64::try_from(self.positions.len()).unwrap_or(i64::MAX);
         deletions::note(self.of, *last, count, account)?;
         Ok(count)

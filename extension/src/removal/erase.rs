@@ -10,8 +10,8 @@ use crate::removal::delete::category;
 use crate::subscription::removed;
 use crate::tables::deletions;
 use crate::tables::erasures::{self, Erased};
+use crate::tables::joined::traces;
 use crate::tables::messages::removal::{self, Meant};
-use crate::tables::traces_of_messages;
 use pgrx::pg_sys;
 
 sql_functions! {
@@ -39,7 +39,7 @@ fn erase_message_data(call: &Call<'_>) -> Result<Reply, Error> {
     let positions = &found.whole;
     if !positions.is_empty() {
         removal::erase(positions)?;
-        traces_of_messages::erase(positions)?;
+        traces::erase(positions)?;
         removed::give_up_copies(positions)?;
     }
     let erasure = erasures::insert(&Erased { meant, positions }, &account)?;

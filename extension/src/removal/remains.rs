@@ -5,6 +5,7 @@ use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::parameter::text;
 use crate::pg::rows::Rows;
 use crate::tables::erasures;
+use crate::tables::joined::remains;
 use pgrx::pg_sys;
 
 sql_functions! {
@@ -21,7 +22,7 @@ fn erasure_remains(call: &Call<'_>) -> Result<Reply, Error> {
         let problem = format!("is the number of none: {erasure}");
         return Err(Error::argument("erasure", problem, repair));
     }
-    erasures::remains(erasure, |row| {
+    remains::of(erasure, |row| {
         rows.push(|| std::array::from_fn(|number| row.text(number).as_deref().and_then(text)));
     })?;
     Ok(rows.finish())

@@ -7,8 +7,8 @@ use crate::subscription::history;
 use crate::subscription::member::Member;
 use crate::subscription::operate::copy;
 use crate::subscription::source;
+use crate::tables::joined::progress;
 use crate::tables::parked::{self, Selection};
-use crate::tables::progress_and_others;
 
 /// The highest global position that was deleted of what a source reads; 0 for none.
 pub fn deleted_up_to(source: &[u8]) -> Result<i64, Error> {
@@ -37,7 +37,7 @@ pub fn discard_parked(
 
 /// Copies that have taken in what is erased are not promoted.
 pub fn give_up_copies(global_positions: &[i64]) -> Result<(), Error> {
-    for original in progress_and_others::copies_that_handled(global_positions)? {
+    for original in progress::copies_that_handled(global_positions)? {
         let why = "given up: data were erased that the copy had taken in; rebuild again";
         give_up(&original, why)?;
     }

@@ -1,13 +1,14 @@
 //! What was deleted from the log.
 
-use super::{SCHEMA, owner};
+use super::{SCHEMA, messages, owner, subscriptions};
 use crate::account::Account;
 use crate::error::Error;
-use crate::pg::parameter::{Parameter, bigint, bytes, text};
+use crate::pg::parameter::{Parameter, bigint, boolean, bytes, text};
 use crate::pg::relation;
 use crate::pg::spi::Statement;
 use crate::pg::subtransaction::attempt;
-use pgrx::pg_sys::BuiltinOid::{INT8OID, TEXTOID, VARCHAROID};
+use pgrx::pg_sys;
+use pgrx::pg_sys::BuiltinOid::{BOOLOID, INT8OID, TEXTOID, TIMESTAMPTZOID};
 
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
@@ -31,9 +32,7 @@ static HOLD_OFF: Statement = Statement::new(
 static EXTEND: Statement = Statement::new(
     c"UPDATE message_store.deletions d \
          SET up_to = GREATEST(d.up_to, $3), messages = d.messages OPERATOR(pg_catalog.+) $4, \
-             ended_at = GREATEST(pg_catalog.clock_timestamp(), d.ended_at, ( \
-               SELECT pg_catalog.max(s.created_at) OPERATOR(pg_catalog.+) '1us'::pg_catalog.interval \
-                 FROM message_store.subscriptions s)) \
+             ended_at = GREATEST(pg_catalog.clock_timestamp(), $8) \
        WHERE d.deletion OPERATOR(pg_catalog.=) ( \
                SELECT l.deletion FROM message_store.deletions l \
                 WHERE l.category OPERATOR(pg_catalog.=) $1 \
@@ -41,50 +40,61 @@ static EXTEND: Statement = Statement::new(
                        OR (l.stream_name IS NULL AND $2 IS NULL)) \
                   AND l.ended_at OPERATOR(pg_catalog.>) (pg_catalog.clock_timestamp() \
                       OPERATOR(pg_catalog.-) '1 hour'::pg_catalog.interval) \
-                  AND NOT EXISTS ( \
-                        SELECT FROM message_store.subscriptions s \
-                         WHERE s.created_at OPERATOR(pg_catalog.>) l.began_at) \
+                  AND ($8 IS NULL OR l.began_at OPERATOR(pg_catalog.>=) $8) \
                 ORDER BY l.deletion DESC LIMIT 1) \
          AND d.role OPERATOR(pg_catalog.=) $5::pg_catalog.name \
          AND d.reason OPERATOR(pg_catalog.=) $6 \
          AND coalesce(d.actor, '') OPERATOR(pg_catalog.=) coalesce($7, '')",
     &[
-        TEXTOID, TEXTOID, INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID,
+        TEXTOID,
+        TEXTOID,
+        INT8OID,
+        INT8OID,
+        TEXTOID,
+        TEXTOID,
+        TEXTOID,
+        TIMESTAMPTZOID,
     ],
 );
 static INSERT: Statement = Statement::new(
     c"INSERT INTO message_store.deletions \
-        (category, stream_name, up_to, messages, role, reason, actor, ended_at) \
-      VALUES ($1, $2, $3, $4, $5::pg_catalog.name, $6, $7, \
-              GREATEST(pg_catalog.clock_timestamp(), ( \
-                SELECT pg_catalog.max(s.created_at) OPERATOR(pg_catalog.+) '1us'::pg_catalog.interval \
-                  FROM message_store.subscriptions s)))",
+        (category, stream_name, up_to, messages, role, reason, actor, began_at, ended_at) \
+      SELECT $1, $2, $3, $4, $5::pg_catalog.name, $6, $7, n.now, n.now \
+        FROM (SELECT GREATEST(pg_catalog.clock_timestamp(), $8) AS now) n",
     &[
-        TEXTOID, TEXTOID, INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID,
+        TEXTOID,
+        TEXTOID,
+        INT8OID,
+        INT8OID,
+        TEXTOID,
+        TEXTOID,
+        TEXTOID,
+        TIMESTAMPTZOID,
     ],
 );
-/// `$1`: the category, `$2`: the stream, each where it is meant. What was deleted of a category has
-/// touched a stream only where its first message is gone. Of a stream that was let begin again there is
-/// an entry without messages, which concerns nobody who reads more.
+/// `$1`: the category, `$2`: the stream, each where it is meant; `$3`: whether what was deleted of the
+/// whole category counts. Of a stream that was let begin again there is an entry without messages,
+/// which concerns nobody who reads more.
 static UP_TO: Statement = Statement::new(
     c"SELECT pg_catalog.max(d.up_to) FROM message_store.deletions d \
        WHERE ($1 IS NULL OR d.category OPERATOR(pg_catalog.=) $1) \
          AND ($2 IS NOT NULL OR d.messages OPERATOR(pg_catalog.>) 0) \
          AND ($2 IS NULL OR d.stream_name OPERATOR(pg_catalog.=) $2 \
-              OR (d.stream_name IS NULL AND NOT EXISTS ( \
-                    SELECT FROM message_store.messages m \
-                     WHERE m.stream_name OPERATOR(pg_catalog.=) $2 \
-                       AND m.position OPERATOR(pg_catalog.=) 0))) \
-         AND ($3 IS NULL OR d.ended_at OPERATOR(pg_catalog.>) ( \
-               SELECT s.created_at FROM message_store.subscriptions s \
-                WHERE s.subscriber_id OPERATOR(pg_catalog.=) $3))",
-    &[TEXTOID, TEXTOID, VARCHAROID],
+              OR (d.stream_name IS NULL AND $3)) \
+         AND ($4 IS NULL OR d.ended_at OPERATOR(pg_catalog.>) $4)",
+    &[TEXTOID, TEXTOID, BOOLOID, TIMESTAMPTZOID],
 );
 /// Up to where a whole category was deleted.
 static WHOLE_UP_TO: Statement = Statement::new(
     c"SELECT pg_catalog.max(d.up_to) FROM message_store.deletions d \
        WHERE d.category OPERATOR(pg_catalog.=) $1 AND d.stream_name IS NULL",
     &[TEXTOID],
+);
+
+static AFTER_THE_LAST: Statement = Statement::new(
+    c"SELECT pg_catalog.max(d.ended_at) OPERATOR(pg_catalog.+) '1 us'::pg_catalog.interval \
+        FROM message_store.deletions d",
+    &[],
 );
 
 /// What is deleted from.
@@ -118,21 +128,22 @@ pub fn lock_if_free() -> Result<bool, Error> {
     }
 }
 
-/// Nothing is deleted until this transaction ends. Waits for a deletion that is under way. `false` where
-/// the store knows of no deletions.
-pub fn hold_off() -> Result<bool, Error> {
+/// Nothing is deleted until this transaction ends. Waits for a deletion that is under way.
+pub fn hold_off() -> Result<(), Error> {
     if !is_there() {
-        return Ok(false);
+        return Ok(());
     }
     let _owner = owner::of("deletions")?;
     HOLD_OFF.run(&[], |_| {});
-    Ok(true)
+    Ok(())
 }
 
 /// Keeps that so many messages were deleted, the last of them at a global position.
 pub fn note(of: Of<'_>, up_to: i64, messages: i64, account: &Account) -> Result<(), Error> {
+    // All that there are were created before this, whatever the clock says.
+    let after_all = subscriptions::after_the_newest()?;
     let _owner = owner::of("deletions")?;
-    let arguments = [
+    let entry = [
         bytes(of.category),
         of.stream_name.and_then(bytes),
         bigint(up_to),
@@ -140,9 +151,10 @@ pub fn note(of: Of<'_>, up_to: i64, messages: i64, account: &Account) -> Result<
         text(&account.role),
         text(&account.reason),
         account.actor.as_deref().and_then(text),
+        after_all,
     ];
-    if EXTEND.run(&arguments, |_| {}) == 0 {
-        INSERT.run(&arguments, |_| {});
+    if EXTEND.run(&entry, |_| {}) == 0 {
+        INSERT.run(&entry, |_| {});
     }
     Ok(())
 }
@@ -154,10 +166,20 @@ pub fn up_to(
     stream_name: Option<&[u8]>,
     since: Option<&str>,
 ) -> Result<i64, Error> {
+    // What was deleted of a category has touched a stream only where its first message is gone.
+    let is_touched = match stream_name {
+        None => true,
+        Some(name) => !messages::has_first(name)?,
+    };
+    let since = match since {
+        None => None,
+        Some(subscriber_id) => subscriptions::created_at(subscriber_id)?,
+    };
     let arguments = [
         category.and_then(bytes),
         stream_name.and_then(bytes),
-        since.and_then(text),
+        boolean(is_touched),
+        since,
     ];
     highest(&UP_TO, &arguments)
 }
@@ -165,6 +187,17 @@ pub fn up_to(
 /// The global position up to which a category has no message any more; 0 where it never was cut.
 pub fn whole_up_to(category: &[u8]) -> Result<i64, Error> {
     highest(&WHOLE_UP_TO, &[bytes(category)])
+}
+
+/// The moment after the last deletion, a `timestamptz`; none where nothing was deleted.
+pub fn after_the_last() -> Result<Parameter, Error> {
+    if !is_there() {
+        return Ok(None);
+    }
+    let _owner = owner::of("deletions")?;
+    let mut at = None;
+    AFTER_THE_LAST.look(&[], |row| at = row.value(0, pg_sys::TIMESTAMPTZOID));
+    Ok(at)
 }
 
 /// A store that an earlier version made has no such table, and nothing was deleted there.

@@ -3,6 +3,8 @@
 pub mod removal;
 pub mod select;
 
+pub use removal::has_first;
+
 use super::SCHEMA;
 use crate::error::Error;
 use crate::pg::catalog::{self, Generation};

@@ -1,5 +1,5 @@
-//! The store's tables, a room for each: the only SQL that names it, behind functions with typed
-//! arguments. A new column touches one file here.
+//! The store's tables, a room for each, and one for what is asked of several: the only SQL that
+//! names them, behind functions with typed arguments. A new column touches one file here.
 //!
 //! What a row means and what is done about it is decided elsewhere.
 
@@ -9,16 +9,14 @@ mod by_subscriber;
 pub mod deletions;
 pub mod erasures;
 pub mod history;
+pub mod joined;
 pub mod messages;
 pub mod owner;
 pub mod parked;
-pub mod progress_and_others;
 pub mod retention;
 pub mod subscription_progress;
 pub mod subscriptions;
 pub mod tombstones;
-pub mod traces_of_messages;
-pub mod unhandled;
 
 /// The schema of the store.
 pub const SCHEMA: &CStr = c"message_store";

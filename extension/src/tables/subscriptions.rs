@@ -3,12 +3,12 @@
 use super::by_subscriber::BySubscriber;
 use super::owner;
 use crate::error::Error;
-use crate::pg::parameter::{bigint, oid, text};
+use crate::pg::parameter::{Parameter, bigint, oid, text};
 use crate::pg::slot::RowVersion;
 use crate::pg::snapshot::Fresh;
 use crate::pg::spi::Statement;
 use pgrx::pg_sys;
-use pgrx::pg_sys::BuiltinOid::{INT8OID, OIDOID, TEXTOID, VARCHAROID};
+use pgrx::pg_sys::BuiltinOid::{INT8OID, OIDOID, TEXTOID, TIMESTAMPTZOID, VARCHAROID};
 
 const TABLE: BySubscriber = BySubscriber {
     name: c"subscriptions",
@@ -90,6 +90,15 @@ pub struct NewSubscription<'a> {
     pub search_path: &'a str,
 }
 
+static CREATED_AT: Statement = Statement::new(
+    c"SELECT created_at FROM message_store.subscriptions WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
+    &[VARCHAROID],
+);
+static AFTER_THE_NEWEST: Statement = Statement::new(
+    c"SELECT pg_catalog.max(created_at) OPERATOR(pg_catalog.+) '1 us'::pg_catalog.interval \
+        FROM message_store.subscriptions",
+    &[],
+);
 static INSERT: Statement = Statement::new(
     c"INSERT INTO message_store.subscriptions (subscriber_id, owner, source, handlers, options, search_path) \
       VALUES ($1, $2::pg_catalog.regrole, $3, $4::pg_catalog.jsonb, $5::pg_catalog.jsonb, $6) \
@@ -129,14 +138,12 @@ static SET_START: Statement = Statement::new(
        WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
     &[VARCHAROID, INT8OID],
 );
-/// After what was deleted so far, whatever the clock says; the transaction may have begun before it.
+/// The transaction may have begun before a deletion that it has waited for.
 static SET_CREATED: Statement = Statement::new(
     c"UPDATE message_store.subscriptions \
-         SET created_at = GREATEST(pg_catalog.clock_timestamp(), ( \
-               SELECT pg_catalog.max(d.ended_at) OPERATOR(pg_catalog.+) '1us'::pg_catalog.interval \
-                 FROM message_store.deletions d)) \
+         SET created_at = GREATEST(pg_catalog.clock_timestamp(), $2) \
        WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
-    &[VARCHAROID],
+    &[VARCHAROID, TIMESTAMPTZOID],
 );
 static SET_STATE: Statement = Statement::new(
     c"UPDATE message_store.subscriptions \
@@ -252,10 +259,10 @@ pub fn set_start(subscriber_id: &str, position: i64) -> Result<(), Error> {
     Ok(())
 }
 
-/// Stores that it is created now, after all that was deleted. Nobody may be deleting.
-pub fn set_created(subscriber_id: &str) -> Result<(), Error> {
+/// Stores that it is created now, and not before a moment, whatever the clock says.
+pub fn set_created(subscriber_id: &str, not_before: Parameter) -> Result<(), Error> {
     let _owner = owner::of_subscriptions()?;
-    SET_CREATED.run(&[text(subscriber_id)], |_| {});
+    SET_CREATED.run(&[text(subscriber_id), not_before], |_| {});
     Ok(())
 }
 
@@ -290,4 +297,23 @@ pub fn delete(subscriber_id: &str) -> Result<(), Error> {
     let _owner = owner::of_subscriptions()?;
     DELETE.run(&[text(subscriber_id)], |_| {});
     Ok(())
+}
+
+/// When a subscription was created, a `timestamptz`.
+pub fn created_at(subscriber_id: &str) -> Result<Parameter, Error> {
+    let _owner = owner::of_subscriptions()?;
+    let mut at = None;
+    CREATED_AT.run(&[text(subscriber_id)], |row| {
+        at = row.value(0, pg_sys::TIMESTAMPTZOID);
+    });
+    Ok(at)
+}
+
+/// The moment after the newest subscription was created, a `timestamptz`; none where there is no
+/// subscription.
+pub fn after_the_newest() -> Result<Parameter, Error> {
+    let _owner = owner::of_subscriptions()?;
+    let mut at = None;
+    AFTER_THE_NEWEST.run(&[], |row| at = row.value(0, pg_sys::TIMESTAMPTZOID));
+    Ok(at)
 }

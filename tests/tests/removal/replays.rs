@@ -429,3 +429,22 @@ async fn a_baseline_ahead_of_the_log_is_refused() {
     }
     assert_eq!(session.bigint(COUNT).await, 1, "nothing was emptied");
 }
+
+#[tokio::test]
+async fn a_clock_that_goes_back_hides_no_deletion() {
+    let (_database, session) = with_recorders(Cluster::shared()).await;
+    create(&session, "s", "a", "{\"$any\": \"public.record\"}").await;
+    write(&session, "a-1", "A").await;
+    tick_to_the_end(&session, "s").await;
+    session
+        .run(
+            "UPDATE message_store.subscriptions SET created_at = now() + interval '1 hour';
+             SELECT message_store.delete_stream('a-1', 'old')",
+        )
+        .await
+        .unwrap();
+    let error = session
+        .error("SELECT message_store.reset('s', 0, 'again')")
+        .await;
+    assert_eq!(error.sqlstate, "55000", "{error:?}");
+}

@@ -6,7 +6,7 @@ use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::{transaction, wait};
 use crate::subscription::definition::{Definition, subscriber_id};
 use crate::subscription::source::Source;
-use crate::tables::progress_and_others;
+use crate::tables::joined::progress;
 use std::time::{Duration, Instant};
 
 sql_functions! {
@@ -46,7 +46,7 @@ fn wait_for(call: &Call<'_>) -> Result<Reply, Error> {
     let mut pause_ms = SHORTEST_PAUSE_MS;
     loop {
         let definition = Definition::load(&id)?;
-        let (reached, is_parked) = progress_and_others::reached(&id, position)?;
+        let (reached, is_parked) = progress::reached(&id, position)?;
         if is_parked {
             return Ok(Reply::boolean(false));
         }

@@ -79,9 +79,8 @@ fn create_subscription(call: &Call<'_>) -> Result<Reply, Error> {
     })?;
     if created {
         // Who creates it now is told apart from who was there when messages were deleted.
-        if deletions::hold_off()? {
-            subscriptions::set_created(&id)?;
-        }
+        deletions::hold_off()?;
+        subscriptions::set_created(&id, deletions::after_the_last()?)?;
         let definition = Definition::load(&id)?;
         begin(&definition)?;
         history::note(&definition, "create", None, None)?;

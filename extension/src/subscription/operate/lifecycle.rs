@@ -9,8 +9,9 @@ use crate::subscription::definition::handlers;
 use crate::subscription::definition::{Definition, subscriber_id};
 use crate::subscription::history;
 use crate::subscription::member::Member;
+use crate::tables::joined::progress;
+use crate::tables::subscription_progress;
 use crate::tables::subscriptions::{self, State};
-use crate::tables::{progress_and_others, subscription_progress};
 use pgrx::pg_sys::BuiltinOid::{self, INT8OID, VARCHAROID};
 
 sql_functions! {
@@ -89,7 +90,7 @@ pub fn stop_for_failure(definition: &Definition, position: i64, reason: &str) ->
 fn started_subscriptions(call: &Call<'_>) -> Result<Reply, Error> {
     let types = [VARCHAROID, VARCHAROID, INT8OID, INT8OID].map(BuiltinOid::value);
     let mut rows = Rows::begin(call, &types);
-    progress_and_others::each_started(|row| {
+    progress::each_started(|row| {
         rows.push(|| std::array::from_fn(|number| row.value(number, types[number])));
     })?;
     Ok(rows.finish())

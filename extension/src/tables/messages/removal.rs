@@ -23,25 +23,22 @@ static OF_CATEGORY: Statement = Statement::new(
        ORDER BY m.global_position LIMIT $4",
     &[TEXTOID, INT8OID, INT8OID, INT8OID],
 );
-/// What stays of a stream lies behind what goes. The look for it is a subquery that stands for one
-/// row: a join would read the whole log.
+/// Streams, the last position that went of each, and whether nothing is left of it: what stays lies behind
+/// what goes. The look for it is a subquery that stands for one row: a join would read the whole log.
 static DELETE: Statement = Statement::new(
     c"WITH gone AS (
         DELETE FROM message_store.messages m
          WHERE m.global_position OPERATOR(pg_catalog.=) ANY ($1)
         RETURNING m.stream_name, m.position
       ), ended AS (
-        SELECT g.stream_name, pg_catalog.max(g.position) AS position FROM gone g GROUP BY g.stream_name
-      ), buried AS (
-        INSERT INTO message_store.tombstones AS t (stream_name, position)
-        SELECT e.stream_name, e.position FROM ended e
-         WHERE coalesce((
-                 SELECT m.position FROM message_store.messages m
-                  WHERE m.stream_name OPERATOR(pg_catalog.=) e.stream_name
-                  ORDER BY m.position DESC LIMIT 1), 0) OPERATOR(pg_catalog.<=) e.position
-        ON CONFLICT (stream_name) DO UPDATE SET position = GREATEST(t.position, excluded.position)
+        SELECT g.stream_name, pg_catalog.max(g.position) AS position, pg_catalog.count(*) AS count
+          FROM gone g GROUP BY g.stream_name
       )
-      SELECT pg_catalog.count(*) FROM gone",
+      SELECT e.stream_name, e.position, e.count, coalesce((
+               SELECT m.position FROM message_store.messages m
+                WHERE m.stream_name OPERATOR(pg_catalog.=) e.stream_name
+                ORDER BY m.position DESC LIMIT 1), 0) OPERATOR(pg_catalog.<=) e.position
+        FROM ended e",
     &[INT8ARRAYOID],
 );
 /// What is left of metadata. Which category a message is correlated with decides who reads it: that
@@ -57,6 +54,11 @@ macro_rules! what_stays_of_metadata {
                          'correlationStreamName')::pg_catalog.varchar) END)), '{}')"
     };
 }
+static FIRST: Statement = Statement::new(
+    c"SELECT true FROM message_store.messages m \
+       WHERE m.stream_name OPERATOR(pg_catalog.=) $1 AND m.position OPERATOR(pg_catalog.=) 0",
+    &[TEXTOID],
+);
 /// The columns of a message that is meant: its place, and whether it has lost already what it said.
 macro_rules! place_and_whether_erased {
     () => {
@@ -153,15 +155,26 @@ fn candidates(statement: &Statement, arguments: &[Parameter]) -> Result<Vec<Cand
     Ok(candidates)
 }
 
-/// Deletes messages, and keeps where the streams were that have none left. Whether a trigger did
-/// not let some go is 39P01.
-pub fn delete(global_positions: &[i64]) -> Result<(), Error> {
+/// Deletes messages; returns the streams that have none left, each with its last position. 39P01 where a
+/// trigger did not let some go.
+pub fn delete(global_positions: &[i64]) -> Result<Vec<(String, i64)>, Error> {
     let _owner = owner::of("messages")?;
     let mut deleted = 0;
+    let mut ended = Vec::new();
     DELETE.run(&[bigints(global_positions)], |row| {
-        deleted = row.bigint(0).unwrap_or_default();
+        deleted += row.bigint(2).unwrap_or_default();
+        if row.boolean(3) {
+            ended.extend(row.text(0).zip(row.bigint(1)));
+        }
     });
-    require_all(deleted, global_positions, "deleted")
+    require_all(deleted, global_positions, "deleted")?;
+    Ok(ended)
+}
+
+/// Whether a stream has its first message still.
+pub fn has_first(stream_name: &[u8]) -> Result<bool, Error> {
+    let _owner = owner::of("messages")?;
+    Ok(FIRST.look(&[bytes(stream_name)], |_| {}) > 0)
 }
 
 /// Which messages are to lose what they say.

@@ -139,6 +139,8 @@ impl Argument {
             ("bigint[]", _) => POSITIONS,
             ("boolean", _) => BOOLEANS,
             ("interval", _) => INTERVALS,
+            ("timestamp with time zone", _) => TIMES,
+            ("jsonpath", _) => PATHS,
             ("message_store.message", _) => MESSAGES,
             ("message_store.message[]", _) => RUNS,
             ("message_store.new_message[]", _) => NEW_MESSAGES,
@@ -165,6 +167,12 @@ impl Argument {
                 bytes
             }
             ("interval", false) => b"1 ms".to_vec(),
+            ("timestamp with time zone", true) => number(random).to_be_bytes().to_vec(),
+            ("timestamp with time zone", false) => b"yesterday".to_vec(),
+            ("jsonpath", _) => {
+                let version = if is_binary { &b"\x01"[..] } else { b"" };
+                [version, b"$.m"].concat()
+            }
             ("jsonb", _) => {
                 let is_friendly = random.below(2) == 0;
                 let text = match self.name.as_str() {

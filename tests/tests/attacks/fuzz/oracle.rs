@@ -56,14 +56,16 @@ pub fn judge_end(gone: &Gone, was_terminated: bool) -> Result<(), String> {
     }
 }
 
-/// Streams have no holes, global positions rise in them and are there once, as ids are.
+/// Streams have no holes, and begin behind 0 only where their beginning was deleted; global positions
+/// rise in them and are there once, as ids are.
 const UNSOUND: &str = "
     SELECT stream_name, position FROM (
       SELECT stream_name, position, global_position, row_number() OVER w - 1 AS place,
-        lag(global_position) OVER w AS before
+        first_value(position) OVER w AS first, lag(global_position) OVER w AS before
       FROM message_store.messages
       WINDOW w AS (PARTITION BY stream_name ORDER BY position)) s
-    WHERE position <> place OR before >= global_position
+    WHERE position <> first + place OR before >= global_position
+      OR (first > 0 AND message_store.deleted_up_to(stream_name) = 0)
     UNION ALL
     SELECT 'twice', max(position) FROM message_store.messages
     GROUP BY GROUPING SETS (global_position, id) HAVING count(*) > 1";

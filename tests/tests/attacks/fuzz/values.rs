@@ -62,6 +62,25 @@ pub const NUMBERS: &[&str] = &[
     "32768",
     "9223372036854775806",
 ];
+pub const TIMES: &[&str] = &[
+    "'2000-01-01'",
+    "now() - interval '1 ms'",
+    "now()",
+    "NULL",
+    "'infinity'",
+    "'-infinity'",
+    "'294276-12-31 23:59:59.999999Z'",
+];
+pub const PATHS: &[&str] = &[
+    "'$.m'",
+    "'$ ? (@.m == $user)'",
+    "'$.m ? (@ > 1000)'",
+    "NULL",
+    "'$.**.**.**'",
+    "'strict $.a[last to 0]'",
+    "'$ ? (@.m like_regex \"(((.*)*)*)*\")'",
+    "'$[2147483647]'",
+];
 /// Process ids.
 pub const PROCESSES: &[&str] = &[
     "pg_backend_pid()",

@@ -1,10 +1,10 @@
 //! Messages that subscriptions have still to handle, or have parked.
 
-use super::owner;
 use crate::error::Error;
 use crate::pg::parameter::{bigints, bytes};
 use crate::pg::spi::{Row, Statement};
 use crate::tables::deletions::Of;
+use crate::tables::owner;
 use pgrx::pg_sys::BuiltinOid::{INT8ARRAYOID, TEXTOID};
 
 /// `$1`: the category, `$2`: the stream where only one is meant, `$3`: the global positions.

@@ -1,10 +1,10 @@
 //! What the tables of subscriptions keep of a message: errors that may repeat what it said, and leases
 //! under which an application has it.
 
-use super::owner;
 use crate::error::Error;
 use crate::pg::parameter::bigints;
 use crate::pg::spi::Statement;
+use crate::tables::owner;
 use pgrx::pg_sys::BuiltinOid::INT8ARRAYOID;
 
 /// In the order in which they run: a reason is known by the failing position that is still there, or,

@@ -1,10 +1,9 @@
-//! What is asked of the progress of members and of another table in one statement, so that both
-//! answers are of one moment.
+//! How far members are, and what depends on it.
 
-use super::owner;
 use crate::error::Error;
 use crate::pg::parameter::{bigint, bigints, text};
 use crate::pg::spi::{Row, Statement};
+use crate::tables::owner;
 use pgrx::pg_sys::BuiltinOid::{INT8ARRAYOID, INT8OID, VARCHAROID};
 
 static REACHED: Statement = Statement::new(
