@@ -100,16 +100,13 @@ fn tell(applied: &[Applied], held_back: &mut HashMap<String, String>) {
             None => {
                 held_back.remove(category);
             }
-            Some(subscriber_id) => {
-                if held_back
-                    .insert(category.clone(), subscriber_id.clone())
-                    .as_ref()
-                    != Some(subscriber_id)
-                {
+            Some(by) => {
+                let told = held_back.insert(category.clone(), by.clone());
+                if told.as_ref() != Some(by) {
                     warn!(
                         category,
-                        subscriber_id,
-                        "messages are kept longer than declared: a subscription needs them"
+                        held_back_by = by,
+                        "messages are kept longer than declared"
                     );
                 }
             }

@@ -6,12 +6,13 @@ use crate::horizon::{self, Scope};
 use crate::pg::call::{Call, Reply, Type, sql_functions};
 use crate::pg::parameter::{bigint, text};
 use crate::pg::rows::Rows;
+use crate::pg::subtransaction::attempt;
 use crate::pg::{identity, transaction};
 use crate::removal::batch::Batch;
 use crate::removal::delete::{category, max_messages, oldest};
 use crate::settings;
 use crate::tables::deletions::{self, Of};
-use crate::tables::retention;
+use crate::tables::retention::{self, Policy};
 use pgrx::pg_sys;
 
 sql_functions! {
@@ -37,6 +38,27 @@ fn retain(call: &Call<'_>) -> Result<Reply, Error> {
     Ok(Reply::void())
 }
 
+/// Of whoever cancels, and of a limit of time.
+const QUERY_CANCELED: &str = "57014";
+
+/// Deletes what is too old of one category; how many messages, and who is in the way.
+fn apply(policy: &Policy, up_to: i64, limit: i64) -> Result<(i64, Option<String>), Error> {
+    let name = policy.category.as_bytes();
+    let candidates = oldest(name, up_to, policy.keeps_from, limit)?;
+    let of = Of {
+        category: name,
+        stream_name: None,
+    };
+    let mut batch = Batch::of(of, &candidates)?;
+    let in_the_way = batch.leave_unhandled();
+    let account = Account {
+        role: identity::role_name(identity::current_role()),
+        actor: settings::actor(),
+        reason: policy.reason.clone(),
+    };
+    Ok((batch.delete(&account)?, in_the_way))
+}
+
 /// Category, messages deleted, who is in the way.
 const APPLIED: [pg_sys::Oid; 3] = [pg_sys::VARCHAROID, pg_sys::INT8OID, pg_sys::VARCHAROID];
 
@@ -53,20 +75,15 @@ fn apply_retention(call: &Call<'_>) -> Result<Reply, Error> {
         return Ok(rows.finish());
     }
     for policy in policies {
-        let name = policy.category.as_bytes();
-        let candidates = oldest(name, settled.position, policy.keeps_from, limit)?;
-        let of = Of {
-            category: name,
-            stream_name: None,
+        // What keeps one category is no reason to keep the others.
+        let (deleted, in_the_way) = match attempt(|| apply(&policy, settled.position, limit)) {
+            Ok(applied) => applied,
+            Err(failure) if failure.sqlstate == QUERY_CANCELED => return Err(failure.go_on()),
+            Err(failure) => {
+                let error = format!("SQLSTATE {}: {}", failure.sqlstate, failure.message);
+                (0, Some(error))
+            }
         };
-        let mut batch = Batch::of(of, &candidates)?;
-        let in_the_way = batch.leave_unhandled();
-        let account = Account {
-            role: identity::role_name(identity::current_role()),
-            actor: settings::actor(),
-            reason: policy.reason,
-        };
-        let deleted = batch.delete(&account)?;
         rows.push(|| {
             [
                 text(&policy.category),

@@ -161,3 +161,28 @@ async fn what_is_no_age_is_refused_before_it_keeps_others_from_being_applied() {
         .unwrap();
     assert_eq!(texts(&session, APPLY).await, ["a 0 -"]);
 }
+
+#[tokio::test]
+async fn one_category_that_cannot_go_holds_up_no_other() {
+    let (_database, session) = with_recorders(Cluster::shared()).await;
+    write(&session, "a-1", "A").await;
+    write(&session, "b-1", "A").await;
+    for category in ["a", "b"] {
+        age(&session, category, "2 days").await;
+        let retain = format!("SELECT message_store.retain('{category}', '1 day', 'the law')");
+        session.run(&retain).await.unwrap();
+    }
+    session
+        .run(
+            "CREATE TABLE public.receipts (of bigint REFERENCES message_store.messages);
+             INSERT INTO public.receipts VALUES (1)",
+        )
+        .await
+        .unwrap();
+    let applied = texts(&session, APPLY).await;
+    assert!(
+        applied[0].starts_with("a 0 SQLSTATE 23503: "),
+        "{applied:?}"
+    );
+    assert_eq!(applied[1], "b 1 -");
+}
