@@ -78,7 +78,7 @@ static REMAINS: Statement = Statement::new(
         UNION ALL \
         SELECT 9, 'write-ahead log', \
                pg_catalog.format('segments from before %s hold the data until checkpoints remove them; with wal_recycle they are kept under another name until they are written over', e.wal_position), \
-               'ALTER SYSTEM SET wal_recycle = off; SELECT pg_reload_conf(); SELECT pg_switch_wal(); CHECKPOINT; again until pg_ls_waldir() has none of the files that it has now' \
+               'ALTER SYSTEM SET wal_recycle = off; SELECT pg_reload_conf(); SELECT pg_switch_wal(); CHECKPOINT; again until pg_ls_waldir() has none of the files that it has after the first time' \
           FROM e \
         UNION ALL \
         SELECT 10, 'archive of the write-ahead log', \
