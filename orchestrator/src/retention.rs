@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -15,6 +15,8 @@ use message_store_client::{
 const INTERVAL: Duration = Duration::from_secs(60);
 /// How many messages of a category one transaction deletes: few enough that nobody waits for it.
 const BATCH_SIZE: i64 = 5_000;
+/// After each it rests so many times as long as that took: nobody is in a hurry to delete.
+const REST: u32 = 4;
 /// How long the database may take for one.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -63,6 +65,7 @@ impl Retention {
     async fn apply(&self) -> Result<Vec<Applied>> {
         let mut total: Vec<Applied> = Vec::new();
         loop {
+            let begun = Instant::now();
             let applying = self.database.apply_retention(BATCH_SIZE);
             let round = self.database.within(PATIENCE, applying).await?;
             let has_more = round.iter().any(|applied| applied.deleted == BATCH_SIZE);
@@ -78,8 +81,12 @@ impl Retention {
                     None => total.push(applied),
                 }
             }
-            if !has_more || self.shutdown.is_cancelled() {
+            if !has_more {
                 return Ok(total);
+            }
+            tokio::select! {
+                () = self.shutdown.cancelled() => return Ok(total),
+                () = sleep(begun.elapsed() * REST) => {}
             }
         }
     }
