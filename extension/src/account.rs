@@ -18,11 +18,16 @@ pub struct Account {
 impl Account {
     /// The current role's, with the argument `reason`.
     pub fn of(reason: Option<Text<'_>>) -> Result<Self, Error> {
-        Ok(Self {
+        require_reason(reason).map(Self::because)
+    }
+
+    /// The current role's, with a reason that was given before.
+    pub fn because(reason: String) -> Self {
+        Self {
             role: identity::role_name(identity::current_role()),
             actor: settings::actor(),
-            reason: require_reason(reason)?,
-        })
+            reason,
+        }
     }
 }
 

@@ -7,10 +7,9 @@ use crate::pg::call::{Call, Reply, Type, sql_functions};
 use crate::pg::parameter::{bigint, text};
 use crate::pg::rows::Rows;
 use crate::pg::subtransaction::attempt;
-use crate::pg::{identity, transaction};
+use crate::pg::transaction;
 use crate::removal::batch::Batch;
 use crate::removal::delete::{category, max_messages, oldest};
-use crate::settings;
 use crate::tables::deletions::{self, Of};
 use crate::tables::retention::{self, Policy};
 use pgrx::pg_sys;
@@ -51,11 +50,7 @@ fn apply(policy: &Policy, up_to: i64, limit: i64) -> Result<(i64, Option<String>
     };
     let mut batch = Batch::of(of, &candidates)?;
     let in_the_way = batch.leave_unhandled();
-    let account = Account {
-        role: identity::role_name(identity::current_role()),
-        actor: settings::actor(),
-        reason: policy.reason.clone(),
-    };
+    let account = Account::because(policy.reason.clone());
     Ok((batch.delete(&account)?, in_the_way))
 }
 

@@ -6,14 +6,10 @@ use crate::subscription::definition::Definition;
 use crate::subscription::history;
 use crate::subscription::member::Member;
 use crate::subscription::operate::copy;
-use crate::subscription::source;
 use crate::tables::joined::progress;
 use crate::tables::parked::{self, Selection};
 
-/// The highest global position that was deleted of what a source reads; 0 for none.
-pub fn deleted_up_to(source: &[u8]) -> Result<i64, Error> {
-    source::deleted_up_to(source)
-}
+pub use crate::subscription::source::deleted_up_to;
 
 /// What a subscription has parked of deleted messages is never handled.
 pub fn discard_parked(

@@ -169,7 +169,7 @@ pub fn up_to(
     // What was deleted of a category has touched a stream only where its first message is gone.
     let is_touched = match stream_name {
         None => true,
-        Some(name) => !messages::has_first(name)?,
+        Some(name) => !messages::removal::has_first(name)?,
     };
     let since = match since {
         None => None,

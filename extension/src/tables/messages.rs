@@ -3,8 +3,6 @@
 pub mod removal;
 pub mod select;
 
-pub use removal::has_first;
-
 use super::SCHEMA;
 use crate::error::Error;
 use crate::pg::catalog::{self, Generation};

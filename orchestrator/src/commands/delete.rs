@@ -127,15 +127,11 @@ async fn archive(
         file.display()
     ));
     let deletion = last.map(|(position, global_position)| match deletion {
-        Deletion::Stream {
-            name,
-            before,
-            restart,
-        } => Deletion::Stream {
+        Deletion::Stream { name, .. } => Deletion::Stream {
             name: name.clone(),
             // Of the whole stream, what was written since stays.
-            before: Some(before.unwrap_or(i64::MAX).min(position + 1)),
-            restart: *restart,
+            before: Some(position + 1),
+            restart: false,
         },
         Deletion::CategoryBefore { name, .. } | Deletion::CategoryBeforeTime { name, .. } => {
             Deletion::CategoryBefore {

@@ -70,12 +70,8 @@ async fn a_rebuild_that_begins_meanwhile_hears_of_the_deletion() {
         .run("BEGIN; SELECT message_store.delete_stream('a-1', 'old')")
         .await
         .unwrap();
-    let waits = format!(
-        "SELECT EXISTS (SELECT FROM pg_locks WHERE pid = {} AND NOT granted)",
-        other.pid
-    );
     let commit = async {
-        session.wait_until(&waits).await;
+        session.wait_until_blocked(other.pid).await;
         session.run("COMMIT").await.unwrap();
     };
     let (error, ()) = tokio::join!(other.error("SELECT message_store.rebuild('s')"), commit);
@@ -94,12 +90,8 @@ async fn a_deletion_that_begins_meanwhile_hears_of_the_rebuild() {
         .run("BEGIN; SELECT message_store.rebuild('s')")
         .await
         .unwrap();
-    let waits = format!(
-        "SELECT EXISTS (SELECT FROM pg_locks WHERE pid = {} AND NOT granted)",
-        other.pid
-    );
     let commit = async {
-        session.wait_until(&waits).await;
+        session.wait_until_blocked(other.pid).await;
         session.run("COMMIT").await.unwrap();
     };
     let delete = "SELECT message_store.delete_stream('a-1', 'old')";
@@ -127,12 +119,8 @@ async fn a_deletion_waits_for_no_verification_which_hears_of_it() {
         .run("SET lock_timeout = '5s'; SELECT pg_advisory_lock(7)")
         .await
         .unwrap();
-    let waits = format!(
-        "SELECT EXISTS (SELECT FROM pg_locks WHERE pid = {} AND NOT granted)",
-        other.pid
-    );
     let deletion = async {
-        session.wait_until(&waits).await;
+        session.wait_until_blocked(other.pid).await;
         remover
             .run("SELECT message_store.delete_stream('a-1', 'old')")
             .await

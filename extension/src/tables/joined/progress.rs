@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::pg::parameter::{bigint, bigints, text};
-use crate::pg::spi::{Row, Statement};
+use crate::pg::spi::{Row, Statement, sql};
 use crate::tables::owner;
 use pgrx::pg_sys::BuiltinOid::{INT8ARRAYOID, INT8OID, VARCHAROID};
 
@@ -16,15 +16,18 @@ static REACHED: Statement = Statement::new(
     &[VARCHAROID, INT8OID],
 );
 static COPIES_THAT_HANDLED: Statement = Statement::new(
-    c"SELECT DISTINCT s.copy_of \
+    sql!(
+        "SELECT DISTINCT s.copy_of \
         FROM message_store.subscriptions s \
         JOIN message_store.subscription_progress p \
           ON p.subscriber_id OPERATOR(pg_catalog.=) s.subscriber_id \
         JOIN message_store.messages m \
-          ON s.source OPERATOR(pg_catalog.=) ANY \
-             (ARRAY['$all', message_store.category(m.stream_name::pg_catalog.varchar), m.stream_name]) \
+          ON ",
+        reads!(),
+        " \
        WHERE s.copy_of IS NOT NULL AND m.global_position OPERATOR(pg_catalog.=) ANY ($1) \
-         AND m.global_position OPERATOR(pg_catalog.<=) p.position",
+         AND m.global_position OPERATOR(pg_catalog.<=) p.position"
+    ),
     &[INT8ARRAYOID],
 );
 static STARTED: Statement = Statement::new(

@@ -3,7 +3,7 @@
 
 use crate::error::Error;
 use crate::pg::parameter::bigints;
-use crate::pg::spi::Statement;
+use crate::pg::spi::{Statement, sql};
 use crate::tables::owner;
 use pgrx::pg_sys::BuiltinOid::INT8ARRAYOID;
 
@@ -25,18 +25,22 @@ static STATEMENTS: [Statement; 5] = [
         &[INT8ARRAYOID],
     ),
     Statement::new(
-        c"UPDATE message_store.subscription_progress p \
+        sql!(
+            "UPDATE message_store.subscription_progress p \
              SET last_error = 'erased', last_error_details = NULL \
            WHERE p.last_error IS NOT NULL AND EXISTS ( \
                  SELECT FROM message_store.messages m, message_store.subscriptions s \
                   WHERE m.global_position OPERATOR(pg_catalog.=) ANY ($1) \
                     AND s.subscriber_id OPERATOR(pg_catalog.=) p.subscriber_id \
-                    AND s.source OPERATOR(pg_catalog.=) ANY \
-                        (ARRAY['$all', message_store.category(m.stream_name::pg_catalog.varchar), m.stream_name]))",
+                    AND ",
+            reads!(),
+            ")"
+        ),
         &[INT8ARRAYOID],
     ),
     Statement::new(
-        c"UPDATE message_store.subscription_progress p \
+        sql!(
+            "UPDATE message_store.subscription_progress p \
              SET lease = NULL, leased_until = NULL, leased_position = NULL \
            WHERE p.lease IS NOT NULL AND EXISTS ( \
                  SELECT FROM message_store.messages m, message_store.subscriptions s \
@@ -44,8 +48,10 @@ static STATEMENTS: [Statement; 5] = [
                     AND m.global_position OPERATOR(pg_catalog.>) p.position \
                     AND m.global_position OPERATOR(pg_catalog.<=) p.leased_position \
                     AND s.subscriber_id OPERATOR(pg_catalog.=) p.subscriber_id \
-                    AND s.source OPERATOR(pg_catalog.=) ANY \
-                        (ARRAY['$all', message_store.category(m.stream_name::pg_catalog.varchar), m.stream_name]))",
+                    AND ",
+            reads!(),
+            ")"
+        ),
         &[INT8ARRAYOID],
     ),
     Statement::new(
