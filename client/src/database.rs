@@ -35,6 +35,7 @@ mod diagnosis;
 mod error_details;
 pub mod excerpt;
 mod failures;
+mod horizons;
 mod leases;
 mod listings;
 mod messages;
@@ -63,6 +64,7 @@ pub use diagnosis::{
 pub use error_details::ErrorDetails;
 pub use excerpt::Excerpt;
 pub use failures::{FAILURES_OF, FailureGroup};
+pub use horizons::Horizon;
 pub use leases::FetchedMessage;
 use messages::Arguments;
 pub use messages::{ALL, NewMessage, Source, StoredMessage};

@@ -18,6 +18,7 @@ use super::{
     layout::{self, Page, Section},
     link,
     site::Site,
+    standby,
 };
 use message_store_client::database::{ALL, Edge, Filter, Found, Listed, Source};
 
@@ -142,7 +143,11 @@ pub async fn show(
                     None => "Every message".to_owned(),
                 },
             };
-            let mut page = Page::new(Section::Categories, title, content(&view, &found));
+            let content = html! {
+                (standby::note(database).await)
+                (content(&view, &found))
+            };
+            let mut page = Page::new(Section::Categories, title, content);
             page.crumbs = vec![("Categories".to_owned(), categories::LIST.to_owned())];
             if let Some(category) = category {
                 let pages = link::browse(&category);

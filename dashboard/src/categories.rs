@@ -18,6 +18,7 @@ use super::{
     layout::{self, Page, Section},
     link,
     site::Site,
+    standby,
 };
 use message_store_client::{
     database::{
@@ -55,6 +56,7 @@ async fn content(database: &Database) -> Result<Markup> {
         database.newest(Grouping::Stream),
     )?;
     Ok(html! {
+        (standby::note(database).await)
         p { a href=(link::browse(ALL)) { "Every message, newest first" } }
         div.columns {
             (biggest("Biggest categories", &categories, &new_categories))

@@ -43,6 +43,7 @@ mod proxy;
 mod read_models;
 mod sessions;
 mod site;
+mod standby;
 mod subscription;
 mod subscriptions;
 mod tokens;

@@ -53,7 +53,7 @@ pub enum Error {
     OneSnapshot(&'static str),
     /// Names are compared by their bytes in UTF-8: 0A000. `(the database's encoding)`.
     Encoding(String),
-    /// A standby does not have the primary's lock table: 0A000.
+    /// A standby that no horizon of the primary's has come to: 55000.
     Standby,
     /// A lock of a newer protocol is held: 55000.
     NewerLibrary,
@@ -267,11 +267,18 @@ impl From<&Error> for Report {
             )
             .hint("BEGIN ISOLATION LEVEL READ COMMITTED, or call it outside a transaction."),
             E::Standby => Self::new(
-                Code::ERRCODE_FEATURE_NOT_SUPPORTED,
-                "a standby cannot prove how far messages are settled",
+                state,
+                "this standby does not know how far messages are settled",
             )
-            .detail("The writers' locks are known to the primary only.")
-            .hint("Read categories and tick on the primary; streams can be read anywhere."),
+            .detail(
+                "The writers' locks are known to the primary only. A standby reads as far as what was \
+                 recorded there, and no record has come to it.",
+            )
+            .hint(
+                "On the primary: SELECT message_store.create_store(); where the store was made by a \
+                 version before 0.4. Orchestrators then record it; without one, SELECT \
+                 message_store.record_horizons() does.",
+            ),
             E::NewerLibrary => {
                 Self::new(state, "a newer message_store library is writing in this database")
                     .hint("Reconnect, so that this session loads the installed library.")

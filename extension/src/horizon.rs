@@ -13,15 +13,23 @@
 //! lowered the horizon) nor invisible (locks are released after a transaction becomes visible,
 //! and the snapshot is newer than the look). Nobody waits for anybody. The order of the steps
 //! is the proof; see `docs/decisions/0003-ordering.md`.
+//!
+//! A standby does not have the writers' locks. It reads as far as what was proven on the primary and
+//! written down there, once that has come to it: `docs/decisions/0021-standbys.md`.
 
 mod blockers;
+mod record;
+mod show;
 mod wait;
 
 use crate::error::Error;
 use crate::pg::catalog::{self, Generation};
 use crate::pg::lock::{self, Holding, Tag};
 use crate::pg::sequence::Sequence;
+use crate::pg::snapshot::Fresh;
 use crate::pg::transaction;
+use crate::stream_name;
+use crate::tables::horizons::{Horizons, Recorded};
 use crate::tables::{SCHEMA, messages};
 use std::cell::{Cell, RefCell};
 
@@ -263,26 +271,75 @@ pub enum Scope<'a> {
     All,
 }
 
-/// Proves a horizon. The caller must take its snapshot *afterwards*.
+impl Scope<'_> {
+    /// What its row in `horizons` is called.
+    fn name(&self) -> &[u8] {
+        match self {
+            Self::Category(category) => category,
+            Self::All => stream_name::ALL.as_bytes(),
+        }
+    }
+}
+
+/// Proves a horizon, or on a standby takes what was proven on the primary. The caller must read with a
+/// [`snapshot`] that it takes *afterwards*.
 ///
-/// `function` is named in the errors: 25001 in a transaction that keeps one snapshot, 0A000 on
-/// a standby. Our own transaction does not hold itself back: what it wrote, it may read.
+/// `function` is named in the error of a transaction that keeps one snapshot, 25001; a standby reads
+/// there too. 55000 on a standby that nothing has come to. Our own transaction does not hold itself back:
+/// what it wrote, it may read.
 pub fn settled(scope: Scope<'_>, function: &'static str) -> Result<Horizon, Error> {
     if transaction::is_in_recovery() {
-        return Err(Error::Standby);
+        let position = arrived(scope)?.map_or(0, |recorded| recorded.position);
+        return Ok(Horizon {
+            position,
+            drawn: position,
+        });
     }
     if transaction::has_one_snapshot() {
         return Err(Error::OneSnapshot(function));
     }
-    let sequence = sequence()?;
-    let drawn = sequence.last_value();
-    let lows = writers_in_flight(sequence, scope)?
+    Ok(Look::take(sequence()?)?.horizon(scope))
+}
+
+/// The snapshot to read with up to a horizon that was settled before.
+pub fn snapshot() -> Fresh {
+    if transaction::has_one_snapshot() {
+        Fresh::of_transaction()
+    } else {
+        Fresh::take()
+    }
+}
+
+/// On a standby: the furthest of what was recorded of `scope` and has come here; `None` where no position
+/// was ever drawn. What is settled of all is settled of each category.
+fn arrived(scope: Scope<'_>) -> Result<Option<Recorded>, Error> {
+    let rows = Horizons::open()?.ok_or(Error::Standby)?;
+    let snapshot = snapshot();
+    let of = |name: &[u8]| rows.of(&snapshot, name);
+    let all = of(Scope::All.name());
+    let own = match scope {
+        Scope::Category(_) => of(scope.name()),
+        Scope::All => None,
+    };
+    // A log that was emptied is known by its sequence, whose page is never behind the messages.
+    let drawn = sequence()?.last_value();
+    let furthest = [all, own]
         .into_iter()
-        .map(|writer| writer.low);
-    Ok(Horizon {
-        position: lows.fold(drawn, i64::min),
-        drawn,
-    })
+        .flatten()
+        .filter(|recorded| recorded.position <= drawn)
+        .max_by_key(|recorded| recorded.position);
+    match furthest {
+        None if drawn > 0 => Err(Error::Standby),
+        found => Ok(found),
+    }
+}
+
+/// On a standby: whether it knows how far anything is settled.
+pub fn has_arrived() -> Result<bool, Error> {
+    match arrived(Scope::All) {
+        Err(Error::Standby) => Ok(false),
+        found => found.map(|_| true),
+    }
 }
 
 /// A transaction that has announced messages and not ended.
@@ -291,14 +348,55 @@ pub struct Writer {
     pub pid: i32,
     /// Everything it writes lies above this position.
     pub low: i64,
+    /// The hash of its category, or [`EVERY_CATEGORY`].
+    category: u32,
 }
 
-/// The transactions, but for our own, that may still bring messages within `scope`.
-pub fn writers_in_flight(sequence: Sequence, scope: Scope<'_>) -> Result<Vec<Writer>, Error> {
+/// What a look at the sequence and then at the writers has found.
+struct Look {
+    drawn: i64,
+    writers: Vec<Writer>,
+}
+
+impl Look {
+    fn take(sequence: Sequence) -> Result<Self, Error> {
+        let drawn = sequence.last_value();
+        Ok(Self {
+            drawn,
+            writers: writers(sequence)?,
+        })
+    }
+
+    fn horizon(&self, scope: Scope<'_>) -> Horizon {
+        let concerns = concerning(scope);
+        let lows = self.writers.iter().filter(|writer| concerns(writer));
+        Horizon {
+            position: lows.map(|writer| writer.low).fold(self.drawn, i64::min),
+            drawn: self.drawn,
+        }
+    }
+}
+
+/// Whether a writer may still bring messages within `scope`.
+fn concerning(scope: Scope<'_>) -> impl Fn(&Writer) -> bool {
     let wanted = match scope {
         Scope::Category(category) => Some(category_hash(category)),
         Scope::All => None,
     };
+    move |writer| {
+        writer.category == EVERY_CATEGORY || wanted.is_none_or(|hash| writer.category == hash)
+    }
+}
+
+/// The transactions, but for our own, that may still bring messages within `scope`.
+pub fn writers_in_flight(sequence: Sequence, scope: Scope<'_>) -> Result<Vec<Writer>, Error> {
+    let mut writers = writers(sequence)?;
+    writers.retain(concerning(scope));
+    Ok(writers)
+}
+
+/// The transactions, but for our own, that may still bring messages.
+fn writers(sequence: Sequence) -> Result<Vec<Writer>, Error> {
     let known = PROTOCOL..=*NEWER_PROTOCOLS.end();
     let holdings = lock::held_by_others(|class| known.contains(&(class >> 8)));
     if holdings.is_empty() {
@@ -313,12 +411,10 @@ pub fn writers_in_flight(sequence: Sequence, scope: Scope<'_>) -> Result<Vec<Wri
     let later_sample = sequence.last_value();
     Ok(holdings
         .into_iter()
-        .filter(|Holding { tag, .. }| {
-            tag.low == EVERY_CATEGORY || wanted.is_none_or(|hash| tag.low == hash)
-        })
         .map(|Holding { tag, pid }| Writer {
             pid,
             low: low_of(&tag, later_sample),
+            category: tag.low,
         })
         .collect())
 }

@@ -79,6 +79,7 @@ const STORE: &[(&CStr, &str)] = &[
     ),
     (c"retention", include_str!("../../sql/tables/retention.sql")),
     (c"erasures", include_str!("../../sql/tables/erasures.sql")),
+    (c"horizons", include_str!("../../sql/tables/horizons.sql")),
     (
         c"parked_messages",
         include_str!("../../sql/views/parked_messages.sql"),

@@ -3,6 +3,9 @@
 //! Pure functions on bytes. `-` and `+` are ASCII, which every database encoding keeps apart
 //! from other characters, so these rules hold in all of them.
 
+/// The name of what is every message, where a category or a stream could be named.
+pub const ALL: &str = "$all";
+
 /// The part before the first `-`, or the whole name. Message DB's `category`.
 pub fn category(name: &[u8]) -> &[u8] {
     name.split(|byte| *byte == b'-').next().unwrap_or(name)

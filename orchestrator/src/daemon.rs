@@ -17,6 +17,7 @@ use crate::{
     config::{Config, Delivery},
     error::{Error, Result},
     health::{self, Health},
+    horizons::Horizons,
     listeners::Listeners,
     metrics::{self, Metrics},
     retention::Retention,
@@ -161,6 +162,11 @@ pub async fn run(
         database: control.clone(),
         shutdown: shutdown.clone(),
     };
+    let horizons = Horizons {
+        database: control.clone(),
+        wake: woken.clone(),
+        shutdown: shutdown.clone(),
+    };
     let scheduler = Scheduler {
         database,
         connections: config.pool_size,
@@ -186,6 +192,7 @@ pub async fn run(
     };
     tasks.spawn(waiter.run());
     tasks.spawn(retention.run());
+    tasks.spawn(horizons.run());
 
     // A task ends before shutdown only by a bug; end all rather than limp on.
     let ended_early = tokio::select! {

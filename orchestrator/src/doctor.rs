@@ -110,7 +110,9 @@ pub async fn examine(database: &Database, blocked_for: Duration) -> Result<Vec<F
     }
     findings.extend(collations::check(&database.changed_collations().await?));
     findings.extend(capacity::check(&database.capacity().await?));
-    if !installed.is_standby && sees_subscriptions {
+    if installed.is_standby {
+        findings.push(horizon::check_standby(database).await?);
+    } else if sees_subscriptions {
         if database.has_own_sessions() {
             findings.extend(sequence::check(database).await?);
         }

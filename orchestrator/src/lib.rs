@@ -15,6 +15,7 @@ pub mod daemon;
 pub mod doctor;
 pub mod error;
 pub mod health;
+pub mod horizons;
 pub mod import;
 pub mod listeners;
 pub mod logging;

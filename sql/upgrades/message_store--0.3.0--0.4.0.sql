@@ -1,4 +1,4 @@
--- Messages can be deleted, and what they say erased.
+-- Messages can be deleted, and what they say erased; standbys answer who reads a category.
 CREATE FUNCTION message_store.apply_retention(
   max_messages bigint DEFAULT 10000
 ) RETURNS TABLE (category varchar, deleted bigint, held_back_by varchar)
@@ -64,6 +64,24 @@ AS 'MODULE_PATHNAME', 'erasure_remains';
 
 COMMENT ON FUNCTION message_store.erasure_remains(bigint) IS
   'Lists what may still hold the data of an erasure, as far as this server can know, and how to be rid of it: dead rows until VACUUM, the write-ahead log and its archive, slots, standbys, backups, read models. Errors: 22023, 42501.';
+
+CREATE FUNCTION message_store.horizon(
+  category varchar DEFAULT NULL,
+  OUT "position" bigint,
+  OUT proven_at timestamptz
+)
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'horizon';
+
+COMMENT ON FUNCTION message_store.horizon(varchar) IS
+  'How far readers of a category (NULL: of all messages) may go: no message of it is still to come at or below the global position. proven_at: when that was proven; now, but on a standby, which reads as far as what the primary wrote down and the standby has replayed. Errors: 25001, 55000 (on a standby that nothing has come to).';
+
+CREATE FUNCTION message_store.record_horizons() RETURNS boolean
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'record_horizons';
+
+COMMENT ON FUNCTION message_store.record_horizons() IS
+  'Writes down how far messages are settled, for readers on standbys, which cannot prove it: at most ten times a second, nothing where nothing has changed. True where all that was drawn is settled and written down; false: call it again in a while. Orchestrators do. Errors: 25001, 25006.';
 
 CREATE FUNCTION message_store.retain(
   category varchar,
@@ -206,7 +224,8 @@ BEGIN
   DROP VIEW message_store.subscription_status, message_store.subscription_history, message_store.parked_messages;
   DROP TABLE message_store.parked, message_store.history, message_store.subscription_progress,
     message_store.subscriptions, message_store.read_model_pages, message_store.deletions,
-    message_store.tombstones, message_store.retention, message_store.erasures, message_store.message_db_before;
+    message_store.tombstones, message_store.retention, message_store.erasures, message_store.horizons,
+    message_store.message_db_before;
   -- Until the extension is dropped, only Message DB's functions write.
   REVOKE EXECUTE ON FUNCTION message_store.write_messages(message_store.new_message[], varchar),
     message_store.write_messages(varchar, jsonb, bigint, varchar),
@@ -239,11 +258,13 @@ REVOKE EXECUTE ON FUNCTION
   message_store.deleted_up_to(varchar),
   message_store.erase_message_data(varchar, varchar, varchar, jsonpath, jsonb, varchar),
   message_store.erasure_remains(bigint),
+  message_store.record_horizons(),
   message_store.retain(varchar, interval, varchar),
   message_store.wipe_free_room()
 FROM PUBLIC;
 
-GRANT EXECUTE ON FUNCTION message_store.apply_retention(bigint), message_store.deleted_up_to(varchar) TO message_store;
+GRANT EXECUTE ON FUNCTION message_store.apply_retention(bigint), message_store.deleted_up_to(varchar),
+  message_store.record_horizons() TO message_store;
 
 GRANT EXECUTE ON FUNCTION message_store.deleted_up_to(varchar) TO message_store_viewer;
 

@@ -64,8 +64,8 @@ END;
 -- Every permutation begins here: nothing written, the next global position is 1.
 CREATE PROCEDURE public.empty_store() LANGUAGE plpgsql AS $$
 BEGIN
-  TRUNCATE message_store.messages, message_store.subscriptions, public.consumed, public.handled
-    CASCADE;
+  TRUNCATE message_store.messages, message_store.subscriptions, message_store.horizons,
+    public.consumed, public.handled CASCADE;
   ALTER SEQUENCE message_store.messages_global_position_seq
     RESTART INCREMENT 1 CACHE 1 NO CYCLE NO MAXVALUE;
 END

@@ -1,7 +1,8 @@
 //! A private PostgreSQL: made in a temporary directory, reached through a socket only, gone with
 //! the test, however the test ends.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -56,6 +57,10 @@ impl Cluster {
     /// The same of the PostgreSQL of this `pg_config`.
     pub fn start_of(pg_config: PathBuf, settings: &[(&str, &str)]) -> Self {
         let folder = GuardedFolder::new("cluster/postmaster.pid");
+        Self::start_in(folder, pg_config, settings)
+    }
+
+    fn start_in(folder: GuardedFolder, pg_config: PathBuf, settings: &[(&str, &str)]) -> Self {
         let describe = private_cluster::Cluster::builder()
             .data_dir(folder.path())
             .pg_config(Some(pg_config.clone()))
@@ -68,6 +73,28 @@ impl Cluster {
             pg_config,
             _folder: folder,
         }
+    }
+
+    /// A standby of this server, which follows it.
+    pub fn start_standby(&self, settings: &[(&str, &str)]) -> Self {
+        let folder = GuardedFolder::new("cluster/postmaster.pid");
+        // The server's user gets to it.
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+        let data = folder.path().join(private_cluster::PGDATA);
+        fs::create_dir(&data).unwrap();
+        fs::set_permissions(&data, Permissions::from_mode(0o700)).unwrap();
+        let primary = fs::metadata(self.data_dir()).unwrap();
+        chown(&data, Some(primary.uid()), Some(primary.gid())).unwrap();
+        let mut copying = self.server_command("pg_basebackup");
+        copying
+            .args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync"])
+            .arg("--pgdata")
+            .arg(&data)
+            .arg("--host")
+            .arg(self.socket_dir())
+            .args(["--username", SUPERUSER]);
+        output_of(&mut copying);
+        Self::start_in(folder, self.pg_config.clone(), settings)
     }
 
     /// Starts a server that was stopped; returns when it takes connections.

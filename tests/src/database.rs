@@ -78,6 +78,14 @@ impl Cluster {
 }
 
 impl Database<'_> {
+    /// The same database on another server, which follows this one.
+    pub fn on<'a>(&self, standby: &'a Cluster) -> Database<'a> {
+        Database {
+            cluster: standby,
+            name: self.name.clone(),
+        }
+    }
+
     /// A session as the superuser.
     pub async fn connect(&self) -> Session {
         self.connect_as(SUPERUSER).await

@@ -31,8 +31,9 @@ use promises::{Cluster, Random, Rows, seed};
 /// Pages without commands: what we decided and how we differ. `backup` needs two servers, and is
 /// tried by `replication.rs` and `dump_and_restore.rs`; `kubernetes` by `kubernetes.rs`; and
 /// `production` by `tests/packages/run`, in a system that it may install packages in, and by
-/// `production.rs`; `symptoms` by `symptoms.rs`, each where it is produced.
-const NOT_RUN: [&str; 13] = [
+/// `production.rs`; `scale-out` by `standbys.rs`; `symptoms` by `symptoms.rs`, each where it is
+/// produced.
+const NOT_RUN: [&str; 14] = [
     "backup",
     "compatibility",
     "configuration",
@@ -44,6 +45,7 @@ const NOT_RUN: [&str; 13] = [
     "monitoring",
     "performance",
     "production",
+    "scale-out",
     "symptoms",
     "versions",
 ];
@@ -200,7 +202,7 @@ async fn the_reference_names_every_column_and_option() {
            message_store.handler_call, message_store.fetched_message, \
            message_store.new_message, message_store.written_message, \
            message_store.deletions, message_store.erasures, message_store.retention, \
-           message_store.tombstones}'::regclass[])";
+           message_store.horizons, message_store.tombstones}'::regclass[])";
     let mut there = first_column(session.run(columns).await.unwrap());
     let refusal = session
         .error("SELECT message_store.create_subscription('a', 'b', '{}', '{\"none\": 1}')")

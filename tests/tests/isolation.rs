@@ -40,6 +40,7 @@ specs! {
     prepared_transaction_holds_readers
     reader_sees_its_own_open_writes
     reader_with_one_snapshot_is_refused
+    recorded_horizon_is_settled_wherever_it_is_seen
     rollback_leaves_a_gap_and_holds_nobody
     second_tick_finds_the_subscriber_busy
     sequence_set_back_is_refused

@@ -1,12 +1,16 @@
 //! `wait_for_messages`: an idle consumer waits in the server, for next to nothing.
 //!
 //! No NOTIFY: a transaction with a pending notification takes a lock that lets one commit at a
-//! time through in the whole cluster. Instead this looks at the sequence's page in memory.
+//! time through in the whole cluster. Instead this looks at the sequence's page in memory; on a standby
+//! at the rows of `horizons`, when it has replayed something.
 
 use crate::error::Error;
 use crate::horizon;
 use crate::pg::call::{Call, Reply, sql_functions};
-use crate::pg::{rows, snapshot, wait};
+use crate::pg::sequence::Sequence;
+use crate::pg::snapshot::Fresh;
+use crate::pg::{rows, snapshot, transaction, wait};
+use crate::tables::horizons::Horizons;
 use pgrx::pg_sys;
 use std::time::{Duration, Instant};
 
@@ -47,9 +51,14 @@ fn wait_for_messages(call: &Call<'_>) -> Result<Reply, Error> {
     if !call.may_end_transactions() || !snapshot::release_for_wait() {
         return Err(Error::WaitInTransaction);
     }
+    let mut come = Come {
+        sequence,
+        replayed: None,
+        last: 0,
+    };
     let mut pause_ms = SHORTEST_PAUSE_MS;
     let last = loop {
-        let last = sequence.last_value();
+        let last = come.look()?;
         let left = timeout.saturating_sub(started.elapsed());
         if last > after || left.is_zero() {
             break last;
@@ -67,4 +76,28 @@ fn wait_for_messages(call: &Call<'_>) -> Result<Reply, Error> {
         &[pg_sys::INT8OID],
         [Some(pg_sys::Datum::from(last))],
     ))
+}
+
+/// What there may be to read.
+struct Come {
+    sequence: Sequence,
+    /// How far the standby had replayed when it was last looked at its rows.
+    replayed: Option<u64>,
+    last: i64,
+}
+
+impl Come {
+    /// The last position that was drawn; on a standby, the last up to which something is settled.
+    fn look(&mut self) -> Result<i64, Error> {
+        if !transaction::is_in_recovery() {
+            return Ok(self.sequence.last_value());
+        }
+        let replayed = transaction::replayed();
+        if self.replayed != Some(replayed) {
+            let rows = Horizons::open()?.ok_or(Error::Standby)?;
+            self.last = rows.highest(&Fresh::take());
+            self.replayed = Some(replayed);
+        }
+        Ok(self.last)
+    }
 }

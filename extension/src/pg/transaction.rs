@@ -21,6 +21,12 @@ pub fn is_in_recovery() -> bool {
     unsafe { pg_sys::RecoveryInProgress() }
 }
 
+/// How far a standby has replayed the write-ahead log.
+pub fn replayed() -> u64 {
+    // SAFETY: reads shared state; nobody asks for the timeline.
+    unsafe { pg_sys::GetXLogReplayRecPtr(std::ptr::null_mut()) }
+}
+
 /// Raises PostgreSQL's own error where a write may not happen: on a standby, in a read-only
 /// transaction (25006), in a parallel worker. `command` is named in the error.
 pub fn require_writable(command: &std::ffi::CStr) {

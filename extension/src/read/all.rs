@@ -5,7 +5,6 @@ use crate::error::Error;
 use crate::horizon::{self, Scope};
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::scan::{Condition, IndexScan, Order};
-use crate::pg::snapshot::Fresh;
 use crate::tables::messages;
 
 sql_functions! {
@@ -21,7 +20,7 @@ fn get_all_messages(call: &Call<'_>) -> Result<Reply, Error> {
     let horizon = horizon::settled(Scope::All, "get_all_messages")?.position;
     let table = messages::open_to_read()?;
     let index = messages::open_index(c"messages_pkey")?;
-    let snapshot = Fresh::take();
+    let snapshot = horizon::snapshot();
     let keys = [
         (0, Condition::AtLeast(position)),
         (0, Condition::AtMost(horizon)),

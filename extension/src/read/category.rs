@@ -8,7 +8,6 @@ use crate::horizon::{self, Scope};
 use crate::message_db::null::or_null;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::scan::{Condition, IndexScan, Order};
-use crate::pg::snapshot::Fresh;
 use crate::tables::messages::select::{OfCategory, Select};
 use crate::tables::messages::{self, column};
 use crate::{settings, stream_name};
@@ -77,7 +76,7 @@ fn get_category_messages(call: &Call<'_>) -> Result<Reply, Error> {
     let batch_size = BatchSize::from_argument(batch_size)?;
     let table = messages::open_to_read()?;
     let index = messages::open_index(c"messages_category")?;
-    let snapshot = Fresh::take();
+    let snapshot = horizon::snapshot();
     let mut keys = vec![
         (0, Condition::Equals(category)),
         (1, Condition::AtLeast(position)),

@@ -14,9 +14,6 @@ use crate::tables::deletions;
 use crate::tables::messages::{self, column};
 use std::ops::Deref;
 
-/// The name of the source that is every message.
-pub const ALL: &str = "$all";
-
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Category,
@@ -25,7 +22,7 @@ enum Kind {
 }
 
 fn kind(name: &[u8]) -> Kind {
-    if name == ALL.as_bytes() {
+    if name == stream_name::ALL.as_bytes() {
         Kind::All
     } else if stream_name::is_category(name) {
         Kind::Category

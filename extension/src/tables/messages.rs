@@ -11,6 +11,7 @@ use crate::pg::relation::{ColumnOrder, Index, Table};
 use crate::pg::scan::{Condition, IndexScan, Order};
 use crate::pg::slot::RowAddress;
 use crate::pg::snapshot::Fresh;
+use crate::pg::text::Text;
 use pgrx::pg_sys;
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -155,6 +156,19 @@ pub fn highest_global_position() -> Result<i64, Error> {
     let mut last = Probe::new(&table, &index, Order::Descending);
     let position = last.first(&[], |row| row.bigint(column::GLOBAL_POSITION));
     Ok(position.unwrap_or(0))
+}
+
+/// Whether messages of a category lie after a position, and not after another.
+pub fn are_in_category(category: &[u8], after: i64, up_to: i64) -> Result<bool, Error> {
+    let table = open_to_deliver()?;
+    let index = open_index(c"messages_category")?;
+    let snapshot = Fresh::take();
+    let keys = [
+        (0, Condition::Equals(Text::copied(category))),
+        (1, Condition::AtLeast(after.saturating_add(1))),
+        (1, Condition::AtMost(up_to)),
+    ];
+    Ok(IndexScan::begin(&table, &index, &snapshot, &keys, Order::Ascending).advance())
 }
 
 /// Where a message lies, and its type; `None` where the snapshot has no message at this position.

@@ -9,6 +9,7 @@ mod by_subscriber;
 pub mod deletions;
 pub mod erasures;
 pub mod history;
+pub mod horizons;
 pub mod joined;
 pub mod messages;
 pub mod owner;

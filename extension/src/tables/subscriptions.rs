@@ -114,6 +114,11 @@ static FIND: Statement = Statement::new(
        WHERE s.subscriber_id OPERATOR(pg_catalog.=) $1",
     &[VARCHAROID],
 );
+static CATEGORIES: Statement = Statement::new(
+    c"SELECT DISTINCT message_store.category(source::pg_catalog.varchar) \
+        FROM message_store.subscriptions WHERE source OPERATOR(pg_catalog.<>) '$all'",
+    &[],
+);
 static OPTIONS: Statement = Statement::new(
     c"SELECT options::pg_catalog.text FROM message_store.subscriptions \
        WHERE subscriber_id OPERATOR(pg_catalog.=) $1",
@@ -216,6 +221,14 @@ pub fn version(subscriber_id: &str) -> Result<Option<RowVersion>, Error> {
     TABLE.rows_of(&table, &Fresh::take(), subscriber_id, |mut scan| {
         scan.advance().then(|| scan.version())
     })
+}
+
+/// The categories of what any subscription reads.
+pub fn categories() -> Result<Vec<String>, Error> {
+    let _owner = owner::of_subscriptions()?;
+    let mut categories = Vec::new();
+    CATEGORIES.run(&[], |row| categories.extend(row.text(0)));
+    Ok(categories)
 }
 
 /// The options, as JSON text; empty where there is no such subscription.

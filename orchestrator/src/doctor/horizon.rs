@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::sleep;
+use tokio_postgres::error::SqlState;
 
 use super::Finding;
 use message_store_client::{
@@ -13,6 +14,27 @@ use message_store_client::{
 const CHECK: &str = "horizon";
 /// Between two looks, where this role may not see for how long a transaction has been open.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// How far readers of a standby may go.
+pub(super) async fn check_standby(database: &Database) -> Result<Finding> {
+    let horizon = match database.horizon(None).await {
+        Ok(horizon) => horizon,
+        Err(error) if error.sql_state() == Some(&SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE) => {
+            return Ok(Finding::problem(
+                CHECK,
+                "readers of this standby do not know how far messages are settled",
+                "Let an orchestrator run on the primary, or call record_horizons() there; \
+                 create_store() first, where the store was made by a version before 0.4.",
+            ));
+        }
+        Err(error) => return Err(error),
+    };
+    let age = horizon.age.map_or(String::new(), |age| {
+        format!(", settled on the primary {:.1} s ago", age.as_secs_f64())
+    });
+    let finding = format!("readers of this standby go up to {}{age}", horizon.position);
+    Ok(Finding::ok(CHECK, finding))
+}
 
 pub(super) async fn check(database: &Database, blocked_for: Duration) -> Result<Vec<Finding>> {
     let mut blockers = database.blockers().await?;

@@ -21,7 +21,7 @@ pub(super) fn check(installed: &Installed) -> Vec<Finding> {
         findings.push(Finding::warning(
             CHECK,
             "the server is a standby: nothing is written or ticked here",
-            "Name the primary with --url; the read models can be read here.",
+            "To write or to tick, name the primary with --url; reading is done here.",
         ));
     }
     findings

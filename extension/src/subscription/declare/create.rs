@@ -24,7 +24,7 @@ use crate::subscription::history;
 use crate::subscription::member::Member;
 use crate::subscription::operate::copy;
 use crate::subscription::read_model;
-use crate::subscription::source::{self, Source};
+use crate::subscription::source::Source;
 use crate::tables::deletions;
 use crate::tables::messages::column;
 use crate::tables::subscription_progress;
@@ -323,7 +323,7 @@ fn source_argument(source: Option<Text<'_>>) -> Result<String, Error> {
         Some(source) => source.to_str().into_owned(),
         None => return Err(Error::argument("source", "must not be NULL", repair)),
     };
-    let is_all = source == source::ALL;
+    let is_all = source == stream_name::ALL;
     if !is_all && stream_name::category(source.as_bytes()).is_empty() {
         return Err(Error::argument(
             "source",

@@ -4,7 +4,6 @@ use crate::error::Error;
 use crate::horizon::{self, Horizon};
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::rows;
-use crate::pg::snapshot::Fresh;
 use crate::pg::transaction;
 use crate::subscription::definition::rights::may_see;
 use crate::subscription::definition::{Definition, subscriber_id};
@@ -39,11 +38,7 @@ fn subscription_lag(call: &Call<'_>) -> Result<Reply, Error> {
         return nothing;
     };
     let source = open(&definition)?;
-    let snapshot = if transaction::has_one_snapshot() {
-        Fresh::of_transaction()
-    } else {
-        Fresh::take()
-    };
+    let snapshot = horizon::snapshot();
     let head = source.head(&snapshot);
     let mut walk = source.walk(&snapshot, member.position);
     let (mut scanned, mut own, mut last) = (0, 0, member.position);
@@ -82,10 +77,14 @@ fn subscription_lag(call: &Call<'_>) -> Result<Reply, Error> {
     ))
 }
 
-/// Up to what is settled; where that cannot be proven (a standby, a transaction that keeps one
-/// snapshot) up to what was drawn, which is good enough to look at.
+/// Up to what is settled; where that cannot be proven (in a transaction that keeps one snapshot, on a
+/// standby that no horizon has come to) up to what was drawn, which is good enough to look at.
 fn open(definition: &Definition) -> Result<Source, Error> {
-    if transaction::is_in_recovery() || transaction::has_one_snapshot() {
+    let is_unproven = match transaction::is_in_recovery() {
+        true => !horizon::has_arrived()?,
+        false => transaction::has_one_snapshot(),
+    };
+    if is_unproven {
         let drawn = horizon::sequence()?.last_value();
         let unproven = Horizon {
             position: drawn,

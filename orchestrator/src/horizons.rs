@@ -1,0 +1,75 @@
+//! Writes down how far messages are settled, for readers on standbys, which cannot prove it.
+
+use std::time::Duration;
+
+use tokio::{sync::watch, time::sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use message_store_client::{Result, database::Database};
+
+/// The time between two looks, while something was drawn that is not settled and written down.
+const INTERVAL: Duration = Duration::from_millis(100);
+/// The same after a failure.
+const AFTER_FAILURE: Duration = Duration::from_secs(10);
+/// How long the database may take for one.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Writes them down when something was drawn.
+pub struct Horizons {
+    /// Where to.
+    pub database: Database,
+    /// Rises with what is drawn.
+    pub wake: watch::Receiver<i64>,
+    /// Ends it.
+    pub shutdown: CancellationToken,
+}
+
+impl Horizons {
+    /// Does so until shutdown. A failure is logged, once for each cause, and tried again.
+    pub async fn run(mut self) {
+        let mut said = String::new();
+        let mut is_complete = false;
+        loop {
+            if is_complete {
+                tokio::select! {
+                    () = self.shutdown.cancelled() => return,
+                    woken = self.wake.changed() => if woken.is_err() { return },
+                }
+            }
+            let recorded = self.record().await;
+            let pause = match &recorded {
+                Ok(_) => INTERVAL,
+                Err(_) => AFTER_FAILURE,
+            };
+            is_complete = match recorded {
+                Ok(is_complete) => {
+                    said.clear();
+                    is_complete
+                }
+                // Of the connection the others speak.
+                Err(error) if error.is_connection_loss() || error.is_read_only() => {
+                    debug!("horizons: {error}");
+                    false
+                }
+                Err(error) => {
+                    let cause = error.to_string();
+                    if cause != said {
+                        warn!("standbys do not learn how far messages are settled: {cause}");
+                        said = cause;
+                    }
+                    false
+                }
+            };
+            tokio::select! {
+                () = self.shutdown.cancelled() => return,
+                () = sleep(pause) => {}
+            }
+        }
+    }
+
+    async fn record(&self) -> Result<bool> {
+        let recording = self.database.record_horizons();
+        self.database.within(PATIENCE, recording).await
+    }
+}
