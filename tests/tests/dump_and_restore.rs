@@ -111,6 +111,10 @@ async fn a_dump_goes_on_in_another_major_version() {
     }
 }
 
+/// The orchestrator is at work on the home page.
+const IS_COUNTED: &str = "SELECT EXISTS (SELECT FROM message_store.read_model_pages
+     WHERE (page_data ->> 'videosWatched')::bigint > 0)";
+
 /// Dumps of one store that was busy while each was made.
 struct Dumps {
     files: Vec<(Format, PathBuf)>,
@@ -125,6 +129,7 @@ impl Dumps {
         let running = database.deploy(DECLARED_HOME_PAGE).start();
         session.wait_until(IS_PARKED).await;
         let mut writers = database.start_writers(WRITERS).await;
+        session.wait_until(IS_COUNTED).await;
 
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let mut files = Vec::new();
