@@ -49,6 +49,12 @@ test-versions: setup-test orchestrator ## on PostgreSQL 16, 17 and 18, which it 
 	@$(CHOOSE_POSTGRESQL); ORCHESTRATOR=$(CARGO_TARGET_DIR)/release/orchestrator \
 		scripts/test-versions $(WORKSPACE)
 
+.PHONY: test-cluster
+test-cluster: setup-test install-with-sudo orchestrator ## fifty fail-overs under Patroni, beside writers: as root
+	@$(CHOOSE_POSTGRESQL); ORCHESTRATOR=$(CARGO_TARGET_DIR)/release/orchestrator \
+		PROMISES_FAIL_OVERS=$${PROMISES_FAIL_OVERS:-50} \
+		scripts/cargo-test $(WORKSPACE) --test fail_over -- --nocapture
+
 .PHONY: pgrx-test
 pgrx-test: setup-test ## the tests that run inside PostgreSQL, by cargo pgrx test
 	@$(CHOOSE_POSTGRESQL); scripts/pgrx-test

@@ -12,9 +12,15 @@ use crate::error::{Error, Result};
 
 pub(crate) mod opening;
 mod password_file;
+mod servers;
 mod tls;
 
 use tls::Protection;
+
+/// How long it may take to connect, where the address does not say: to a server, and to one of several, whose
+/// next may answer at once.
+const ONE_SERVER: Duration = Duration::from_secs(10);
+const ONE_OF_SEVERAL: Duration = Duration::from_secs(3);
 
 /// A checked address of a database.
 #[derive(Clone)]
@@ -28,6 +34,12 @@ pub struct Target {
 }
 
 impl Target {
+    /// How long it may take until one of the servers has taken us, or all have refused.
+    pub(crate) fn patience(&self) -> Duration {
+        let servers = u32::try_from(servers::count(&self.config)).unwrap_or(1);
+        servers::patience(&self.config) * servers.max(1)
+    }
+
     /// Takes the password from libpq's password file, where a line there matches.
     pub fn look_up_password(&mut self) {
         if let Some(password) = password_file::password_for(&self.config) {
@@ -76,14 +88,17 @@ impl Target {
             config.application_name("orchestrator");
         }
         if config.get_connect_timeout().is_none() {
-            config.connect_timeout(Duration::from_secs(10));
+            config.connect_timeout(match servers::count(&config) {
+                0 | 1 => ONE_SERVER,
+                _ => ONE_OF_SEVERAL,
+            });
         }
-        // A peer that vanished without a goodbye is noticed in about a minute.
-        config.keepalives_idle(Duration::from_secs(30));
-        config.keepalives_interval(Duration::from_secs(10));
+        // A peer that vanished without a goodbye is noticed in about 20 seconds.
+        config.keepalives_idle(Duration::from_secs(10));
+        config.keepalives_interval(Duration::from_secs(3));
         config.keepalives_retries(3);
         // What was sent and is not even received.
-        config.tcp_user_timeout(Duration::from_secs(30));
+        config.tcp_user_timeout(Duration::from_secs(15));
 
         let tls = tls::connector(protection, taken.sslrootcert).map_err(fail)?;
         let label = label(&config);
@@ -173,15 +188,16 @@ fn is_local(config: &tokio_postgres::Config) -> bool {
 }
 
 fn label(config: &tokio_postgres::Config) -> String {
-    let host = match config.get_hosts().first() {
-        Some(Host::Tcp(name)) => name.clone(),
-        Some(Host::Unix(path)) => path.display().to_string(),
-        None => config
-            .get_hostaddrs()
-            .first()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
+    let hosts = config.get_hosts().iter().map(|host| match host {
+        Host::Tcp(name) => name.clone(),
+        Host::Unix(path) => path.display().to_string(),
+    });
+    let addresses = config.get_hostaddrs().iter().map(ToString::to_string);
+    let named: Vec<String> = match config.get_hosts() {
+        [] => addresses.collect(),
+        _ => hosts.collect(),
     };
+    let host = named.join(",");
     let port = config.get_ports().first().copied().unwrap_or(5432);
     let database = config
         .get_dbname()
@@ -240,5 +256,12 @@ mod tests {
         let target = Target::parse("postgresql://u:secret@localhost/store", "test");
         let label = target.map(|target| target.label).unwrap_or_default();
         assert_eq!(label, "localhost port 5432, database store");
+    }
+
+    #[test]
+    fn a_label_has_every_server() {
+        let target = Target::parse("postgresql://u@db1,db2/store", "test");
+        let label = target.map(|target| target.label).unwrap_or_default();
+        assert_eq!(label, "db1,db2 port 5432, database store");
     }
 }

@@ -183,7 +183,7 @@ impl Database {
             .max_size(connections)
             .runtime(deadpool_postgres::Runtime::Tokio1)
             .wait_timeout(Some(POOL_PATIENCE))
-            .create_timeout(Some(POOL_PATIENCE))
+            .create_timeout(Some(POOL_PATIENCE.max(target.patience())))
             .build()
             .map_err(|error| Error::Config {
                 origin: "connection pool".to_owned(),

@@ -8,10 +8,12 @@
 
 use deadpool_postgres::Connect;
 use futures_util::future::BoxFuture;
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::timeout};
 use tokio_postgres::{Client, Config, Error, SimpleQueryMessage, error::SqlState};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::debug;
+
+use super::servers;
 
 /// A setting that no program has, with which our sessions are known.
 const MARK: &str = "orchestrator.own_session";
@@ -88,8 +90,26 @@ impl Purpose {
     }
 }
 
-/// Connects, with our mark where the server takes it.
+/// Connects to the first server of the address that will have us.
 pub async fn connect(
+    config: &Config,
+    tls: MakeRustlsConnect,
+) -> Result<(Client, JoinHandle<()>), Error> {
+    let mut servers = servers::each(config);
+    // Its failure is the one to tell; how long it may take is the caller's business.
+    let last = servers.pop();
+    for server in &servers {
+        match timeout(servers::patience(server), connect_to(server, tls.clone())).await {
+            Ok(Ok(opened)) => return Ok(opened),
+            Ok(Err(error)) => debug!("not this server: {}", crate::error::describe(&error)),
+            Err(_) => debug!("not this server: it does not answer"),
+        }
+    }
+    connect_to(last.as_ref().unwrap_or(config), tls).await
+}
+
+/// Connects, with our mark where the server takes it.
+async fn connect_to(
     config: &Config,
     tls: MakeRustlsConnect,
 ) -> Result<(Client, JoinHandle<()>), Error> {

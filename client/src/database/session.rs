@@ -57,8 +57,9 @@ impl Session {
     /// [`Error::Connect`]; [`Error::Config`] where the address leads to a pooler, whose sessions are
     /// not for one client alone.
     pub async fn connect(target: &Target) -> Result<Self> {
-        let opened = tokio::time::timeout(ANSWER_GRACE, Self::open(target)).await;
-        opened.unwrap_or_else(|_| Err(Error::no_answer(&target.label, ANSWER_GRACE)))
+        let patience = ANSWER_GRACE.max(target.patience());
+        let opened = tokio::time::timeout(patience, Self::open(target)).await;
+        opened.unwrap_or_else(|_| Err(Error::no_answer(&target.label, patience)))
     }
 
     async fn open(target: &Target) -> Result<Self> {

@@ -1,0 +1,260 @@
+//! Promise: a fail-over loses nothing that was acknowledged, uses no position twice, and everything goes
+//! on by itself: writers, readers, subscriptions, a service.
+//!
+//! Two servers under Patroni with synchronous replication, in networks of their own. PROMISES_FAIL_OVERS is how
+//! often they change places (3).
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on must fail loudly"
+)]
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use message_store_client::connection::Target;
+use message_store_client::database::{Database, Source};
+use nix::sys::signal::Signal;
+use promises::{DECLARED_HOME_PAGE, Deployment, PatroniCluster, Replication, Session};
+use tempfile::tempdir;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+const WRITERS: usize = 8;
+/// For how long a writer waits for an answer before it asks again.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long it may take after a fail-over until messages are handled again.
+const LONGEST: Duration = Duration::from_secs(90);
+
+/// A service beside the home page, which thanks for each viewing once.
+const STORE: &str = r#"
+    CREATE EXTENSION message_store;
+    SELECT message_store.create_store();
+    GRANT CREATE ON SCHEMA public TO message_store;
+    CREATE FUNCTION public.thank(message message_store.message) RETURNS void
+    LANGUAGE sql BEGIN ATOMIC
+      SELECT FROM message_store.write_messages(ARRAY[
+        ROW('thanks-' || (message).position % 10, 'Thanked', '{}', NULL, NULL, NULL)::message_store.new_message]);
+    END"#;
+const THANKS: &str = r#"
+[[services]]
+subscriber_id = "services:thanks"
+category = "viewings"
+handlers = { VideoViewed = "public.thank" }
+"#;
+
+/// What is done to the primary.
+#[derive(Clone, Copy, Debug)]
+enum Disaster {
+    /// Every process of it is killed.
+    Kill,
+    /// Its network is gone, for everybody.
+    Cut,
+    /// Every process of it stands still.
+    Freeze,
+}
+
+const DISASTERS: [Disaster; 3] = [Disaster::Kill, Disaster::Cut, Disaster::Freeze];
+
+/// What everybody knows of each other.
+#[derive(Default)]
+struct Shared {
+    is_over: AtomicBool,
+    /// Nothing is written any more, by the service either.
+    is_complete: AtomicBool,
+    acknowledged: AtomicI64,
+}
+
+fn database(url: &str, connections: usize) -> Database {
+    let target = Target::parse(url, "of the test").unwrap();
+    Database::open(&target, connections).unwrap()
+}
+
+/// Writes one message after the other, each until it is acknowledged; returns them with their positions.
+async fn write(database: Database, number: usize, shared: Arc<Shared>) -> Vec<(String, i64)> {
+    const WRITE: &str = "SELECT global_position FROM message_store.write_messages(
+         ARRAY[ROW($1, 'VideoViewed', '{}', NULL, $2, NULL)::message_store.new_message], 'ignore')";
+    let stream = format!("viewings-{number}");
+    let mut written = Vec::new();
+    while !shared.is_over.load(Ordering::SeqCst) {
+        let id = uuid::Uuid::new_v4().to_string();
+        let position = loop {
+            let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&stream, &id];
+            let asked = database.query("write", WRITE, &parameters);
+            match timeout(PATIENCE, asked).await {
+                Ok(Ok(rows)) => break rows[0].get(0),
+                Ok(Err(error)) if error.is_connection_loss() => {
+                    sleep(Duration::from_millis(50)).await
+                }
+                Ok(Err(error)) => panic!("{error}"),
+                Err(_) => {}
+            }
+        };
+        shared.acknowledged.fetch_add(1, Ordering::SeqCst);
+        written.push((id, position));
+        sleep(Duration::from_millis(5)).await;
+    }
+    written
+}
+
+/// Reads everything, each message once and in order; returns ids by position.
+async fn read(database: Database, shared: Arc<Shared>) -> HashMap<i64, String> {
+    let mut seen = HashMap::new();
+    let mut next = 1;
+    loop {
+        let is_complete = shared.is_complete.load(Ordering::SeqCst);
+        let asked = database.read_messages(&Source::All, next, 500);
+        let batch = match timeout(PATIENCE, asked).await {
+            Ok(Ok(batch)) => batch,
+            Ok(Err(error)) if error.is_connection_loss() => Vec::new(),
+            Ok(Err(error)) => panic!("{error}"),
+            Err(_) => Vec::new(),
+        };
+        if batch.is_empty() {
+            if is_complete {
+                return seen;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        for message in batch {
+            assert!(message.global_position >= next);
+            next = message.global_position + 1;
+            seen.insert(message.global_position, message.id);
+        }
+    }
+}
+
+/// Looks until the page counts at least so many viewings; returns how long that took.
+async fn wait_for_count(database: &Database, count: i64) -> Duration {
+    const COUNTED: &str = "SELECT coalesce((SELECT (page_data ->> 'videosWatched')::bigint
+         FROM message_store.read_model_pages WHERE page_name = 'home'), 0)";
+    let started = Instant::now();
+    loop {
+        let asked = database.query("look at the page", COUNTED, &[]);
+        if let Ok(Ok(rows)) = timeout(PATIENCE, asked).await
+            && rows[0].get::<_, i64>(0) >= count
+        {
+            return started.elapsed();
+        }
+        assert!(started.elapsed() < LONGEST, "nothing is handled any more");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Looks until so many more are acknowledged; returns how long that took.
+async fn wait_for_writes(shared: &Shared, more: i64) -> Duration {
+    let started = Instant::now();
+    let enough = shared.acknowledged.load(Ordering::SeqCst) + more;
+    while shared.acknowledged.load(Ordering::SeqCst) < enough {
+        assert!(
+            started.elapsed() < LONGEST,
+            "nothing is acknowledged any more"
+        );
+        sleep(Duration::from_millis(5)).await;
+    }
+    started.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fail_over_loses_nothing_that_was_acknowledged_and_everything_goes_on() {
+    let fail_overs = std::env::var("PROMISES_FAIL_OVERS").map_or(3, |count| count.parse().unwrap());
+    let cluster = PatroniCluster::start(Replication::Synchronous);
+    let maintenance = Session::open(&cluster.url("postgres", "postgres").parse().unwrap()).await;
+    maintenance.run("CREATE DATABASE store").await.unwrap();
+    let admin = Session::open(&cluster.url("postgres", "store").parse().unwrap()).await;
+    admin.run(STORE).await.unwrap();
+    drop((maintenance, admin));
+
+    let url = cluster.url("message_store", "store");
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    let web = "[web]\nlisten = '127.0.0.1:0'\n";
+    std::fs::write(&file, format!("{DECLARED_HOME_PAGE}{THANKS}{web}")).unwrap();
+    let deployment = Deployment {
+        folder: Arc::new(folder),
+        file,
+        url: url.clone(),
+    };
+    let running = deployment.start();
+
+    let shared = Arc::new(Shared::default());
+    let pool = database(&url, WRITERS);
+    let writers: Vec<JoinHandle<_>> = (0..WRITERS)
+        .map(|number| tokio::spawn(write(pool.clone(), number, Arc::clone(&shared))))
+        .collect();
+    let reader = tokio::spawn(read(database(&url, 1), Arc::clone(&shared)));
+    let looker = database(&url, 1);
+
+    for number in 0..fail_overs {
+        let disaster = DISASTERS[number % DISASTERS.len()];
+        let primary = tokio::task::block_in_place(|| cluster.wait_until_whole());
+        wait_for_writes(&shared, 100).await;
+        match disaster {
+            Disaster::Kill => cluster.signal(primary, Signal::SIGKILL),
+            Disaster::Cut => cluster.cut(primary),
+            Disaster::Freeze => cluster.signal(primary, Signal::SIGSTOP),
+        }
+        let happened = Instant::now();
+        let before = shared.acknowledged.load(Ordering::SeqCst);
+        // Each writer has at most one that was on its way.
+        wait_for_writes(&shared, WRITERS as i64 + 1).await;
+        let written = happened.elapsed();
+        wait_for_count(&looker, before + 1).await;
+        let handled = happened.elapsed();
+        println!(
+            "{number}: {disaster:?} of {primary}: written again after {written:.1?}, handled after {handled:.1?}"
+        );
+        match disaster {
+            Disaster::Kill => {}
+            Disaster::Cut => cluster.join(primary),
+            Disaster::Freeze => cluster.signal(primary, Signal::SIGCONT),
+        }
+    }
+    tokio::task::block_in_place(|| cluster.wait_until_whole());
+    shared.is_over.store(true, Ordering::SeqCst);
+    let mut written = Vec::new();
+    for writer in writers {
+        written.extend(writer.await.unwrap());
+    }
+    let viewings = written.len() as i64;
+    wait_for_count(&looker, viewings).await;
+    let admin = Session::open(&cluster.url("postgres", "store").parse().unwrap()).await;
+    let thanked =
+        format!("SELECT count(*) >= {viewings} FROM message_store.messages WHERE type = 'Thanked'");
+    admin.wait_until(&thanked).await;
+    shared.is_complete.store(true, Ordering::SeqCst);
+    let seen = reader.await.unwrap();
+
+    let rows = admin
+        .run("SELECT global_position, id, type FROM message_store.messages ORDER BY 1")
+        .await
+        .unwrap();
+    let text = |value: &Option<String>| value.clone().unwrap();
+    let log: HashMap<i64, String> = rows
+        .iter()
+        .map(|row| (text(&row[0]).parse().unwrap(), text(&row[1])))
+        .collect();
+    println!(
+        "{} messages, {viewings} of them acknowledged to {WRITERS} writers, {} seen by a reader",
+        log.len(),
+        seen.len()
+    );
+    // Each acknowledged message is where it was said to be, and each that was seen still is.
+    for (id, position) in &written {
+        assert_eq!(log.get(position), Some(id), "acknowledged at {position}");
+    }
+    for (position, id) in &seen {
+        assert_eq!(log.get(position), Some(id), "seen at {position}");
+    }
+    assert_eq!(
+        log.len() as i64,
+        2 * viewings,
+        "each was written once and thanked for once"
+    );
+    assert_eq!(seen.len(), log.len(), "the reader skipped some");
+    let differs = "SELECT count(*) FROM message_store.verify('aggregators:home-page')";
+    assert_eq!(admin.bigint(differs).await, 0);
+    assert_eq!(wait_for_count(&looker, viewings).await.as_secs(), 0);
+    running.stop();
+}
