@@ -77,23 +77,30 @@ impl Cluster {
 
     /// A standby of this server, which follows it.
     pub fn start_standby(&self, settings: &[(&str, &str)]) -> Self {
+        self.start_copy(settings, |data| {
+            let mut copying = self.server_command("pg_basebackup");
+            copying
+                .args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync"])
+                .arg("--pgdata")
+                .arg(data)
+                .arg("--host")
+                .arg(self.socket_dir())
+                .args(["--username", SUPERUSER]);
+            output_of(&mut copying);
+        })
+    }
+
+    /// Another server, with the data that `fill` puts into its data directory.
+    pub fn start_copy(&self, settings: &[(&str, &str)], fill: impl FnOnce(&Path)) -> Self {
         let folder = GuardedFolder::new("cluster/postmaster.pid");
         // The server's user gets to it.
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         let data = folder.path().join(private_cluster::PGDATA);
         fs::create_dir(&data).unwrap();
         fs::set_permissions(&data, Permissions::from_mode(0o700)).unwrap();
-        let primary = fs::metadata(self.data_dir()).unwrap();
-        chown(&data, Some(primary.uid()), Some(primary.gid())).unwrap();
-        let mut copying = self.server_command("pg_basebackup");
-        copying
-            .args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync"])
-            .arg("--pgdata")
-            .arg(&data)
-            .arg("--host")
-            .arg(self.socket_dir())
-            .args(["--username", SUPERUSER]);
-        output_of(&mut copying);
+        let ours = fs::metadata(self.data_dir()).unwrap();
+        chown(&data, Some(ours.uid()), Some(ours.gid())).unwrap();
+        fill(&data);
         Self::start_in(folder, self.pg_config.clone(), settings)
     }
 
