@@ -166,19 +166,20 @@ async fn a_hundred_idle_subscriptions_cost_almost_nothing() {
         .map(|row| row[0].as_deref().unwrap().parse().unwrap())
         .collect();
     let waiter = pid_of_waiting_backend(&session).await;
-    let used = || {
-        let backends = pids.iter().map(|pid| processor_time(*pid)).sum::<f64>();
-        [
-            processor_time(running.pid()),
-            processor_time(waiter),
-            backends,
-        ]
-    };
+    let used = || [running.pid(), waiter].map(|pid| processor_time(pid).unwrap());
+    let used_by_each = || -> Vec<_> { pids.iter().map(|pid| processor_time(*pid)).collect() };
+    let each_before = used_by_each();
     let (before, started) = (used(), Instant::now());
     tokio::time::sleep(IDLE_WINDOW * 2).await;
     let (after, window) = (used(), started.elapsed().as_secs_f64());
-    let [program, waiter, backends] =
-        std::array::from_fn(|at| (after[at] - before[at]) / window * 100.0);
+    let percent = |seconds: f64| seconds / window * 100.0;
+    let [program, waiter] = std::array::from_fn(|at| percent(after[at] - before[at]));
+    // What served the beginning alone may have ended meanwhile.
+    let each = each_before.iter().zip(used_by_each());
+    let backends = percent(
+        each.filter_map(|(before, after)| Some(after? - (*before)?))
+            .sum(),
+    );
     println!(
         "{SUBSCRIPTIONS} idle subscriptions for {window:.1} s: orchestrator {program:.2} %, \
          its {} backends {backends:.2} % of a core, {waiter:.2} % of it for waiting",
@@ -188,17 +189,17 @@ async fn a_hundred_idle_subscriptions_cost_almost_nothing() {
     running.stop();
 }
 
-/// The processor time of a process with all its threads, in seconds.
-fn processor_time(pid: i32) -> f64 {
-    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    let nanoseconds = threads.map(|thread| {
+/// The processor time of a process with all its threads, in seconds; `None` where it has ended.
+fn processor_time(pid: i32) -> Option<f64> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let nanoseconds = threads.flatten().map(|thread| {
         // A thread may end while we look.
-        let stat = std::fs::read_to_string(thread.unwrap().path().join("schedstat"));
+        let stat = std::fs::read_to_string(thread.path().join("schedstat"));
         let stat = stat.unwrap_or_default();
         let first = stat.split_whitespace().next().unwrap_or("0");
         first.parse::<f64>().unwrap()
     });
-    nanoseconds.sum::<f64>() / 1e9
+    Some(nanoseconds.sum::<f64>() / 1e9)
 }
 
 async fn pid_of_waiting_backend(session: &Session) -> i32 {
@@ -220,7 +221,8 @@ async fn waiting_costs_almost_nothing_and_holds_no_snapshot() {
     session.assert_videos_watched(1).await;
     let backend = pid_of_waiting_backend(&session).await;
 
-    let before = (processor_time(running.pid()), processor_time(backend));
+    let used = |pid| processor_time(pid).unwrap();
+    let before = (used(running.pid()), used(backend));
     // Once a second the list is asked for and somebody is ticked: that is short.
     let held = format!(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
@@ -237,8 +239,8 @@ async fn waiting_costs_almost_nothing_and_holds_no_snapshot() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let window = started.elapsed().as_secs_f64();
-    let orchestrator = (processor_time(running.pid()) - before.0) / window;
-    let waiting = (processor_time(backend) - before.1) / window;
+    let orchestrator = (used(running.pid()) - before.0) / window;
+    let waiting = (used(backend) - before.1) / window;
     println!(
         "idle for {window:.1} s: orchestrator {:.2} %, waiting backend {:.2} % of a core; \
          no snapshot in {looks} looks",

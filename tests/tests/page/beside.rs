@@ -15,6 +15,10 @@ const IS_IDLE: &str = "SELECT NOT EXISTS ( \
          SELECT FROM message_store.parked_messages p \
          WHERE p.subscriber_id = s.subscriber_id AND p.status = 'retry')))";
 
+/// Whether the orchestrator has started the three subscriptions of its demo.
+const IS_DECLARED: &str = "SELECT count(*) = 3 FROM message_store.subscription_status \
+     WHERE state = 'started'";
+
 /// It, running. Dropping it ends it.
 pub struct Up {
     /// The address of its database, the superuser's.
@@ -38,8 +42,11 @@ impl Up {
         running.home_page();
         let url = fs::read_to_string(data_dir.join("url")).unwrap();
         let url = url.trim().to_owned();
+        let session = Session::open(&url.parse().unwrap()).await;
+        // While it declares them, nothing can be deleted.
+        session.wait_until(IS_DECLARED).await;
         Self {
-            session: Session::open(&url.parse().unwrap()).await,
+            session,
             url,
             _running: running,
             _folder: folder,
