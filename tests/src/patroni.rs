@@ -197,7 +197,7 @@ impl PatroniCluster {
             .arg(format!("--initial-advertise-peer-urls={peers}"))
             .arg(format!("--initial-cluster=default={peers}"))
             // Patroni 3.0 overwrites another's lock in its third interface, where it was held up itself.
-            .args(["--enable-v2", "--unsafe-no-fsync"]);
+            .arg("--enable-v2");
         self.spawn("etcd", command);
     }
 
