@@ -95,6 +95,11 @@ pub enum Error {
     /// A subscription has passed messages that the log does not have: 55000.
     /// `(subscriber, its position, the last position drawn)`.
     AheadOfLog(String, i64, i64),
+    /// A position that was kept with an epoch of another store: 55000.
+    OtherLog(i64),
+    /// A position of an epoch before, of which it is not certain that this log has what was before it: 55000.
+    /// `(position, what is certain, when the epoch after it began)`.
+    PartedLog(i64, i64, String),
     /// Somebody else's subscription: 42501. `(subscriber)`.
     NotOwner(String),
     /// Code that is to run with the rights of another role: 42501. `(subscriber, role)`.
@@ -328,6 +333,24 @@ impl From<&Error> for Report {
                  or restored without the subscriptions, message_store.reset(subscriber_id, position, \
                  reason) sets it to where it really is.",
             ),
+            E::OtherLog(position) => Self::new(
+                state,
+                format!("global position {position} was kept with an epoch that this store does not know"),
+            )
+            .detail("It is of another log.")
+            .hint("Begin anew, from the first message."),
+            E::PartedLog(position, settled_up_to, began_at) => Self::new(
+                state,
+                format!("global position {position} may be of a log that was lost"),
+            )
+            .detail(format!(
+                "At {began_at} the server was promoted, restored or moved. Up to {settled_up_to} the log is \
+                 for certain what it was before; messages after that may be missing, or others than before."
+            ))
+            .hint(format!(
+                "Begin again after {settled_up_to}, and keep the new epoch(). Where nothing was lost, as with \
+                 synchronous replication, message_store_admin says so: confirm_epoch(epoch, reason)."
+            )),
             E::SubscriptionState(subscriber, problem, repair) => Self::new(
                 state,
                 format!("subscription \"{subscriber}\" {problem}"),

@@ -22,6 +22,7 @@ mod record;
 mod show;
 mod wait;
 
+use crate::epoch;
 use crate::error::Error;
 use crate::pg::catalog::{self, Generation};
 use crate::pg::lock::{self, Holding, Tag};
@@ -30,7 +31,7 @@ use crate::pg::snapshot::Fresh;
 use crate::pg::transaction;
 use crate::stream_name;
 use crate::tables::horizons::{Horizons, Recorded};
-use crate::tables::{SCHEMA, messages};
+use crate::tables::messages;
 use std::cell::{Cell, RefCell};
 
 /// The protocol of the tags below, in the upper byte of the lock class. Writers and readers of
@@ -61,12 +62,6 @@ thread_local! {
     static CHECKED: Cell<Option<Generation>> = const { Cell::new(None) };
 }
 
-/// The sequence of global positions.
-pub fn sequence() -> Result<Sequence, Error> {
-    Sequence::find(SCHEMA, c"messages_global_position_seq")
-        .ok_or(Error::NoStore("messages_global_position_seq"))
-}
-
 /// Draws the global position of a message in `category`, having first told readers that it is
 /// coming. The promise lasts until the transaction ends, through PREPARE and restart.
 pub fn draw_position(category: &[u8]) -> Result<i64, Error> {
@@ -84,7 +79,7 @@ pub struct Draw {
 impl Draw {
     /// Tells readers that messages of these categories are coming.
     pub fn announced<'a>(categories: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, Error> {
-        let sequence = sequence()?;
+        let sequence = messages::sequence()?;
         check_settings(sequence)?;
         let sample = checked_sample(sequence)?;
         for category in categories {
@@ -181,7 +176,7 @@ fn announce_as(choose: impl FnOnce(&mut Held) -> (u32, i64)) {
 
 /// Tells readers of every category that this transaction is about to draw positions.
 pub fn announce_every_category() -> Result<(), Error> {
-    let sample = checked_sample(sequence()?)?;
+    let sample = checked_sample(messages::sequence()?)?;
     announce_as(|held| {
         let low = *held.every_category.get_or_insert(sample);
         (EVERY_CATEGORY, low)
@@ -200,6 +195,7 @@ pub fn has_announced() -> bool {
 /// Samples the sequence and makes sure that it was not set back behind messages that readers may
 /// have passed already.
 fn checked_sample(sequence: Sequence) -> Result<i64, Error> {
+    epoch::make_positions_safe(sequence)?;
     let state = sequence.state_before_drawing();
     if !state.may_have_been_set {
         return Ok(state.last_value);
@@ -298,7 +294,7 @@ pub fn settled(scope: Scope<'_>, function: &'static str) -> Result<Horizon, Erro
     if transaction::has_one_snapshot() {
         return Err(Error::OneSnapshot(function));
     }
-    Ok(Look::take(sequence()?)?.horizon(scope))
+    Ok(Look::take(messages::sequence()?)?.horizon(scope))
 }
 
 /// The snapshot to read with up to a horizon that was settled before.
@@ -322,7 +318,7 @@ fn arrived(scope: Scope<'_>) -> Result<Option<Recorded>, Error> {
         Scope::All => None,
     };
     // A log that was emptied is known by its sequence, whose page is never behind the messages.
-    let drawn = sequence()?.last_value();
+    let drawn = messages::sequence()?.last_value();
     let furthest = [all, own]
         .into_iter()
         .flatten()

@@ -9,6 +9,7 @@
 mod account;
 mod consumer_group;
 mod earlier_symbols;
+mod epoch;
 mod error;
 mod handler_call;
 mod horizon;

@@ -15,6 +15,7 @@ pub fn sql_type(type_: Type) -> String {
         Type::Interval => "interval".to_owned(),
         Type::Timestamptz => "timestamp with time zone".to_owned(),
         Type::Jsonpath => "jsonpath".to_owned(),
+        Type::Uuid => "uuid".to_owned(),
         Type::Composite(name) => format!("message_store.{name}"),
         Type::Composites(name) => format!("message_store.{name}[]"),
     }

@@ -79,6 +79,11 @@ const STORE: &[(&CStr, &str)] = &[
     ),
     (c"retention", include_str!("../../sql/tables/retention.sql")),
     (c"erasures", include_str!("../../sql/tables/erasures.sql")),
+    (
+        c"server_seq",
+        include_str!("../../sql/sequences/server_seq.sql"),
+    ),
+    (c"epochs", include_str!("../../sql/tables/epochs.sql")),
     (c"horizons", include_str!("../../sql/tables/horizons.sql")),
     (
         c"parked_messages",

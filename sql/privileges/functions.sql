@@ -6,7 +6,10 @@ REVOKE EXECUTE ON FUNCTION
   message_store.alter_subscription(varchar, jsonb, jsonb),
   message_store.announce_insert(),
   message_store.apply_retention(bigint),
+  message_store.begin_epoch(varchar, bigint),
   message_store.cancel_rebuild(varchar),
+  message_store.check_position(uuid, bigint),
+  message_store.confirm_epoch(uuid, varchar),
   message_store.continue_from(varchar, varchar),
   message_store.create_subscription(varchar, varchar, jsonb, jsonb),
   message_store.delete_category_before(varchar, varchar, bigint, timestamptz, boolean, bigint),
@@ -16,6 +19,7 @@ REVOKE EXECUTE ON FUNCTION
   message_store.drop_subscription(varchar),
   message_store.dry_run(varchar, jsonb, bigint, boolean, bigint[], boolean),
   message_store.ensure_home_page(),
+  message_store.epoch(),
   message_store.erase_message_data(varchar, varchar, varchar, jsonpath, jsonb, varchar),
   message_store.erasure_remains(bigint),
   message_store.fetch(varchar, bigint, interval, bigint),
@@ -58,6 +62,7 @@ GRANT EXECUTE ON FUNCTION
   message_store.alter_subscription(varchar, jsonb, jsonb),
   message_store.apply_retention(bigint),
   message_store.cancel_rebuild(varchar),
+  message_store.check_position(uuid, bigint),
   message_store.continue_from(varchar, varchar),
   message_store.create_subscription(varchar, varchar, jsonb, jsonb),
   message_store.deleted_up_to(varchar),
@@ -65,6 +70,7 @@ GRANT EXECUTE ON FUNCTION
   message_store.drop_subscription(varchar),
   message_store.dry_run(varchar, jsonb, bigint, boolean, bigint[], boolean),
   message_store.ensure_home_page(),
+  message_store.epoch(),
   message_store.fetch(varchar, bigint, interval, bigint),
   message_store.follow(message_store.message, jsonb),
   message_store.increment_videos_watched(bigint),
@@ -100,11 +106,18 @@ GRANT USAGE ON SCHEMA message_store TO message_store;
 
 GRANT message_store TO message_store_admin;
 
+-- They know what became of a server.
+GRANT EXECUTE ON FUNCTION message_store.begin_epoch(varchar, bigint),
+  message_store.confirm_epoch(uuid, varchar)
+TO message_store_admin;
+
 -- A viewer looks through the views, the table of messages and the functions open to everybody; of
 -- the others it needs those that a view calls.
 GRANT USAGE ON SCHEMA message_store TO message_store_viewer;
 
-GRANT EXECUTE ON FUNCTION message_store.deleted_up_to(varchar),
+GRANT EXECUTE ON FUNCTION message_store.check_position(uuid, bigint),
+  message_store.deleted_up_to(varchar),
+  message_store.epoch(),
   message_store.subscription_lag(varchar, bigint),
   message_store.ticking_since(integer)
 TO message_store_viewer;

@@ -8,6 +8,33 @@ AS 'MODULE_PATHNAME', 'apply_retention';
 COMMENT ON FUNCTION message_store.apply_retention(bigint) IS
   'Deletes what is older than retain() says, at most max_messages of each category; call it again while one has as many. What a subscription has still to handle or has parked stays; held_back_by names one that is in the way, or the error of a table or trigger that is. No rows while another session applies it. Errors: 22023, 25001.';
 
+CREATE FUNCTION message_store.begin_epoch(
+  reason varchar,
+  above bigint DEFAULT NULL
+) RETURNS uuid
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'begin_epoch';
+
+COMMENT ON FUNCTION message_store.begin_epoch(varchar, bigint) IS
+  'Begins an epoch by hand, after a restore that the server does not know of (a snapshot of its disk). New messages get global positions above the argument, which must be above all that were ever drawn; by default a million above those drawn here. Errors: 22023, 42501.';
+
+CREATE FUNCTION message_store.check_position(epoch uuid, "position" bigint) RETURNS bigint
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'check_position';
+
+COMMENT ON FUNCTION message_store.check_position(uuid, bigint) IS
+  'Returns a global position that was kept outside of the database, if what lies before it is in this log for certain. Else an error (55000) that says from where to begin again. Errors: 22023, 55000.';
+
+CREATE FUNCTION message_store.confirm_epoch(
+  epoch uuid,
+  reason varchar
+) RETURNS void
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'confirm_epoch';
+
+COMMENT ON FUNCTION message_store.confirm_epoch(uuid, varchar) IS
+  'Confirms that nothing was lost when an epoch began, as with synchronous replication: positions of the epochs before stay good. Errors: 22023 (there is no such epoch), 42501.';
+
 CREATE FUNCTION message_store.delete_category_before(
   category varchar,
   reason varchar,
@@ -42,6 +69,13 @@ AS 'MODULE_PATHNAME', 'deleted_up_to';
 
 COMMENT ON FUNCTION message_store.deleted_up_to(varchar) IS
   'The highest global position that was deleted of what a category, a stream or $all held; 0 where nothing was. A read model that begins before it cannot be made anew without a baseline.';
+
+CREATE FUNCTION message_store.epoch() RETURNS uuid
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'epoch';
+
+COMMENT ON FUNCTION message_store.epoch() IS
+  'The epoch of the log, to be kept with every position that is kept outside of the database. Begins a new one where the server was promoted or restored since. On a standby: the newest that has come to it. Errors: 25006.';
 
 CREATE FUNCTION message_store.erase_message_data(
   reason varchar,
@@ -225,7 +259,8 @@ BEGIN
   DROP TABLE message_store.parked, message_store.history, message_store.subscription_progress,
     message_store.subscriptions, message_store.read_model_pages, message_store.deletions,
     message_store.tombstones, message_store.retention, message_store.erasures, message_store.horizons,
-    message_store.message_db_before;
+    message_store.epochs, message_store.message_db_before;
+  DROP SEQUENCE message_store.server_seq;
   -- Until the extension is dropped, only Message DB's functions write.
   REVOKE EXECUTE ON FUNCTION message_store.write_messages(message_store.new_message[], varchar),
     message_store.write_messages(varchar, jsonb, bigint, varchar),
@@ -253,9 +288,13 @@ COMMENT ON FUNCTION message_store.revert_adoption() IS
 
 REVOKE EXECUTE ON FUNCTION
   message_store.apply_retention(bigint),
+  message_store.begin_epoch(varchar, bigint),
+  message_store.check_position(uuid, bigint),
+  message_store.confirm_epoch(uuid, varchar),
   message_store.delete_category_before(varchar, varchar, bigint, timestamptz, boolean, bigint),
   message_store.delete_stream(varchar, varchar, bigint, boolean, boolean, bigint),
   message_store.deleted_up_to(varchar),
+  message_store.epoch(),
   message_store.erase_message_data(varchar, varchar, varchar, jsonpath, jsonb, varchar),
   message_store.erasure_remains(bigint),
   message_store.record_horizons(),
@@ -263,10 +302,14 @@ REVOKE EXECUTE ON FUNCTION
   message_store.wipe_free_room()
 FROM PUBLIC;
 
-GRANT EXECUTE ON FUNCTION message_store.apply_retention(bigint), message_store.deleted_up_to(varchar),
-  message_store.record_horizons() TO message_store;
+GRANT EXECUTE ON FUNCTION message_store.apply_retention(bigint), message_store.check_position(uuid, bigint),
+  message_store.deleted_up_to(varchar), message_store.epoch(), message_store.record_horizons() TO message_store;
 
-GRANT EXECUTE ON FUNCTION message_store.deleted_up_to(varchar) TO message_store_viewer;
+GRANT EXECUTE ON FUNCTION message_store.begin_epoch(varchar, bigint), message_store.confirm_epoch(uuid, varchar)
+TO message_store_admin;
+
+GRANT EXECUTE ON FUNCTION message_store.check_position(uuid, bigint), message_store.deleted_up_to(varchar),
+  message_store.epoch() TO message_store_viewer;
 
 -- A store that is there is brought up to date as well, as its owner, so that nobody has to call
 -- create_store() before subscriptions go on. What a script of an extension makes or grants counts as

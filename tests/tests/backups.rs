@@ -14,6 +14,8 @@ use promises::{Cluster, DECLARED_HOME_PAGE, Session, StopMode};
 
 const PAGE: &str = include_str!("../../docs/production.md");
 
+const EPOCH: &str = "SELECT message_store.epoch()";
+
 /// The lines of the page that begin so, without what indents them.
 fn shown(beginning: &str) -> Vec<&'static str> {
     let lines: Vec<_> = PAGE
@@ -92,12 +94,14 @@ async fn a_store_goes_back_to_a_moment_as_the_page_says() {
     session.write_viewings(50).await;
     session.assert_videos_watched(150).await;
     let before = last(&session).await;
+    let epoch = session.value(EPOCH).await.unwrap();
     session
         .run(shown("SELECT pg_create_restore_point")[0])
         .await
         .unwrap();
     session.write_viewings(20).await;
     session.assert_videos_watched(170).await;
+    let lost = last(&session).await;
     let archived = session
         .value("SELECT pg_walfile_name(pg_switch_wal())")
         .await
@@ -124,6 +128,15 @@ async fn a_store_goes_back_to_a_moment_as_the_page_says() {
     let running = restored.deploy(DECLARED_HOME_PAGE).start();
     session.write_viewings(5).await;
     session.assert_videos_watched(155).await;
-    assert!(last(&session).await > before);
+    // No position that was lost comes again, and who has read one is told.
+    let again = format!(
+        "SELECT count(*) FROM message_store.messages WHERE global_position BETWEEN {} AND {lost}",
+        before + 1
+    );
+    assert_eq!(session.bigint(&again).await, 0);
+    assert!(last(&session).await > lost);
+    assert_ne!(session.value(EPOCH).await.unwrap(), epoch);
+    let check = format!("SELECT message_store.check_position('{epoch}', {lost})");
+    assert_eq!(session.error(&check).await.sqlstate, "55000");
     running.stop();
 }

@@ -36,6 +36,7 @@ const RELATIONS: &[(&str, [&str; 6])] = &[
     ("history",               ["SIUDT",  "-----",       "-----",     "-----", "-----", "-----"]),
     ("deletions",             ["SIUDT",  "S----",       "S----",     "-----", "-----", "S----"]),
     ("erasures",              ["SIUDT",  "S----",       "S----",     "-----", "-----", "S----"]),
+    ("epochs",                ["SIUDT",  "S----",       "S----",     "-----", "-----", "S----"]),
     ("horizons",              ["SIUDT",  "S----",       "S----",     "-----", "-----", "S----"]),
     ("retention",             ["SIUDT",  "S----",       "S----",     "-----", "-----", "S----"]),
     ("tombstones",            ["SIUDT",  "S----",       "S----",     "-----", "-----", "S----"]),
@@ -57,6 +58,8 @@ const SEQUENCES: &[(&str, [&str; 6])] = &[
     ("messages_global_position_seq", ["NVS",    "---",         "---",       "---",   "---", "---"]),
     ("deletions_deletion_seq",       ["NVS",    "---",         "---",       "---",   "---", "---"]),
     ("erasures_erasure_seq",         ["NVS",    "---",         "---",       "---",   "---", "---"]),
+    ("epochs_number_seq",            ["NVS",    "---",         "---",       "---",   "---", "---"]),
+    ("server_seq",                   ["NVS",    "---",         "---",       "---",   "---", "---"]),
 ];
 
 /// Who gets through a function that everybody may call who may look into the schema.
@@ -66,6 +69,8 @@ const CLIENTS: [&str; 6] = ["Y", "Y", "Y", "-", "-", "-"];
 /// Who gets through what reads the log, or the subscriptions.
 const READERS: [&str; 6] = ["Y", "Y", "Y", "-", "-", "Y"];
 
+/// Who gets through what operators alone may.
+const ADMINS: [&str; 6] = ["Y", "-", "Y", "-", "-", "-"];
 /// Who gets through what nobody may who was not granted it, among them what an adoption needs.
 const NOBODY_ELSE: [&str; 6] = ["Y", "-", "-", "-", "-", "-"];
 
@@ -83,6 +88,10 @@ const FUNCTIONS: &[(&str, &str, [&str; 6])] = &[
     ("handler_context", "SELECT message_store.handler_context()", OPEN),
     ("horizon_blockers", "SELECT message_store.horizon_blockers()", OPEN),
     ("horizon", "SELECT message_store.horizon()", OPEN),
+    ("epoch", "SELECT message_store.epoch()", READERS),
+    ("check_position", "SELECT message_store.check_position(message_store.epoch(), 0)", READERS),
+    ("begin_epoch", "SELECT message_store.begin_epoch('restored')", ADMINS),
+    ("confirm_epoch", "SELECT message_store.confirm_epoch(message_store.epoch(), 'synchronous')", ADMINS),
     ("record_horizons", "SELECT message_store.record_horizons()", CLIENTS),
     ("announce_insert", "CREATE TEMP TABLE announced (); CREATE TRIGGER t BEFORE INSERT ON announced EXECUTE FUNCTION message_store.announce_insert()", NOBODY_ELSE),
     ("is_message_dbs", "SELECT message_store.is_message_dbs('')", OPEN),

@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::horizon::{self, Scope};
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::rows::Rows;
+use crate::tables::messages;
 use pgrx::pg_sys;
 
 sql_functions! {
@@ -16,7 +17,7 @@ fn horizon_blockers(call: &Call<'_>) -> Result<Reply, Error> {
         .as_ref()
         .map_or(Scope::All, |name| Scope::Category(name.bytes()));
     let mut rows = Rows::begin(call, &[pg_sys::INT4OID, pg_sys::BOOLOID, pg_sys::INT8OID]);
-    for writer in horizon::writers_in_flight(horizon::sequence()?, scope)? {
+    for writer in horizon::writers_in_flight(messages::sequence()?, scope)? {
         let prepared = writer.pid == 0;
         rows.push(|| {
             [

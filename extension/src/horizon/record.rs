@@ -3,6 +3,7 @@
 //! standby that has replayed that one has replayed them.
 
 use super::{Horizon, Look, Scope};
+use crate::epoch;
 use crate::error::Error;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::snapshot::Fresh;
@@ -24,7 +25,11 @@ fn record_horizons(_: &Call<'_>) -> Result<Reply, Error> {
         return Err(Error::OneSnapshot("record_horizons"));
     }
     let rows = Horizons::open()?.ok_or(Error::NoStore("horizons"))?;
-    let look = Look::take(super::sequence()?)?;
+    // What was recorded before it began is what it is certain of.
+    if !epoch::begin_if_due()? {
+        return Ok(Reply::boolean(false));
+    }
+    let look = Look::take(messages::sequence()?)?;
     let all = look.horizon(Scope::All);
     let is_complete = Ok(Reply::boolean(!all.is_held_back()));
     let call_again = Ok(Reply::boolean(false));
@@ -34,7 +39,7 @@ fn record_horizons(_: &Call<'_>) -> Result<Reply, Error> {
         }
         return is_complete;
     };
-    if known.position > super::sequence()?.last_value() {
+    if known.position > messages::sequence()?.last_value() {
         horizons::forget_beyond(all.drawn)?;
         return call_again;
     }

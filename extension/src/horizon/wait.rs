@@ -5,12 +5,12 @@
 //! at the rows of `horizons`, when it has replayed something.
 
 use crate::error::Error;
-use crate::horizon;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::sequence::Sequence;
 use crate::pg::snapshot::Fresh;
 use crate::pg::{rows, snapshot, transaction, wait};
 use crate::tables::horizons::Horizons;
+use crate::tables::messages;
 use pgrx::pg_sys;
 use std::time::{Duration, Instant};
 
@@ -45,7 +45,7 @@ fn wait_for_messages(call: &Call<'_>) -> Result<Reply, Error> {
                 "Pass an interval such as '30 s'.",
             )
         })?;
-    let sequence = horizon::sequence()?;
+    let sequence = messages::sequence()?;
     let started = Instant::now();
     let timeout = Duration::from_millis(timeout_ms.unsigned_abs());
     if !call.may_end_transactions() || !snapshot::release_for_wait() {

@@ -46,6 +46,8 @@ pub enum Type {
     Timestamptz,
     /// `jsonpath`
     Jsonpath,
+    /// `uuid`
+    Uuid,
     /// A composite type of ours.
     Composite(&'static str),
     /// An array of a composite type of ours.
@@ -112,6 +114,11 @@ impl Reply {
     /// A `jsonb`.
     pub fn jsonb(value: Jsonb<'_>) -> Self {
         Self(Some(value.datum()))
+    }
+
+    /// A value of the function's type.
+    pub fn value(value: pg_sys::Datum) -> Self {
+        Self(Some(value))
     }
 
     /// A `varchar` in the database's encoding, or NULL.

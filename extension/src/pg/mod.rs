@@ -40,6 +40,7 @@ pub mod row_lock;
 pub mod rows;
 pub mod scan;
 pub mod sequence;
+pub mod server;
 mod setting;
 pub mod slot;
 pub mod snapshot;

@@ -41,7 +41,7 @@ pub fn deleted_up_to(source: &[u8]) -> Result<i64, Error> {
 pub fn require_replayable(definition: &Definition) -> Result<(), Error> {
     let (baseline, drawn) = (
         definition.options.baseline,
-        horizon::sequence()?.last_value(),
+        messages::sequence()?.last_value(),
     );
     if baseline > drawn {
         return Err(Error::SubscriptionState(

@@ -9,6 +9,7 @@ use crate::pg::catalog::{self, Generation};
 use crate::pg::probe::Probe;
 use crate::pg::relation::{ColumnOrder, Index, Table};
 use crate::pg::scan::{Condition, IndexScan, Order};
+use crate::pg::sequence::Sequence;
 use crate::pg::slot::RowAddress;
 use crate::pg::snapshot::Fresh;
 use crate::pg::text::Text;
@@ -53,6 +54,12 @@ const LAYOUT: [(&CStr, pg_sys::Oid); COLUMNS] = [
 /// Where those columns stand in a table that Message DB before 1.2.6 has made: `id`, `stream_name`,
 /// `type`, `position`, `global_position`, `data`, `metadata`, `time`.
 const OLDER: ColumnOrder = ColumnOrder(Some(&[4, 3, 7, 1, 2, 5, 6, 0]));
+
+/// The sequence of global positions.
+pub fn sequence() -> Result<Sequence, Error> {
+    Sequence::find(SCHEMA, c"messages_global_position_seq")
+        .ok_or(Error::NoStore("messages_global_position_seq"))
+}
 
 /// Opens `messages` to write to it, checked to be what we know how to write.
 pub fn open_to_write() -> Result<Table, Error> {

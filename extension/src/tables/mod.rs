@@ -7,6 +7,7 @@ use std::ffi::CStr;
 
 mod by_subscriber;
 pub mod deletions;
+pub mod epochs;
 pub mod erasures;
 pub mod history;
 pub mod horizons;

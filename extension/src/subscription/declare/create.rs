@@ -2,7 +2,6 @@
 //! it. These start nothing.
 
 use crate::error::Error;
-use crate::horizon;
 use crate::pg::acting_as::ActingAs;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::identity;
@@ -26,7 +25,7 @@ use crate::subscription::operate::copy;
 use crate::subscription::read_model;
 use crate::subscription::source::Source;
 use crate::tables::deletions;
-use crate::tables::messages::column;
+use crate::tables::messages::{self, column};
 use crate::tables::subscription_progress;
 use crate::tables::subscriptions::{self, NewSubscription};
 use pgrx::pg_sys;
@@ -123,7 +122,7 @@ fn begin(definition: &Definition) -> Result<(), Error> {
     let id = &definition.subscriber_id;
     subscriptions::set_start(id, position)?;
     // What init makes has all until there.
-    let drawn = horizon::sequence()?.last_value();
+    let drawn = messages::sequence()?.last_value();
     let position = position.max(definition.options.baseline.min(drawn));
     subscription_progress::insert(id, definition.options.group_size, position)
 }
@@ -133,7 +132,7 @@ fn first_position(definition: &Definition) -> Result<i64, Error> {
     match &definition.options.start_from {
         StartFrom::Beginning => Ok(0),
         StartFrom::Position(first) => {
-            let drawn = horizon::sequence()?.last_value();
+            let drawn = messages::sequence()?.last_value();
             if *first > drawn + 1 {
                 return Err(Error::argument(
                     "options",

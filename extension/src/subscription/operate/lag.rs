@@ -9,7 +9,7 @@ use crate::subscription::definition::rights::may_see;
 use crate::subscription::definition::{Definition, subscriber_id};
 use crate::subscription::member::Member;
 use crate::subscription::source::Source;
-use crate::tables::messages::column;
+use crate::tables::messages::{self, column};
 use pgrx::pg_sys;
 
 sql_functions! {
@@ -85,7 +85,7 @@ fn open(definition: &Definition) -> Result<Source, Error> {
         false => transaction::has_one_snapshot(),
     };
     if is_unproven {
-        let drawn = horizon::sequence()?.last_value();
+        let drawn = messages::sequence()?.last_value();
         let unproven = Horizon {
             position: drawn,
             drawn,

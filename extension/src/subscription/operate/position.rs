@@ -3,7 +3,6 @@
 use crate::account::require_reason;
 use crate::error::Error;
 use crate::handler_call;
-use crate::horizon;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::scan::{Condition, IndexScan, Order};
 use crate::pg::snapshot::Fresh;
@@ -74,7 +73,7 @@ fn move_by_hand(
             "Try again when subscription_status shows no member below 0.",
         ));
     }
-    let drawn = horizon::sequence()?.last_value();
+    let drawn = messages::sequence()?.last_value();
     if position > drawn {
         return Err(Error::argument(
             "position",
@@ -190,7 +189,7 @@ fn continue_from(call: &Call<'_>) -> Result<Reply, Error> {
             repair,
         )
     })?;
-    let drawn = horizon::sequence()?.last_value();
+    let drawn = messages::sequence()?.last_value();
     if saved > drawn {
         return Err(Error::argument(
             "position_stream",

@@ -1,0 +1,124 @@
+//! Epochs: a position says which messages a reader has dealt with, in one history of the log. A standby that
+//! is promoted without having everything, a backup that is restored, a copy that goes its own way: each
+//! begins another history with the same positions. So each begins an epoch, and no position that may have
+//! been drawn in another is drawn in it. See `docs/decisions/0022-epochs.md`.
+
+mod check;
+mod steer;
+
+use crate::error::Error;
+use crate::pg::identity;
+use crate::pg::lock::Tag;
+use crate::pg::sequence::Sequence;
+use crate::pg::server;
+use crate::pg::snapshot::Fresh;
+use crate::stream_name::ALL;
+use crate::tables::horizons::Horizons;
+use crate::tables::{SCHEMA, epochs, messages};
+use std::cell::Cell;
+
+/// How far an epoch begins behind the last position that is known to have been drawn: more than a server
+/// that was cut off draws until somebody ends it.
+const MARGIN: i64 = 1_000_000;
+
+/// The class of the locks below.
+const LOCK: u16 = 0x4C45;
+/// Held for a moment by who looks whether positions are safe, and makes them so.
+const POSITIONS: Tag = Tag {
+    high: 0,
+    low: 1,
+    class: LOCK,
+};
+/// Held until the end of its transaction by who begins an epoch.
+const BEGINNING: Tag = Tag {
+    high: 0,
+    low: 2,
+    class: LOCK,
+};
+
+thread_local! {
+    /// The timeline on which positions are known to be safe.
+    static SAFE: Cell<Option<u32>> = const { Cell::new(None) };
+}
+
+fn server_sequence() -> Option<Sequence> {
+    Sequence::find(SCHEMA, c"server_seq")
+}
+
+/// Sees to it that no position is drawn that was drawn in another history. Called before each draw: it costs
+/// a comparison, but for a session's first.
+pub fn make_positions_safe(positions: Sequence) -> Result<(), Error> {
+    let timeline = server::timeline();
+    if SAFE.get() == Some(timeline) {
+        return Ok(());
+    }
+    // A store that 0.3 made has none.
+    let Some(last_server) = server_sequence() else {
+        return Ok(());
+    };
+    let this = server::identity();
+    if last_server.last_value() != this {
+        let _alone = POSITIONS.exclusive();
+        let last = last_server.last_value();
+        if last != this {
+            // 0: nothing was drawn yet, or before there were epochs.
+            if last != 0 {
+                epochs::set_position(positions.last_value().saturating_add(MARGIN))?;
+            }
+            epochs::set_server(this)?;
+        }
+    }
+    SAFE.set(Some(timeline));
+    Ok(())
+}
+
+/// The name of the epoch of now, which begins where the server is another one than that of the newest.
+fn current() -> Result<String, Error> {
+    match begun()? {
+        Some(name) => Ok(name),
+        None => {
+            std::mem::forget(BEGINNING.exclusive());
+            match begun()? {
+                Some(name) => Ok(name),
+                None => begin("the server was promoted, restored or moved"),
+            }
+        }
+    }
+}
+
+/// Begins an epoch where one is due, unless somebody else is about to; false where he is.
+pub fn begin_if_due() -> Result<bool, Error> {
+    if server_sequence().is_none() || begun()?.is_some() {
+        return Ok(true);
+    }
+    let Some(alone) = BEGINNING.try_exclusive() else {
+        return Ok(false);
+    };
+    std::mem::forget(alone);
+    if begun()?.is_none() {
+        begin("the server was promoted, restored or moved")?;
+    }
+    Ok(true)
+}
+
+/// The newest epoch, where it is of this server.
+fn begun() -> Result<Option<String>, Error> {
+    make_positions_safe(messages::sequence()?)?;
+    let newest = epochs::newest()?;
+    Ok(newest
+        .filter(|newest| newest.server == server::identity())
+        .map(|newest| newest.name))
+}
+
+/// What was recorded as settled is certain: whoever wrote it down saw all that lies before.
+fn begin(reason: &str) -> Result<String, Error> {
+    let recorded = match Horizons::open()? {
+        Some(rows) => rows.of(&Fresh::take(), ALL.as_bytes()),
+        None => None,
+    };
+    let settled_up_to = recorded.map_or(0, |recorded| recorded.position);
+    let is_first = epochs::newest()?.is_none();
+    let reason = if is_first { "the first" } else { reason };
+    let role = identity::role_name(identity::current_role());
+    epochs::begin(server::identity(), settled_up_to, reason, &role)
+}

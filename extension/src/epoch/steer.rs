@@ -1,0 +1,52 @@
+//! `begin_epoch`, `confirm_epoch`: what the server cannot know by itself.
+
+use super::check::reply;
+use super::{BEGINNING, MARGIN, POSITIONS};
+use crate::account::require_reason;
+use crate::epoch;
+use crate::error::Error;
+use crate::pg::call::{Call, Reply, Type, sql_functions};
+use crate::pg::{identity, transaction};
+use crate::tables::{epochs, messages};
+
+sql_functions! {
+    begin_epoch(reason: Varchar, above: Bigint) => begin_epoch,
+    confirm_epoch(epoch: Uuid, reason: Varchar) => confirm_epoch,
+}
+
+fn begin_epoch(call: &Call<'_>) -> Result<Reply, Error> {
+    let reason = require_reason(call.text("reason"))?;
+    transaction::require_writable(c"begin_epoch()");
+    let positions = messages::sequence()?;
+    epoch::make_positions_safe(positions)?;
+    std::mem::forget(BEGINNING.exclusive());
+    {
+        let _alone = POSITIONS.exclusive();
+        let drawn = positions.last_value();
+        let above = call.bigint("above");
+        if above.is_some_and(|above| above < drawn) {
+            return Err(Error::argument(
+                "above",
+                format!("must be {drawn} or more, which was drawn here"),
+                "Pass the highest global position of any copy, or nothing.",
+            ));
+        }
+        epochs::set_position(above.unwrap_or(drawn.saturating_add(MARGIN)))?;
+    }
+    epoch::begin(&reason).map(|name| reply(&name))
+}
+
+fn confirm_epoch(call: &Call<'_>) -> Result<Reply, Error> {
+    let reason = require_reason(call.text("reason"))?;
+    let epoch = call.value("epoch", Type::Uuid);
+    transaction::require_writable(c"confirm_epoch()");
+    let role = identity::role_name(identity::current_role());
+    if epoch.is_none() || !epochs::confirm(epoch, &role, &reason)? {
+        return Err(Error::argument(
+            "epoch",
+            "is none of this store",
+            "The table epochs lists them.",
+        ));
+    }
+    Ok(Reply::void())
+}

@@ -1,0 +1,256 @@
+//! Promise: a server that was promoted or restored uses no position again that was drawn elsewhere, and a
+//! position that was kept outside is refused where what lay before it may be lost.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on must fail loudly"
+)]
+
+use promises::{Cluster, Database, Session, StopMode};
+
+const MARGIN: i64 = 1_000_000;
+const EPOCH: &str = "SELECT message_store.epoch()";
+const EPOCHS: &str = "SELECT count(*) FROM message_store.epochs";
+
+async fn write(session: &Session, count: i64) -> i64 {
+    write_to(session, "shelf-1", count).await
+}
+
+async fn write_to(session: &Session, stream: &str, count: i64) -> i64 {
+    let write = format!(
+        "SELECT count(message_store.write_message(gen_random_uuid()::varchar, '{stream}', 'T', '{{}}'))
+         FROM generate_series(1, {count})"
+    );
+    session.run(&write).await.unwrap();
+    last(session).await
+}
+
+async fn last(session: &Session) -> i64 {
+    session
+        .bigint("SELECT max(global_position) FROM message_store.messages")
+        .await
+}
+
+async fn epoch(session: &Session) -> String {
+    session.value(EPOCH).await.unwrap()
+}
+
+fn check(epoch: &str, position: i64) -> String {
+    format!("SELECT message_store.check_position('{epoch}', {position})")
+}
+
+async fn record(session: &Session) {
+    let record = "UPDATE message_store.horizons SET proven_at = proven_at - interval '1 s';
+                  SELECT message_store.record_horizons()";
+    session.run(record).await.unwrap();
+}
+
+/// A store with three messages that are recorded as settled, and a standby that has them and no more; then
+/// the primary writes two more, which nobody else has.
+struct Parted {
+    primary: Cluster,
+    standby: Cluster,
+    name: String,
+    epoch: String,
+}
+
+impl Parted {
+    async fn make() -> Self {
+        let primary = Cluster::start(&[]);
+        let store = primary.create_store().await;
+        let session = store.connect().await;
+        write(&session, 3).await;
+        record(&session).await;
+        let epoch = epoch(&session).await;
+        let name = store.name.clone();
+        let standby = primary.start_standby(&[]);
+        let followed = store.on(&standby).connect().await;
+        followed
+            .wait_until("SELECT count(*) = 1 FROM message_store.epochs")
+            .await;
+        drop(followed);
+        standby.stop(StopMode::Fast);
+        assert_eq!(write(&session, 2).await, 5);
+        Self {
+            primary,
+            standby,
+            name,
+            epoch,
+        }
+    }
+
+    /// The standby takes over.
+    async fn promote(&self) -> Session {
+        self.primary.stop(StopMode::Immediate);
+        self.standby.start_again();
+        let session = self.standby.connect(&self.name, "postgres").await;
+        session.run("SELECT pg_promote()").await.unwrap();
+        session
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_asynchronous_standby_lacked_is_noticed_and_no_position_comes_again() {
+    let parted = Parted::make().await;
+    let promoted = parted.promote().await;
+    // The first writer goes beyond what may have been drawn, before anybody asks for the epoch.
+    assert!(write(&promoted, 1).await > MARGIN);
+    let before = last(&promoted).await;
+    assert_eq!(write(&promoted, 1).await, before + 1, "once");
+    let new = epoch(&promoted).await;
+    assert_ne!(new, parted.epoch);
+    assert_eq!(epoch(&promoted).await, new);
+    assert_eq!(promoted.bigint(EPOCHS).await, 2);
+
+    // A reader had come to 5 on the old primary; 4 and 5 are lost.
+    let refusal = promoted.error(&check(&parted.epoch, 5)).await;
+    assert_eq!(refusal.sqlstate, "55000");
+    assert_eq!(
+        refusal.message,
+        "global position 5 may be of a log that was lost"
+    );
+    assert!(
+        refusal.detail.contains("Up to 3 the log"),
+        "{}",
+        refusal.detail
+    );
+    assert!(
+        refusal.hint.contains("Begin again after 3"),
+        "{}",
+        refusal.hint
+    );
+    assert_eq!(promoted.bigint(&check(&parted.epoch, 3)).await, 3);
+    assert_eq!(promoted.bigint(&check(&new, before)).await, before);
+
+    let unknown = "00000000-0000-0000-0000-000000000000";
+    let refusal = promoted.error(&check(unknown, 1)).await;
+    assert_eq!(refusal.sqlstate, "55000");
+    assert!(
+        refusal.message.contains("does not know"),
+        "{}",
+        refusal.message
+    );
+
+    // Where somebody knows that nothing was lost, he says so.
+    let confirm =
+        |epoch: &str| format!("SELECT message_store.confirm_epoch('{epoch}', 'synchronous')");
+    assert_eq!(promoted.error(&confirm(unknown)).await.sqlstate, "22023");
+    promoted.run(&confirm(&new)).await.unwrap();
+    assert_eq!(promoted.bigint(&check(&parted.epoch, 5)).await, 5);
+}
+
+#[tokio::test]
+async fn a_restart_and_a_crash_begin_no_epoch() {
+    let cluster = Cluster::start(&[]);
+    let store = cluster.create_store().await;
+    let session = store.connect().await;
+    let first = epoch(&session).await;
+    write(&session, 2).await;
+    for mode in [StopMode::Fast, StopMode::Immediate] {
+        cluster.restart(mode);
+        let session = store.connect().await;
+        assert!(write(&session, 1).await < 100);
+        assert_eq!(epoch(&session).await, first);
+        record(&session).await;
+        assert_eq!(session.bigint(EPOCHS).await, 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_that_write_at_once_after_a_promotion_go_beyond_it_together() {
+    let parted = Parted::make().await;
+    let promoted = parted.promote().await;
+    let open = parted.standby.connect(&parted.name, "postgres").await;
+    // One that stays open keeps nobody.
+    open.run("BEGIN").await.unwrap();
+    write_to(&open, "cellar-1", 1).await;
+    let mut writers = Vec::new();
+    for number in 0..8 {
+        let session = parted.standby.connect(&parted.name, "postgres").await;
+        let stream = format!("shelf-{number}");
+        writers.push(tokio::spawn(async move {
+            write_to(&session, &stream, 50).await
+        }));
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    open.run("COMMIT").await.unwrap();
+    let positions = "SELECT count(DISTINCT global_position) FROM message_store.messages
+                     WHERE global_position BETWEEN 1000000 AND 1000999";
+    assert_eq!(promoted.bigint(positions).await, 401);
+    let askers = (0..4).map(|_| async {
+        let session = parted.standby.connect(&parted.name, "postgres").await;
+        epoch(&session).await
+    });
+    let mut names = Vec::new();
+    for asker in askers {
+        names.push(asker.await);
+    }
+    names.dedup();
+    assert_eq!(names.len(), 1);
+    assert_eq!(promoted.bigint(EPOCHS).await, 2);
+}
+
+#[tokio::test]
+async fn a_copy_of_the_database_begins_an_epoch_of_its_own() {
+    let cluster = Cluster::shared();
+    let store = cluster.create_store().await;
+    let session = store.connect().await;
+    let before = epoch(&session).await;
+    write(&session, 3).await;
+    drop(session);
+    let copy: Database = cluster.create_database_like(&store.name).await;
+    let session = copy.connect().await;
+    record(&session).await;
+    assert_ne!(epoch(&session).await, before);
+    assert!(write(&session, 1).await > MARGIN);
+    // Nothing was recorded in the original, so nothing is certain.
+    let refusal = session.error(&check(&before, 3)).await;
+    assert!(
+        refusal.hint.contains("Begin again after 0"),
+        "{}",
+        refusal.hint
+    );
+}
+
+#[tokio::test]
+async fn an_epoch_is_begun_by_hand_above_all_that_was_drawn() {
+    let session = Cluster::shared().create_store().await.connect().await;
+    let first = epoch(&session).await;
+    write(&session, 3).await;
+    let refusal = session
+        .error("SELECT message_store.begin_epoch('a snapshot', 2)")
+        .await;
+    assert_eq!(refusal.sqlstate, "22023");
+    assert_eq!(
+        refusal.message,
+        "above must be 3 or more, which was drawn here"
+    );
+    let refusal = session.error("SELECT message_store.begin_epoch(' ')").await;
+    assert_eq!(refusal.message, "reason must not be empty");
+    let begun = session
+        .value("SELECT message_store.begin_epoch('a snapshot', 500)")
+        .await
+        .unwrap();
+    assert_eq!(epoch(&session).await, begun);
+    assert_ne!(begun, first);
+    assert_eq!(write(&session, 1).await, 501);
+    let begun = session
+        .value("SELECT message_store.begin_epoch('another')")
+        .await
+        .unwrap();
+    assert_eq!(epoch(&session).await, begun);
+    assert_eq!(write(&session, 1).await, 502 + MARGIN);
+    for (arguments, message) in [
+        ("NULL, 1", "epoch must not be NULL"),
+        ("gen_random_uuid(), NULL", "position must not be NULL"),
+    ] {
+        let refusal = session
+            .error(&format!("SELECT message_store.check_position({arguments})"))
+            .await;
+        assert_eq!(
+            (refusal.sqlstate.as_str(), refusal.message.as_str()),
+            ("22023", message)
+        );
+    }
+}
