@@ -31,20 +31,11 @@ done
 /// The names of the servers.
 const NODES: [&str; 2] = ["a", "b"];
 
-/// Whether a commit waits for the standby.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Replication {
-    /// It does, and only a standby that has everything is promoted.
-    Synchronous,
-    /// It does not.
-    Asynchronous,
-}
-
-/// A cluster of two. It ends with us.
+/// A cluster of two, with synchronous replication: only a standby that has everything is promoted. It ends
+/// with us.
 pub struct PatroniCluster {
     networks: Networks,
     folder: TempDir,
-    replication: Replication,
     // Dropped first: what runs is gone by the time the folder goes.
     processes: Vec<Child>,
 }
@@ -148,7 +139,7 @@ impl Drop for Networks {
 
 impl PatroniCluster {
     /// Makes one, and returns when it has a primary and a standby that follows.
-    pub fn start(replication: Replication) -> Self {
+    pub fn start() -> Self {
         let folder = tempfile::Builder::new()
             .prefix("promises")
             .tempdir_in("/tmp")
@@ -157,7 +148,6 @@ impl PatroniCluster {
         let mut cluster = Self {
             networks: Networks::make(),
             folder,
-            replication,
             processes: Vec::new(),
         };
         cluster.start_etcd();
@@ -213,7 +203,6 @@ impl PatroniCluster {
     fn configuration(&self, node: &str, folder: &Path) -> String {
         let (address, etcd) = (self.networks.address(node), self.networks.address("etcd"));
         let subnet = format!("{}.0/24", self.networks.subnet);
-        let is_synchronous = self.replication == Replication::Synchronous;
         format!(
             r#"
 scope: store
@@ -226,7 +215,7 @@ bootstrap:
     loop_wait: 1
     retry_timeout: 2
     primary_start_timeout: 0
-    synchronous_mode: {is_synchronous}
+    synchronous_mode: true
     postgresql: {{use_pg_rewind: true, parameters: {{max_connections: 60, max_prepared_transactions: 20}}}}
   initdb: [{{encoding: UTF8}}, {{locale: C}}, data-checksums]
   pg_hba: [local all all trust, host all all {subnet} trust, host replication all {subnet} trust]
@@ -246,14 +235,9 @@ postgresql:
 
     /// The libpq address of both for a role: connections go to the one that takes writes.
     pub fn url(&self, role: &str, database: &str) -> String {
-        self.url_with(role, database, "read-write")
-    }
-
-    /// The same, for sessions of other attributes.
-    pub fn url_with(&self, role: &str, database: &str, attributes: &str) -> String {
         let [a, b] = NODES.map(|node| self.networks.address(node));
         format!(
-            "postgresql://{role}@{a},{b}/{database}?target_session_attrs={attributes}\
+            "postgresql://{role}@{a},{b}/{database}?target_session_attrs=read-write\
              &sslmode=disable&connect_timeout=2"
         )
     }
@@ -282,15 +266,11 @@ postgresql:
 
     /// Returns when there is a primary, and a standby that could take its place; the primary's name.
     pub fn wait_until_whole(&self) -> &'static str {
-        let standby = match self.replication {
-            Replication::Synchronous => "sync_standby",
-            Replication::Asynchronous => "replica",
-        };
         let started = Instant::now();
         loop {
             let members = self.members();
             let has = |role: &str| members.iter().find(|member| member.1 == role);
-            if let (Some((leader, _)), Some(_)) = (has("leader"), has(standby)) {
+            if let (Some((leader, _)), Some(_)) = (has("leader"), has("sync_standby")) {
                 return NODES.into_iter().find(|node| node == leader).unwrap();
             }
             assert!(

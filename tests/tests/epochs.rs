@@ -218,14 +218,15 @@ async fn an_epoch_is_begun_by_hand_above_all_that_was_drawn() {
     let session = Cluster::shared().create_store().await.connect().await;
     let first = epoch(&session).await;
     write(&session, 3).await;
-    let refusal = session
-        .error("SELECT message_store.begin_epoch('a snapshot', 2)")
-        .await;
-    assert_eq!(refusal.sqlstate, "22023");
-    assert_eq!(
-        refusal.message,
-        "above must be 3 or more, which was drawn here"
-    );
+    for above in ["2", "100000000004", "9223372036854775807"] {
+        let begin = format!("SELECT message_store.begin_epoch('a snapshot', {above})");
+        let refusal = session.error(&begin).await;
+        assert_eq!(refusal.sqlstate, "22023");
+        assert_eq!(
+            refusal.message,
+            "above must be from 3, which was drawn here, to 100000000003"
+        );
+    }
     let refusal = session.error("SELECT message_store.begin_epoch(' ')").await;
     assert_eq!(refusal.message, "reason must not be empty");
     let begun = session

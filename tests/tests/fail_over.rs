@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use message_store_client::connection::Target;
 use message_store_client::database::{Database, Source};
 use nix::sys::signal::Signal;
-use promises::{DECLARED_HOME_PAGE, Deployment, PatroniCluster, Replication, Session};
+use promises::{DECLARED_HOME_PAGE, Deployment, PatroniCluster, Session};
 use tempfile::tempdir;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -159,7 +159,7 @@ async fn wait_for_writes(shared: &Shared, more: i64) -> Duration {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fail_over_loses_nothing_that_was_acknowledged_and_everything_goes_on() {
     let fail_overs = std::env::var("PROMISES_FAIL_OVERS").map_or(3, |count| count.parse().unwrap());
-    let cluster = PatroniCluster::start(Replication::Synchronous);
+    let cluster = PatroniCluster::start();
     let maintenance = Session::open(&cluster.url("postgres", "postgres").parse().unwrap()).await;
     maintenance.run("CREATE DATABASE store").await.unwrap();
     let admin = Session::open(&cluster.url("postgres", "store").parse().unwrap()).await;
@@ -177,6 +177,8 @@ async fn a_fail_over_loses_nothing_that_was_acknowledged_and_everything_goes_on(
         url: url.clone(),
     };
     let running = deployment.start();
+    let looker = database(&url, 1);
+    let epoch = looker.epoch().await.unwrap().unwrap();
 
     let shared = Arc::new(Shared::default());
     let pool = database(&url, WRITERS);
@@ -184,7 +186,6 @@ async fn a_fail_over_loses_nothing_that_was_acknowledged_and_everything_goes_on(
         .map(|number| tokio::spawn(write(pool.clone(), number, Arc::clone(&shared))))
         .collect();
     let reader = tokio::spawn(read(database(&url, 1), Arc::clone(&shared)));
-    let looker = database(&url, 1);
 
     for number in 0..fail_overs {
         let disaster = DISASTERS[number % DISASTERS.len()];
@@ -253,6 +254,29 @@ async fn a_fail_over_loses_nothing_that_was_acknowledged_and_everything_goes_on(
         "each was written once and thanked for once"
     );
     assert_eq!(seen.len(), log.len(), "the reader skipped some");
+    // Each fail-over begins an epoch. The server cannot know that nothing was lost; who can, says so.
+    let epochs = admin
+        .bigint("SELECT count(*) FROM message_store.epochs")
+        .await;
+    assert!(epochs > fail_overs as i64, "{epochs}");
+    let last = *log.keys().max().unwrap();
+    let first = written.iter().map(|(_, position)| *position).min().unwrap();
+    let refusal = looker.check_position(epoch, last).await.unwrap_err();
+    assert!(
+        refusal
+            .to_string()
+            .contains("may be of a log that was lost"),
+        "{refusal}"
+    );
+    let confirm = "SELECT message_store.confirm_epoch(epoch, 'synchronous replication')
+                   FROM message_store.epochs";
+    admin.run(confirm).await.unwrap();
+    for position in [first, last] {
+        assert_eq!(
+            looker.check_position(epoch, position).await.unwrap(),
+            position
+        );
+    }
     let differs = "SELECT count(*) FROM message_store.verify('aggregators:home-page')";
     assert_eq!(admin.bigint(differs).await, 0);
     assert_eq!(wait_for_count(&looker, viewings).await.as_secs(), 0);

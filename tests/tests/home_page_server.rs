@@ -38,6 +38,8 @@ fn is_delivery(line: &str) -> bool {
         "wait_for_messages",
         "started_subscriptions",
         "message_store.tick",
+        "record_horizons",
+        "apply_retention",
     ];
     delivery.iter().any(|call| line.contains(call))
 }

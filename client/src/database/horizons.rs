@@ -1,6 +1,8 @@
-//! How far messages are settled.
+//! How far messages are settled, and in which history of the log.
 
 use std::time::Duration;
+
+use uuid::Uuid;
 
 use super::Database;
 use crate::error::{Error, Result};
@@ -57,5 +59,31 @@ impl Database {
             horizon = read().map_err(Error::database(action))?;
         }
         Ok(horizon)
+    }
+
+    /// The epoch of the log, to be kept with every position that is kept outside of the database; `None` on
+    /// a standby that none has come to.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn epoch(&self) -> Result<Option<Uuid>> {
+        let action = "ask for the epoch";
+        let rows = self
+            .query(action, "SELECT message_store.epoch()", &[])
+            .await?;
+        let epoch = rows.first().map(|row| row.try_get(0)).transpose();
+        epoch.map(Option::flatten).map_err(Error::database(action))
+    }
+
+    /// Returns a global position that was kept with an epoch, if what lies before it is in this log for
+    /// certain.
+    ///
+    /// # Errors
+    /// [`Error::Database`] with SQLSTATE 55000, which says from where to begin again.
+    pub async fn check_position(&self, epoch: Uuid, position: i64) -> Result<i64> {
+        let action = "look whether the position is of this log";
+        let sql = "SELECT message_store.check_position($1, $2)";
+        let rows = self.query(action, sql, &[&epoch, &position]).await?;
+        Ok(rows.first().map_or(position, |row| row.get(0)))
     }
 }

@@ -14,6 +14,9 @@ sql_functions! {
     confirm_epoch(epoch: Uuid, reason: Varchar) => confirm_epoch,
 }
 
+/// How far positions may go at once: a tenth of what a reader can tell a writer's announcement by.
+const FURTHEST: i64 = 100_000_000_000;
+
 fn begin_epoch(call: &Call<'_>) -> Result<Reply, Error> {
     let reason = require_reason(call.text("reason"))?;
     transaction::require_writable(c"begin_epoch()");
@@ -24,10 +27,14 @@ fn begin_epoch(call: &Call<'_>) -> Result<Reply, Error> {
         let _alone = POSITIONS.exclusive();
         let drawn = positions.last_value();
         let above = call.bigint("above");
-        if above.is_some_and(|above| above < drawn) {
+        let may_be = drawn..=drawn.saturating_add(FURTHEST);
+        if above.is_some_and(|above| !may_be.contains(&above)) {
             return Err(Error::argument(
                 "above",
-                format!("must be {drawn} or more, which was drawn here"),
+                format!(
+                    "must be from {drawn}, which was drawn here, to {}",
+                    may_be.end()
+                ),
                 "Pass the highest global position of any copy, or nothing.",
             ));
         }

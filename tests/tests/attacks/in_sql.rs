@@ -38,6 +38,9 @@ struct Part {
     sql: String,
 }
 
+/// Positions in a copy of a database would begin beyond those of the original; attacks name positions.
+const AS_AN_ORIGINAL: &str = "SELECT setval('message_store.server_seq', 1, false)";
+
 impl Attack {
     fn read(file: &Path, folder: &Path) -> Self {
         let name = file.strip_prefix(folder).unwrap().with_extension("");
@@ -82,6 +85,9 @@ impl Attack {
         let superuser = database.connect().await;
         let may_create = format!("GRANT CREATE ON DATABASE {} TO m", database.name);
         superuser.run(&may_create).await.unwrap();
+        if self.has_store {
+            superuser.run(AS_AN_ORIGINAL).await.unwrap();
+        }
         let m = database.connect_as("m").await;
         let n = database.connect_as("n").await;
         for (number, part) in self.parts.iter().enumerate() {

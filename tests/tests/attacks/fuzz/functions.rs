@@ -141,6 +141,7 @@ impl Argument {
             ("interval", _) => INTERVALS,
             ("timestamp with time zone", _) => TIMES,
             ("jsonpath", _) => PATHS,
+            ("uuid", _) => EPOCHS,
             ("message_store.message", _) => MESSAGES,
             ("message_store.message[]", _) => RUNS,
             ("message_store.new_message[]", _) => NEW_MESSAGES,

@@ -62,6 +62,13 @@ pub const NUMBERS: &[&str] = &[
     "32768",
     "9223372036854775806",
 ];
+pub const EPOCHS: &[&str] = &[
+    "message_store.epoch()",
+    "(SELECT epoch FROM message_store.epochs ORDER BY random() LIMIT 1)",
+    "gen_random_uuid()",
+    "NULL",
+    "'00000000-0000-0000-0000-000000000000'",
+];
 pub const TIMES: &[&str] = &[
     "'2000-01-01'",
     "now() - interval '1 ms'",
