@@ -15,8 +15,9 @@ const OF_A_PANIC: [&str; 6] = [
 ];
 /// Internal errors that PostgreSQL itself answers: where a catalog changes under a statement, and to
 /// a parameter in a format that it does not know.
-const OF_POSTGRESQL: [&str; 5] = [
+const OF_POSTGRESQL: [&str; 6] = [
     "unsupported jsonb version number",
+    "unsupported jsonpath version number",
     "tuple concurrently updated",
     "tuple concurrently deleted",
     "cache lookup failed for",
