@@ -17,11 +17,6 @@ mod tls;
 
 use tls::Protection;
 
-/// How long it may take to connect, where the address does not say: to a server, and to one of several, whose
-/// next may answer at once.
-const ONE_SERVER: Duration = Duration::from_secs(10);
-const ONE_OF_SEVERAL: Duration = Duration::from_secs(3);
-
 /// A checked address of a database.
 #[derive(Clone)]
 pub struct Target {
@@ -87,12 +82,7 @@ impl Target {
         if config.get_application_name().is_none() {
             config.application_name("orchestrator");
         }
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(match servers::count(&config) {
-                0 | 1 => ONE_SERVER,
-                _ => ONE_OF_SEVERAL,
-            });
-        }
+        config.connect_timeout(servers::patience(&config));
         // A peer that vanished without a goodbye is noticed in about 20 seconds.
         config.keepalives_idle(Duration::from_secs(10));
         config.keepalives_interval(Duration::from_secs(3));

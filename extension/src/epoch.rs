@@ -7,6 +7,7 @@ mod check;
 mod steer;
 
 use crate::error::Error;
+use crate::fnv::fnv_1a;
 use crate::pg::identity;
 use crate::pg::lock::Tag;
 use crate::pg::sequence::Sequence;
@@ -41,6 +42,11 @@ thread_local! {
     static SAFE: Cell<Option<u32>> = const { Cell::new(None) };
 }
 
+/// A number above 0 that stands for the server, its timeline and the database.
+fn this_server() -> i64 {
+    (fnv_1a(&server::identity()) >> 1).max(1) as i64
+}
+
 fn server_sequence() -> Option<Sequence> {
     Sequence::find(SCHEMA, c"server_seq")
 }
@@ -56,7 +62,7 @@ pub fn make_positions_safe(positions: Sequence) -> Result<(), Error> {
     let Some(last_server) = server_sequence() else {
         return Ok(());
     };
-    let this = server::identity();
+    let this = this_server();
     if last_server.last_value() != this {
         let _alone = POSITIONS.exclusive();
         let last = last_server.last_value();
@@ -74,16 +80,11 @@ pub fn make_positions_safe(positions: Sequence) -> Result<(), Error> {
 
 /// The name of the epoch of now, which begins where the server is another one than that of the newest.
 fn current() -> Result<String, Error> {
-    match begun()? {
-        Some(name) => Ok(name),
-        None => {
-            std::mem::forget(BEGINNING.exclusive());
-            match begun()? {
-                Some(name) => Ok(name),
-                None => begin("the server was promoted, restored or moved"),
-            }
-        }
+    if let Some(name) = begun()? {
+        return Ok(name);
     }
+    BEGINNING.exclusive_until_end();
+    begun_or_begin()
 }
 
 /// Begins an epoch where one is due, unless somebody else is about to; false where he is.
@@ -91,14 +92,18 @@ pub fn begin_if_due() -> Result<bool, Error> {
     if server_sequence().is_none() || begun()?.is_some() {
         return Ok(true);
     }
-    let Some(alone) = BEGINNING.try_exclusive() else {
+    if !BEGINNING.try_exclusive_until_end() {
         return Ok(false);
-    };
-    std::mem::forget(alone);
-    if begun()?.is_none() {
-        begin("the server was promoted, restored or moved")?;
     }
-    Ok(true)
+    begun_or_begin().map(|_| true)
+}
+
+/// For who holds [`BEGINNING`]: somebody else may have begun it before.
+fn begun_or_begin() -> Result<String, Error> {
+    match begun()? {
+        Some(name) => Ok(name),
+        None => begin("the server was promoted, restored or moved"),
+    }
 }
 
 /// The newest epoch, where it is of this server.
@@ -106,7 +111,7 @@ fn begun() -> Result<Option<String>, Error> {
     make_positions_safe(messages::sequence()?)?;
     let newest = epochs::newest()?;
     Ok(newest
-        .filter(|newest| newest.server == server::identity())
+        .filter(|newest| newest.server == this_server())
         .map(|newest| newest.name))
 }
 
@@ -120,5 +125,5 @@ fn begin(reason: &str) -> Result<String, Error> {
     let is_first = epochs::newest()?.is_none();
     let reason = if is_first { "the first" } else { reason };
     let role = identity::role_name(identity::current_role());
-    epochs::begin(server::identity(), settled_up_to, reason, &role)
+    epochs::begin(this_server(), settled_up_to, reason, &role)
 }

@@ -24,6 +24,7 @@ mod wait;
 
 use crate::epoch;
 use crate::error::Error;
+use crate::fnv::fnv_1a;
 use crate::pg::catalog::{self, Generation};
 use crate::pg::lock::{self, Holding, Tag};
 use crate::pg::sequence::Sequence;
@@ -233,11 +234,7 @@ fn low_of(tag: &Tag, later_sample: i64) -> i64 {
 /// [`EVERY_CATEGORY`]. Part of the protocol. A collision only makes two categories wait for
 /// each other's writers.
 fn category_hash(category: &[u8]) -> u32 {
-    let hash = category
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+    let hash = fnv_1a(category);
     let folded = (hash >> 32) as u32 ^ hash as u32;
     if folded == EVERY_CATEGORY { 1 } else { folded }
 }

@@ -11,6 +11,7 @@ mod consumer_group;
 mod earlier_symbols;
 mod epoch;
 mod error;
+mod fnv;
 mod handler_call;
 mod horizon;
 mod install;

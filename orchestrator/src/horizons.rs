@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
 
+use crate::complaint::Complaint;
 use message_store_client::{Result, database::Database};
 
 /// The time between two looks, while something was drawn that is not settled and written down.
@@ -28,7 +28,7 @@ pub struct Horizons {
 impl Horizons {
     /// Does so until shutdown. A failure is logged, once for each cause, and tried again.
     pub async fn run(mut self) {
-        let mut said = String::new();
+        let mut complaint = Complaint::that("standbys do not learn how far messages are settled");
         let mut is_complete = false;
         loop {
             if is_complete {
@@ -39,28 +39,16 @@ impl Horizons {
             }
             let recorded = self.record().await;
             let pause = match &recorded {
-                Ok(_) => INTERVAL,
-                Err(_) => AFTER_FAILURE,
-            };
-            is_complete = match recorded {
-                Ok(is_complete) => {
-                    said.clear();
-                    is_complete
-                }
-                // Of the connection the others speak.
-                Err(error) if error.is_connection_loss() || error.is_read_only() => {
-                    debug!("horizons: {error}");
-                    false
+                Ok(_) => {
+                    complaint.settle();
+                    INTERVAL
                 }
                 Err(error) => {
-                    let cause = error.to_string();
-                    if cause != said {
-                        warn!("standbys do not learn how far messages are settled: {cause}");
-                        said = cause;
-                    }
-                    false
+                    complaint.tell(error);
+                    AFTER_FAILURE
                 }
             };
+            is_complete = recorded.unwrap_or(false);
             tokio::select! {
                 () = self.shutdown.cancelled() => return,
                 () = sleep(pause) => {}

@@ -9,6 +9,7 @@
 pub mod boot;
 pub mod cli;
 pub mod commands;
+mod complaint;
 pub mod config;
 pub mod count;
 pub mod daemon;

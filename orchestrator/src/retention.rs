@@ -4,7 +4,9 @@ use std::{collections::HashMap, time::Duration};
 
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
+
+use crate::complaint::Complaint;
 
 use message_store_client::{
     Result,
@@ -34,7 +36,7 @@ impl Retention {
     pub async fn run(self) {
         let mut rounds = interval(INTERVAL);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut said = String::new();
+        let mut complaint = Complaint::that("nothing is deleted by retention");
         let mut held_back = HashMap::new();
         loop {
             tokio::select! {
@@ -43,20 +45,10 @@ impl Retention {
             }
             match self.apply().await {
                 Ok(deleted) => {
-                    said.clear();
+                    complaint.settle();
                     tell(&deleted, &mut held_back);
                 }
-                // Of the connection the others speak.
-                Err(error) if error.is_connection_loss() || error.is_read_only() => {
-                    debug!("retention: {error}");
-                }
-                Err(error) => {
-                    let cause = error.to_string();
-                    if cause != said {
-                        warn!("nothing is deleted by retention: {cause}");
-                        said = cause;
-                    }
-                }
+                Err(error) => complaint.tell(&error),
             }
         }
     }

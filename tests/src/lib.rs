@@ -11,6 +11,7 @@ mod browser;
 mod cluster;
 mod database;
 mod home_page;
+mod horizons;
 mod jobs;
 mod load;
 mod message_db;

@@ -38,12 +38,6 @@ fn check(epoch: &str, position: i64) -> String {
     format!("SELECT message_store.check_position('{epoch}', {position})")
 }
 
-async fn record(session: &Session) {
-    let record = "UPDATE message_store.horizons SET proven_at = proven_at - interval '1 s';
-                  SELECT message_store.record_horizons()";
-    session.run(record).await.unwrap();
-}
-
 /// A store with three messages that are recorded as settled, and a standby that has them and no more; then
 /// the primary writes two more, which nobody else has.
 struct Parted {
@@ -59,7 +53,7 @@ impl Parted {
         let store = primary.create_store().await;
         let session = store.connect().await;
         write(&session, 3).await;
-        record(&session).await;
+        session.record_horizons().await;
         let epoch = epoch(&session).await;
         let name = store.name.clone();
         let standby = primary.start_standby(&[]);
@@ -150,7 +144,7 @@ async fn a_restart_and_a_crash_begin_no_epoch() {
         let session = store.connect().await;
         assert!(write(&session, 1).await < 100);
         assert_eq!(epoch(&session).await, first);
-        record(&session).await;
+        session.record_horizons().await;
         assert_eq!(session.bigint(EPOCHS).await, 1);
     }
 }
@@ -201,7 +195,7 @@ async fn a_copy_of_the_database_begins_an_epoch_of_its_own() {
     drop(session);
     let copy: Database = cluster.create_database_like(&store.name).await;
     let session = copy.connect().await;
-    record(&session).await;
+    session.record_horizons().await;
     assert_ne!(epoch(&session).await, before);
     assert!(write(&session, 1).await > MARGIN);
     // Nothing was recorded in the original, so nothing is certain.

@@ -13,20 +13,12 @@ use tokio::sync::RwLock;
 use tokio::task::JoinHandle;
 
 const RECORD: &str = "SELECT message_store.record_horizons()";
-/// What goes by without a clock: rows are written at most ten times a second.
-const LATER: &str = "UPDATE message_store.horizons SET proven_at = proven_at - interval '1 s'";
-
 async fn write(session: &Session, stream: &str) {
     let write = format!(
         "SELECT message_store.write_message(gen_random_uuid()::varchar, '{stream}', 'T', '{{}}', \
          '{{\"correlationStreamName\": \"cause-1\"}}')"
     );
     session.run(&write).await.unwrap();
-}
-
-async fn record(primary: &Session) -> bool {
-    primary.run(LATER).await.unwrap();
-    primary.value(RECORD).await.as_deref() == Some("t")
 }
 
 /// Returns when the standby has replayed all that is on the primary.
@@ -96,7 +88,7 @@ async fn a_standby_reads_as_far_as_was_recorded_and_says_how_old_that_is() {
         [1]
     );
 
-    assert!(record(&primary).await);
+    assert!(primary.record_horizons().await);
     write(&primary, "shelf-2").await;
     write(&primary, "cellar-1").await;
     catch_up(&primary, &standby).await;
@@ -119,7 +111,7 @@ async fn a_standby_reads_as_far_as_was_recorded_and_says_how_old_that_is() {
 
     let age = "SELECT (clock_timestamp() - proven_at BETWEEN '0' AND '1 min')::int \
                FROM message_store.horizon('shelf')";
-    assert!(record(&primary).await);
+    assert!(primary.record_horizons().await);
     catch_up(&primary, &standby).await;
     assert_eq!(standby.bigint(age).await, 1);
     assert_eq!(
@@ -146,7 +138,7 @@ async fn a_standby_reads_as_far_as_was_recorded_and_says_how_old_that_is() {
         [1, 2, 3]
     );
     write(&primary, "shelf-3").await;
-    assert!(record(&primary).await);
+    assert!(primary.record_horizons().await);
     let other = store.on(&standby_cluster).connect().await;
     catch_up(&primary, &other).await;
     assert_eq!(
@@ -166,7 +158,7 @@ async fn who_waits_on_a_standby_is_woken_by_what_was_recorded() {
     let store = cluster.create_store().await;
     let primary = store.connect().await;
     write(&primary, "shelf-1").await;
-    record(&primary).await;
+    primary.record_horizons().await;
     let standby_cluster = cluster.start_standby(&[]);
     let waiter = store.on(&standby_cluster).connect().await;
     let waiter_pid = waiter.pid;
@@ -183,7 +175,7 @@ async fn who_waits_on_a_standby_is_woken_by_what_was_recorded() {
     standby.wait_until(&is_waiting).await;
     write(&primary, "shelf-1").await;
     assert!(!waiting.is_finished());
-    record(&primary).await;
+    primary.record_horizons().await;
     assert_eq!(waiting.await.unwrap(), 2);
 }
 
@@ -193,12 +185,12 @@ async fn an_idle_store_writes_nothing_and_a_log_that_was_emptied_is_known() {
     let store = cluster.create_store().await;
     let primary = store.connect().await;
     let rows = "SELECT count(*) FROM message_store.horizons";
-    assert!(record(&primary).await);
+    assert!(primary.record_horizons().await);
     assert_eq!(primary.bigint(rows).await, 0, "nothing was drawn");
     for stream in ["shelf-1", "shelf-1", "shelf-1"] {
         write(&primary, stream).await;
     }
-    assert!(record(&primary).await);
+    assert!(primary.record_horizons().await);
     // No transaction id was given out: nothing was written.
     let next = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint";
     let before = primary.bigint(next).await;
@@ -214,7 +206,7 @@ async fn an_idle_store_writes_nothing_and_a_log_that_was_emptied_is_known() {
     write(&primary, "shelf-1").await;
     assert_eq!(primary.value(RECORD).await.as_deref(), Some("f"));
     assert_eq!(primary.bigint(rows).await, 0);
-    assert!(record(&primary).await);
+    assert!(primary.record_horizons().await);
     let position = "SELECT position FROM message_store.horizons";
     assert_eq!(primary.bigint(position).await, 1);
 }
@@ -231,7 +223,7 @@ async fn what_writes_is_refused_on_a_standby_and_what_looks_is_not() {
         .await
         .unwrap();
     write(&primary, "shelf-1").await;
-    record(&primary).await;
+    primary.record_horizons().await;
     let standby_cluster = cluster.start_standby(&[]);
     let standby = store.on(&standby_cluster).connect().await;
     for write in [

@@ -8,12 +8,18 @@ use tokio_postgres::{
     config::{Host, LoadBalanceHosts},
 };
 
-/// For how long each is given, where the address does not say: 10 s.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long it may take to connect, where the address does not say: to a server, and to one of several, whose
+/// next may answer at once.
+const ONE_SERVER: Duration = Duration::from_secs(10);
+const ONE_OF_SEVERAL: Duration = Duration::from_secs(3);
 
 /// How long one server may take until a session has begun.
 pub fn patience(config: &Config) -> Duration {
-    config.get_connect_timeout().copied().unwrap_or(PATIENCE)
+    let usual = match count(config) {
+        0 | 1 => ONE_SERVER,
+        _ => ONE_OF_SEVERAL,
+    };
+    config.get_connect_timeout().copied().unwrap_or(usual)
 }
 
 /// How many servers the address names.

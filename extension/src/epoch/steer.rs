@@ -22,7 +22,7 @@ fn begin_epoch(call: &Call<'_>) -> Result<Reply, Error> {
     transaction::require_writable(c"begin_epoch()");
     let positions = messages::sequence()?;
     epoch::make_positions_safe(positions)?;
-    std::mem::forget(BEGINNING.exclusive());
+    BEGINNING.exclusive_until_end();
     {
         let _alone = POSITIONS.exclusive();
         let drawn = positions.last_value();

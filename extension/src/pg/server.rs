@@ -9,23 +9,16 @@ pub fn timeline() -> u32 {
     unsafe { pg_sys::GetWALInsertionTimeLine() }
 }
 
-/// A number above 0 that stands for the server, its timeline and the database: another one in a cluster
-/// that initdb made, or pg_upgrade, and in a copy of the database.
-pub fn identity() -> i64 {
+/// What tells this server, its timeline and the database from others: other bytes in a cluster that initdb
+/// made, or pg_upgrade, and in a copy of the database.
+pub fn identity() -> Vec<u8> {
     // SAFETY: plain values, set before a backend runs SQL.
     let (system, database) =
         unsafe { (pg_sys::GetSystemIdentifier(), pg_sys::MyDatabaseId.to_u32()) };
-    let parts = [
+    [
         &system.to_le_bytes()[..],
         &database.to_le_bytes(),
         &timeline().to_le_bytes(),
-    ];
-    // FNV-1a.
-    let hash = parts
-        .concat()
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-    (hash >> 1).max(1) as i64
+    ]
+    .concat()
 }

@@ -67,6 +67,16 @@ impl Tag {
         acquire_exclusive(&self.locktag(), dont_wait);
         Exclusive(self)
     }
+
+    /// Takes the tag exclusively until the end of the transaction, waiting in line for it.
+    pub fn exclusive_until_end(self) {
+        std::mem::forget(self.exclusive());
+    }
+
+    /// The same where nobody else has it; whether it is ours now.
+    pub fn try_exclusive_until_end(self) -> bool {
+        self.try_exclusive().map(std::mem::forget).is_some()
+    }
 }
 
 /// Whether the lock is ours now.
@@ -107,5 +117,5 @@ pub fn advisory_until_end(key: i64) {
         low: key as u32,
         class: BIGINT_KEY,
     };
-    std::mem::forget(tag.exclusive());
+    tag.exclusive_until_end();
 }
