@@ -4,7 +4,7 @@ use crate::bench::Bench;
 use crate::comparison::Comparison;
 use crate::works::{
     carry, catch_up, cost, growth, latency, mixed, one_stream, pages, read_category, read_group,
-    read_stream, removal, subscriptions, write, write_batch,
+    read_stream, removal, shards, subscriptions, write, write_batch,
 };
 
 /// Something to measure.
@@ -78,6 +78,11 @@ pub const WORKS: &[Work] = &[
         name: "removal",
         title: "Messages deleted beside writers",
         run: removal::run,
+    },
+    Work {
+        name: "shards",
+        title: "Two shards behind a router",
+        run: shards::run,
     },
     Work {
         name: "growth",

@@ -12,6 +12,7 @@ pub(crate) mod read_category;
 pub(crate) mod read_group;
 pub(crate) mod read_stream;
 pub(crate) mod removal;
+pub(crate) mod shards;
 pub(crate) mod subscriptions;
 pub(crate) mod write;
 pub(crate) mod write_batch;

@@ -18,7 +18,7 @@ use crate::tables::horizons::Horizons;
 use crate::tables::{SCHEMA, epochs, messages};
 use std::cell::Cell;
 
-/// How far an epoch begins behind the last position that is known to have been drawn: more than a server
+/// How many positions an epoch leaves out after the last that is known to have been drawn: more than a server
 /// that was cut off draws until somebody ends it.
 const MARGIN: i64 = 1_000_000;
 
@@ -47,6 +47,12 @@ fn this_server() -> i64 {
     (fnv_1a(&server::identity()) >> 1).max(1) as i64
 }
 
+/// Where an epoch's positions begin.
+fn behind_margin(positions: Sequence) -> i64 {
+    let margin = MARGIN.saturating_mul(positions.step());
+    positions.last_value().saturating_add(margin)
+}
+
 fn server_sequence() -> Option<Sequence> {
     Sequence::find(SCHEMA, c"server_seq")
 }
@@ -69,7 +75,7 @@ pub fn make_positions_safe(positions: Sequence) -> Result<(), Error> {
         if last != this {
             // 0: nothing was drawn yet, or before there were epochs.
             if last != 0 {
-                epochs::set_position(positions.last_value().saturating_add(MARGIN))?;
+                positions.leave_out(behind_margin(positions));
             }
             epochs::set_server(this)?;
         }

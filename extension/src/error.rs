@@ -100,11 +100,37 @@ pub enum Error {
     /// A position of an epoch before, of which it is not certain that this log has what was before it: 55000.
     /// `(position, what is certain, when the epoch after it began)`.
     PartedLog(i64, i64, String),
+    /// A stream that lives on another shard: 40001.
+    OtherShard {
+        /// The stream.
+        stream_name: String,
+        /// The number of its shard.
+        of: i64,
+        /// The number of the one that was asked.
+        this: i64,
+        /// How many there are.
+        count: i64,
+    },
+    /// The map of shards has changed since the caller looked at it: 40001. `(its version)`.
+    MapChanged(i64),
+    /// This store is no shard: 55000.
+    NotAShard,
+    /// A write through a router in a transaction block: 0A000. `(function)`.
+    InBlock(String),
+    /// A second write through a router in one transaction: 0A000. `(function)`.
+    SecondWrite(String),
+    /// What needs a transaction of its own was called after a write: 25001. `(function)`.
+    WroteBefore(&'static str),
     /// Somebody else's subscription: 42501. `(subscriber)`.
     NotOwner(String),
     /// Code that is to run with the rights of another role: 42501. `(subscriber, role)`.
     CodeOfAnother(String, String),
 }
+
+/// What to do instead of several writes in a transaction through a router.
+const ALONE: &str = "Call it as a statement of its own (autocommit). write_messages() writes several messages of one \
+                     entity, all or none. For a transaction of more, connect to the shard. SET \
+                     message_store_router.commit_each_write = on commits each write at once.";
 
 impl Error {
     /// An argument error: what is wrong with it and what to pass instead.
@@ -157,6 +183,38 @@ impl From<&Error> for Report {
                 "Look at it: either somebody wrote it there, or the handler makes something else of \
                  the same message than before. An id of the message's own avoids both.",
             ),
+            E::OtherShard { stream_name, of, this, count } => Self::new(
+                Code::ERRCODE_T_R_SERIALIZATION_FAILURE,
+                format!("stream {stream_name} lives on shard {of}, and this is shard {this} of {count}"),
+            )
+            .hint(
+                "Look at the map of shards again, and ask that one. A handler that must write there puts the \
+                 message into a stream of its own entity, from where it is forwarded (docs/scale-out.md).",
+            ),
+            E::MapChanged(map) => Self::new(
+                Code::ERRCODE_T_R_SERIALIZATION_FAILURE,
+                format!("the map of shards has changed: it is version {map}"),
+            )
+            .hint("Look at the map again: SELECT shards, map, addresses FROM the table shard of any of them."),
+            E::NotAShard => Self::new(state, "this store is no shard")
+                .hint("SELECT message_store.become_shard(...) makes it one."),
+            E::InBlock(function) => Self::new(
+                Code::ERRCODE_FEATURE_NOT_SUPPORTED,
+                format!("{function} in a transaction block is not supported by a router"),
+            )
+            .detail("The shard would commit it at once, whatever becomes of the block. Nothing was written.")
+            .hint(ALONE),
+            E::SecondWrite(function) => Self::new(
+                Code::ERRCODE_FEATURE_NOT_SUPPORTED,
+                format!("{function} for a second time in one transaction is not supported by a router"),
+            )
+            .detail("What was written by the first is committed on its shard.")
+            .hint(ALONE),
+            E::WroteBefore(function) => Self::new(
+                Code::ERRCODE_ACTIVE_SQL_TRANSACTION,
+                format!("{function} needs a transaction that has not written messages"),
+            )
+            .hint("Call it in a transaction of its own."),
             E::Encoding(encoding) => Self::new(
                 Code::ERRCODE_FEATURE_NOT_SUPPORTED,
                 format!("a message store needs a database with the encoding UTF8, and this one has {encoding}"),

@@ -27,9 +27,10 @@ use crate::error::Error;
 use crate::fnv::fnv_1a;
 use crate::pg::catalog::{self, Generation};
 use crate::pg::lock::{self, Holding, Tag};
-use crate::pg::sequence::Sequence;
+use crate::pg::sequence::{Sequence, Settings};
 use crate::pg::snapshot::Fresh;
 use crate::pg::transaction;
+use crate::shard::STRIDE;
 use crate::stream_name;
 use crate::tables::horizons::{Horizons, Recorded};
 use crate::tables::messages;
@@ -43,6 +44,9 @@ const PROTOCOL: u16 = 0x4D;
 const NEWER_PROTOCOLS: std::ops::RangeInclusive<u16> = 0x4E..=0x4F;
 /// How many bits of `low` a tag carries: 32 in one field, 8 in the class.
 const LOW_BITS: u32 = 40;
+/// How far positions may be left out while a transaction is open that a tag stands for, in steps: half of
+/// what a tag can tell apart.
+const FURTHEST_STEPS: i64 = 1 << (LOW_BITS - 1);
 /// The tag's category for a transaction that writes to more categories than
 /// [`CATEGORIES_PER_TRANSACTION`]: it stands for all of them.
 const EVERY_CATEGORY: u32 = 0;
@@ -59,8 +63,50 @@ struct Held {
 thread_local! {
     static HELD: RefCell<Held> =
         const { RefCell::new(Held { transaction: 0, categories: Vec::new(), every_category: None }) };
-    /// The catalogs in which the sequence was last found to be as it must be.
-    static CHECKED: Cell<Option<Generation>> = const { Cell::new(None) };
+    /// The catalogs in which the sequence was last found to be as it must be, and its scale.
+    static CHECKED: Cell<Option<(Generation, Scale)>> = const { Cell::new(None) };
+}
+
+/// What a tag counts `low` in: positions, or in a shard, where they come in steps, those steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Scale {
+    /// The logarithm of the step.
+    shift: u32,
+    /// What positions leave when they are divided by the step.
+    residue: i64,
+}
+
+impl Scale {
+    fn of(settings: &Settings) -> Self {
+        if settings.increment == STRIDE {
+            Self {
+                shift: STRIDE.trailing_zeros(),
+                residue: settings.start.rem_euclid(STRIDE),
+            }
+        } else {
+            Self {
+                shift: 0,
+                residue: 0,
+            }
+        }
+    }
+
+    /// From one position to the next.
+    fn step(self) -> i64 {
+        1 << self.shift
+    }
+
+    /// How many steps a position is, rounded down.
+    fn steps(self, position: i64) -> i64 {
+        position.saturating_sub(self.residue) >> self.shift
+    }
+
+    /// The position of so many steps: exact for one that was drawn, and else never beyond.
+    fn position(self, steps: i64) -> i64 {
+        steps
+            .saturating_mul(self.step())
+            .saturating_add(self.residue)
+    }
 }
 
 /// Draws the global position of a message in `category`, having first told readers that it is
@@ -81,10 +127,10 @@ impl Draw {
     /// Tells readers that messages of these categories are coming.
     pub fn announced<'a>(categories: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, Error> {
         let sequence = messages::sequence()?;
-        check_settings(sequence)?;
+        let scale = checked_scale(sequence)?;
         let sample = checked_sample(sequence)?;
         for category in categories {
-            announce(sample, category_hash(category));
+            announce(scale, sample, category_hash(category));
         }
         Ok(Self {
             sequence,
@@ -108,14 +154,16 @@ impl Draw {
 
 /// An error where the sequence could hand out positions in another order than we rely on. Nothing
 /// is looked up again while no sequence changes.
-fn check_settings(sequence: Sequence) -> Result<(), Error> {
+fn checked_scale(sequence: Sequence) -> Result<Scale, Error> {
     let generation = catalog::generation();
-    if CHECKED.get() == Some(generation) {
-        return Ok(());
+    if let Some((checked, scale)) = CHECKED.get()
+        && checked == generation
+    {
+        return Ok(scale);
     }
-    let Some(settings) = sequence.settings() else {
-        return Err(Error::NoStore("messages_global_position_seq"));
-    };
+    let settings = sequence
+        .settings()
+        .ok_or(Error::NoStore("messages_global_position_seq"))?;
     if settings.cache != 1 {
         return Err(Error::SequenceChanged(format!(
             "has CACHE {}",
@@ -131,8 +179,9 @@ fn check_settings(sequence: Sequence) -> Result<(), Error> {
     if settings.cycles {
         return Err(Error::SequenceChanged("has CYCLE".to_owned()));
     }
-    CHECKED.set(Some(generation));
-    Ok(())
+    let scale = Scale::of(&settings);
+    CHECKED.set(Some((generation, scale)));
+    Ok(scale)
 }
 
 /// Holds the tag for this category; `sample` is its `low` where the transaction has none yet.
@@ -140,8 +189,8 @@ fn check_settings(sequence: Sequence) -> Result<(), Error> {
 /// The lock is taken anew at every write, never remembered as held: ROLLBACK TO SAVEPOINT
 /// releases what was taken since. What is remembered is only the `low` of the first write, so
 /// that a transaction of many messages has one lock a category; an older `low` is never wrong.
-fn announce(sample: i64, category: u32) {
-    announce_as(|held| {
+fn announce(scale: Scale, sample: i64, category: u32) {
+    announce_as(scale, |held| {
         let known = held.categories.iter().find(|(hash, _)| *hash == category);
         match (known, held.every_category) {
             (Some(known), _) => *known,
@@ -160,7 +209,7 @@ fn announce(sample: i64, category: u32) {
 }
 
 /// Holds the tag of this hash and `low`, of what the transaction holds.
-fn announce_as(choose: impl FnOnce(&mut Held) -> (u32, i64)) {
+fn announce_as(scale: Scale, choose: impl FnOnce(&mut Held) -> (u32, i64)) {
     let transaction = transaction::local_id();
     HELD.with_borrow_mut(|held| {
         if held.transaction != transaction {
@@ -171,14 +220,16 @@ fn announce_as(choose: impl FnOnce(&mut Held) -> (u32, i64)) {
             };
         }
         let (hash, low) = choose(held);
-        tag(hash, low).share_until_end();
+        tag(hash, scale.steps(low)).share_until_end();
     });
 }
 
 /// Tells readers of every category that this transaction is about to draw positions.
 pub fn announce_every_category() -> Result<(), Error> {
-    let sample = checked_sample(messages::sequence()?)?;
-    announce_as(|held| {
+    let sequence = messages::sequence()?;
+    let scale = checked_scale(sequence)?;
+    let sample = checked_sample(sequence)?;
+    announce_as(scale, |held| {
         let low = *held.every_category.get_or_insert(sample);
         (EVERY_CATEGORY, low)
     });
@@ -212,6 +263,7 @@ fn checked_sample(sequence: Sequence) -> Result<i64, Error> {
     Ok(sample)
 }
 
+/// `low` in steps.
 fn tag(category: u32, low: i64) -> Tag {
     let upper = (low >> 32) as u16 & 0xFF;
     Tag {
@@ -221,9 +273,9 @@ fn tag(category: u32, low: i64) -> Tag {
     }
 }
 
-/// The `low` of a tag, given a sample of the sequence that was taken after the tag was seen.
+/// The `low` of a tag, given a sample of the sequence that was taken after the tag was seen; all in steps.
 ///
-/// Exact as long as the tag's transaction has not been open for 2^40 positions.
+/// Exact as long as the tag's transaction has not been open for 2^40 steps.
 fn low_of(tag: &Tag, later_sample: i64) -> i64 {
     let known = (u64::from(tag.class & 0xFF) << 32) | u64::from(tag.high);
     let behind = (later_sample as u64).wrapping_sub(known) & ((1 << LOW_BITS) - 1);
@@ -292,6 +344,59 @@ pub fn settled(scope: Scope<'_>, function: &'static str) -> Result<Horizon, Erro
         return Err(Error::OneSnapshot(function));
     }
     Ok(Look::take(messages::sequence()?)?.horizon(scope))
+}
+
+/// Proves a horizon for a reader of several shards, after all positions up to `target` were drawn or left
+/// out here: the furthest that one of the others has drawn. Whoever hears of it may rely on it, whatever
+/// fails: nothing at or below it is drawn here again.
+pub fn settled_beyond(
+    scope: Scope<'_>,
+    function: &'static str,
+    target: i64,
+) -> Result<Horizon, Error> {
+    if transaction::has_one_snapshot() {
+        return Err(Error::OneSnapshot(function));
+    }
+    let sequence = messages::sequence()?;
+    leave_out(sequence, target)?;
+    let look = Look::take(sequence)?;
+    sequence.make_durable();
+    let Horizon { position, drawn } = look.horizon(scope);
+    // Between a position of its own and the next, a shard has none.
+    let between = checked_scale(sequence)?.step() - 1;
+    Ok(Horizon {
+        position: position.saturating_add(between),
+        drawn: drawn.saturating_add(between),
+    })
+}
+
+/// Draws no position up to `target` from here on; returns the last that was drawn or left out.
+pub fn leave_out_up_to(target: i64) -> Result<i64, Error> {
+    leave_out(messages::sequence()?, target)
+}
+
+/// Draws no position up to `target` from here on; returns the last that was drawn or left out. 22023 where
+/// that is further than a writer's announcement can tell.
+fn leave_out(sequence: Sequence, target: i64) -> Result<i64, Error> {
+    let scale = checked_scale(sequence)?;
+    epoch::make_positions_safe(sequence)?;
+    let drawn = sequence.last_value();
+    if target <= drawn {
+        return Ok(drawn);
+    }
+    let open = writers(sequence)?
+        .iter()
+        .map(|writer| writer.low)
+        .fold(drawn, i64::min);
+    let furthest = open.saturating_add(scale.position(FURTHEST_STEPS) / 2);
+    if target > furthest {
+        return Err(Error::argument(
+            "target",
+            format!("is too far: {target}, and {furthest} is the furthest"),
+            "Pass the last position that another shard has drawn.",
+        ));
+    }
+    Ok(sequence.leave_out(target))
 }
 
 /// The snapshot to read with up to a horizon that was settled before.
@@ -402,11 +507,14 @@ fn writers(sequence: Sequence) -> Result<Vec<Writer>, Error> {
         return Err(Error::NewerLibrary);
     }
     let later_sample = sequence.last_value();
+    // Asked after that: a writer in steps began after the sequence had them, which is known by now.
+    let scale = checked_scale(sequence)?;
+    let later = scale.steps(later_sample);
     Ok(holdings
         .into_iter()
         .map(|Holding { tag, pid }| Writer {
             pid,
-            low: low_of(&tag, later_sample),
+            low: scale.position(low_of(&tag, later)),
             category: tag.low,
         })
         .collect())
@@ -423,6 +531,33 @@ mod tests {
             let later_sample = low.saturating_add(drawn_since);
             prop_assert_eq!(low_of(&tag(7, low), later_sample), low);
         }
+    }
+
+    proptest! {
+        #[test]
+        fn in_steps_what_was_drawn_comes_back_and_nothing_goes_beyond(
+            residue in 0..STRIDE, drawn in -1..1_000_000_000_i64, since in 0..1_000_000_i64, off in 0..STRIDE,
+        ) {
+            let scale = Scale { shift: 10, residue };
+            let low = residue + drawn * STRIDE;
+            let back = |low: i64, later: i64| {
+                scale.position(low_of(&tag(7, scale.steps(low)), scale.steps(later)))
+            };
+            prop_assert_eq!(back(low, low + since * STRIDE), low);
+            prop_assert!((low + off - STRIDE + 1..=low + off).contains(&back(low + off, low + since * STRIDE + off)));
+        }
+    }
+
+    #[test]
+    fn positions_one_by_one_are_their_own_steps() {
+        let settings = Settings {
+            cache: 1,
+            start: 1,
+            increment: 1,
+            cycles: false,
+        };
+        let scale = Scale::of(&settings);
+        assert_eq!((scale.steps(4_711), scale.position(4_711)), (4_711, 4_711));
     }
 
     #[test]

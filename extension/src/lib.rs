@@ -23,7 +23,9 @@ mod pg;
 mod read;
 mod read_models;
 mod removal;
+mod scale_out;
 mod settings;
+mod shard;
 #[cfg(any(test, feature = "pg_test"))]
 mod signatures;
 mod store;

@@ -19,6 +19,9 @@ pub const TYPES: [pg_sys::Oid; COLUMNS] = [
     pg_sys::TIMESTAMPOID,
 ];
 
+/// Where its global position stands.
+pub const GLOBAL_POSITION: usize = 4;
+
 /// Room for what a value of type `message` has as text and its row has not, used row after row.
 pub struct MessageText {
     id: TextBuffer,

@@ -10,6 +10,7 @@ pub fn sql_type(type_: Type) -> String {
         Type::Text => "text".to_owned(),
         Type::Bigint => "bigint".to_owned(),
         Type::Bigints => "bigint[]".to_owned(),
+        Type::Texts => "text[]".to_owned(),
         Type::Boolean => "boolean".to_owned(),
         Type::Jsonb => "jsonb".to_owned(),
         Type::Interval => "interval".to_owned(),
@@ -21,8 +22,18 @@ pub fn sql_type(type_: Type) -> String {
     }
 }
 
+/// What a router declares and a store does not.
+const ROUTERS: &str = "require_alone(";
+
+/// What a store declares: symbol, and each parameter's name and type.
+pub fn declared_by_store() -> Vec<String> {
+    let mut all = declared();
+    all.retain(|signature| !signature.starts_with(ROUTERS));
+    all
+}
+
 /// Symbol, and each parameter's name and type.
-pub fn declared() -> Vec<String> {
+fn declared() -> Vec<String> {
     let mut all: Vec<String> = inventory::iter::<Signature>()
         .map(|signature| {
             let parameters = signature.parameters.iter();
@@ -69,21 +80,52 @@ mod tests {
 
     #[test]
     fn the_sql_declares_what_rust_reads() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sql/functions");
         let mut written = Vec::new();
-        for entry in fs::read_dir(folder).expect("sql/functions") {
-            let text = fs::read_to_string(entry.expect("a file").path()).expect("its text");
-            for declaration in text.split("CREATE ").skip(1) {
-                let Some((_, symbol)) = declaration.split_once("'MODULE_PATHNAME', '") else {
-                    continue;
-                };
-                let symbol = symbol.split('\'').next().unwrap_or_default();
-                let (_, list) = declaration.split_once('(').expect("parameters");
-                let list = list.split(')').next().unwrap_or_default();
-                written.push(format!("{symbol}({})", parameters(list)));
-            }
+        for file in files("../sql/functions") {
+            written.extend(declarations(&file, "'MODULE_PATHNAME', '"));
         }
         written.sort();
-        assert_eq!(written, declared());
+        assert_eq!(written, declared_by_store());
+    }
+
+    #[test]
+    fn a_router_declares_what_rust_reads() {
+        let file = files("../router")
+            .into_iter()
+            .find(|file| file.contains("CREATE SCHEMA"));
+        let written = declarations(&file.expect("the script"), "'$libdir/message_store', '");
+        let known = declared();
+        assert!(
+            written
+                .iter()
+                .any(|signature| signature.starts_with(ROUTERS))
+        );
+        for signature in written {
+            assert!(known.contains(&signature), "{signature}");
+        }
+    }
+
+    fn files(folder: &str) -> Vec<String> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        let entries = fs::read_dir(folder).expect("the folder");
+        let paths = entries.map(|entry| entry.expect("a file").path());
+        paths
+            .map(|path| fs::read_to_string(path).expect("its text"))
+            .collect()
+    }
+
+    /// The functions that `text` declares by a symbol that follows `library`.
+    fn declarations(text: &str, library: &str) -> Vec<String> {
+        let mut written = Vec::new();
+        for declaration in text.split("CREATE ").skip(1) {
+            let Some((_, symbol)) = declaration.split_once(library) else {
+                continue;
+            };
+            let symbol = symbol.split('\'').next().unwrap_or_default();
+            let (_, list) = declaration.split_once('(').expect("parameters");
+            let list = list.split(')').next().unwrap_or_default();
+            written.push(format!("{symbol}({})", parameters(list)));
+        }
+        written
     }
 }

@@ -85,6 +85,7 @@ const STORE: &[(&CStr, &str)] = &[
     ),
     (c"epochs", include_str!("../../sql/tables/epochs.sql")),
     (c"horizons", include_str!("../../sql/tables/horizons.sql")),
+    (c"shard", include_str!("../../sql/tables/shard.sql")),
     (
         c"parked_messages",
         include_str!("../../sql/views/parked_messages.sql"),

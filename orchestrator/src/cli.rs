@@ -13,6 +13,7 @@ mod doctor;
 mod documents;
 mod parked;
 mod removal;
+mod shards;
 mod subscriptions;
 mod transfer;
 
@@ -25,6 +26,7 @@ pub use parked::{
     WhichArgs,
 };
 pub use removal::{DeleteArgs, EraseArgs, RetainArgs};
+pub use shards::{ShardsArgs, ShardsSplitArgs, ShardsVerb};
 pub use subscriptions::{
     AlterArgs, CreateArgs, DropArgs, DryRunArgs, EndArgs, ListArgs, MoveArgs, OneArgs, PromoteArgs,
     RebuildArgs, ResizeArgs, ShowArgs, SubscriptionsArgs, SubscriptionsVerb, VerifyArgs,
@@ -96,6 +98,8 @@ pub enum Command {
     Subscriptions(SubscriptionsArgs),
     /// See, retry and discard parked messages.
     Parked(ParkedArgs),
+    /// Let a store of several shards grow.
+    Shards(ShardsArgs),
     /// Check a configuration file, or print its JSON Schema.
     Config(ConfigArgs),
     /// Look for what endangers the store, and say what to do.

@@ -32,6 +32,7 @@ mod read;
 mod reader;
 mod retain;
 mod run;
+mod shards;
 mod status;
 mod subscriber;
 mod subscriptions;
@@ -71,6 +72,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Retain(args) => retain::retain(args).await,
         Command::Erase(args) => erase::erase(args).await,
         Command::Adopt(args) => adopt::adopt(args).await,
+        Command::Shards(args) => shards::run(args.verb).await,
         Command::Doctor(args) => doctor::doctor(args).await,
         Command::Config(args) => config::run(args.verb).await,
         Command::Completions(args) => documents::completions(&args),

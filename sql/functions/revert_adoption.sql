@@ -43,6 +43,11 @@ BEGIN
       DETAIL = format('Tables with rows: %s.', found),
       HINT = 'Keep them elsewhere (pg_dump), then DELETE what they have. Without tombstones, streams without messages begin at 0 again.';
   END IF;
+  IF EXISTS (SELECT FROM message_store.shard) THEN
+    RAISE EXCEPTION 'Message DB cannot be one of several shards' USING
+      ERRCODE = 'object_not_in_prerequisite_state',
+      HINT = 'Only a store that never became a shard goes back.';
+  END IF;
   -- What is in the table is executed and named below: it must be Message DB's own, all of it.
   IF (SELECT count(*) FROM message_store.message_db_before WHERE kind = 'FUNCTION') < 12 OR EXISTS (
     SELECT FROM message_store.message_db_before b
@@ -122,7 +127,7 @@ BEGIN
   DROP TABLE message_store.parked, message_store.history, message_store.subscription_progress,
     message_store.subscriptions, message_store.read_model_pages, message_store.deletions,
     message_store.tombstones, message_store.retention, message_store.erasures, message_store.horizons,
-    message_store.epochs, message_store.message_db_before;
+    message_store.epochs, message_store.shard, message_store.message_db_before;
   DROP SEQUENCE message_store.server_seq;
   -- Until the extension is dropped, only Message DB's functions write.
   REVOKE EXECUTE ON FUNCTION message_store.write_messages(message_store.new_message[], varchar),

@@ -3,9 +3,11 @@
 -- read, since they read with the rights of their caller.
 REVOKE EXECUTE ON FUNCTION
   message_store.ack(varchar, bigint, bigint),
+  message_store.advance_position(bigint),
   message_store.alter_subscription(varchar, jsonb, jsonb),
   message_store.announce_insert(),
   message_store.apply_retention(bigint),
+  message_store.become_shard(bigint, bigint, bigint, text[], bigint),
   message_store.begin_epoch(varchar, bigint),
   message_store.cancel_rebuild(varchar),
   message_store.check_position(uuid, bigint),
@@ -13,6 +15,7 @@ REVOKE EXECUTE ON FUNCTION
   message_store.continue_from(varchar, varchar),
   message_store.create_subscription(varchar, varchar, jsonb, jsonb),
   message_store.delete_category_before(varchar, varchar, bigint, timestamptz, boolean, bigint),
+  message_store.delete_moved_messages(bigint, bigint),
   message_store.delete_stream(varchar, varchar, bigint, boolean, boolean, bigint),
   message_store.deleted_up_to(varchar),
   message_store.discard_parked(varchar, varchar, bigint, varchar, varchar, bigint[]),
@@ -25,6 +28,7 @@ REVOKE EXECUTE ON FUNCTION
   message_store.fetch(varchar, bigint, interval, bigint),
   message_store.finish_adoption(interval),
   message_store.follow(message_store.message, jsonb),
+  message_store.get_settled_messages(varchar, bigint, bigint, varchar, bigint, bigint, bigint, bigint),
   message_store.increment_videos_watched(bigint),
   message_store.increment_videos_watched(bigint[]),
   message_store.park(varchar, bigint, text, bigint),
@@ -59,6 +63,7 @@ REVOKE EXECUTE ON PROCEDURE message_store.wait_for_messages(bigint, interval, bi
 
 GRANT EXECUTE ON FUNCTION
   message_store.ack(varchar, bigint, bigint),
+  message_store.advance_position(bigint),
   message_store.alter_subscription(varchar, jsonb, jsonb),
   message_store.apply_retention(bigint),
   message_store.cancel_rebuild(varchar),
@@ -73,6 +78,7 @@ GRANT EXECUTE ON FUNCTION
   message_store.epoch(),
   message_store.fetch(varchar, bigint, interval, bigint),
   message_store.follow(message_store.message, jsonb),
+  message_store.get_settled_messages(varchar, bigint, bigint, varchar, bigint, bigint, bigint, bigint),
   message_store.increment_videos_watched(bigint),
   message_store.increment_videos_watched(bigint[]),
   message_store.park(varchar, bigint, text, bigint),
@@ -106,9 +112,11 @@ GRANT USAGE ON SCHEMA message_store TO message_store;
 
 GRANT message_store TO message_store_admin;
 
--- They know what became of a server.
-GRANT EXECUTE ON FUNCTION message_store.begin_epoch(varchar, bigint),
-  message_store.confirm_epoch(uuid, varchar)
+-- They know what becomes of a server.
+GRANT EXECUTE ON FUNCTION message_store.become_shard(bigint, bigint, bigint, text[], bigint),
+  message_store.begin_epoch(varchar, bigint),
+  message_store.confirm_epoch(uuid, varchar),
+  message_store.delete_moved_messages(bigint, bigint)
 TO message_store_admin;
 
 -- A viewer looks through the views, the table of messages and the functions open to everybody; of

@@ -110,6 +110,59 @@ AS 'MODULE_PATHNAME', 'horizon';
 COMMENT ON FUNCTION message_store.horizon(varchar) IS
   'How far readers of a category (NULL: of all messages) may go: no message of it is still to come at or below the global position. proven_at: when that was proven; now, but on a standby, which reads as far as what the primary wrote down and the standby has replayed. Errors: 25001, 55000 (on a standby that nothing has come to).';
 
+CREATE FUNCTION message_store.advance_position(target bigint) RETURNS bigint
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'advance_position';
+
+COMMENT ON FUNCTION message_store.advance_position(bigint) IS
+  'Leaves out global positions up to a target, unless they were drawn, so that what is written next lies behind it; returns the last position that was drawn or left out. Waits for nobody. 0 only asks. Errors: 22023, 25006.';
+
+CREATE FUNCTION message_store.become_shard(
+  number bigint,
+  shards bigint,
+  map bigint,
+  addresses text[] DEFAULT NULL,
+  above bigint DEFAULT NULL
+) RETURNS void
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'become_shard';
+
+COMMENT ON FUNCTION message_store.become_shard(bigint, bigint, bigint, text[], bigint) IS
+  'Makes this store a shard: number, of so many, as the map of this version has it. Its global positions then come in steps of 1,024, above the argument and all that were drawn. A shard of n may become one of a multiple of n that keeps a share of its streams. Waits for writers to end, and keeps them waiting until its transaction ends: in a transaction of its own, with lock_timeout. Errors: 22023, 25001, 42501, 55P03.';
+
+CREATE FUNCTION message_store.delete_moved_messages(
+  after bigint DEFAULT 0,
+  max_messages bigint DEFAULT 5000
+) RETURNS bigint
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'delete_moved_messages';
+
+COMMENT ON FUNCTION message_store.delete_moved_messages(bigint, bigint) IS
+  'Deletes messages that lie here and live on another shard, since this one became two: of the next ones after a global position, as many as are said. Returns the global position of the last that was looked at, to go on from; NULL at the end. Errors: 22023, 25006, 42501, 55000 (this is no shard).';
+
+CREATE FUNCTION message_store.get_settled_messages(
+  category varchar,
+  "position" bigint,
+  batch_size bigint,
+  correlation varchar,
+  consumer_group_member bigint,
+  consumer_group_size bigint,
+  at_least bigint,
+  map bigint
+) RETURNS SETOF message_store.message
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'get_settled_messages';
+
+COMMENT ON FUNCTION message_store.get_settled_messages(varchar, bigint, bigint, varchar, bigint, bigint, bigint, bigint) IS
+  'What a reader of several shards asks each: messages of a category, or with NULL of all, and before them a row that has only a global position, up to which the messages of this shard are settled. What is drawn here afterwards lies behind at_least, the last position that any shard has drawn. Errors: as get_category_messages; 25006; 40001 where the map has another version; 55000 where this is no shard.';
+
+CREATE FUNCTION message_store.shard_of(stream_name varchar, shards bigint) RETURNS bigint
+LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'shard_of';
+
+COMMENT ON FUNCTION message_store.shard_of(varchar, bigint) IS
+  'The number of the shard, of so many, that a stream lives on: the hash of its cardinal id, without its sign, divided by them; 0 for a name without an id. Consumer groups of Message DB divide in the same way. Errors: 22023.';
+
 CREATE FUNCTION message_store.record_horizons() RETURNS boolean
 LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'record_horizons';
@@ -179,6 +232,11 @@ BEGIN
       ERRCODE = 'object_not_in_prerequisite_state',
       DETAIL = format('Tables with rows: %s.', found),
       HINT = 'Keep them elsewhere (pg_dump), then DELETE what they have. Without tombstones, streams without messages begin at 0 again.';
+  END IF;
+  IF EXISTS (SELECT FROM message_store.shard) THEN
+    RAISE EXCEPTION 'Message DB cannot be one of several shards' USING
+      ERRCODE = 'object_not_in_prerequisite_state',
+      HINT = 'Only a store that never became a shard goes back.';
   END IF;
   -- What is in the table is executed and named below: it must be Message DB's own, all of it.
   IF (SELECT count(*) FROM message_store.message_db_before WHERE kind = 'FUNCTION') < 12 OR EXISTS (
@@ -259,7 +317,7 @@ BEGIN
   DROP TABLE message_store.parked, message_store.history, message_store.subscription_progress,
     message_store.subscriptions, message_store.read_model_pages, message_store.deletions,
     message_store.tombstones, message_store.retention, message_store.erasures, message_store.horizons,
-    message_store.epochs, message_store.message_db_before;
+    message_store.epochs, message_store.shard, message_store.message_db_before;
   DROP SEQUENCE message_store.server_seq;
   -- Until the extension is dropped, only Message DB's functions write.
   REVOKE EXECUTE ON FUNCTION message_store.write_messages(message_store.new_message[], varchar),
@@ -287,25 +345,33 @@ COMMENT ON FUNCTION message_store.revert_adoption() IS
   'Gives an adopted database back to Message DB, with its functions and grants as they were; the messages stay, the table read_model_pages does not. Call finish_adoption() then, and DROP EXTENSION message_store. Errors: 42501, 55000 (it was not adopted, the adoption is not finished, or there are subscriptions, or records of deleted messages, which Message DB cannot hold), 2BP01 (something else needs what goes), 55P03 (lock_timeout).';
 
 REVOKE EXECUTE ON FUNCTION
+  message_store.advance_position(bigint),
   message_store.apply_retention(bigint),
+  message_store.become_shard(bigint, bigint, bigint, text[], bigint),
   message_store.begin_epoch(varchar, bigint),
   message_store.check_position(uuid, bigint),
   message_store.confirm_epoch(uuid, varchar),
   message_store.delete_category_before(varchar, varchar, bigint, timestamptz, boolean, bigint),
+  message_store.delete_moved_messages(bigint, bigint),
   message_store.delete_stream(varchar, varchar, bigint, boolean, boolean, bigint),
   message_store.deleted_up_to(varchar),
   message_store.epoch(),
   message_store.erase_message_data(varchar, varchar, varchar, jsonpath, jsonb, varchar),
   message_store.erasure_remains(bigint),
+  message_store.get_settled_messages(varchar, bigint, bigint, varchar, bigint, bigint, bigint, bigint),
   message_store.record_horizons(),
   message_store.retain(varchar, interval, varchar),
   message_store.wipe_free_room()
 FROM PUBLIC;
 
-GRANT EXECUTE ON FUNCTION message_store.apply_retention(bigint), message_store.check_position(uuid, bigint),
-  message_store.deleted_up_to(varchar), message_store.epoch(), message_store.record_horizons() TO message_store;
+GRANT EXECUTE ON FUNCTION message_store.advance_position(bigint), message_store.apply_retention(bigint),
+  message_store.check_position(uuid, bigint), message_store.deleted_up_to(varchar), message_store.epoch(),
+  message_store.get_settled_messages(varchar, bigint, bigint, varchar, bigint, bigint, bigint, bigint),
+  message_store.record_horizons() TO message_store;
 
-GRANT EXECUTE ON FUNCTION message_store.begin_epoch(varchar, bigint), message_store.confirm_epoch(uuid, varchar)
+GRANT EXECUTE ON FUNCTION message_store.become_shard(bigint, bigint, bigint, text[], bigint),
+  message_store.begin_epoch(varchar, bigint), message_store.confirm_epoch(uuid, varchar),
+  message_store.delete_moved_messages(bigint, bigint)
 TO message_store_admin;
 
 GRANT EXECUTE ON FUNCTION message_store.check_position(uuid, bigint), message_store.deleted_up_to(varchar),

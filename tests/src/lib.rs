@@ -25,6 +25,7 @@ mod prometheus;
 mod property;
 mod random;
 mod session;
+mod shards;
 mod small_disk;
 mod terminal;
 
@@ -49,5 +50,6 @@ pub use prometheus::Prometheus;
 pub use property::{check_property, seed};
 pub use random::Random;
 pub use session::{Notice, Rows, Session, SqlError, Text, literal};
+pub use shards::Shards;
 pub use small_disk::SmallDisk;
 pub use terminal::Terminal;

@@ -202,7 +202,7 @@ async fn the_reference_names_every_column_and_option() {
            message_store.handler_call, message_store.fetched_message, \
            message_store.new_message, message_store.written_message, \
            message_store.deletions, message_store.erasures, message_store.retention, \
-           message_store.epochs, message_store.horizons, message_store.tombstones}'::regclass[])";
+           message_store.epochs, message_store.horizons, message_store.shard, message_store.tombstones}'::regclass[])";
     let mut there = first_column(session.run(columns).await.unwrap());
     let refusal = session
         .error("SELECT message_store.create_subscription('a', 'b', '{}', '{\"none\": 1}')")

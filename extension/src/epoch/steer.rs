@@ -1,7 +1,7 @@
 //! `begin_epoch`, `confirm_epoch`: what the server cannot know by itself.
 
 use super::check::reply;
-use super::{BEGINNING, MARGIN, POSITIONS};
+use super::{BEGINNING, POSITIONS, behind_margin};
 use crate::account::require_reason;
 use crate::epoch;
 use crate::error::Error;
@@ -38,7 +38,7 @@ fn begin_epoch(call: &Call<'_>) -> Result<Reply, Error> {
                 "Pass the highest global position of any copy, or nothing.",
             ));
         }
-        epochs::set_position(above.unwrap_or(drawn.saturating_add(MARGIN)))?;
+        positions.leave_out(above.unwrap_or_else(|| behind_margin(positions)));
     }
     epoch::begin(&reason).map(|name| reply(&name))
 }

@@ -36,6 +36,8 @@ pub enum Type {
     Bigint,
     /// `bigint[]`
     Bigints,
+    /// `text[]`
+    Texts,
     /// `boolean`
     Boolean,
     /// `jsonb`

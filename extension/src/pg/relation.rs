@@ -87,6 +87,14 @@ pub fn known_oid(schema: &'static CStr, name: &'static CStr) -> Option<pg_sys::O
     Some(oid)
 }
 
+/// Lets every session, when this transaction has committed, look at a relation anew.
+pub fn announce_change(schema: &CStr, name: &CStr) {
+    if let Some(oid) = oid(schema, name) {
+        // SAFETY: the oid of a relation; the message is sent at commit.
+        unsafe { pg_sys::CacheInvalidateRelcacheByRelid(oid) }
+    }
+}
+
 /// Whether a relation exists and has a column of this name.
 pub fn has_column(schema: &CStr, relation: &CStr, column: &CStr) -> bool {
     oid(schema, relation).is_some_and(|oid| {

@@ -1,4 +1,4 @@
-//! A sequence: its last value read under the buffer lock, and the next one drawn.
+//! A sequence: its last value read under the buffer lock, the next one drawn, and values left out.
 
 use super::bindings;
 use super::relation;
@@ -17,6 +17,8 @@ pub struct Sequence {
 pub struct Settings {
     /// Values a session takes at a time.
     pub cache: i64,
+    /// Its first value.
+    pub start: i64,
     /// Step from one value to the next.
     pub increment: i64,
     /// Whether it starts again after its last value.
@@ -49,6 +51,25 @@ unsafe fn refuse(relation: pg_sys::Relation) -> ! {
     .raise()
 }
 
+/// The one row of a sequence.
+///
+/// # Safety
+/// The page must be a sequence's, which always holds item 1, and pinned and locked while the row is used.
+unsafe fn data_of(page: pg_sys::Page) -> *mut bindings::FormData_pg_sequence_data {
+    // SAFETY: the caller's.
+    unsafe {
+        let tuple = bindings::page_tuple(page, 1);
+        tuple.cast::<u8>().add((*tuple).t_hoff as usize).cast()
+    }
+}
+
+/// The last value not beyond `target` of those that come after `drawn` in steps; `drawn` where there is none.
+fn last_up_to(target: i64, drawn: i64, step: i64) -> i64 {
+    let missing = i128::from(target) - i128::from(drawn);
+    let steps = missing.max(0) / i128::from(step);
+    i64::try_from(i128::from(drawn) + steps * i128::from(step)).unwrap_or(drawn)
+}
+
 impl Sequence {
     /// Finds a sequence by schema and name.
     pub fn find(schema: &'static CStr, name: &'static CStr) -> Option<Self> {
@@ -67,12 +88,19 @@ impl Sequence {
             let form = pg_sys::GETSTRUCT(tuple).cast::<bindings::FormData_pg_sequence>();
             let settings = Settings {
                 cache: (*form).seqcache,
+                start: (*form).seqstart,
                 increment: (*form).seqincrement,
                 cycles: (*form).seqcycle,
             };
             pg_sys::ReleaseSysCache(tuple);
             Some(settings)
         }
+    }
+
+    /// From one value to the next.
+    pub fn step(self) -> i64 {
+        self.settings()
+            .map_or(1, |settings| settings.increment.max(1))
     }
 
     /// The last value drawn, 0 before the first.
@@ -104,12 +132,7 @@ impl Sequence {
             }
             let buffer = pg_sys::ReadBuffer(relation, 0);
             pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
-            let page = pg_sys::BufferGetPage(buffer);
-            let tuple = bindings::page_tuple(page, 1);
-            let form = tuple
-                .cast::<u8>()
-                .add((*tuple).t_hoff as usize)
-                .cast::<bindings::FormData_pg_sequence_data>();
+            let form = data_of(pg_sys::BufferGetPage(buffer));
             let (last_value, is_called) = ((*form).last_value, (*form).is_called);
             let may_have_been_set = (*form).log_cnt == 0;
             pg_sys::UnlockReleaseBuffer(buffer);
@@ -126,11 +149,92 @@ impl Sequence {
         }
     }
 
+    /// Leaves out the values up to `target`, unless they were drawn: the next one lies behind it, and is one
+    /// that would have come anyway. Returns the last value then. Under the page's lock, so it sets nothing
+    /// back beside nextval. The write-ahead log has it; it is durable with [`Self::make_durable`].
+    pub fn leave_out(self, target: i64) -> i64 {
+        let step = self.step();
+        // SAFETY: as in `read`, the page locked against everybody. What is changed is a copy of the page,
+        // which GenericXLogFinish puts in its place and logs; an error before gives up the copy.
+        unsafe {
+            let relation = pg_sys::relation_open(self.oid, pg_sys::RowExclusiveLock as i32);
+            if (*(*relation).rd_rel).relkind as u8 != pg_sys::RELKIND_SEQUENCE {
+                refuse(relation);
+            }
+            let buffer = pg_sys::ReadBuffer(relation, 0);
+            pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_EXCLUSIVE as i32);
+            let change = pg_sys::GenericXLogStart(relation);
+            let page = pg_sys::GenericXLogRegisterBuffer(change, buffer, 0);
+            let form = data_of(page);
+            let drawn = match (*form).is_called {
+                true => (*form).last_value,
+                false => (*form).last_value.saturating_sub(step),
+            };
+            let last = last_up_to(target, drawn, step);
+            if last > drawn {
+                (*form).last_value = last;
+                (*form).is_called = true;
+                (*form).log_cnt = 0;
+                pg_sys::GenericXLogFinish(change);
+            } else {
+                pg_sys::GenericXLogAbort(change);
+            }
+            pg_sys::UnlockReleaseBuffer(buffer);
+            pg_sys::relation_close(relation, pg_sys::NoLock as i32);
+            last.max(drawn)
+        }
+    }
+
+    /// Returns when no crash, and no fail-over to a synchronous standby, takes back what was drawn or left
+    /// out so far.
+    pub fn make_durable(self) {
+        // SAFETY: the page is pinned and locked while its place in the log is read. A wait for standbys looks for
+        // cancels itself, and must not be left by one.
+        unsafe {
+            let relation = pg_sys::relation_open(self.oid, pg_sys::RowExclusiveLock as i32);
+            let buffer = pg_sys::ReadBuffer(relation, 0);
+            pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
+            let logged_up_to = pg_sys::BufferGetLSNAtomic(buffer);
+            pg_sys::UnlockReleaseBuffer(buffer);
+            pg_sys::relation_close(relation, pg_sys::RowExclusiveLock as i32);
+            pg_sys::XLogFlush(logged_up_to);
+            let is_commit = false;
+            pg_sys::InterruptHoldoffCount += 1;
+            pg_sys::SyncRepWaitForLSN(logged_up_to, is_commit);
+            pg_sys::InterruptHoldoffCount -= 1;
+        }
+    }
+
     /// Draws the next value without asking the caller's privilege on the sequence: EXECUTE on
     /// the function that calls this is the privilege. Error 2200H when the sequence is used up.
     pub fn next_value(self) -> i64 {
         let check_permissions = false;
         // SAFETY: the oid names a sequence; nextval_internal locks and checks it.
         unsafe { bindings::nextval_internal(self.oid, check_permissions) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_left_out_ends_at_the_last_value_up_to_the_target(
+            drawn in 0..i64::MAX / 4, ahead in -5_000..5_000_000_i64, step in 1..2_000_i64,
+        ) {
+            let target = drawn.saturating_add(ahead);
+            let last = last_up_to(target, drawn, step);
+            prop_assert!(last >= drawn && last + step > target);
+            prop_assert_eq!((last - drawn) % step, 0);
+            prop_assert!(last == drawn || last <= target);
+        }
+    }
+
+    #[test]
+    fn the_greatest_number_is_no_overflow() {
+        assert_eq!(last_up_to(i64::MAX, i64::MAX - 1, 1_024), i64::MAX - 1);
+        assert_eq!(last_up_to(i64::MIN, 7, 1), 7);
     }
 }

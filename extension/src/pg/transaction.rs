@@ -15,6 +15,12 @@ pub fn has_one_snapshot() -> bool {
     unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
 }
 
+/// Whether the caller's statement stands in a transaction block, or in a savepoint.
+pub fn is_block() -> bool {
+    // SAFETY: reads the state of the transaction.
+    unsafe { pg_sys::IsTransactionBlock() }
+}
+
 /// Whether this server is a standby or still recovering.
 pub fn is_in_recovery() -> bool {
     // SAFETY: reads shared state; callable at any time.

@@ -17,7 +17,7 @@ mod tests {
              WHERE p.pronamespace = 'message_store'::regnamespace AND l.lanname = 'c'",
         );
         made.sort();
-        assert_eq!(made, signatures::declared());
+        assert_eq!(made, signatures::declared_by_store());
     }
 
     #[pg_test]

@@ -5,7 +5,8 @@ use crate::error::Error;
 use crate::horizon::{self, Scope};
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::scan::{Condition, IndexScan, Order};
-use crate::tables::messages;
+use crate::shard;
+use crate::tables::messages::{self, column};
 
 sql_functions! {
     get_all_messages(position: Bigint, batch_size: Bigint) => get_all_messages,
@@ -26,5 +27,9 @@ fn get_all_messages(call: &Call<'_>) -> Result<Reply, Error> {
         (0, Condition::AtMost(horizon)),
     ];
     let scan = IndexScan::begin(&table, &index, &snapshot, &keys, Order::Ascending);
-    page::of_scan(call, scan, batch_size, |_| Ok(true))
+    let shard = shard::this()?;
+    page::of_scan(call, scan, batch_size, |row| match shard {
+        Some(shard) => shard.owns(row.text(column::STREAM_NAME).bytes()),
+        None => Ok(true),
+    })
 }

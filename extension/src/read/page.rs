@@ -88,6 +88,15 @@ impl MessagePage {
         }
     }
 
+    /// Puts a row before the messages that has only a global position.
+    pub fn begin_with_horizon(&mut self, horizon: i64) {
+        self.rows.push(|| {
+            let mut values = [None; messages::COLUMNS];
+            values[message::GLOBAL_POSITION] = Some(horizon.into());
+            values
+        });
+    }
+
     /// Whether it has as many messages as it may have.
     pub fn is_full(&self) -> bool {
         !self.size.allows_another(self.returned)

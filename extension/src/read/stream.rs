@@ -5,17 +5,26 @@ use super::page::{self, BatchSize, MessagePage};
 use crate::error::Error;
 use crate::message_db::null::or_null;
 use crate::pg::call::{Call, Reply, sql_functions};
+use crate::pg::relation::Table;
 use crate::pg::scan::{Condition, IndexScan, Order};
 use crate::pg::snapshot::Fresh;
+use crate::pg::text::Text;
 use crate::tables::messages::select::Select;
 use crate::tables::messages::{self, column};
 use crate::tables::tombstones;
-use crate::{settings, stream, stream_name};
+use crate::{settings, shard, stream, stream_name};
 
 sql_functions! {
     get_stream_messages(stream_name: Varchar, position: Bigint, batch_size: Bigint, condition: Varchar) => get_stream_messages,
     get_last_stream_message(stream_name: Varchar, type: Varchar) => get_last_stream_message,
     stream_version(stream_name: Varchar) => stream_version,
+}
+
+/// The table, to read a stream that lives here: 40001 where another shard has it.
+fn open_to_read(stream_name: Text<'_>) -> Result<Table, Error> {
+    let table = messages::open_to_read()?;
+    shard::require_own(stream_name.bytes())?;
+    Ok(table)
 }
 
 fn get_stream_messages(call: &Call<'_>) -> Result<Reply, Error> {
@@ -43,12 +52,13 @@ fn get_stream_messages(call: &Call<'_>) -> Result<Reply, Error> {
         pgrx::notice!("condition ($4): {}", or_null(condition));
     }
     if let Some(condition) = condition {
+        shard::require_own(name.bytes())?;
         return condition::messages(call, condition, |condition| {
             Select::of_stream(name, position, BatchSize::limit(batch_size), condition)
         });
     }
     let batch_size = BatchSize::from_argument(batch_size)?;
-    let table = messages::open_to_read()?;
+    let table = open_to_read(name)?;
     let index = stream::open_index()?;
     let snapshot = Fresh::of_transaction();
     let scan = |first, last: Option<i64>| {
@@ -79,7 +89,7 @@ fn get_last_stream_message(call: &Call<'_>) -> Result<Reply, Error> {
     let Some(name) = name else {
         return Ok(page::empty(call));
     };
-    let table = messages::open_to_read()?;
+    let table = open_to_read(name)?;
     let index = stream::open_index()?;
     let snapshot = Fresh::of_transaction();
     let keys = [(0, Condition::Equals(name))];
@@ -93,7 +103,7 @@ fn stream_version(call: &Call<'_>) -> Result<Reply, Error> {
     let Some(name) = call.text("stream_name") else {
         return Ok(Reply::null());
     };
-    let table = messages::open_to_read()?;
+    let table = open_to_read(name)?;
     let index = stream::open_index()?;
     let snapshot = Fresh::of_transaction();
     let keys = [(0, Condition::Equals(name))];

@@ -7,6 +7,7 @@ use crate::pg::scan::{Condition, IndexScan, Order};
 use crate::pg::slot::Slot;
 use crate::pg::snapshot::Fresh;
 use crate::pg::text::Text;
+use crate::shard::{self, Shard};
 use crate::stream;
 use crate::stream_name;
 use crate::subscription::definition::Definition;
@@ -89,6 +90,7 @@ pub struct Source {
     name: Text<'static>,
     correlation: Option<String>,
     types: Option<Vec<String>>,
+    shard: Option<Shard>,
 }
 
 impl Source {
@@ -120,6 +122,7 @@ impl Source {
             name: Text::copied(name),
             correlation: definition.options.correlation.clone(),
             types: definition.options.types.clone(),
+            shard: shard::this()?,
         })
     }
 
@@ -165,6 +168,7 @@ impl Source {
         Walk {
             scan: scan.taking(column::TYPE + 1),
             high,
+            shard: self.shard,
         }
     }
 
@@ -257,12 +261,27 @@ impl Source {
 pub struct Walk<'a> {
     scan: IndexScan<'a>,
     high: i64,
+    shard: Option<Shard>,
 }
 
 impl Walk<'_> {
-    /// Goes to the next message; `false` at the end.
+    /// Goes to the next message that lives here; `false` at the end.
     pub fn advance(&mut self) -> bool {
-        self.scan.advance() && self.scan.bigint(column::GLOBAL_POSITION) <= self.high
+        while self.scan.advance() && self.scan.bigint(column::GLOBAL_POSITION) <= self.high {
+            if self.lives_here() {
+                return true;
+            }
+            pgrx::check_for_interrupts!();
+        }
+        false
+    }
+
+    /// What cannot be hashed is nobody's, and stays.
+    fn lives_here(&self) -> bool {
+        self.shard.is_none_or(|shard| {
+            let stream_name = self.scan.text(column::STREAM_NAME);
+            shard.owns(stream_name.bytes()).unwrap_or(true)
+        })
     }
 }
 

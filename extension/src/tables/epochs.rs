@@ -39,12 +39,6 @@ static SET_SERVER: Statement = Statement::new(
     c"SELECT pg_catalog.setval('message_store.server_seq'::pg_catalog.regclass, $1)",
     &[INT8OID],
 );
-static SET_POSITION: Statement = Statement::new(
-    c"SELECT pg_catalog.setval( \
-        'message_store.messages_global_position_seq'::pg_catalog.regclass, $1)",
-    &[INT8OID],
-);
-
 /// An epoch.
 pub struct Epoch {
     /// Its name, a UUID.
@@ -114,12 +108,5 @@ pub fn doubt(epoch: Parameter, position: i64) -> Result<Option<Doubt>, Error> {
 pub fn set_server(server: i64) -> Result<(), Error> {
     let _owner = owner::of("epochs")?;
     SET_SERVER.run(&[bigint(server)], |_| {});
-    Ok(())
-}
-
-/// Lets positions be drawn from behind this one; no transaction takes it back.
-pub fn set_position(position: i64) -> Result<(), Error> {
-    let _owner = owner::of("messages")?;
-    SET_POSITION.run(&[bigint(position)], |_| {});
     Ok(())
 }

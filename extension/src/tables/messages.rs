@@ -1,7 +1,10 @@
 //! The log: where its columns are, that it is what we know how to read and write, and its indexes.
 
+mod positions;
 pub mod removal;
 pub mod select;
+
+pub use positions::{keep_writers_out, restart_positions};
 
 use super::SCHEMA;
 use crate::error::Error;

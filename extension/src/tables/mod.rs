@@ -16,6 +16,7 @@ pub mod messages;
 pub mod owner;
 pub mod parked;
 pub mod retention;
+pub mod shard;
 pub mod subscription_progress;
 pub mod subscriptions;
 pub mod tombstones;

@@ -19,6 +19,7 @@ use crate::pg::scan::{Condition, Order};
 use crate::pg::slot::Slot;
 use crate::pg::text::Text;
 use crate::pg::{transaction, uuid};
+use crate::shard;
 use crate::stream::{self, Ends, Tail};
 use crate::stream_name;
 use crate::tables::messages::{self, COLUMNS, column};
@@ -95,13 +96,17 @@ pub fn write(entries: &[Entry<'_>], version_before: Option<i64>) -> Result<Vec<P
         return Ok(Vec::new());
     }
     let table = messages::open_to_write()?;
+    let order = by_stream(entries);
+    let streams = streams(entries, &order);
+    for stream in &streams {
+        shard::require_own(entries[order[stream.start]].stream_name())?;
+    }
     let categories = entries
         .iter()
         .map(|entry| stream_name::category(entry.stream_name()));
     adoption::lock_categories(&table, categories);
     let stream_index = stream::open_index_to_write()?;
     let id_index = messages::open_index(c"messages_id")?;
-    let order = by_stream(entries);
     let mut writer = BatchWriter {
         table: &table,
         ids: Probe::new(&table, &id_index, Order::Ascending),
@@ -114,7 +119,7 @@ pub fn write(entries: &[Entry<'_>], version_before: Option<i64>) -> Result<Vec<P
         insert: None,
     };
     let mut ends = Ends::new(&table, &stream_index);
-    for group in streams(entries, &order).chunks(STREAMS_TOGETHER) {
+    for group in streams.chunks(STREAMS_TOGETHER) {
         writer.write_group(group, &mut ends)?;
     }
     if let Some(insert) = writer.insert {

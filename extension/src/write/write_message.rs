@@ -14,7 +14,7 @@ use crate::pg::text::Text;
 use crate::pg::{transaction, uuid};
 use crate::stream::{self, Ends, NO_STREAM};
 use crate::tables::messages::{self, COLUMNS};
-use crate::{settings, stream_name};
+use crate::{settings, shard, stream_name};
 
 sql_functions! {
     write_message(id: Varchar, stream_name: Varchar, type: Varchar, data: Jsonb, metadata: Jsonb, expected_version: Bigint) => write_message,
@@ -54,6 +54,9 @@ fn write(
     expected_version: Option<i64>,
 ) -> Result<i64, Error> {
     let table = messages::open_to_write()?;
+    if let Some(name) = message.stream_name {
+        shard::require_own(name.bytes())?;
+    }
     let category = message
         .stream_name
         .map_or(&b""[..], |name| stream_name::category(name.bytes()));

@@ -23,6 +23,12 @@ static OF_CATEGORY: Statement = Statement::new(
        ORDER BY m.global_position LIMIT $4",
     &[TEXTOID, INT8OID, INT8OID, INT8OID],
 );
+/// `$1`: after which global position.
+static NEXT: Statement = Statement::new(
+    c"SELECT m.global_position, m.stream_name FROM message_store.messages m \
+       WHERE m.global_position OPERATOR(pg_catalog.>) $1 ORDER BY m.global_position LIMIT $2",
+    &[INT8OID, INT8OID],
+);
 /// Streams, the last position that went of each, and whether nothing is left of it: what stays lies behind
 /// what goes. The look for it is a subquery that stands for one row: a join would read the whole log.
 static DELETE: Statement = Statement::new(
@@ -169,6 +175,17 @@ pub fn delete(global_positions: &[i64]) -> Result<Vec<(String, i64)>, Error> {
     });
     require_all(deleted, global_positions, "deleted")?;
     Ok(ended)
+}
+
+/// The next messages of all after a global position: each one's own, and its stream.
+pub fn next(after: i64, limit: i64, mut each: impl FnMut(i64, String)) -> Result<(), Error> {
+    let _owner = owner::of("messages")?;
+    NEXT.run(&[bigint(after), bigint(limit)], |row| {
+        if let (Some(position), Some(stream_name)) = (row.bigint(0), row.text(1)) {
+            each(position, stream_name);
+        }
+    });
+    Ok(())
 }
 
 /// Whether a stream has its first message still.

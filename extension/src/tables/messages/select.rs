@@ -4,6 +4,7 @@
 use crate::pg::parameter::{Parameter, bigint};
 use crate::pg::spi::{self, Row};
 use crate::pg::text::Text;
+use crate::tables::shard::Shard;
 use pgrx::pg_sys;
 use pgrx::pg_sys::BuiltinOid::{self, INT2OID, INT8OID, VARCHAROID};
 use std::borrow::Cow;
@@ -38,6 +39,8 @@ pub struct OfCategory<'a> {
     pub correlation: Option<Text<'a>>,
     /// A member of a consumer group, and the group's size.
     pub consumer: Option<(i64, i16)>,
+    /// Only what lives on this shard.
+    pub shard: Option<Shard>,
 }
 
 impl Select {
@@ -77,6 +80,10 @@ impl Select {
         message_store.cardinal_id(stream_name::pg_catalog.varchar)), $6::pg_catalog.int8)
         OPERATOR(pg_catalog.=) $5"
         });
+        let filter_shard = asked.shard.map_or("", |_| {
+            "AND coalesce(message_store.shard_of(stream_name::pg_catalog.varchar, $8), 0)
+        OPERATOR(pg_catalog.=) $9"
+        });
         let rows = format!(
             "
     SELECT {COLUMNS}
@@ -87,10 +94,10 @@ impl Select {
       message_store.category(stream_name) OPERATOR(pg_catalog.=) $1 AND
       global_position OPERATOR(pg_catalog.>=) $2
       {filter_correlation}
-      {filter_group}"
+      {filter_group}{filter_shard}"
         );
         let (member, size) = asked.consumer.unzip();
-        let arguments = vec![
+        let mut arguments = vec![
             (VARCHAROID, Some(asked.category.datum())),
             (INT8OID, bigint(asked.position)),
             (INT8OID, limit.and_then(bigint)),
@@ -99,6 +106,12 @@ impl Select {
             (INT2OID, size.map(pg_sys::Datum::from)),
             (INT8OID, bigint(asked.horizon)),
         ];
+        if let Some(shard) = asked.shard {
+            arguments.extend([
+                (INT8OID, bigint(shard.count)),
+                (INT8OID, bigint(shard.number)),
+            ]);
+        }
         Self::with_condition(&rows, condition, "global_position", arguments)
     }
 

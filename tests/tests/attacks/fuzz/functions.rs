@@ -142,6 +142,7 @@ impl Argument {
             ("timestamp with time zone", _) => TIMES,
             ("jsonpath", _) => PATHS,
             ("uuid", _) => EPOCHS,
+            ("text[]", _) => ADDRESSES,
             ("message_store.message", _) => MESSAGES,
             ("message_store.message[]", _) => RUNS,
             ("message_store.new_message[]", _) => NEW_MESSAGES,

@@ -62,6 +62,15 @@ pub const NUMBERS: &[&str] = &[
     "32768",
     "9223372036854775806",
 ];
+pub const ADDRESSES: &[&str] = &[
+    "'{}'",
+    "'{host=a,host=b}'",
+    "NULL",
+    "'{NULL}'",
+    "'{{a,b},{c,d}}'",
+    "ARRAY[repeat('x', 100000)]",
+    "'[5:6]={a,b}'",
+];
 pub const EPOCHS: &[&str] = &[
     "message_store.epoch()",
     "(SELECT epoch FROM message_store.epochs ORDER BY random() LIMIT 1)",

@@ -1,0 +1,183 @@
+//! Shards: what a store is among others, and how one becomes two.
+
+use std::time::Duration;
+
+use tokio_postgres::{
+    error::SqlState,
+    types::{FromSql, ToSql},
+};
+
+use super::Session;
+use crate::error::{Error, Result};
+
+/// What a store is among others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Its number, from 0; `None` for a router.
+    pub number: Option<i64>,
+    /// How many there are.
+    pub count: i64,
+    /// The version of their map.
+    pub map: i64,
+    /// Where they are, in the order of their numbers.
+    pub addresses: Vec<String>,
+}
+
+impl Session {
+    /// What this store is among others; `None` where it is none of several.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn shard(&self) -> Result<Option<Shard>> {
+        const LOOK: &str = "SELECT number, shards, map, addresses FROM message_store.shard";
+        let row = self.client.query_opt(LOOK, &[]).await;
+        let row = row.map_err(Error::database("look which shard this is"))?;
+        Ok(row.map(|row| Shard {
+            number: row.get(0),
+            count: row.get(1),
+            map: row.get(2),
+            addresses: row.get::<_, Option<Vec<String>>>(3).unwrap_or_default(),
+        }))
+    }
+
+    /// Makes the store a shard, whose new positions lie above one. False where transactions that have
+    /// written did not end within `patience`: nothing has happened.
+    ///
+    /// # Errors
+    /// [`Error::Database`]; among others where it cannot become that.
+    pub async fn become_shard(
+        &self,
+        shard: &Shard,
+        above: i64,
+        patience: Duration,
+    ) -> Result<bool> {
+        const BECOME: &str = "SELECT message_store.become_shard($1, $2, $3, $4, $5)";
+        let action = "make it a shard";
+        let limit = format!("SET lock_timeout = {}", patience.as_millis());
+        self.client
+            .batch_execute(&limit)
+            .await
+            .map_err(Error::database(action))?;
+        let parameters: [&(dyn ToSql + Sync); 5] = [
+            &shard.number,
+            &shard.count,
+            &shard.map,
+            &shard.addresses,
+            &above,
+        ];
+        match self.client.execute(BECOME, &parameters).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(false),
+            Err(error) => Err(Error::database(action)(error)),
+        }
+    }
+
+    /// The last global position that was drawn or left out here.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn drawn_position(&self) -> Result<i64> {
+        self.one(
+            "ask how far positions were drawn",
+            "SELECT message_store.advance_position(0)",
+            &[],
+        )
+        .await
+    }
+
+    /// How far the write-ahead log goes.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn log_position(&self) -> Result<String> {
+        self.one(
+            "ask how far the log goes",
+            "SELECT pg_catalog.pg_current_wal_lsn()::pg_catalog.text",
+            &[],
+        )
+        .await
+    }
+
+    /// How many bytes of the log a standby has still to replay up to a place in it; `None` where this is no
+    /// standby.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn missing_up_to(&self, log_position: &str) -> Result<Option<i64>> {
+        self.one(
+            "ask how far the standby is",
+            "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN GREATEST(0, \
+               $1::pg_catalog.text::pg_catalog.pg_lsn - pg_catalog.pg_last_wal_replay_lsn())::pg_catalog.int8 END",
+            &[&log_position],
+        )
+        .await
+    }
+
+    /// The server's own identity and the database's, which a standby shares with its primary.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn identity(&self) -> Result<(i64, u32)> {
+        let action = "ask which server this is";
+        let system = self
+            .one(
+                action,
+                "SELECT system_identifier FROM pg_catalog.pg_control_system()",
+                &[],
+            )
+            .await?;
+        let database = "SELECT oid FROM pg_catalog.pg_database \
+                        WHERE datname = pg_catalog.current_database()";
+        Ok((system, self.one(action, database, &[]).await?))
+    }
+
+    /// Makes a standby a primary; returns when it is one. False where that takes longer than `patience`.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn promote_standby(&self, patience: Duration) -> Result<bool> {
+        let seconds = i32::try_from(patience.as_secs()).unwrap_or(i32::MAX);
+        self.one(
+            "promote the standby",
+            "SELECT pg_catalog.pg_promote(true, $1)",
+            &[&seconds],
+        )
+        .await
+    }
+
+    /// Tells a router where the shards are.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn use_shards(&self, addresses: &[String], map: i64) -> Result<()> {
+        const USE: &str = "SELECT message_store.use_shards($1, $2)";
+        let told = self.client.execute(USE, &[&addresses, &map]).await;
+        told.map(drop)
+            .map_err(Error::database("tell the router where the shards are"))
+    }
+
+    /// Deletes what lies here and lives on another shard, of the next messages after a position; returns
+    /// where to go on, `None` at the end.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn delete_moved_messages(&self, after: i64) -> Result<Option<i64>> {
+        self.one(
+            "delete what lives on another shard",
+            "SELECT message_store.delete_moved_messages($1)",
+            &[&after],
+        )
+        .await
+    }
+
+    async fn one<T: for<'a> FromSql<'a>>(
+        &self,
+        action: &'static str,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<T> {
+        let row = self.client.query_one(sql, parameters).await;
+        let row = row.map_err(Error::database(action))?;
+        row.try_get(0).map_err(Error::database(action))
+    }
+}

@@ -1,0 +1,33 @@
+//! `shard_of`, `advance_position`: what a router asks of a name, and of a shard.
+
+use crate::error::Error;
+use crate::horizon;
+use crate::pg::call::{Call, Reply, sql_functions};
+use crate::pg::transaction;
+use crate::shard::{STRIDE, number_of};
+
+sql_functions! {
+    shard_of(stream_name: Varchar, shards: Bigint) => shard_of,
+    advance_position(target: Bigint) => advance_position,
+}
+
+fn shard_of(call: &Call<'_>) -> Result<Reply, Error> {
+    let (name, shards) = (call.text("stream_name"), call.bigint("shards"));
+    let Some(shards) = shards.filter(|shards| (1..=STRIDE).contains(shards)) else {
+        return Err(Error::argument(
+            "shards",
+            format!("must be from 1 to {STRIDE}"),
+            "Pass how many shards there are.",
+        ));
+    };
+    let Some(name) = name else {
+        return Ok(Reply::null());
+    };
+    number_of(name.bytes(), shards).map(|number| Reply::bigint(Some(number)))
+}
+
+fn advance_position(call: &Call<'_>) -> Result<Reply, Error> {
+    transaction::require_writable(c"advance_position()");
+    let target = call.bigint("target").unwrap_or(0);
+    horizon::leave_out_up_to(target).map(|drawn| Reply::bigint(Some(drawn)))
+}

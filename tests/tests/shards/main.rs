@@ -1,0 +1,736 @@
+//! Promise: several stores behind a router are one: a message lives where its entity does, answers and errors
+//! are those of a store, who reads all shards skips nothing, and nothing is ever done by half.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on must fail loudly"
+)]
+
+mod growing;
+mod wrong_ways;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use promises::{Cluster, Random, Rows, Session, Shards, SqlError, StopMode};
+
+fn write(stream: &str) -> String {
+    format!(
+        "SELECT message_store.write_message(gen_random_uuid()::varchar, '{stream}', 'T', '{{}}')"
+    )
+}
+
+async fn positions(session: &Session, sql: &str) -> Vec<i64> {
+    let rows = session.run(sql).await.unwrap();
+    rows.iter()
+        .map(|row| row[0].as_deref().unwrap().parse().unwrap())
+        .collect()
+}
+
+const MERGED: &str = "SELECT global_position FROM message_store.get_category_messages('shelf')";
+
+#[tokio::test]
+async fn an_entity_is_on_one_shard_and_positions_are_unique_over_all() {
+    let shards = Cluster::shared().create_shards(3).await;
+    let client = shards.client().await;
+    for id in 0..60 {
+        for stream in [
+            format!("shelf-{id}"),
+            format!("shelf:command-{id}"),
+            format!("shelf-{id}+again"),
+        ] {
+            client.run(&write(&stream)).await.unwrap();
+        }
+    }
+    client.run(&write("shelf")).await.unwrap();
+    let mut entities: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    for (number, shard) in shards.sessions().await.iter().enumerate() {
+        let rows = "SELECT coalesce(message_store.cardinal_id(stream_name::varchar), ''), global_position \
+                    FROM message_store.messages";
+        for row in shard.run(rows).await.unwrap() {
+            let position: i64 = row[1].as_deref().unwrap().parse().unwrap();
+            assert_eq!(position % 1_024, number as i64);
+            assert!(seen.insert(position), "{position} is there twice");
+            entities
+                .entry(row[0].clone().unwrap())
+                .or_default()
+                .insert(number);
+        }
+    }
+    assert_eq!(seen.len(), 181);
+    assert!(entities.values().all(|shards| shards.len() == 1));
+    assert_eq!(entities[""], BTreeSet::from([0]));
+    let used: BTreeSet<_> = entities.values().flatten().collect();
+    assert_eq!(used.len(), 3);
+}
+
+/// What a router and a store answered, without what cannot be the same.
+fn comparable(answer: Result<Rows, SqlError>) -> Result<Rows, [String; 4]> {
+    answer.map_err(|error| [error.sqlstate, error.message, error.detail, error.hint])
+}
+
+#[tokio::test]
+async fn a_router_answers_as_a_store_does() {
+    let shards = Cluster::shared().create_shards(4).await;
+    let store = Cluster::shared().create_store().await;
+    let (routed, whole) = (
+        shards.client().await,
+        store.connect_as("message_store").await,
+    );
+    let mut random = Random(4_711);
+    let names: Vec<String> = (0..30)
+        .flat_map(|id| {
+            [
+                format!("account-{id}"),
+                format!("account:command-{id}"),
+                format!("account-{id}+b"),
+            ]
+        })
+        .chain([
+            "account".to_owned(),
+            "account-".to_owned(),
+            "account-ü-ö".to_owned(),
+        ])
+        .collect();
+    let mut refused = 0;
+    for number in 0..400 {
+        let name = &names[random.below(names.len() as i64) as usize];
+        let expected = match random.below(10) {
+            0 => "99",
+            _ => "NULL",
+        };
+        let metadata = match random.below(3) {
+            0 => "'{\"correlationStreamName\": \"caller-1\"}'",
+            _ => "NULL",
+        };
+        let id = format!("00000000-0000-4000-8000-{number:012}");
+        let sql = format!(
+            "SELECT message_store.write_message('{id}', '{name}', 'T', '{{\"n\": {number}}}', {metadata}, {expected})"
+        );
+        let (one, other) = (
+            comparable(routed.run(&sql).await),
+            comparable(whole.run(&sql).await),
+        );
+        assert_eq!(one, other, "{sql}");
+        refused += usize::from(one.is_err());
+    }
+    assert!(refused > 10, "{refused}");
+
+    // Streams: everything but global positions and times.
+    let columns = "id, stream_name, type, position, data, metadata";
+    for name in names.iter().chain(&["nobody-1".to_owned()]) {
+        for sql in [
+            format!("SELECT {columns} FROM message_store.get_stream_messages('{name}')"),
+            format!("SELECT {columns} FROM message_store.get_stream_messages('{name}', 2, 2)"),
+            format!("SELECT {columns} FROM message_store.get_last_stream_message('{name}')"),
+            format!("SELECT {columns} FROM message_store.get_last_stream_message('{name}', 'X')"),
+            format!("SELECT message_store.stream_version('{name}')"),
+        ] {
+            let (one, other) = (
+                comparable(routed.run(&sql).await),
+                comparable(whole.run(&sql).await),
+            );
+            assert_eq!(one, other, "{sql}");
+        }
+    }
+
+    // Groups: row for row where the size is a multiple of the number of shards; else the same rows, and
+    // in each stream in the same order.
+    for size in 1..=8 {
+        for member in 0..size {
+            for correlation in ["NULL", "'caller'"] {
+                let sql = format!(
+                    "SELECT {columns} FROM message_store.get_category_messages('account', 1, -1, {correlation}, \
+                     {member}, {size})"
+                );
+                let (mut one, mut other) = (
+                    routed.run(&sql).await.unwrap(),
+                    whole.run(&sql).await.unwrap(),
+                );
+                if size % 4 != 0 {
+                    one.sort_by(|a, b| {
+                        (&a[1], a[3].as_ref().map(String::len), &a[3]).cmp(&(
+                            &b[1],
+                            b[3].as_ref().map(String::len),
+                            &b[3],
+                        ))
+                    });
+                    other.sort_by(|a, b| {
+                        (&a[1], a[3].as_ref().map(String::len), &a[3]).cmp(&(
+                            &b[1],
+                            b[3].as_ref().map(String::len),
+                            &b[3],
+                        ))
+                    });
+                }
+                assert_eq!(one, other, "{sql}");
+            }
+        }
+    }
+
+    // Without a group in one order, whatever the size of a page.
+    let all = "SELECT global_position FROM message_store.get_category_messages('account', 1, -1)";
+    let all = positions(&routed, all).await;
+    assert!(all.is_sorted());
+    let mut paged = Vec::new();
+    let mut from = 1;
+    loop {
+        let page = format!(
+            "SELECT global_position FROM message_store.get_category_messages('account', {from}, 7)"
+        );
+        let page = positions(&routed, &page).await;
+        let Some(last) = page.last() else { break };
+        from = last + 1;
+        paged.extend(page);
+    }
+    assert_eq!(paged, all);
+    let every = "SELECT count(*) FROM message_store.get_all_messages(1, -1)";
+    assert_eq!(routed.bigint(every).await, whole.bigint(every).await);
+
+    for sql in [
+        "get_category_messages('account-1')",
+        "get_category_messages(NULL)",
+        "get_category_messages('account', batch_size => -2)",
+        "get_category_messages('account', correlation => 'a-1')",
+        "get_category_messages('account', consumer_group_member => 1)",
+        "get_category_messages('account', consumer_group_member => 2, consumer_group_size => 2)",
+        "get_category_messages('account', consumer_group_member => -1, consumer_group_size => 2)",
+        "get_category_messages('account', consumer_group_member => 0, consumer_group_size => 0)",
+        "get_category_messages('account', consumer_group_member => 0, consumer_group_size => 40000)",
+        "get_stream_messages('account')",
+        "get_stream_messages(NULL)",
+        "get_stream_messages('account-1', batch_size => -2)",
+        "get_last_stream_message(NULL)",
+        "stream_version(NULL)",
+        "write_message('no uuid', 'account-1', 'T', '{}')",
+        "write_message(gen_random_uuid()::varchar, NULL, 'T', '{}')",
+        "write_message(gen_random_uuid()::varchar, 'account-1', '', '{}')",
+        "write_messages('account-1', '[]')",
+        "write_messages('account-1', '[{\"type\": 7}]'::jsonb)",
+        "message_store_version()",
+    ] {
+        let sql = format!("SELECT * FROM message_store.{sql}");
+        let (one, other) = (
+            comparable(routed.run(&sql).await),
+            comparable(whole.run(&sql).await),
+        );
+        assert_eq!(one, other, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn what_could_be_done_by_half_is_refused() {
+    let shards = Cluster::shared().create_shards(2).await;
+    let client = shards.client().await;
+    let (one, other) = (
+        shards.stream_on(0, "shelf", 0).await,
+        shards.stream_on(1, "shelf", 0).await,
+    );
+    let messages = |streams: &[&str]| {
+        let rows: Vec<String> = streams
+            .iter()
+            .map(|stream| {
+                format!("ROW('{stream}', 'T', '{{}}', NULL, NULL, NULL)::message_store.new_message")
+            })
+            .collect();
+        format!(
+            "SELECT * FROM message_store.write_messages(ARRAY[{}])",
+            rows.join(", ")
+        )
+    };
+    // In a block nothing is written; the other calls go on.
+    for write in [
+        write(&one),
+        messages(&[&one]),
+        format!("SELECT message_store.write_messages('{one}', '[{{\"type\": \"T\"}}]')"),
+    ] {
+        client.run("BEGIN").await.unwrap();
+        client.run(MERGED).await.unwrap();
+        let refusal = client.error(&write).await;
+        assert_eq!(refusal.sqlstate, "0A000", "{write}");
+        assert!(
+            refusal.hint.contains("write_messages()"),
+            "{}",
+            refusal.hint
+        );
+        client.run("ROLLBACK").await.unwrap();
+    }
+    let refusal = client.error(&messages(&[&one, &other])).await;
+    assert_eq!(refusal.sqlstate, "0A000");
+    assert!(
+        refusal.message.contains("several shards"),
+        "{}",
+        refusal.message
+    );
+    client.run("BEGIN READ ONLY").await.unwrap();
+    assert_eq!(client.error(&write(&one)).await.sqlstate, "25006");
+    client.run("ROLLBACK").await.unwrap();
+    assert_eq!(positions(&client, MERGED).await, Vec::<i64>::new());
+
+    // A batch on one shard is written whole, or not.
+    let again = format!("{one}+again");
+    assert_eq!(
+        client
+            .run(&messages(&[&one, &again, &one]))
+            .await
+            .unwrap()
+            .len(),
+        3
+    );
+    assert_eq!(positions(&client, MERGED).await.len(), 3);
+
+    // The second write of a statement is refused: the first is committed, and that is said.
+    let two = format!(
+        "SELECT message_store.write_message(gen_random_uuid()::varchar, s, 'T', '{{}}') FROM unnest(ARRAY['{one}', '{other}']) s"
+    );
+    let refusal = client.error(&two).await;
+    assert_eq!(refusal.sqlstate, "0A000");
+    assert!(refusal.detail.contains("committed"), "{}", refusal.detail);
+    assert_eq!(positions(&client, MERGED).await.len(), 4);
+
+    // Who knows what that means may write in blocks.
+    client
+        .run("SET message_store_router.commit_each_write = on")
+        .await
+        .unwrap();
+    client.run("BEGIN").await.unwrap();
+    client.run(&write(&one)).await.unwrap();
+    client.run(&write(&other)).await.unwrap();
+    client.run("ROLLBACK").await.unwrap();
+    assert_eq!(positions(&client, MERGED).await.len(), 6);
+}
+
+#[tokio::test]
+async fn nothing_is_given_out_that_another_shard_may_still_come_before() {
+    let shards = Cluster::shared().create_shards(2).await;
+    let sessions = shards.sessions().await;
+    let (one, other) = (
+        shards.stream_on(0, "shelf", 0).await,
+        shards.stream_on(1, "shelf", 0).await,
+    );
+    let client = shards.client().await;
+    sessions[0].run("BEGIN").await.unwrap();
+    sessions[0].run(&write(&one)).await.unwrap();
+    // This one has a higher position, and is committed first.
+    let advanced = sessions[0]
+        .bigint("SELECT last_value FROM message_store.messages_global_position_seq")
+        .await;
+    sessions[1]
+        .bigint(&format!(
+            "SELECT message_store.advance_position({advanced})"
+        ))
+        .await;
+    client.run(&write(&other)).await.unwrap();
+    assert_eq!(positions(&client, MERGED).await, Vec::<i64>::new());
+    let group = "SELECT global_position FROM message_store.get_category_messages('shelf', \
+                 consumer_group_member => 1, consumer_group_size => 2)";
+    assert_eq!(
+        positions(&client, group).await.len(),
+        1,
+        "one shard alone waits for nobody else"
+    );
+    sessions[0].run("COMMIT").await.unwrap();
+    let read = positions(&client, MERGED).await;
+    assert_eq!(read.len(), 2);
+    assert_eq!((read[0] % 1_024, read[1] % 1_024), (0, 1));
+}
+
+#[tokio::test]
+async fn a_shard_where_nothing_is_written_holds_nobody_back() {
+    let shards = Cluster::shared().create_shards(4).await;
+    let client = shards.client().await;
+    let stream = shards.stream_on(2, "shelf", 0).await;
+    for number in 1..=50 {
+        client.run(&write(&stream)).await.unwrap();
+        assert_eq!(positions(&client, MERGED).await.len(), number);
+    }
+    // Only asking advances nobody.
+    let drawn = "SELECT message_store.advance_position(0)";
+    let before = shards.sessions().await[2].bigint(drawn).await;
+    for _ in 0..5 {
+        client.run(MERGED).await.unwrap();
+    }
+    assert_eq!(shards.sessions().await[2].bigint(drawn).await, before);
+}
+
+#[tokio::test]
+async fn a_crash_takes_back_nothing_that_a_reader_relied_on() {
+    let cluster = Cluster::start(&[("wal_writer_delay", "10s"), ("synchronous_commit", "on")]);
+    let idle_cluster = Cluster::start(&[("wal_writer_delay", "10s")]);
+    let (busy, idle) = (
+        cluster.create_store().await,
+        idle_cluster.create_store().await,
+    );
+    let router = cluster.create_router().await;
+    let shards = Shards {
+        shards: vec![busy, idle],
+        router,
+    };
+    shards.agree_on_map(1).await;
+    let client = shards.client().await;
+    let (one, other) = (
+        shards.stream_on(0, "shelf", 0).await,
+        shards.stream_on(1, "shelf", 0).await,
+    );
+    client.run(&write(&other)).await.unwrap();
+    for _ in 0..100 {
+        client.run(&write(&one)).await.unwrap();
+    }
+    let read = positions(&client, MERGED).await;
+    assert_eq!(read.len(), 101);
+    idle_cluster.restart(StopMode::Immediate);
+    let client = shards.client().await;
+    client.run(&write(&other)).await.unwrap();
+    let after = positions(&client, MERGED).await;
+    assert_eq!(after[..101], read[..]);
+    assert_eq!(after.len(), 102, "what came last was skipped: {after:?}");
+}
+
+#[tokio::test]
+async fn who_has_an_old_map_is_told_and_what_moved_is_read_where_it_went() {
+    let shards = Cluster::shared().create_shards(1).await;
+    let stay = "SELECT name FROM (SELECT 'shelf-' || n AS name FROM generate_series(1, 100) n) s \
+                WHERE message_store.shard_of(name, 2) = ";
+    let client = shards.client().await;
+    let stays = client.value(&format!("{stay} 0 LIMIT 1")).await.unwrap();
+    let moves = client.value(&format!("{stay} 1 LIMIT 1")).await.unwrap();
+    for stream in [&stays, &moves, &stays, &moves] {
+        client.run(&write(stream)).await.unwrap();
+    }
+    let before = positions(&client, MERGED).await;
+    assert_eq!(before.len(), 4);
+
+    // A copy becomes the second shard. Writers in flight are waited for.
+    let first = &shards.shards[0];
+    let session = first.connect().await;
+    let writer = first.connect().await;
+    writer.run("BEGIN").await.unwrap();
+    writer.run(&write(&moves)).await.unwrap();
+    session.run("SET lock_timeout = '50ms'").await.unwrap();
+    let grow = "SELECT message_store.become_shard(0, 2, 2)";
+    assert_eq!(session.error(grow).await.sqlstate, "55P03");
+    assert_eq!(positions(&client, MERGED).await, before, "readers go on");
+    writer.run("COMMIT").await.unwrap();
+    drop((writer, client));
+    session.run(grow).await.unwrap();
+    let drawn = session
+        .bigint("SELECT message_store.advance_position(0)")
+        .await;
+
+    // The router has the old map.
+    let client = shards.client().await;
+    let refusal = client.error(MERGED).await;
+    assert_eq!(refusal.sqlstate, "40001");
+    assert!(
+        refusal.message.contains("map of shards has changed"),
+        "{}",
+        refusal.message
+    );
+    let refusal = client.error(&write(&moves)).await;
+    assert_eq!(refusal.sqlstate, "40001");
+    assert!(
+        refusal.message.contains("lives on shard 1"),
+        "{}",
+        refusal.message
+    );
+    for read in [
+        "get_stream_messages",
+        "get_last_stream_message",
+        "stream_version",
+    ] {
+        let refusal = client
+            .error(&format!("SELECT message_store.{read}('{moves}')"))
+            .await;
+        assert_eq!(refusal.sqlstate, "40001", "{read}");
+    }
+    client.run(&write(&stays)).await.unwrap();
+    // The half that is no longer its own is there, and nobody sees it.
+    let own = "SELECT count(*) FROM message_store.get_category_messages('shelf')";
+    assert_eq!(session.bigint(own).await, 3);
+    assert_eq!(
+        session
+            .bigint("SELECT count(*) FROM message_store.get_all_messages()")
+            .await,
+        3
+    );
+    assert_eq!(
+        session
+            .bigint("SELECT count(*) FROM message_store.messages")
+            .await,
+        6
+    );
+    drop((session, client));
+
+    let router = Cluster::shared().create_router().await;
+    let second = copy_of(first).await;
+    let become_second = format!("SELECT message_store.become_shard(1, 2, 2, above => {drawn})");
+    second.connect().await.run(&become_second).await.unwrap();
+    let grown = Shards {
+        shards: vec![
+            Cluster::shared().create_database_like(&first.name).await,
+            second,
+        ],
+        router,
+    };
+    grown.tell_router(2).await;
+    let client = grown.client().await;
+    client.run(&write(&moves)).await.unwrap();
+    client.run(&write(&stays)).await.unwrap();
+    let after = positions(&client, MERGED).await;
+    assert_eq!(after[..4], before[..]);
+    assert_eq!(after.len(), 8);
+    assert_eq!(
+        client
+            .bigint(&format!("SELECT message_store.stream_version('{moves}')"))
+            .await,
+        3
+    );
+    assert_eq!(
+        client
+            .bigint(&format!("SELECT message_store.stream_version('{stays}')"))
+            .await,
+        3
+    );
+}
+
+/// A copy of a database, as a replica that was promoted would be.
+async fn copy_of<'a>(database: &promises::Database<'a>) -> promises::Database<'a> {
+    database.cluster.create_database_like(&database.name).await
+}
+
+#[tokio::test]
+async fn a_subscription_on_a_shard_handles_what_lives_there() {
+    let store = Cluster::shared().create_store().await;
+    let session = store.connect().await;
+    session
+        .run(
+            "CREATE TABLE public.handled (stream text);
+             CREATE FUNCTION public.handle(m message_store.message) RETURNS void LANGUAGE sql
+               BEGIN ATOMIC INSERT INTO public.handled VALUES (m.stream_name); END;
+             SELECT message_store.become_shard(0, 1, 1);
+             SELECT message_store.create_subscription('reader', 'shelf', '{\"$any\": \"public.handle\"}');
+             SELECT message_store.start('reader')",
+        )
+        .await
+        .unwrap();
+    for id in 0..40 {
+        session.run(&write(&format!("shelf-{id}"))).await.unwrap();
+    }
+    session
+        .run("SELECT message_store.become_shard(0, 2, 2)")
+        .await
+        .unwrap();
+    session
+        .run("SELECT message_store.tick('reader', 1000)")
+        .await
+        .unwrap();
+    let own = "SELECT count(*) FROM generate_series(0, 39) n WHERE message_store.shard_of('shelf-' || n, 2) = 0";
+    let handled = "SELECT count(*) FROM public.handled";
+    let (own, handled) = (session.bigint(own).await, session.bigint(handled).await);
+    assert!(own > 5 && own < 35);
+    assert_eq!(handled, own);
+    let foreign =
+        "SELECT count(*) FROM public.handled WHERE message_store.shard_of(stream, 2) <> 0";
+    assert_eq!(session.bigint(foreign).await, 0);
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_shard_is_refused_with_the_argument() {
+    let store = Cluster::shared().create_store().await;
+    let session = store.connect().await;
+    for (arguments, argument) in [
+        ("0, 0, 1", "shards"),
+        ("0, 1025, 1", "shards"),
+        ("NULL, 1, 1", "number"),
+        ("1, 1, 1", "number"),
+        ("-1, 2, 1", "number"),
+        ("0, 1, 0", "map"),
+    ] {
+        let refusal = session
+            .error(&format!("SELECT message_store.become_shard({arguments})"))
+            .await;
+        assert_eq!(refusal.sqlstate, "22023", "{arguments}");
+        assert!(refusal.message.starts_with(argument), "{}", refusal.message);
+    }
+    session.run(&write("shelf-1")).await.unwrap();
+    let refusal = session
+        .error("SELECT message_store.become_shard(0, 2, 1)")
+        .await;
+    assert!(refusal.hint.contains("shard 0 of 1"), "{}", refusal.hint);
+    session.run("BEGIN").await.unwrap();
+    session.run(&write("shelf-1")).await.unwrap();
+    let refusal = session
+        .error("SELECT message_store.become_shard(0, 1, 1)")
+        .await;
+    assert_eq!(refusal.sqlstate, "25001");
+    session.run("ROLLBACK").await.unwrap();
+    let read =
+        "SELECT * FROM message_store.get_settled_messages('shelf', 1, 10, NULL, NULL, NULL, 0, 1)";
+    assert_eq!(session.error(read).await.sqlstate, "55000");
+    let far = session
+        .error("SELECT message_store.advance_position(9223372036854775807)")
+        .await;
+    assert_eq!(far.sqlstate, "22023");
+    assert_eq!(
+        session
+            .bigint("SELECT message_store.advance_position(NULL)")
+            .await,
+        2
+    );
+}
+
+#[tokio::test]
+async fn a_router_that_knows_no_shards_says_so() {
+    let router = Cluster::shared().create_router().await;
+    let admin = router.connect().await;
+    let refusal = admin.error(MERGED).await;
+    assert_eq!(refusal.sqlstate, "55000");
+    assert!(refusal.hint.contains("use_shards"), "{}", refusal.hint);
+    for (addresses, map) in [
+        ("'{}'", "1"),
+        ("NULL", "1"),
+        ("ARRAY[NULL]::text[]", "1"),
+        ("'{host=a password=b}'", "1"),
+        ("'{postgresql://a:b@c/d}'", "1"),
+        ("'{host=a}'", "0"),
+    ] {
+        let refusal = admin
+            .error(&format!(
+                "SELECT message_store.use_shards({addresses}, {map})"
+            ))
+            .await;
+        assert_eq!(refusal.sqlstate, "22023", "{addresses}, {map}");
+    }
+}
+
+/// Writers with pauses, savepoints, rollbacks and prepared transactions, on all shards but for one, where
+/// nearly nothing is written; readers of pages of several sizes; and crashes, where there are servers to be
+/// crashed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_reads_all_shards_skips_nothing() {
+    let messages: i64 =
+        std::env::var("PROMISES_MESSAGES").map_or(6_000, |text| text.parse().unwrap());
+    let shards = Arc::new(Cluster::shared().create_shards(4).await);
+    let names: Vec<Vec<String>> = {
+        let mut names = Vec::new();
+        for shard in 0..4 {
+            let mut own = Vec::new();
+            for nth in 0..8 {
+                own.push(shards.stream_on(shard, "shelf", nth).await);
+            }
+            names.push(own);
+        }
+        names
+    };
+    let is_over = Arc::new(AtomicBool::new(false));
+    let mut writers = Vec::new();
+    for number in 0..6_i64 {
+        // The last one writes through the router.
+        let shard = (number % 3) as usize;
+        let session = match number {
+            5 => shards.client().await,
+            _ => shards.shards[shard].connect_as("postgres").await,
+        };
+        let own: Vec<String> = match number {
+            5 => names.concat(),
+            _ => names[shard].clone(),
+        };
+        let is_over = Arc::clone(&is_over);
+        writers.push(tokio::spawn(async move {
+            let mut random = Random(number.unsigned_abs() + 1);
+            let mut gid = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                let name = &own[random.below(own.len() as i64) as usize];
+                if number == 5 {
+                    session.run(&write(name)).await.unwrap();
+                    continue;
+                }
+                session.run("BEGIN").await.unwrap();
+                for _ in 0..1 + random.below(3) {
+                    if random.below(10) == 0 {
+                        let sql = format!("SAVEPOINT s; {}; ROLLBACK TO s", write(name));
+                        session.run(&sql).await.unwrap();
+                    }
+                    session.run(&write(name)).await.unwrap();
+                    tokio::time::sleep(std::time::Duration::from_micros(
+                        random.below(3_000).unsigned_abs(),
+                    ))
+                    .await;
+                }
+                let end = match random.below(20) {
+                    0 | 1 => "ROLLBACK".to_owned(),
+                    2 => {
+                        gid += 1;
+                        format!("PREPARE TRANSACTION 'w{number}-{gid}'")
+                    }
+                    _ => "COMMIT".to_owned(),
+                };
+                session.run(&end).await.unwrap();
+                if end.starts_with("PREPARE") {
+                    tokio::time::sleep(std::time::Duration::from_micros(
+                        random.below(20_000).unsigned_abs(),
+                    ))
+                    .await;
+                    session
+                        .run(&format!("COMMIT PREPARED 'w{number}-{gid}'"))
+                        .await
+                        .unwrap();
+                }
+            }
+        }));
+    }
+    let mut readers = Vec::new();
+    let writing_is_over = Arc::new(AtomicBool::new(false));
+    for page in [500, 5, 50] {
+        let session = shards.client().await;
+        let writing_is_over = Arc::clone(&writing_is_over);
+        readers.push(tokio::spawn(async move {
+            let (mut read, mut from) = (Vec::new(), 1);
+            loop {
+                let is_last = writing_is_over.load(Ordering::SeqCst);
+                let sql = format!("SELECT global_position FROM message_store.get_category_messages('shelf', {from}, {page})");
+                let found = positions(&session, &sql).await;
+                if let Some(last) = found.last() {
+                    from = last + 1;
+                } else if is_last {
+                    return read;
+                }
+                read.extend(found);
+            }
+        }));
+    }
+    let client = shards.client().await;
+    loop {
+        let rows = client
+            .run("SELECT count(*) FROM message_store.get_all_messages(1, -1)")
+            .await
+            .unwrap();
+        if rows[0][0].as_deref().unwrap().parse::<i64>().unwrap() >= messages {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    is_over.store(true, Ordering::SeqCst);
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    writing_is_over.store(true, Ordering::SeqCst);
+    let mut written = Vec::new();
+    for shard in shards.sessions().await {
+        written
+            .extend(positions(&shard, "SELECT global_position FROM message_store.messages").await);
+    }
+    written.sort_unstable();
+    for reader in readers {
+        let read = reader.await.unwrap();
+        let there: BTreeSet<_> = read.iter().collect();
+        let skipped = written
+            .iter()
+            .filter(|position| !there.contains(position))
+            .count();
+        assert_eq!(skipped, 0, "skipped of {}", written.len());
+        assert_eq!(read, written);
+    }
+    println!("0 skipped of {} in three readers", written.len());
+}
