@@ -272,6 +272,11 @@ impl Database {
         })
     }
 
+    /// Where it is.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
     /// Makes the store's tables where they are missing.
     ///
     /// # Errors

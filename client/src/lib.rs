@@ -12,10 +12,12 @@ pub mod database;
 pub mod error;
 pub mod pretty;
 pub mod samples;
+pub mod shards;
 #[cfg(feature = "test-kit")]
 pub mod throw_away;
 
 pub use consumer::{Consumer, Failure};
 pub use error::{Error, Result};
+pub use shards::Shards;
 #[cfg(feature = "test-kit")]
 pub use throw_away::ThrowAwayStore;

@@ -6,11 +6,12 @@
 )]
 
 mod growing;
+mod straight;
 mod wrong_ways;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use promises::{Cluster, Random, Rows, Session, Shards, SqlError, StopMode};
 
@@ -204,7 +205,6 @@ async fn a_router_answers_as_a_store_does() {
         "get_last_stream_message(NULL)",
         "stream_version(NULL)",
         "write_message('no uuid', 'account-1', 'T', '{}')",
-        "write_message(gen_random_uuid()::varchar, NULL, 'T', '{}')",
         "write_message(gen_random_uuid()::varchar, 'account-1', '', '{}')",
         "write_messages('account-1', '[]')",
         "write_messages('account-1', '[{\"type\": 7}]'::jsonb)",
@@ -217,6 +217,12 @@ async fn a_router_answers_as_a_store_does() {
         );
         assert_eq!(one, other, "{sql}");
     }
+    // Its detail shows the row, with a random id and the time.
+    let no_stream =
+        "SELECT message_store.write_message(gen_random_uuid()::varchar, NULL, 'T', '{}')";
+    let (one, other) = (routed.error(no_stream).await, whole.error(no_stream).await);
+    assert_eq!((one.sqlstate, one.message), (other.sqlstate, other.message));
+    assert!(one.detail.starts_with("Failing row"), "{}", one.detail);
 }
 
 #[tokio::test]
@@ -624,6 +630,7 @@ async fn who_reads_all_shards_skips_nothing() {
         names
     };
     let is_over = Arc::new(AtomicBool::new(false));
+    let acknowledged = Arc::new(AtomicI64::new(0));
     let mut writers = Vec::new();
     for number in 0..6_i64 {
         // The last one writes through the router.
@@ -636,7 +643,7 @@ async fn who_reads_all_shards_skips_nothing() {
             5 => names.concat(),
             _ => names[shard].clone(),
         };
-        let is_over = Arc::clone(&is_over);
+        let (is_over, acknowledged) = (Arc::clone(&is_over), Arc::clone(&acknowledged));
         writers.push(tokio::spawn(async move {
             let mut random = Random(number.unsigned_abs() + 1);
             let mut gid = 0;
@@ -644,15 +651,18 @@ async fn who_reads_all_shards_skips_nothing() {
                 let name = &own[random.below(own.len() as i64) as usize];
                 if number == 5 {
                     session.run(&write(name)).await.unwrap();
+                    acknowledged.fetch_add(1, Ordering::Relaxed);
                     continue;
                 }
                 session.run("BEGIN").await.unwrap();
+                let mut written = 0;
                 for _ in 0..1 + random.below(3) {
                     if random.below(10) == 0 {
                         let sql = format!("SAVEPOINT s; {}; ROLLBACK TO s", write(name));
                         session.run(&sql).await.unwrap();
                     }
                     session.run(&write(name)).await.unwrap();
+                    written += 1;
                     tokio::time::sleep(std::time::Duration::from_micros(
                         random.below(3_000).unsigned_abs(),
                     ))
@@ -667,6 +677,9 @@ async fn who_reads_all_shards_skips_nothing() {
                     _ => "COMMIT".to_owned(),
                 };
                 session.run(&end).await.unwrap();
+                if end != "ROLLBACK" {
+                    acknowledged.fetch_add(written, Ordering::Relaxed);
+                }
                 if end.starts_with("PREPARE") {
                     tokio::time::sleep(std::time::Duration::from_micros(
                         random.below(20_000).unsigned_abs(),
@@ -700,16 +713,8 @@ async fn who_reads_all_shards_skips_nothing() {
             }
         }));
     }
-    let client = shards.client().await;
-    loop {
-        let rows = client
-            .run("SELECT count(*) FROM message_store.get_all_messages(1, -1)")
-            .await
-            .unwrap();
-        if rows[0][0].as_deref().unwrap().parse::<i64>().unwrap() >= messages {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    while acknowledged.load(Ordering::Relaxed) < messages {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     is_over.store(true, Ordering::SeqCst);
     for writer in writers {
