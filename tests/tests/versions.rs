@@ -28,13 +28,18 @@ fn everything_that_names_the_version_names_the_same() {
     assert!(read("debian/changelog").starts_with(&of_debian));
     let meta = meta();
     assert_eq!(meta["version"], OURS);
-    for extension in ["message_store", "message_store_test"] {
+    for extension in [
+        "message_store",
+        "message_store_router",
+        "message_store_test",
+    ] {
         let provided = &meta["provides"][extension];
         assert_eq!(provided["version"], OURS, "{extension}");
         let control = read(provided["file"].as_str().unwrap());
         assert!(control.contains(&format!("default_version = '{OURS}'\n")));
     }
     assert!(!read(&format!("test_kit/message_store_test--{OURS}.sql")).is_empty());
+    assert!(!read(&format!("router/message_store_router--{OURS}.sql")).is_empty());
     let (minor, _) = OURS.rsplit_once('.').unwrap();
     assert!(read("docs/testing.md").contains(&format!("version = \"{minor}\"")));
     for page in [

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use promises::{Cluster, Random, Rows, Session, Shards, SqlError, StopMode};
+use promises::{Cluster, Database, Random, Rows, Session, Shards, SqlError, StopMode};
 
 fn write(stream: &str) -> String {
     format!(
@@ -64,6 +64,32 @@ async fn an_entity_is_on_one_shard_and_positions_are_unique_over_all() {
     assert_eq!(entities[""], BTreeSet::from([0]));
     let used: BTreeSet<_> = entities.values().flatten().collect();
     assert_eq!(used.len(), 3);
+}
+
+#[tokio::test]
+async fn a_router_declares_its_functions_as_a_store_does() {
+    let declared = async |database: &Database<'_>| {
+        let rows = database
+            .connect()
+            .await
+            .run(
+                "SELECT format('%s(%s) %s', proname, pg_get_function_arguments(oid), pg_get_function_result(oid))
+                   FROM pg_proc WHERE pronamespace = 'message_store'::regnamespace",
+            )
+            .await
+            .unwrap();
+        rows.into_iter()
+            .filter_map(|row| row.into_iter().next().flatten())
+            .collect::<BTreeSet<String>>()
+    };
+    let of_router = declared(&Cluster::shared().create_router().await).await;
+    let of_store = declared(&Cluster::shared().create_store().await).await;
+    let own: Vec<_> = of_router.difference(&of_store).collect();
+    assert!(of_router.len() > 25, "{}", of_router.len());
+    assert!(
+        matches!(own[..], [status, shards] if status.starts_with("shard_status(") && shards.starts_with("use_shards(")),
+        "{own:#?}"
+    );
 }
 
 /// What a router and a store answered, without what cannot be the same.
