@@ -14,7 +14,7 @@ $$;
 
 CREATE SCHEMA message_store_router;
 
-COMMENT ON SCHEMA message_store_router IS 'How the router asks its shards. Nobody but the functions of message_store calls what is here.';
+COMMENT ON SCHEMA message_store_router IS 'How the router asks its shards. The functions of message_store call what is here; who calls it himself does without their checks.';
 
 CREATE TYPE message_store.message AS (
   id varchar,
@@ -106,7 +106,7 @@ LANGUAGE plpgsql VOLATILE
 AS $$
 BEGIN
   IF pg_catalog.current_setting('transaction_read_only')::pg_catalog.bool
-    OR pg_catalog.current_setting('message_store_router.commit_each_write', true) IS DISTINCT FROM 'on'
+    OR coalesce(pg_catalog.current_setting('message_store_router.commit_each_write', true), '') OPERATOR(pg_catalog.<>) 'on'
   THEN
     PERFORM message_store_router.require_alone($1);
   END IF;
@@ -140,7 +140,7 @@ $$;
 COMMENT ON FUNCTION message_store_router.raise_again(text, text, text, text) IS
   'Raises what a shard said, as it said it.';
 
-CREATE FUNCTION message_store_router.shards() RETURNS bigint
+CREATE FUNCTION message_store_router.known() RETURNS bigint[]
 LANGUAGE plpgsql STABLE
 AS $$
 BEGIN
@@ -150,13 +150,20 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION message_store_router.shards() IS 'How many shards there are. use_shards() replaces it.';
+COMMENT ON FUNCTION message_store_router.known() IS
+  'How many shards there are, and the version of their map: both at once, since a statement may look while use_shards() replaces it.';
+
+CREATE FUNCTION message_store_router.shards() RETURNS bigint
+LANGUAGE sql STABLE
+AS $$ SELECT (message_store_router.known())[1] $$;
+
+COMMENT ON FUNCTION message_store_router.shards() IS 'How many shards there are.';
 
 CREATE FUNCTION message_store_router.map() RETURNS bigint
 LANGUAGE sql STABLE
-RETURN message_store_router.shards();
+AS $$ SELECT (message_store_router.known())[2] $$;
 
-COMMENT ON FUNCTION message_store_router.map() IS 'The version of the map. use_shards() replaces it.';
+COMMENT ON FUNCTION message_store_router.map() IS 'The version of the map.';
 
 -- Not a number of PL/Proxy's: its bit mask of a negative hash is not Message DB's remainder.
 CREATE FUNCTION message_store_router.shard(stream_name varchar) RETURNS integer
@@ -178,6 +185,7 @@ AS $$
 DECLARE
   shards constant bigint := coalesce(cardinality(addresses), 0);
   options text;
+  found record;
 BEGIN
   IF shards NOT BETWEEN 1 AND 1024 OR array_position(addresses, NULL) IS NOT NULL THEN
     RAISE EXCEPTION 'addresses must be from 1 to 1024 connection strings' USING
@@ -189,10 +197,10 @@ BEGIN
       ERRCODE = 'invalid_parameter_value',
       HINT = 'Pass the version that the table shard has on every shard.';
   END IF;
-  IF EXISTS (SELECT FROM unnest(addresses) AS a (address) WHERE a.address ~* '(\mpassword\s*=|://[^/@]*:[^/@]*@)') THEN
-    RAISE EXCEPTION 'addresses must not have passwords' USING
+  IF EXISTS (SELECT FROM unnest(addresses) AS a (address) WHERE a.address ~* '(\mpassword\s*=|^\s*postgres(ql)?://)') THEN
+    RAISE EXCEPTION 'addresses must be keywords and values, without passwords' USING
       ERRCODE = 'invalid_parameter_value',
-      HINT = 'Everybody can read them. Put the password into the user mapping: ALTER USER MAPPING FOR PUBLIC SERVER message_store_shards OPTIONS (ADD password ''...'').';
+      HINT = 'Such as host=db0 dbname=shop. Everybody can read them; put a password into the user mapping: ALTER USER MAPPING FOR PUBLIC SERVER message_store_shards OPTIONS (ADD password ''...'').';
   END IF;
   -- PL/Proxy counts in modulo, since their number need not be a power of two.
   IF EXISTS (SELECT FROM pg_foreign_server WHERE srvname = 'message_store_shards') THEN
@@ -217,10 +225,17 @@ BEGIN
     EXECUTE format('CREATE USER MAPPING FOR PUBLIC SERVER message_store_shards OPTIONS (user %L)', role);
     GRANT USAGE ON FOREIGN SERVER message_store_shards TO message_store;
   END IF;
-  EXECUTE format('CREATE OR REPLACE FUNCTION message_store_router.shards() RETURNS bigint '
-    'LANGUAGE sql IMMUTABLE PARALLEL SAFE AS ''SELECT %s::bigint''', shards);
-  EXECUTE format('CREATE OR REPLACE FUNCTION message_store_router.map() RETURNS bigint '
-    'LANGUAGE sql IMMUTABLE PARALLEL SAFE AS ''SELECT %s::bigint''', map);
+  EXECUTE format('CREATE OR REPLACE FUNCTION message_store_router.known() RETURNS bigint[] '
+    'LANGUAGE sql IMMUTABLE PARALLEL SAFE AS ''SELECT ARRAY[%s, %s]::bigint[]''', shards, map);
+  FOR found IN SELECT s.shard, s.error FROM message_store.shard_status() s WHERE s.error IS NOT NULL LOOP
+    IF starts_with(found.error, 'it is ') THEN
+      RAISE EXCEPTION 'addresses[%] does not lead to shard % of % in map %: %',
+        found.shard + 1, found.shard, shards, map, found.error USING
+        ERRCODE = 'object_not_in_prerequisite_state',
+        HINT = 'Name the shards in the order of their numbers. SELECT number, shards, map FROM message_store.shard; on each says which it is.';
+    END IF;
+    RAISE WARNING 'shard % does not answer: %', found.shard, found.error;
+  END LOOP;
 END
 $$;
 
@@ -266,9 +281,9 @@ CREATE FUNCTION message_store.write_message(
 LANGUAGE plpgsql VOLATILE
 AS $$
 DECLARE
-  message text;
-  detail text;
-  hint text;
+  message pg_catalog.text;
+  detail pg_catalog.text;
+  hint pg_catalog.text;
 BEGIN
   PERFORM message_store_router.require_write('write_message()');
   BEGIN
@@ -298,9 +313,9 @@ CREATE FUNCTION message_store.write_messages(
 LANGUAGE plpgsql VOLATILE
 AS $$
 DECLARE
-  message text;
-  detail text;
-  hint text;
+  message pg_catalog.text;
+  detail pg_catalog.text;
+  hint pg_catalog.text;
 BEGIN
   PERFORM message_store_router.require_write('write_messages()');
   BEGIN
@@ -328,9 +343,9 @@ CREATE FUNCTION message_store.write_messages(
 LANGUAGE plpgsql VOLATILE
 AS $$
 DECLARE
-  message text;
-  detail text;
-  hint text;
+  message pg_catalog.text;
+  detail pg_catalog.text;
+  hint pg_catalog.text;
 BEGIN
   PERFORM message_store_router.require_write('write_messages()');
   BEGIN
@@ -360,9 +375,9 @@ CREATE FUNCTION message_store.get_stream_messages(
 LANGUAGE plpgsql VOLATILE
 AS $$
 DECLARE
-  message text;
-  detail text;
-  hint text;
+  message pg_catalog.text;
+  detail pg_catalog.text;
+  hint pg_catalog.text;
 BEGIN
   RETURN QUERY SELECT * FROM message_store_router.get_stream_messages($1, $2, $3, $4);
 EXCEPTION WHEN OTHERS THEN
@@ -387,9 +402,9 @@ CREATE FUNCTION message_store.get_last_stream_message(
 LANGUAGE plpgsql VOLATILE
 AS $$
 DECLARE
-  message text;
-  detail text;
-  hint text;
+  message pg_catalog.text;
+  detail pg_catalog.text;
+  hint pg_catalog.text;
 BEGIN
   RETURN QUERY SELECT * FROM message_store_router.get_last_stream_message($1, $2);
 EXCEPTION WHEN OTHERS THEN
@@ -413,9 +428,9 @@ CREATE FUNCTION message_store.stream_version(
 LANGUAGE plpgsql VOLATILE
 AS $$
 DECLARE
-  message text;
-  detail text;
-  hint text;
+  message pg_catalog.text;
+  detail pg_catalog.text;
+  hint pg_catalog.text;
 BEGIN
   RETURN message_store_router.stream_version($1);
 EXCEPTION WHEN OTHERS THEN
@@ -439,9 +454,9 @@ CREATE FUNCTION message_store.acquire_lock(
 LANGUAGE plpgsql VOLATILE
 AS $$
 DECLARE
-  message text;
-  detail text;
-  hint text;
+  message pg_catalog.text;
+  detail pg_catalog.text;
+  hint pg_catalog.text;
 BEGIN
   RETURN message_store_router.acquire_lock($1);
 EXCEPTION WHEN OTHERS THEN
@@ -467,9 +482,9 @@ CREATE FUNCTION message_store.write_messages(
 LANGUAGE plpgsql VOLATILE
 AS $$
 DECLARE
-  message text;
-  detail text;
-  hint text;
+  message pg_catalog.text;
+  detail pg_catalog.text;
+  hint pg_catalog.text;
   shards integer[];
 BEGIN
   SELECT pg_catalog.array_agg(DISTINCT message_store_router.shard(m.stream_name)) INTO shards
@@ -539,11 +554,12 @@ LANGUAGE plpgsql VOLATILE
 AS $$
 #variable_conflict use_column
 DECLARE
+  known constant bigint[] := message_store_router.known();
   furthest constant bigint := (SELECT pg_catalog.max(p) FROM message_store_router.advance_position(0) p);
 BEGIN
   RETURN QUERY
     WITH answers AS MATERIALIZED (
-      SELECT * FROM message_store_router.get_settled_messages($1, $2, $3, $4, $5, $6, furthest, message_store_router.map())
+      SELECT * FROM message_store_router.get_settled_messages($1, $2, $3, $4, $5, $6, furthest, known[2])
     ), horizon AS (
       SELECT pg_catalog.min(a.global_position) AS least, pg_catalog.count(*) AS shards
         FROM answers a WHERE a.stream_name IS NULL
@@ -551,9 +567,9 @@ BEGIN
     SELECT a.* FROM answers a, horizon h
      WHERE a.stream_name IS NOT NULL
        AND a.global_position OPERATOR(pg_catalog.<=) h.least
-       AND h.shards OPERATOR(pg_catalog.=) message_store_router.shards()
+       AND h.shards OPERATOR(pg_catalog.=) known[1]
      ORDER BY a.global_position
-     LIMIT nullif($3, -1);
+     LIMIT CASE WHEN $3 OPERATOR(pg_catalog.<>) -1 THEN $3 END;
 END
 $$;
 
@@ -573,9 +589,10 @@ LANGUAGE plpgsql VOLATILE
 AS $$
 #variable_conflict use_variable
 DECLARE
-  message text;
-  detail text;
-  hint text;
+  message pg_catalog.text;
+  detail pg_catalog.text;
+  hint pg_catalog.text;
+  known constant bigint[] := message_store_router.known();
 BEGIN
   -- What a shard refuses, or answers with nothing, it says itself.
   IF $1 IS NULL OR NOT message_store.is_category($1) OR NOT message_store.is_category(coalesce($4, ''))
@@ -589,10 +606,9 @@ BEGIN
     RAISE EXCEPTION 'a condition is not supported over shards' USING
       ERRCODE = 'feature_not_supported', HINT = 'Ask each shard.';
   END IF;
-  IF pg_catalog.mod($6, message_store_router.shards()) OPERATOR(pg_catalog.=) 0 THEN
+  IF pg_catalog.mod($6, known[1]) OPERATOR(pg_catalog.=) 0 THEN
     RETURN QUERY SELECT m.* FROM message_store_router.get_group_messages(
-      pg_catalog.mod($5, message_store_router.shards())::pg_catalog.int4,
-      $1, $2, $3, $4, $5, $6, message_store_router.map()) m
+      pg_catalog.mod($5, known[1])::pg_catalog.int4, $1, $2, $3, $4, $5, $6, known[2]) m
      WHERE m.stream_name IS NOT NULL;
     RETURN;
   END IF;
@@ -611,9 +627,9 @@ RETURNS SETOF message_store.message
 LANGUAGE plpgsql VOLATILE
 AS $$
 DECLARE
-  message text;
-  detail text;
-  hint text;
+  message pg_catalog.text;
+  detail pg_catalog.text;
+  hint pg_catalog.text;
 BEGIN
   RETURN QUERY SELECT * FROM message_store_router.merged(NULL, coalesce($1, 1), coalesce($2, 1000), NULL, NULL, NULL);
 EXCEPTION WHEN OTHERS THEN
@@ -643,9 +659,9 @@ CREATE FUNCTION message_store.create_subscription(
 LANGUAGE plpgsql VOLATILE
 AS $$
 DECLARE
-  message text;
-  detail text;
-  hint text;
+  message pg_catalog.text;
+  detail pg_catalog.text;
+  hint pg_catalog.text;
 BEGIN
   PERFORM message_store_router.require_write('create_subscription()');
   BEGIN
@@ -674,9 +690,9 @@ CREATE FUNCTION message_store.alter_subscription(
 LANGUAGE plpgsql VOLATILE
 AS $$
 DECLARE
-  message text;
-  detail text;
-  hint text;
+  message pg_catalog.text;
+  detail pg_catalog.text;
+  hint pg_catalog.text;
 BEGIN
   PERFORM message_store_router.require_write('alter_subscription()');
   BEGIN
@@ -703,9 +719,9 @@ CREATE FUNCTION message_store.drop_subscription(
 LANGUAGE plpgsql VOLATILE
 AS $$
 DECLARE
-  message text;
-  detail text;
-  hint text;
+  message pg_catalog.text;
+  detail pg_catalog.text;
+  hint pg_catalog.text;
 BEGIN
   PERFORM message_store_router.require_write('drop_subscription()');
   BEGIN
@@ -733,9 +749,9 @@ CREATE FUNCTION message_store.start(
 LANGUAGE plpgsql VOLATILE
 AS $$
 DECLARE
-  message text;
-  detail text;
-  hint text;
+  message pg_catalog.text;
+  detail pg_catalog.text;
+  hint pg_catalog.text;
 BEGIN
   PERFORM message_store_router.require_write('start()');
   BEGIN
@@ -763,9 +779,9 @@ CREATE FUNCTION message_store.stop(
 LANGUAGE plpgsql VOLATILE
 AS $$
 DECLARE
-  message text;
-  detail text;
-  hint text;
+  message pg_catalog.text;
+  detail pg_catalog.text;
+  hint pg_catalog.text;
 BEGIN
   PERFORM message_store_router.require_write('stop()');
   BEGIN
@@ -793,9 +809,9 @@ CREATE FUNCTION message_store.pause(
 LANGUAGE plpgsql VOLATILE
 AS $$
 DECLARE
-  message text;
-  detail text;
-  hint text;
+  message pg_catalog.text;
+  detail pg_catalog.text;
+  hint pg_catalog.text;
 BEGIN
   PERFORM message_store_router.require_write('pause()');
   BEGIN
@@ -825,9 +841,9 @@ CREATE FUNCTION message_store.wait_for(
 LANGUAGE plpgsql VOLATILE
 AS $$
 DECLARE
-  message text;
-  detail text;
-  hint text;
+  message pg_catalog.text;
+  detail pg_catalog.text;
+  hint pg_catalog.text;
 BEGIN
   -- A position says which shard has drawn it.
   RETURN message_store_router.wait_for(
@@ -885,7 +901,9 @@ BEGIN
       FROM message_store_router.shard_status(number) s;
       IF NOT FOUND THEN
         error := 'it is no shard';
-      ELSIF (shard, shards, map) IS DISTINCT FROM (number::bigint, message_store_router.shards(), message_store_router.map()) THEN
+      ELSIF shard OPERATOR(pg_catalog.<>) number OR shards OPERATOR(pg_catalog.<>) message_store_router.shards()
+        OR map OPERATOR(pg_catalog.<>) message_store_router.map()
+      THEN
         error := pg_catalog.format('it is shard %s of %s in map %s', shard, shards, map);
       END IF;
     EXCEPTION WHEN OTHERS THEN

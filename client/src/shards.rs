@@ -98,8 +98,11 @@ impl Shards {
             .build();
         loop {
             let written = self.of(&message.stream).await.write_message(message).await;
-            let moved =
-                |error: &Error| error.sql_state() == Some(&SqlState::T_R_SERIALIZATION_FAILURE);
+            // A shard that is about to be one takes no writes yet.
+            let moved = |error: &Error| {
+                error.sql_state() == Some(&SqlState::T_R_SERIALIZATION_FAILURE)
+                    || error.is_read_only()
+            };
             match (written, pauses.next()) {
                 (Err(error), Some(pause)) if moved(&error) => {
                     debug!("{error}; looking where the shards are");

@@ -208,7 +208,7 @@ impl From<&Error> for Report {
                 Code::ERRCODE_FEATURE_NOT_SUPPORTED,
                 format!("{function} for a second time in one transaction is not supported by a router"),
             )
-            .detail("What was written by the first is committed on its shard.")
+            .detail("What the first has written is committed on its shard.")
             .hint(ALONE),
             E::WroteBefore(function) => Self::new(
                 Code::ERRCODE_ACTIVE_SQL_TRANSACTION,

@@ -44,9 +44,9 @@ const PROTOCOL: u16 = 0x4D;
 const NEWER_PROTOCOLS: std::ops::RangeInclusive<u16> = 0x4E..=0x4F;
 /// How many bits of `low` a tag carries: 32 in one field, 8 in the class.
 const LOW_BITS: u32 = 40;
-/// How far positions may be left out while a transaction is open that a tag stands for, in steps: half of
-/// what a tag can tell apart.
-const FURTHEST_STEPS: i64 = 1 << (LOW_BITS - 1);
+/// How many positions may be left out at once, and while a transaction is open that a tag stands for: far less
+/// than a tag can tell apart, far more than a fail-over leaves out.
+const FURTHEST_STEPS: i64 = 1 << 28;
 /// The tag's category for a transaction that writes to more categories than
 /// [`CATEGORIES_PER_TRANSACTION`]: it stands for all of them.
 const EVERY_CATEGORY: u32 = 0;
@@ -94,6 +94,13 @@ impl Scale {
     /// From one position to the next.
     fn step(self) -> i64 {
         1 << self.shift
+    }
+
+    /// The last position before the next that is drawn after this one. One that was never drawn, as before the
+    /// first, is followed by the next one of the scale.
+    fn last_before_next(self, position: i64) -> i64 {
+        self.position(self.steps(position))
+            .saturating_add(self.step() - 1)
     }
 
     /// How many steps a position is, rounded down.
@@ -358,45 +365,72 @@ pub fn settled_beyond(
         return Err(Error::OneSnapshot(function));
     }
     let sequence = messages::sequence()?;
-    leave_out(sequence, target)?;
+    let room = Room::of(sequence)?;
+    // Where that is not all the way, the next reader comes nearer: nothing is passed.
+    room.leave_out(target.min(room.furthest));
     let look = Look::take(sequence)?;
     sequence.make_durable();
+    let scale = checked_scale(sequence)?;
     let Horizon { position, drawn } = look.horizon(scope);
-    // Between a position of its own and the next, a shard has none.
-    let between = checked_scale(sequence)?.step() - 1;
     Ok(Horizon {
-        position: position.saturating_add(between),
-        drawn: drawn.saturating_add(between),
+        position: scale.last_before_next(position),
+        drawn: scale.last_before_next(drawn),
     })
-}
-
-/// Draws no position up to `target` from here on; returns the last that was drawn or left out.
-pub fn leave_out_up_to(target: i64) -> Result<i64, Error> {
-    leave_out(messages::sequence()?, target)
 }
 
 /// Draws no position up to `target` from here on; returns the last that was drawn or left out. 22023 where
 /// that is further than a writer's announcement can tell.
-fn leave_out(sequence: Sequence, target: i64) -> Result<i64, Error> {
-    let scale = checked_scale(sequence)?;
-    epoch::make_positions_safe(sequence)?;
-    let drawn = sequence.last_value();
-    if target <= drawn {
-        return Ok(drawn);
-    }
-    let open = writers(sequence)?
-        .iter()
-        .map(|writer| writer.low)
-        .fold(drawn, i64::min);
-    let furthest = open.saturating_add(scale.position(FURTHEST_STEPS) / 2);
-    if target > furthest {
+pub fn leave_out_up_to(target: i64) -> Result<i64, Error> {
+    let room = Room::of(messages::sequence()?)?;
+    if target > room.furthest {
         return Err(Error::argument(
             "target",
-            format!("is too far: {target}, and {furthest} is the furthest"),
+            format!(
+                "is too far: {target}, and {} is the furthest",
+                room.furthest
+            ),
             "Pass the last position that another shard has drawn.",
         ));
     }
-    Ok(sequence.leave_out(target))
+    Ok(room.leave_out(target))
+}
+
+/// How far positions may be left out.
+struct Room {
+    sequence: Sequence,
+    drawn: i64,
+    furthest: i64,
+}
+
+impl Room {
+    fn of(sequence: Sequence) -> Result<Self, Error> {
+        let scale = checked_scale(sequence)?;
+        epoch::make_positions_safe(sequence)?;
+        let drawn = sequence.last_value();
+        let others = writers(sequence)?.into_iter().map(|writer| writer.low);
+        let open = others.chain(own_low()).fold(drawn, i64::min);
+        Ok(Self {
+            sequence,
+            drawn,
+            furthest: open.saturating_add(scale.step().saturating_mul(FURTHEST_STEPS)),
+        })
+    }
+
+    fn leave_out(&self, target: i64) -> i64 {
+        if target <= self.drawn {
+            return self.drawn;
+        }
+        self.sequence.leave_out(target)
+    }
+}
+
+/// The lowest `low` that our own transaction has announced.
+fn own_low() -> Option<i64> {
+    HELD.with_borrow(|held| {
+        let is_ours = held.transaction == transaction::local_id();
+        let lows = held.categories.iter().map(|(_, low)| *low);
+        lows.chain(held.every_category).min().filter(|_| is_ours)
+    })
 }
 
 /// The snapshot to read with up to a horizon that was settled before.
@@ -546,6 +580,23 @@ mod tests {
             prop_assert_eq!(back(low, low + since * STRIDE), low);
             prop_assert!((low + off - STRIDE + 1..=low + off).contains(&back(low + off, low + since * STRIDE + off)));
         }
+    }
+
+    #[test]
+    fn before_the_next_position_of_a_shard_there_is_none() {
+        let last = |residue, position| {
+            let scale = Scale { shift: 10, residue };
+            scale.last_before_next(position)
+        };
+        // Drawn, and about to draw the first: 1 or 1,024.
+        assert_eq!(last(1, 1_025), 2_048);
+        assert_eq!(last(1, 0), 0);
+        assert_eq!(last(0, 1_023), 1_023);
+        let single = Scale {
+            shift: 0,
+            residue: 0,
+        };
+        assert_eq!(single.last_before_next(7), 7);
     }
 
     #[test]

@@ -87,6 +87,10 @@ const STORE: &[(&CStr, &str)] = &[
     (c"horizons", include_str!("../../sql/tables/horizons.sql")),
     (c"shard", include_str!("../../sql/tables/shard.sql")),
     (
+        c"shard_progress",
+        include_str!("../../sql/tables/shard_progress.sql"),
+    ),
+    (
         c"parked_messages",
         include_str!("../../sql/views/parked_messages.sql"),
     ),

@@ -127,7 +127,7 @@ BEGIN
   DROP TABLE message_store.parked, message_store.history, message_store.subscription_progress,
     message_store.subscriptions, message_store.read_model_pages, message_store.deletions,
     message_store.tombstones, message_store.retention, message_store.erasures, message_store.horizons,
-    message_store.epochs, message_store.shard, message_store.message_db_before;
+    message_store.epochs, message_store.shard, message_store.shard_progress, message_store.message_db_before;
   DROP SEQUENCE message_store.server_seq;
   -- Until the extension is dropped, only Message DB's functions write.
   REVOKE EXECUTE ON FUNCTION message_store.write_messages(message_store.new_message[], varchar),

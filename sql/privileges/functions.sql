@@ -15,7 +15,7 @@ REVOKE EXECUTE ON FUNCTION
   message_store.continue_from(varchar, varchar),
   message_store.create_subscription(varchar, varchar, jsonb, jsonb),
   message_store.delete_category_before(varchar, varchar, bigint, timestamptz, boolean, bigint),
-  message_store.delete_moved_messages(bigint, bigint),
+  message_store.delete_moved_messages(bigint, bigint, bigint, bigint),
   message_store.delete_stream(varchar, varchar, bigint, boolean, boolean, bigint),
   message_store.deleted_up_to(varchar),
   message_store.discard_parked(varchar, varchar, bigint, varchar, varchar, bigint[]),
@@ -116,7 +116,7 @@ GRANT message_store TO message_store_admin;
 GRANT EXECUTE ON FUNCTION message_store.become_shard(bigint, bigint, bigint, text[], bigint),
   message_store.begin_epoch(varchar, bigint),
   message_store.confirm_epoch(uuid, varchar),
-  message_store.delete_moved_messages(bigint, bigint)
+  message_store.delete_moved_messages(bigint, bigint, bigint, bigint)
 TO message_store_admin;
 
 -- A viewer looks through the views, the table of messages and the functions open to everybody; of

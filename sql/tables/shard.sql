@@ -14,7 +14,7 @@ COMMENT ON TABLE message_store.shard IS
   'Which shard this store is, where it is one of several: one row, or none. become_shard() writes it.';
 COMMENT ON COLUMN message_store.shard.is_only IS 'Always true: there is one row.';
 COMMENT ON COLUMN message_store.shard.number IS
-  'Its number, from 0. The streams whose hashed cardinal id leaves it, divided by shards, live here; so do global positions that leave it, divided by 1,024.';
+  'Its number, from 0. The streams whose hashed cardinal id leaves it, divided by shards, live here. The global positions that it draws leave it, divided by 1,024.';
 COMMENT ON COLUMN message_store.shard.shards IS 'How many shards there are.';
 COMMENT ON COLUMN message_store.shard.grown_from IS
   'How many there were when what lies here was divided last: a copy of this one may become any that has a share of that.';

@@ -128,17 +128,19 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'become_shard';
 
 COMMENT ON FUNCTION message_store.become_shard(bigint, bigint, bigint, text[], bigint) IS
-  'Makes this store a shard: number, of so many, as the map of this version has it. Its global positions then come in steps of 1,024, above the argument and all that were drawn. A shard of n may become one of a multiple of n that keeps a share of its streams. Waits for writers to end, and keeps them waiting until its transaction ends: in a transaction of its own, with lock_timeout. Errors: 22023, 25001, 42501, 55P03.';
+  'Makes this store a shard: number, of so many, as the map of this version has it. Its global positions then come in steps of 1,024, above the argument and all that were drawn. A shard of n may become one of a multiple of n that keeps a share of its streams. Waits for writers to end, and keeps them waiting until its transaction ends: in a transaction of its own, with lock_timeout. Errors: 22023, 25001, 25006, 42501, 55P03.';
 
 CREATE FUNCTION message_store.delete_moved_messages(
+  number bigint,
+  shards bigint,
   after bigint DEFAULT 0,
   max_messages bigint DEFAULT 5000
 ) RETURNS bigint
 LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'delete_moved_messages';
 
-COMMENT ON FUNCTION message_store.delete_moved_messages(bigint, bigint) IS
-  'Deletes messages that lie here and live on another shard, since this one became two: of the next ones after a global position, as many as are said. Returns the global position of the last that was looked at, to go on from; NULL at the end. Errors: 22023, 25006, 42501, 55000 (this is no shard).';
+COMMENT ON FUNCTION message_store.delete_moved_messages(bigint, bigint, bigint, bigint) IS
+  'Deletes messages that lie here and live on another shard, since this one became two, and is number of so many: of the next ones after a global position, as many as are said. Returns the global position of the last that was looked at, to go on from; NULL at the end. Errors: 22023, 25006, 42501, 55000 (this is no shard).';
 
 CREATE FUNCTION message_store.get_settled_messages(
   category varchar,
@@ -317,7 +319,7 @@ BEGIN
   DROP TABLE message_store.parked, message_store.history, message_store.subscription_progress,
     message_store.subscriptions, message_store.read_model_pages, message_store.deletions,
     message_store.tombstones, message_store.retention, message_store.erasures, message_store.horizons,
-    message_store.epochs, message_store.shard, message_store.message_db_before;
+    message_store.epochs, message_store.shard, message_store.shard_progress, message_store.message_db_before;
   DROP SEQUENCE message_store.server_seq;
   -- Until the extension is dropped, only Message DB's functions write.
   REVOKE EXECUTE ON FUNCTION message_store.write_messages(message_store.new_message[], varchar),
@@ -352,7 +354,7 @@ REVOKE EXECUTE ON FUNCTION
   message_store.check_position(uuid, bigint),
   message_store.confirm_epoch(uuid, varchar),
   message_store.delete_category_before(varchar, varchar, bigint, timestamptz, boolean, bigint),
-  message_store.delete_moved_messages(bigint, bigint),
+  message_store.delete_moved_messages(bigint, bigint, bigint, bigint),
   message_store.delete_stream(varchar, varchar, bigint, boolean, boolean, bigint),
   message_store.deleted_up_to(varchar),
   message_store.epoch(),
@@ -371,7 +373,7 @@ GRANT EXECUTE ON FUNCTION message_store.advance_position(bigint), message_store.
 
 GRANT EXECUTE ON FUNCTION message_store.become_shard(bigint, bigint, bigint, text[], bigint),
   message_store.begin_epoch(varchar, bigint), message_store.confirm_epoch(uuid, varchar),
-  message_store.delete_moved_messages(bigint, bigint)
+  message_store.delete_moved_messages(bigint, bigint, bigint, bigint)
 TO message_store_admin;
 
 GRANT EXECUTE ON FUNCTION message_store.check_position(uuid, bigint), message_store.deleted_up_to(varchar),

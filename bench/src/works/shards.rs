@@ -1,6 +1,7 @@
 //! What a router costs: writes to two shards through it, straight to the shards, and to a store that is no
 //! shard; and reads of all shards beside those of one.
 
+use std::path::Path;
 use std::thread;
 use std::time::Instant;
 
@@ -22,6 +23,14 @@ const READS: u32 = 50;
 /// Measures it.
 pub fn run(bench: &Bench) -> Vec<Comparison> {
     let cluster = bench.start_server(&[]);
+    let shared = cluster.pg_config_value("--sharedir");
+    if !Path::new(&shared)
+        .join("extension/plproxy.control")
+        .exists()
+    {
+        eprintln!("Left out: this PostgreSQL does not have PL/Proxy.");
+        return Vec::new();
+    }
     let shards = bench.block_on(cluster.create_shards(SHARDS));
     let store = bench.block_on(cluster.create_store());
     let load = |clients| Load {

@@ -10,6 +10,12 @@ use tokio_postgres::{
 use super::Session;
 use crate::error::{Error, Result};
 
+/// Somebody is in the way, for now.
+const IN_USE: [SqlState; 2] = [
+    SqlState::LOCK_NOT_AVAILABLE,
+    SqlState::T_R_DEADLOCK_DETECTED,
+];
+
 /// What a store is among others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shard {
@@ -53,7 +59,10 @@ impl Session {
     ) -> Result<bool> {
         const BECOME: &str = "SELECT message_store.become_shard($1, $2, $3, $4, $5)";
         let action = "make it a shard";
-        let limit = format!("SET lock_timeout = {}", patience.as_millis());
+        let limit = format!(
+            "SET synchronous_commit = on; SET lock_timeout = {}",
+            patience.as_millis()
+        );
         self.client
             .batch_execute(&limit)
             .await
@@ -67,7 +76,7 @@ impl Session {
         ];
         match self.client.execute(BECOME, &parameters).await {
             Ok(_) => Ok(true),
-            Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(false),
+            Err(error) if error.code().is_some_and(|code| IN_USE.contains(code)) => Ok(false),
             Err(error) => Err(Error::database(action)(error)),
         }
     }
@@ -93,6 +102,19 @@ impl Session {
         self.one(
             "ask how far the log goes",
             "SELECT pg_catalog.pg_current_wal_lsn()::pg_catalog.text",
+            &[],
+        )
+        .await
+    }
+
+    /// Whether the server is a standby.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn is_standby(&self) -> Result<bool> {
+        self.one(
+            "ask whether it is a standby",
+            "SELECT pg_catalog.pg_is_in_recovery()",
             &[],
         )
         .await
@@ -156,16 +178,16 @@ impl Session {
             .map_err(Error::database("tell the router where the shards are"))
     }
 
-    /// Deletes what lies here and lives on another shard, of the next messages after a position; returns
-    /// where to go on, `None` at the end.
+    /// Deletes what lies here and lives on another shard, of the next messages after a position, where this is
+    /// what it is said to be; returns where to go on, `None` at the end.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub async fn delete_moved_messages(&self, after: i64) -> Result<Option<i64>> {
+    pub async fn delete_moved_messages(&self, shard: &Shard, after: i64) -> Result<Option<i64>> {
         self.one(
             "delete what lives on another shard",
-            "SELECT message_store.delete_moved_messages($1)",
-            &[&after],
+            "SELECT message_store.delete_moved_messages($1, $2, $3)",
+            &[&shard.number, &shard.count, &after],
         )
         .await
     }

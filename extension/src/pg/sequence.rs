@@ -153,7 +153,6 @@ impl Sequence {
     /// that would have come anyway. Returns the last value then. Under the page's lock, so it sets nothing
     /// back beside nextval. The write-ahead log has it; it is durable with [`Self::make_durable`].
     pub fn leave_out(self, target: i64) -> i64 {
-        let step = self.step();
         // SAFETY: as in `read`, the page locked against everybody. What is changed is a copy of the page,
         // which GenericXLogFinish puts in its place and logs; an error before gives up the copy.
         unsafe {
@@ -161,10 +160,14 @@ impl Sequence {
             if (*(*relation).rd_rel).relkind as u8 != pg_sys::RELKIND_SEQUENCE {
                 refuse(relation);
             }
+            // Asked now that nobody alters it.
+            let step = self.step();
             let buffer = pg_sys::ReadBuffer(relation, 0);
             pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_EXCLUSIVE as i32);
             let change = pg_sys::GenericXLogStart(relation);
-            let page = pg_sys::GenericXLogRegisterBuffer(change, buffer, 0);
+            // The whole page: nextval has logged another than it has left here.
+            let whole = pg_sys::GENERIC_XLOG_FULL_IMAGE as i32;
+            let page = pg_sys::GenericXLogRegisterBuffer(change, buffer, whole);
             let form = data_of(page);
             let drawn = match (*form).is_called {
                 true => (*form).last_value,

@@ -116,6 +116,8 @@ fn get_category_messages(call: &Call<'_>) -> Result<Reply, Error> {
     let horizon =
         horizon::settled(Scope::Category(category.bytes()), "get_category_messages")?.position;
     if let Some(condition) = condition {
+        // What this store is may change until the table is locked.
+        messages::open_to_read()?;
         let asked = OfCategory {
             category,
             position: asked.position,

@@ -52,7 +52,7 @@ fn get_stream_messages(call: &Call<'_>) -> Result<Reply, Error> {
         pgrx::notice!("condition ($4): {}", or_null(condition));
     }
     if let Some(condition) = condition {
-        shard::require_own(name.bytes())?;
+        open_to_read(name)?;
         return condition::messages(call, condition, |condition| {
             Select::of_stream(name, position, BatchSize::limit(batch_size), condition)
         });

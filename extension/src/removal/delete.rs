@@ -7,6 +7,7 @@ use crate::pg::call::{Call, Reply, Type, sql_functions};
 use crate::pg::text::Text;
 use crate::pg::transaction;
 use crate::removal::batch::Batch;
+use crate::shard;
 use crate::stream_name;
 use crate::subscription::removed;
 use crate::tables::deletions::{self, Of};
@@ -78,6 +79,7 @@ fn delete_stream(call: &Call<'_>) -> Result<Reply, Error> {
     }
     deletions::lock()?;
     let name = name.bytes();
+    shard::require_own(name)?;
     let candidates = removal::of_stream(name, before.unwrap_or(i64::MAX), limit)?;
     let of = Of {
         category: stream_name::category(name),

@@ -7,6 +7,7 @@ use crate::pg::parameter::bigint;
 use crate::pg::rows::Rows;
 use crate::pg::{transaction, uuid, wipe};
 use crate::removal::delete::category;
+use crate::shard;
 use crate::subscription::removed;
 use crate::tables::deletions;
 use crate::tables::erasures::{self, Erased};
@@ -69,7 +70,10 @@ fn meant<'a>(call: &Call<'a>) -> Result<Meant<'a>, Error> {
     }
     let variables = call.value("variables", Type::Jsonb);
     Ok(match (stream, id, path, variables) {
-        (Some(name), _, _, _) => Meant::Stream(name.bytes()),
+        (Some(name), _, _, _) => {
+            shard::require_own(name.bytes())?;
+            Meant::Stream(name.bytes())
+        }
         (_, Some(id), _, _) => Meant::Id(uuid::parse(&id)),
         (_, _, Some(path), Some(variables)) if removal::is_comparison(path, variables)? => {
             return Err(Error::argument(

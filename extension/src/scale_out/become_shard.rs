@@ -5,6 +5,7 @@ use crate::horizon;
 use crate::pg::call::{Call, Reply, Type, sql_functions};
 use crate::pg::transaction;
 use crate::shard::{self, STRIDE, Shard};
+use crate::tables::joined::grown;
 use crate::tables::{self, messages};
 
 sql_functions! {
@@ -17,7 +18,18 @@ fn become_shard(call: &Call<'_>) -> Result<Reply, Error> {
         return Err(Error::WroteBefore("become_shard"));
     }
     let mut next = asked(call)?;
-    // Whoever has written has ended from here on, and whoever writes next waits for this.
+    let addresses = call.value("addresses", Type::Texts);
+    if addresses.is_some() && !tables::shard::are_addresses(addresses, next.count) {
+        return Err(Error::argument(
+            "addresses",
+            format!("must be {} connection strings", next.count),
+            "As keywords and values, without passwords, in the order of the numbers: \
+             ARRAY['host=db0 dbname=shop', ...].",
+        ));
+    }
+    // Whoever ticks or has written has ended from here on, and whoever does next waits for this. In the order
+    // of ticks.
+    grown::keep_ticks_out()?;
     messages::keep_writers_out()?;
     let before = shard::now()?;
     match before {
@@ -44,7 +56,13 @@ fn become_shard(call: &Call<'_>) -> Result<Reply, Error> {
     } else {
         horizon::leave_out_up_to(above)?;
     }
-    tables::shard::put(next, call.value("addresses", Type::Texts))?;
+    match before {
+        // What has moved is handled where it went, by who is there from where all were.
+        Some(before) if before.count != next.count => grown::keep()?,
+        Some(before) if before.number != next.number => grown::go_back()?,
+        _ => {}
+    }
+    tables::shard::put(next, addresses)?;
     Ok(Reply::void())
 }
 

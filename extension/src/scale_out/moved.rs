@@ -3,11 +3,12 @@
 use crate::error::Error;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::transaction;
-use crate::shard;
-use crate::tables::messages::removal;
+use crate::shard::{self, Shard};
+use crate::tables;
+use crate::tables::messages::{self, removal};
 
 sql_functions! {
-    delete_moved_messages(after: Bigint, max_messages: Bigint) => delete_moved_messages,
+    delete_moved_messages(number: Bigint, shards: Bigint, after: Bigint, max_messages: Bigint) => delete_moved_messages,
 }
 
 /// How many messages one call looks at unless it says so.
@@ -24,7 +25,28 @@ fn delete_moved_messages(call: &Call<'_>) -> Result<Reply, Error> {
             "Pass how many messages one call may look at.",
         ));
     }
+    // What this is may change until the table is locked.
+    let _table = messages::open_to_write()?;
     let this = shard::this()?.ok_or(Error::NotAShard)?;
+    let meant = (call.bigint("number"), call.bigint("shards"));
+    if meant != (Some(this.number), Some(this.count)) {
+        return Err(Error::argument(
+            "number",
+            format!(
+                "is another one: this is shard {} of {}",
+                this.number, this.count
+            ),
+            "Make sure that what has moved is where it went, and name what this one is.",
+        ));
+    }
+    if this.grown_from != this.count {
+        // From here on a copy of it has only this share.
+        let whole = Shard {
+            grown_from: this.count,
+            ..this
+        };
+        tables::shard::put(whole, None)?;
+    }
     let (mut last, mut moved, mut failed) = (None, Vec::new(), None);
     removal::next(after, limit, |position, stream_name| {
         last = Some(position);

@@ -126,6 +126,12 @@ impl Source {
         })
     }
 
+    /// Whether the store is still what it was when this was opened: a shard that has become two since reads
+    /// less. To be asked when a member is held, which a growth waits for.
+    pub fn is_of_now(&self) -> Result<bool, Error> {
+        Ok(shard::this()? == self.shard)
+    }
+
     /// Goes as far as a member has come, no more and no less: it has proven that nothing is to come
     /// up to there. A proof of now may reach less far, since a transaction that wrote messages and
     /// handled them gives back its member a moment before the announcement of its messages.

@@ -9,6 +9,7 @@ macro_rules! reads {
     };
 }
 
+pub mod grown;
 pub mod progress;
 pub mod remains;
 pub mod traces;

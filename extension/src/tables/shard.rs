@@ -27,13 +27,21 @@ pub struct Shard {
     pub grown_from: i64,
 }
 
+static ARE_ADDRESSES: Statement = Statement::new(
+    c"SELECT true WHERE pg_catalog.cardinality($1) OPERATOR(pg_catalog.=) $2 \
+         AND NOT EXISTS (SELECT FROM pg_catalog.unnest($1) AS a (address) \
+           WHERE a.address IS NULL OR a.address OPERATOR(pg_catalog.~*) \
+             '(\\mpassword\\s*=|^\\s*postgres(ql)?://)')",
+    &[TEXTARRAYOID, INT8OID],
+);
 static PUT: Statement = Statement::new(
     c"INSERT INTO message_store.shard AS s (number, shards, map, addresses, grown_from) \
       VALUES ($1, $2, $3, coalesce($4, '{}'), $5) \
       ON CONFLICT (is_only) DO UPDATE \
          SET number = excluded.number, shards = excluded.shards, map = excluded.map, \
              grown_from = excluded.grown_from, \
-             addresses = coalesce($4, s.addresses), since = pg_catalog.clock_timestamp()",
+             addresses = coalesce($4, CASE WHEN s.shards OPERATOR(pg_catalog.=) $2 THEN s.addresses ELSE '{}' END), \
+             since = pg_catalog.clock_timestamp()",
     &[INT8OID, INT8OID, INT8OID, TEXTARRAYOID, INT8OID],
 );
 
@@ -67,6 +75,11 @@ pub fn row(snapshot: &Fresh) -> Result<Option<Shard>, Error> {
             grown_from,
         }
     }))
+}
+
+/// Whether these are so many addresses, as keywords and values without passwords.
+pub fn are_addresses(addresses: Parameter, count: i64) -> bool {
+    ARE_ADDRESSES.run(&[addresses, bigint(count)], |_| {}) > 0
 }
 
 /// Writes it, and lets every session look again.

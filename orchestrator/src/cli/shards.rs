@@ -45,8 +45,9 @@ pub struct ShardsSplitArgs {
     #[arg(long)]
     pub dry_run: bool,
 
-    /// How long one try waits for transactions that have written. Writers of the shard wait with it.
-    #[arg(long, value_name = "MS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..))]
+    /// How long one try waits for transactions that have written. Writers of the shard wait with it. An
+    /// automatic VACUUM gives way after the server's deadlock_timeout, 1 s.
+    #[arg(long, value_name = "MS", default_value_t = 1500, value_parser = clap::value_parser!(u64).range(1..))]
     pub lock_timeout_ms: u64,
 
     /// How often it is tried.

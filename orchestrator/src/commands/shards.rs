@@ -21,6 +21,8 @@ use message_store_client::{
 
 /// The pause between two looks how far a standby is.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How long a standby may take to show what its shard has become.
+const REPLAY: Duration = Duration::from_secs(120);
 /// How long a promotion may take.
 const PROMOTION: Duration = Duration::from_secs(60);
 /// How much longer than a deletion took the next one waits.
@@ -87,15 +89,15 @@ async fn split(args: &ShardsSplitArgs) -> Result<()> {
         router.use_shards(&plan.addresses, plan.map).await?;
     }
     print_text(&format!(
-        "{} shards are {} now. What moved could not be written for {:.1} s. What has moved is deleted where it was; \
+        "{} shards are {} now, {:.1} s after the first was told. What has moved is deleted where it was; \
          read models that are sums count twice until they are rebuilt.",
         plan.before,
         plan.after(),
         began.elapsed().as_secs_f64()
     ))?;
     for pair in &pairs {
-        delete_moved(&pair.shard).await?;
-        delete_moved(&pair.standby).await?;
+        delete_moved(&pair.standby, &plan.shard(pair.number + plan.before)).await?;
+        delete_moved(&pair.shard, &plan.shard(pair.number)).await?;
     }
     print_text("Each shard has its own messages only.")
 }
@@ -136,6 +138,13 @@ async fn look(args: &ShardsSplitArgs) -> Result<(Plan, Vec<Pair>, Vec<Session>)>
                     is.count
                 ),
                 "Name every shard, in the order of their numbers.",
+            ));
+        }
+        // This command has been here before, or somebody else.
+        if is.count != before && is.addresses.get(count..) != Some(&args.addresses[..]) {
+            return Err(refused(
+                format!("shard {number} has grown already, with other addresses"),
+                "Name all shards that there are now, with a standby for each.",
             ));
         }
         let target = is.map + i64::from(is.count == before);
@@ -185,7 +194,20 @@ async fn look_at_standby(pair: &Pair, args: &ShardsSplitArgs) -> Result<()> {
             format!("--standby number {number} is {bytes} bytes behind"),
             "Wait until it has caught up, or give --max-behind: what moves cannot be written meanwhile.",
         )),
-        Some(_) => Ok(()),
+        // All servers of a store that has grown come from one.
+        Some(_) => match place_of(&pair.standby, "--standby", number as usize)
+            .await?
+            .number
+        {
+            Some(its) if its == number => Ok(()),
+            its => Err(refused(
+                format!(
+                    "--standby number {number} is a standby of shard {}",
+                    its.unwrap_or(-1)
+                ),
+                "Name the standbys in the order of their shards.",
+            )),
+        },
         // It was promoted by this command before, or it never was a standby.
         None => {
             let is = place_of(&pair.standby, "--standby", number as usize).await?;
@@ -216,7 +238,7 @@ async fn fence(pair: &Pair, plan: &Plan, args: &ShardsSplitArgs) -> Result<()> {
     }
     Err(refused(
         format!(
-            "in {} tries of {} ms, transactions that had written to shard {} did not end",
+            "in {} tries of {} ms, transactions that had written to shard {} did not end, or a VACUUM",
             args.tries, args.lock_timeout_ms, pair.number
         ),
         "Look for long ones in pg_stat_activity and pg_prepared_xacts, and say the same again: it goes on \
@@ -225,42 +247,48 @@ async fn fence(pair: &Pair, plan: &Plan, args: &ShardsSplitArgs) -> Result<()> {
 }
 
 async fn promote(pair: &Pair, plan: &Plan, drawn: i64) -> Result<()> {
-    let end = pair.shard.log_position().await?;
-    loop {
-        match pair.standby.missing_up_to(&end).await? {
-            None => break,
-            Some(0) => {
-                if !pair.standby.promote_standby(PROMOTION).await? {
-                    return Err(refused(
-                        format!(
-                            "--standby number {} was not promoted in a minute",
-                            pair.number
-                        ),
-                        "Look at its log, and say the same again: it goes on where it was.",
-                    ));
-                }
-            }
-            Some(_) => sleep(LOOK_EVERY).await,
+    let number = pair.number;
+    let next = plan.shard(number + plan.before);
+    let began = Instant::now();
+    // That the standby shows what the shard has become is the proof: what has moved was written before.
+    let has_all = |shard: Option<Shard>| {
+        shard.is_some_and(|is| is.count == plan.after() && is.map == plan.map)
+    };
+    while !has_all(pair.standby.shard().await?) {
+        if began.elapsed() > REPLAY {
+            return Err(refused(
+                format!("--standby number {number} does not follow its shard"),
+                "Look at its log and at pg_stat_wal_receiver. What moves away cannot be written until it has \
+                 caught up and this has come to its end; say the same again.",
+            ));
         }
+        sleep(LOOK_EVERY).await;
     }
-    let next = plan.shard(pair.number + plan.before);
+    if pair.standby.is_standby().await? && !pair.standby.promote_standby(PROMOTION).await? {
+        return Err(refused(
+            format!("--standby number {number} was not promoted in a minute"),
+            "Look at its log, and say the same again: it goes on where it was.",
+        ));
+    }
     if pair.standby.shard().await?.as_ref() == Some(&next) {
         return Ok(());
     }
-    // Nobody writes there yet.
-    pair.standby
-        .become_shard(&next, drawn, PROMOTION)
-        .await
-        .map(drop)
-        .map_err(Error::from)
+    // Nobody is to write there yet; what is in the way has come with the copy.
+    if pair.standby.become_shard(&next, drawn, PROMOTION).await? {
+        return Ok(());
+    }
+    Err(refused(
+        format!("on --standby number {number}, something that has written does not end"),
+        "Look there in pg_prepared_xacts and pg_stat_activity, end it, and say the same again.",
+    ))
 }
 
-/// A share at a time, with rests.
-async fn delete_moved(session: &Session) -> Result<()> {
+/// A share at a time, with rests; an error where the session leads to another shard.
+async fn delete_moved(session: &Session, shard: &Shard) -> Result<()> {
     let mut after = 0;
     loop {
         let began = Instant::now();
-        match session.delete_moved_messages(after).await? {
+        match session.delete_moved_messages(shard, after).await? {
             None => return Ok(()),
             Some(last) => after = last,
         }

@@ -87,6 +87,9 @@ fn fetch(call: &Call<'_>) -> Result<Reply, Error> {
         let Some(member) = Member::lock(&id, candidate.number)? else {
             continue;
         };
+        if !source.is_of_now()? {
+            break;
+        }
         let leased_by = subscription_progress::leased_by(&id, member.number, &own)?;
         if leased_by == LeasedBy::Another {
             continue;

@@ -175,7 +175,7 @@ fn tick_member(
         // Resized since the source was opened: the next tick knows where this one ends.
         return Ok(None);
     }
-    if !has_work(&definition, member, source)? {
+    if !source.is_of_now()? || !has_work(&definition, member, source)? {
         return Ok(None);
     }
     definition.require_owner()?;
