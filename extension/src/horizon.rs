@@ -366,8 +366,10 @@ pub fn settled_beyond(
     }
     let sequence = messages::sequence()?;
     let room = Room::of(sequence)?;
-    // Where that is not all the way, the next reader comes nearer: nothing is passed.
-    room.leave_out(target.min(room.furthest));
+    if target > room.drawn {
+        // Where that is not all the way, the next reader comes nearer: nothing is passed.
+        sequence.leave_out(target.min(room.furthest()?));
+    }
     let look = Look::take(sequence)?;
     sequence.make_durable();
     let scale = checked_scale(sequence)?;
@@ -381,46 +383,44 @@ pub fn settled_beyond(
 /// Draws no position up to `target` from here on; returns the last that was drawn or left out. 22023 where
 /// that is further than a writer's announcement can tell.
 pub fn leave_out_up_to(target: i64) -> Result<i64, Error> {
-    let room = Room::of(messages::sequence()?)?;
-    if target > room.furthest {
+    let sequence = messages::sequence()?;
+    let room = Room::of(sequence)?;
+    if target <= room.drawn {
+        return Ok(room.drawn);
+    }
+    let furthest = room.furthest()?;
+    if target > furthest {
         return Err(Error::argument(
             "target",
-            format!(
-                "is too far: {target}, and {} is the furthest",
-                room.furthest
-            ),
+            format!("is too far: {target}, and {furthest} is the furthest"),
             "Pass the last position that another shard has drawn.",
         ));
     }
-    Ok(room.leave_out(target))
+    Ok(sequence.leave_out(target))
 }
 
-/// How far positions may be left out.
+/// From where on positions may be left out, and how far.
 struct Room {
     sequence: Sequence,
+    scale: Scale,
     drawn: i64,
-    furthest: i64,
 }
 
 impl Room {
     fn of(sequence: Sequence) -> Result<Self, Error> {
         let scale = checked_scale(sequence)?;
         epoch::make_positions_safe(sequence)?;
-        let drawn = sequence.last_value();
-        let others = writers(sequence)?.into_iter().map(|writer| writer.low);
-        let open = others.chain(own_low()).fold(drawn, i64::min);
         Ok(Self {
             sequence,
-            drawn,
-            furthest: open.saturating_add(scale.step().saturating_mul(FURTHEST_STEPS)),
+            scale,
+            drawn: sequence.last_value(),
         })
     }
 
-    fn leave_out(&self, target: i64) -> i64 {
-        if target <= self.drawn {
-            return self.drawn;
-        }
-        self.sequence.leave_out(target)
+    fn furthest(&self) -> Result<i64, Error> {
+        let others = writers(self.sequence)?.into_iter().map(|writer| writer.low);
+        let open = others.chain(own_low()).fold(self.drawn, i64::min);
+        Ok(open.saturating_add(self.scale.step().saturating_mul(FURTHEST_STEPS)))
     }
 }
 

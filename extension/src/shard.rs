@@ -29,6 +29,18 @@ pub fn number_of(stream_name: &[u8], count: i64) -> Result<i64, Error> {
     member_of(stream_name, count)
 }
 
+/// 22023 where there cannot be so many shards.
+pub fn require_count(shards: Option<i64>) -> Result<i64, Error> {
+    let possible = shards.filter(|shards| (1..=STRIDE).contains(shards));
+    possible.ok_or_else(|| {
+        Error::argument(
+            "shards",
+            format!("must be from 1 to {STRIDE}"),
+            "Pass how many shards there are.",
+        )
+    })
+}
+
 /// Which shard this is, where it is one. To be asked with a lock on `messages`: what a store is changes only
 /// while nobody has written and not ended, and is heard of with that lock.
 pub fn this() -> Result<Option<Shard>, Error> {

@@ -73,13 +73,7 @@ fn asked(call: &Call<'_>) -> Result<Shard, Error> {
         call.bigint("shards"),
         call.bigint("map"),
     );
-    let Some(count) = shards.filter(|shards| (1..=STRIDE).contains(shards)) else {
-        return Err(Error::argument(
-            "shards",
-            format!("must be from 1 to {STRIDE}"),
-            "Pass how many shards there are.",
-        ));
-    };
+    let count = shard::require_count(shards)?;
     let Some(number) = number.filter(|number| (0..count).contains(number)) else {
         return Err(Error::argument(
             "number",

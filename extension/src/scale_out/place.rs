@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::horizon;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::transaction;
-use crate::shard::{STRIDE, number_of};
+use crate::shard::{number_of, require_count};
 
 sql_functions! {
     shard_of(stream_name: Varchar, shards: Bigint) => shard_of,
@@ -13,13 +13,7 @@ sql_functions! {
 
 fn shard_of(call: &Call<'_>) -> Result<Reply, Error> {
     let (name, shards) = (call.text("stream_name"), call.bigint("shards"));
-    let Some(shards) = shards.filter(|shards| (1..=STRIDE).contains(shards)) else {
-        return Err(Error::argument(
-            "shards",
-            format!("must be from 1 to {STRIDE}"),
-            "Pass how many shards there are.",
-        ));
-    };
+    let shards = require_count(shards)?;
     let Some(name) = name else {
         return Ok(Reply::null());
     };

@@ -1,0 +1,221 @@
+//! Subscriptions run where the messages are: each shard handles what lives there, once, also when it becomes two.
+
+use promises::{Cluster, Session};
+
+use crate::{copy_of, write};
+
+/// Shard 0 of 1, and a subscription that notes the stream of each message.
+const READER: &str = "
+    CREATE TABLE public.handled (stream text);
+    CREATE FUNCTION public.handle(m message_store.message) RETURNS void LANGUAGE sql
+      BEGIN ATOMIC INSERT INTO public.handled VALUES (m.stream_name); END;
+    SELECT message_store.become_shard(0, 1, 1);
+    SELECT message_store.create_subscription('reader', 'shelf', '{\"$any\": \"public.handle\"}');
+    SELECT message_store.start('reader')";
+
+#[tokio::test]
+async fn what_moves_is_handled_once_where_it_went() {
+    let store = Cluster::shared().create_store().await;
+    let session = store.connect().await;
+    session.run(READER).await.unwrap();
+    let write_all = async |session: &Session| {
+        for id in 0..20 {
+            // What does not live here is refused.
+            let _ = session.run(&write(&format!("shelf-{id}"))).await;
+        }
+    };
+    write_all(&session).await;
+    session
+        .run("SELECT message_store.tick('reader', 1000)")
+        .await
+        .unwrap();
+    write_all(&session).await;
+    // A tick that has looked before the growth and goes on after it.
+    let ticker = store.connect().await;
+    session
+        .run("BEGIN; LOCK TABLE public.handled IN ACCESS EXCLUSIVE MODE")
+        .await
+        .unwrap();
+    let grower = store.connect().await;
+    grower
+        .run("BEGIN; SELECT message_store.become_shard(0, 2, 2)")
+        .await
+        .unwrap();
+    session.run("COMMIT").await.unwrap();
+    let pid = ticker.pid;
+    let ticking = tokio::spawn(async move {
+        ticker
+            .run("SELECT message_store.tick('reader', 1000)")
+            .await
+    });
+    session.wait_until_blocked(pid).await;
+    grower.run("COMMIT").await.unwrap();
+    ticking.await.unwrap().unwrap();
+    session
+        .run("SELECT message_store.tick('reader', 1000)")
+        .await
+        .unwrap();
+    drop((session, grower));
+    let copy = copy_of(&store).await;
+    let session = copy.connect().await;
+    session
+        .run("SELECT message_store.become_shard(1, 2, 2)")
+        .await
+        .unwrap();
+    session
+        .run("SELECT message_store.tick('reader', 1000)")
+        .await
+        .unwrap();
+    let handled = async |session: &Session, number: i64| {
+        let rows = format!(
+            "SELECT stream, count(*) FROM public.handled WHERE message_store.shard_of(stream, 2) = {number} GROUP BY 1"
+        );
+        let rows = session.run(&rows).await.unwrap();
+        assert!(rows.len() > 3);
+        rows.into_iter().all(|row| row[1].as_deref() == Some("2"))
+    };
+    assert!(handled(&session, 1).await, "what has moved");
+    let first = store.connect().await;
+    assert!(handled(&first, 0).await, "what has stayed");
+    let once = "SELECT count(*) FROM (SELECT FROM public.handled WHERE message_store.shard_of(stream, 2) = 1 \
+                GROUP BY stream HAVING count(*) <> 1) s";
+    assert_eq!(
+        first.bigint(once).await,
+        0,
+        "what has moved is not handled where it was"
+    );
+
+    // Once a share is deleted, a copy has no more than that, and is no other shard.
+    let wrong = first
+        .error("SELECT message_store.delete_moved_messages(1, 2)")
+        .await;
+    assert_eq!(wrong.sqlstate, "22023");
+    first
+        .run("SELECT message_store.delete_moved_messages(0, 2)")
+        .await
+        .unwrap();
+    assert_eq!(
+        first
+            .error("SELECT message_store.become_shard(1, 2, 2)")
+            .await
+            .sqlstate,
+        "22023"
+    );
+}
+
+#[tokio::test]
+async fn a_subscription_on_a_shard_handles_what_lives_there() {
+    let store = Cluster::shared().create_store().await;
+    let session = store.connect().await;
+    session.run(READER).await.unwrap();
+    for id in 0..40 {
+        session.run(&write(&format!("shelf-{id}"))).await.unwrap();
+    }
+    session
+        .run("SELECT message_store.become_shard(0, 2, 2)")
+        .await
+        .unwrap();
+    session
+        .run("SELECT message_store.tick('reader', 1000)")
+        .await
+        .unwrap();
+    let own = "SELECT count(*) FROM generate_series(0, 39) n WHERE message_store.shard_of('shelf-' || n, 2) = 0";
+    let handled = "SELECT count(*) FROM public.handled";
+    let (own, handled) = (session.bigint(own).await, session.bigint(handled).await);
+    assert!(own > 5 && own < 35);
+    assert_eq!(handled, own);
+    let foreign =
+        "SELECT count(*) FROM public.handled WHERE message_store.shard_of(stream, 2) <> 0";
+    assert_eq!(session.bigint(foreign).await, 0);
+}
+
+#[tokio::test]
+async fn a_subscription_is_declared_once_and_read_over_all_shards() {
+    let shards = Cluster::shared().create_shards(3).await;
+    for shard in shards.sessions().await {
+        shard
+            .run(
+                "CREATE TABLE public.viewings (count bigint);
+                 INSERT INTO public.viewings VALUES (0);
+                 GRANT SELECT, UPDATE ON public.viewings TO message_store;
+                 CREATE FUNCTION public.count_viewing(bigint) RETURNS void LANGUAGE sql
+                   BEGIN ATOMIC UPDATE public.viewings SET count = count + 1; END",
+            )
+            .await
+            .unwrap();
+    }
+    shards
+        .router
+        .connect()
+        .await
+        .run(
+            "CREATE FUNCTION public.viewings_on_each() RETURNS SETOF bigint LANGUAGE plproxy AS
+               $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT count FROM public.viewings; $$",
+        )
+        .await
+        .unwrap();
+    let client = shards.client().await;
+    let create = "SELECT message_store.create_subscription('counter', 'viewings', '{\"$any\": \"public.count_viewing\"}')";
+    assert_eq!(client.value(create).await.as_deref(), Some("t"));
+    assert_eq!(client.value(create).await.as_deref(), Some("f"));
+    assert_eq!(
+        client
+            .value("SELECT message_store.start('counter')")
+            .await
+            .as_deref(),
+        Some("started")
+    );
+    for id in 0..30 {
+        client.run(&write(&format!("viewings-{id}"))).await.unwrap();
+    }
+    let last = client
+        .bigint("SELECT max(global_position) FROM message_store.get_all_messages()")
+        .await;
+    let status = "SELECT sum(lag), sum(subscriptions), sum(not_running), sum(parked) FROM message_store.shard_status()";
+    let some = |values: [&str; 4]| values.map(|value| Some(value.to_owned())).to_vec();
+    assert_eq!(
+        client.run(status).await.unwrap()[0],
+        some(["30", "3", "0", "0"])
+    );
+    for shard in shards.sessions().await {
+        shard
+            .run("SELECT message_store.tick('counter', 1000)")
+            .await
+            .unwrap();
+    }
+    let handled = format!("SELECT message_store.wait_for('counter', {last})");
+    assert_eq!(client.value(&handled).await.as_deref(), Some("t"));
+    let sum = "SELECT sum(viewings_on_each) FROM public.viewings_on_each()";
+    assert_eq!(shards.router.connect().await.bigint(sum).await, 30);
+    client
+        .run("SELECT message_store.pause('counter', 'a while')")
+        .await
+        .unwrap();
+    assert_eq!(
+        client.run(status).await.unwrap()[0],
+        some(["0", "3", "3", "0"])
+    );
+    client
+        .run("SELECT message_store.stop('counter')")
+        .await
+        .unwrap();
+    let alter = "SELECT message_store.alter_subscription('counter', options => '{\"retries\": 3}')";
+    assert_eq!(client.value(alter).await.as_deref(), Some("t"));
+    assert_eq!(
+        client
+            .value("SELECT message_store.drop_subscription('counter')")
+            .await
+            .as_deref(),
+        Some("t")
+    );
+    assert_eq!(
+        client
+            .value("SELECT message_store.drop_subscription('counter')")
+            .await
+            .as_deref(),
+        Some("f")
+    );
+    let lock =
+        "SELECT message_store.acquire_lock('viewings-1') = message_store.hash_64('viewings')";
+    assert_eq!(client.value(lock).await.as_deref(), Some("t"));
+}
