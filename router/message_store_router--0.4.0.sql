@@ -227,7 +227,7 @@ BEGIN
   END IF;
   EXECUTE format('CREATE OR REPLACE FUNCTION message_store_router.known() RETURNS bigint[] '
     'LANGUAGE sql IMMUTABLE PARALLEL SAFE AS ''SELECT ARRAY[%s, %s]::bigint[]''', shards, map);
-  FOR found IN SELECT s.shard, s.error FROM message_store.shard_status() s WHERE s.error IS NOT NULL LOOP
+  FOR found IN SELECT s.shard, s.error FROM message_store_router.shard_status() s WHERE s.error IS NOT NULL LOOP
     IF starts_with(found.error, 'it is ') THEN
       RAISE EXCEPTION 'addresses[%] does not lead to shard % of % in map %: %',
         found.shard + 1, found.shard, shards, map, found.error USING
@@ -866,23 +866,13 @@ LANGUAGE plproxy VOLATILE
 AS $$
   CLUSTER 'message_store_shards';
   RUN ON shard;
-  SELECT s.number, s.shards, s.map, message_store.advance_position(0) AS drawn,
-         (SELECT h.position FROM message_store.horizon() h) AS settled,
-         (SELECT b.pid FROM message_store.horizon_blockers() b ORDER BY b.holds_back_after LIMIT 1) AS held_by,
-         t.subscriptions, t.not_running, t.lag, t.parked
-    FROM message_store.shard s,
-         (SELECT pg_catalog.count(DISTINCT v.subscriber_id) AS subscriptions,
-                 pg_catalog.count(DISTINCT v.subscriber_id)
-                   FILTER (WHERE v.state OPERATOR(pg_catalog.<>) 'started') AS not_running,
-                 coalesce(pg_catalog.sum(v.lag), 0)::pg_catalog.int8 AS lag,
-                 coalesce((SELECT pg_catalog.sum(p.parked) FROM (
-                   SELECT DISTINCT w.subscriber_id, w.parked FROM message_store.subscription_status w) p), 0)::pg_catalog.int8 AS parked
-            FROM message_store.subscription_status v) t;
+  SELECT s.shard AS number, s.shards, s.map, s.drawn, s.settled, s.held_by, s.subscriptions, s.not_running, s.lag, s.parked
+    FROM message_store.shard_status s;
 $$;
 
 COMMENT ON FUNCTION message_store_router.shard_status(integer) IS 'Asks the shard.';
 
-CREATE FUNCTION message_store.shard_status(
+CREATE FUNCTION message_store_router.shard_status(
   OUT shard bigint, OUT shards bigint, OUT map bigint, OUT drawn bigint, OUT settled bigint,
   OUT held_by integer, OUT subscriptions bigint, OUT not_running bigint, OUT lag bigint, OUT parked bigint,
   OUT error text
@@ -919,8 +909,14 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION message_store.shard_status() IS
+COMMENT ON FUNCTION message_store_router.shard_status() IS 'Asks each shard.';
+
+CREATE VIEW message_store.shard_status AS SELECT * FROM message_store_router.shard_status();
+
+COMMENT ON VIEW message_store.shard_status IS
   'A row for each shard: how far it has drawn, up to where its messages are settled and who holds that back (a process id there), its subscriptions, how many of them are not started, how many messages they have to handle, and how many are parked. error: why nothing is known of it; a sum over the others then is incomplete.';
+
+GRANT SELECT ON message_store.shard_status TO message_store;
 
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA message_store, message_store_router FROM PUBLIC;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA message_store, message_store_router TO message_store;

@@ -60,6 +60,25 @@ async fn pids(session: &Session, program: Option<i32>, role: Option<&str>) -> Ve
     program.into_iter().chain(sessions).collect()
 }
 
+/// Seconds for which the machine's processors were busy since it started, with whatever.
+pub fn busy_seconds() -> f64 {
+    /// The kernel counts in hundredths here.
+    const A_SECOND: f64 = 100.0;
+    let text = fs::read_to_string("/proc/stat").unwrap();
+    busy_ticks(text.lines().next().unwrap_or_default()) / A_SECOND
+}
+
+/// Of `cpu user nice system idle iowait irq softirq steal guest guest_nice`: guests are in user already.
+fn busy_ticks(line: &str) -> f64 {
+    let ticks: Vec<f64> = line
+        .split_whitespace()
+        .skip(1)
+        .map(|ticks| ticks.parse().unwrap())
+        .collect();
+    let busy = [0, 1, 2, 5, 6];
+    busy.iter().filter_map(|column| ticks.get(*column)).sum()
+}
+
 /// Of a process with all its threads.
 fn seconds(pid: i32) -> f64 {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
@@ -85,6 +104,12 @@ mod tests {
     fn the_first_number_is_the_time_on_a_processor() {
         assert_eq!(on_processor("1500 20 3\n"), 1500.0);
         assert_eq!(on_processor(""), 0.0);
+    }
+
+    #[test]
+    fn who_is_idle_or_waits_is_not_busy() {
+        assert_eq!(busy_ticks("cpu  1 2 4 1000 1000 8 16 1000 0 0"), 31.0);
+        assert!(busy_seconds() > 0.0);
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub use diagnosis::{
 pub use error_details::ErrorDetails;
 pub use excerpt::Excerpt;
 pub use failures::{FAILURES_OF, FailureGroup};
-pub use horizons::Horizon;
+pub use horizons::{Horizon, UnconfirmedEpoch};
 pub use leases::FetchedMessage;
 use messages::Arguments;
 pub use messages::{ALL, NewMessage, Source, StoredMessage};
@@ -76,7 +76,7 @@ pub use read_models::ReadModelPage;
 pub use removal::{Applied, Deletion, Erased, Erasure};
 pub use rights::{Exposure, Powers, Rights, Superusers};
 pub use session::{Refused, Session, WriteStatements};
-pub use shards::Shard;
+pub use shards::{Shard, ShardFacts};
 pub use status::{HorizonBlocker, Orchestrator, PRESENCE_CLASS, SubscriptionStatus};
 pub use steering::{Steering, Which};
 pub use subscriptions::TableChange;
@@ -88,6 +88,9 @@ pub use trials::{Trial, TrialFailure};
 /// How long a caller waits for a free or new connection: 10 s.
 const POOL_PATIENCE: Duration = Duration::from_secs(10);
 
+const ADVANCE_POSITION: &str = "SELECT message_store.advance_position($1)";
+const DELIVER: &str = "SELECT is_duplicate FROM message_store.write_messages( \
+    ARRAY[ROW($2, $3, $4, $5, $1, $6)::message_store.new_message], 'ignore')";
 const WRITE_MESSAGE: &str = "SELECT message_store.write_message($1, $2, $3, $4, $5, $6)";
 
 type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -302,6 +305,23 @@ impl Database {
             .await;
         let position = row.and_then(|row| row.try_get(0));
         position.map_err(Error::database(action()))
+    }
+
+    /// Writes a message unless one of its id is there, at a global position above `above`, where positions
+    /// up to it may have been drawn elsewhere. Returns whether it was there already.
+    ///
+    /// # Errors
+    /// [`Error::Database`], among others for an id that another message has.
+    pub async fn deliver_message(&self, message: &NewMessage, above: i64) -> Result<bool> {
+        let action = format!("deliver to the stream {}", message.stream);
+        let client = self.client().await?;
+        let delivered = async {
+            client.query_one_often(ADVANCE_POSITION, &[&above]).await?;
+            let given = Arguments::of(message);
+            let row = client.query_one_often(DELIVER, &given.given()).await?;
+            row.try_get(0)
+        };
+        delivered.await.map_err(Error::database(action))
     }
 
     /// What is read under a name: a stream, a category, or everything (`$all`).

@@ -16,8 +16,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::{
-    database::{Database, HorizonBlocker, Orchestrator, SubscriptionStatus},
+    database::{Database, HorizonBlocker, Orchestrator, Shard, SubscriptionStatus},
     error::Result,
+    shards::{self, ShardStatus},
 };
 
 /// The pause between two samples.
@@ -32,6 +33,8 @@ const MEMORY: Duration = Duration::from_secs(3600);
 const REST: u32 = 200;
 /// The longest pause all the same: what is older says too little.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
+/// A shard's positions are so far apart.
+const STEP_OF_SHARDS: i64 = 1024;
 /// Subscriptions whose series are kept; beyond that only the latest sample is.
 const MOST_SERIES: usize = 1000;
 
@@ -51,6 +54,10 @@ pub struct Sample {
     pub blockers: Vec<HorizonBlocker>,
     /// Orchestrators that wait for messages.
     pub orchestrators: Vec<Orchestrator>,
+    /// All shards, where the store is one of several, or a router.
+    pub shards: Vec<ShardStatus>,
+    /// True where it is a router: it has no messages and no subscriptions of its own.
+    pub is_router: bool,
 }
 
 /// One subscription at one moment, all its members together.
@@ -266,6 +273,14 @@ impl Sampler {
     }
 
     async fn take(&self, before: Option<(Instant, i64)>) -> Result<Sample> {
+        let map = self.database.shard().await?;
+        let shards = match &map {
+            Some(map) => shards::status(map, self.database.target()).await?,
+            None => Vec::new(),
+        };
+        if map.as_ref().is_some_and(Shard::is_router) {
+            return Ok(Sample::of_router(shards));
+        }
         let looked = Instant::now();
         let head = self.database.last_global_position().await?;
         let subscriptions = self.database.statuses().await?;
@@ -276,7 +291,8 @@ impl Sampler {
         sources.sort_unstable();
         sources.dedup();
         let blockers = self.database.horizon_blockers(&sources).await?;
-        let write_rate = before.map(|(then, last)| rate(head - last, looked - then));
+        let step = map.map_or(1, |_| STEP_OF_SHARDS);
+        let write_rate = before.map(|(then, last)| rate((head - last) / step, looked - then));
         Ok(Sample {
             at: SystemTime::now(),
             head,
@@ -284,7 +300,25 @@ impl Sampler {
             subscriptions,
             blockers,
             orchestrators: self.database.orchestrators().await?,
+            shards,
+            is_router: false,
         })
+    }
+}
+
+impl Sample {
+    fn of_router(shards: Vec<ShardStatus>) -> Self {
+        let said = shards.iter().filter_map(|shard| shard.said.as_ref());
+        Self {
+            at: SystemTime::now(),
+            head: said.map(|facts| facts.drawn).max().unwrap_or(0),
+            write_rate: None,
+            subscriptions: Vec::new(),
+            blockers: Vec::new(),
+            orchestrators: Vec::new(),
+            shards,
+            is_router: true,
+        }
     }
 }
 
@@ -324,6 +358,8 @@ mod tests {
             subscriptions,
             blockers: Vec::new(),
             orchestrators: Vec::new(),
+            shards: Vec::new(),
+            is_router: false,
         }
     }
 

@@ -18,9 +18,13 @@
 //! # }
 //! ```
 
+mod status;
+
+pub use status::{Held, ShardStatus, Totals, status};
+
 use std::{sync::Arc, time::Duration};
 
-use backon::{BackoffBuilder, ExponentialBuilder};
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use md5::{Digest, Md5};
 use tokio::{sync::RwLock, time::sleep};
 use tokio_postgres::error::SqlState;
@@ -28,7 +32,7 @@ use tracing::debug;
 
 use crate::{
     connection::Target,
-    database::{Database, NewMessage, Session},
+    database::{Database, NewMessage, Session, Shard},
     error::{Error, Result},
 };
 
@@ -61,11 +65,50 @@ impl Shards {
     /// of them cannot be read.
     pub async fn find(target: &Target, connections: usize) -> Result<Self> {
         let map = ask(target, target, connections).await?;
-        Ok(Self {
+        Ok(Self::knowing(map, target, connections))
+    }
+
+    /// A store that is none of several: all streams live there.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where the pool refuses its settings.
+    pub fn of_one(target: &Target, connections: usize) -> Result<Self> {
+        let map = Map {
+            version: 0,
+            shards: vec![Database::open(target, connections)?],
+        };
+        Ok(Self::knowing(map, target, connections))
+    }
+
+    /// The shards of a map that was asked for already; it is looked for again as [`find`](Self::find)
+    /// does.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where it does not name all addresses, or one of them cannot be read.
+    pub fn of_map(shard: &Shard, target: &Target, connections: usize) -> Result<Self> {
+        let map = Map::read(shard, target, target, connections)?;
+        Ok(Self::knowing(map, target, connections))
+    }
+
+    /// Takes a map over that was asked for already, unless a newer one is known.
+    ///
+    /// # Errors
+    /// Those of [`of_map`](Self::of_map).
+    pub async fn learn(&self, shard: &Shard) -> Result<()> {
+        let map = Map::read(shard, &self.target, &self.target, self.connections)?;
+        let mut known = self.known.write().await;
+        if known.version <= map.version {
+            *known = Arc::new(map);
+        }
+        Ok(())
+    }
+
+    fn knowing(map: Map, target: &Target, connections: usize) -> Self {
+        Self {
             known: Arc::new(RwLock::new(Arc::new(map))),
             target: target.clone(),
             connections,
-        })
+        }
     }
 
     /// The version of the map that is known, and how many shards it has.
@@ -91,26 +134,54 @@ impl Shards {
     /// # Errors
     /// Those of [`Database::write_message`].
     pub async fn write_message(&self, message: &NewMessage) -> Result<i64> {
-        let mut pauses = ExponentialBuilder::default()
-            .with_min_delay(SHORTEST_PAUSE)
-            .with_max_delay(LONGEST_PAUSE)
-            .with_max_times(TRIES)
-            .build();
+        let mut pauses = pauses();
         loop {
             let written = self.of(&message.stream).await.write_message(message).await;
-            // A shard that is about to be one takes no writes yet.
-            let moved = |error: &Error| {
-                error.sql_state() == Some(&SqlState::T_R_SERIALIZATION_FAILURE)
-                    || error.is_read_only()
-            };
-            match (written, pauses.next()) {
-                (Err(error), Some(pause)) if moved(&error) => {
+            if let Some(position) = self.unless_moved(written, &mut pauses).await? {
+                return Ok(position);
+            }
+        }
+    }
+
+    /// Writes a message to the shard of its stream unless one of its id is there, behind a global position
+    /// that was read on another: whoever reads all shards meets the message of that position first. Returns
+    /// whether it was there already.
+    ///
+    /// # Errors
+    /// Those of [`Database::deliver_message`].
+    pub async fn deliver_message(&self, message: &NewMessage, above: i64) -> Result<bool> {
+        let mut pauses = pauses();
+        loop {
+            let shard = self.of(&message.stream).await;
+            let written = shard.deliver_message(message, above).await;
+            if let Some(was_there) = self.unless_moved(written, &mut pauses).await? {
+                return Ok(was_there);
+            }
+        }
+    }
+
+    /// What was written. Where the stream is on another shard now, `None`, after a pause and another look
+    /// where the shards are.
+    async fn unless_moved<T>(
+        &self,
+        written: Result<T>,
+        pauses: &mut ExponentialBackoff,
+    ) -> Result<Option<T>> {
+        // A shard that is about to be one takes no writes yet.
+        let has_moved = |error: &Error| {
+            error.sql_state() == Some(&SqlState::T_R_SERIALIZATION_FAILURE) || error.is_read_only()
+        };
+        match written {
+            Err(error) if has_moved(&error) => match pauses.next() {
+                Some(pause) => {
                     debug!("{error}; looking where the shards are");
                     sleep(pause).await;
                     self.look_again().await?;
+                    Ok(None)
                 }
-                (written, _) => return written,
-            }
+                None => Err(error),
+            },
+            written => written.map(Some),
         }
     }
 
@@ -150,43 +221,80 @@ impl Shards {
     }
 }
 
+/// Between the tries while the shards move.
+fn pauses() -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(SHORTEST_PAUSE)
+        .with_max_delay(LONGEST_PAUSE)
+        .with_max_times(TRIES)
+        .build()
+}
+
 /// What one of them knows.
 async fn ask(target: &Target, like: &Target, connections: usize) -> Result<Map> {
-    let wrong = |problem: String| Error::Config {
-        origin: format!("of the address {}", target.label),
-        problem,
-    };
     let session = Session::connect(target).await?;
     let shard = session.shard().await?.ok_or_else(|| {
-        wrong("this store is no shard: SELECT message_store.become_shard(...)".to_owned())
+        wrong(
+            target,
+            "this store is no shard: SELECT message_store.become_shard(...)",
+        )
     })?;
-    if shard.addresses.len() as i64 != shard.count {
-        return Err(wrong(format!(
-            "there are {} shards, and it knows the addresses of {}: \
-             SELECT message_store.become_shard(number, shards, map, addresses) with all of them",
-            shard.count,
-            shard.addresses.len()
-        )));
+    Map::read(&shard, target, like, connections)
+}
+
+impl Map {
+    /// What `target` has said.
+    fn read(shard: &Shard, target: &Target, like: &Target, connections: usize) -> Result<Self> {
+        if shard.addresses.len() as i64 != shard.count {
+            let problem = format!(
+                "there are {} shards, and it knows the addresses of {}: \
+                 SELECT message_store.become_shard(number, shards, map, addresses) with all of them",
+                shard.count,
+                shard.addresses.len()
+            );
+            return Err(wrong(target, problem));
+        }
+        let shards = addresses_of(shard, like)?;
+        let shards = shards
+            .iter()
+            .map(|found| Database::open(found, connections));
+        Ok(Self {
+            version: shard.map,
+            shards: shards.collect::<Result<_>>()?,
+        })
     }
-    let mut shards = Vec::new();
-    for address in &shard.addresses {
+}
+
+/// Where the shards of a map are, for the user of `like`, with the password, where an address names none.
+///
+/// # Errors
+/// [`Error::Config`] where an address cannot be read.
+pub fn addresses_of(shard: &Shard, like: &Target) -> Result<Vec<Target>> {
+    let addresses = shard.addresses.iter().map(|address| -> Result<Target> {
         let mut found = Target::parse(address, "an address of the map")?;
         if found.config.get_user().is_none()
             && let Some(user) = like.config.get_user()
         {
             found.config.user(user);
         }
+        if found.config.get_password().is_none() {
+            found.look_up_password();
+        }
         if found.config.get_password().is_none()
             && let Some(password) = like.config.get_password()
         {
             found.config.password(password);
         }
-        shards.push(Database::open(&found, connections)?);
+        Ok(found)
+    });
+    addresses.collect()
+}
+
+fn wrong(target: &Target, problem: impl Into<String>) -> Error {
+    Error::Config {
+        origin: format!("of the address {}", target.label),
+        problem: problem.into(),
     }
-    Ok(Map {
-        version: shard.map,
-        shards,
-    })
 }
 
 /// The rule of `message_store.shard_of`: the hash of the cardinal id, without its sign, divided by the

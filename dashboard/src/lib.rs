@@ -42,6 +42,7 @@ mod preview;
 mod proxy;
 mod read_models;
 mod sessions;
+mod shards;
 mod site;
 mod standby;
 mod subscription;

@@ -11,7 +11,7 @@ use super::{
     failures, format,
     identity::Identity,
     layout::{self, Page, Section},
-    link,
+    link, shards,
     site::Site,
 };
 use message_store_client::database::{HorizonBlocker, SubscriptionStatus};
@@ -38,12 +38,13 @@ pub fn regions(site: &Site) -> Regions {
     let state = state(latest.trouble.as_deref(), latest.sample.as_deref());
     let Some(sample) = latest.sample else {
         // Their places are there, so that the first sample finds them.
-        let others = ["figures", "writes", "blockers", "subscriptions"];
+        let others = ["figures", "shards", "writes", "blockers", "subscriptions"];
         return events::only(("state", state), &others);
     };
     vec![
         ("state", state),
         ("figures", figures(&sample)),
+        ("shards", shards::section(&sample)),
         ("writes", writes(&site.samples)),
         ("blockers", blockers(&sample)),
         ("subscriptions", subscriptions(&sample, &site.samples)),
@@ -80,6 +81,13 @@ fn figure(name: &str, value: &str, link: Option<&str>, is_bad: bool) -> Markup {
 }
 
 fn figures(sample: &Sample) -> Markup {
+    if sample.is_router {
+        return html! {
+            p.notice {
+                "This is a router. Its shards have the messages and the subscriptions: the dashboards of the shards show them."
+            }
+        };
+    }
     let parked = parked(sample);
     let conditions: Vec<_> = subscriptions_of(sample).map(Condition::of).collect();
     let troubled = |condition: Condition, name: &str| {

@@ -102,6 +102,10 @@ const STORE: &[(&CStr, &str)] = &[
         c"subscription_status",
         include_str!("../../sql/views/subscription_status.sql"),
     ),
+    (
+        c"shard_status",
+        include_str!("../../sql/views/shard_status.sql"),
+    ),
 ];
 
 /// Tables that have grown, the column that is new in them, and what adds it.

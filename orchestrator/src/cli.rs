@@ -26,7 +26,7 @@ pub use parked::{
     WhichArgs,
 };
 pub use removal::{DeleteArgs, EraseArgs, RetainArgs};
-pub use shards::{ShardsArgs, ShardsSplitArgs, ShardsVerb};
+pub use shards::{ShardsArgs, ShardsSplitArgs, ShardsStatusArgs, ShardsVerb};
 pub use subscriptions::{
     AlterArgs, CreateArgs, DropArgs, DryRunArgs, EndArgs, ListArgs, MoveArgs, OneArgs, PromoteArgs,
     RebuildArgs, ResizeArgs, ShowArgs, SubscriptionsArgs, SubscriptionsVerb, VerifyArgs,
@@ -98,7 +98,7 @@ pub enum Command {
     Subscriptions(SubscriptionsArgs),
     /// See, retry and discard parked messages.
     Parked(ParkedArgs),
-    /// Let a store of several shards grow.
+    /// Show the shards of a store, or let it grow.
     Shards(ShardsArgs),
     /// Check a configuration file, or print its JSON Schema.
     Config(ConfigArgs),
@@ -239,6 +239,11 @@ pub struct ReadArgs {
     /// from 1 [default: the first].
     #[arg(long, value_name = "N")]
     pub position: Option<i64>,
+
+    /// The epoch that the position is of, as `SELECT message_store.epoch()` said when it was kept. Where what
+    /// lies before the position is not in this log for certain, nothing is printed.
+    #[arg(long, value_name = "UUID", requires = "position")]
+    pub epoch: Option<Uuid>,
 
     /// Only messages of this type. Repeat it for more [default: all].
     #[arg(long = "type", value_name = "TYPE")]

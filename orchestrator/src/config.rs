@@ -11,6 +11,7 @@ use web_server::Limits;
 mod address;
 mod dashboard;
 mod file;
+mod forwarder;
 mod limits;
 mod metrics;
 mod mistake;
@@ -66,8 +67,10 @@ pub struct Config {
     pub metrics: Option<Metrics>,
     /// Where a span for each tick is sent.
     pub telemetry: Telemetry,
-    /// What is started at boot: the aggregators, then the services.
+    /// What is started at boot: the aggregators, the services, the forwarders.
     pub subscriptions: Vec<Subscription>,
+    /// The subscriber ids of the forwarders.
+    pub forwarders: Vec<String>,
 }
 
 /// Pace of the delivery loops.

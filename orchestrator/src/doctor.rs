@@ -14,6 +14,7 @@ mod capacity;
 mod clock;
 mod collations;
 mod durability;
+mod epochs;
 mod horizon;
 mod messages;
 mod privileges;
@@ -110,6 +111,9 @@ pub async fn examine(database: &Database, blocked_for: Duration) -> Result<Vec<F
     }
     findings.extend(collations::check(&database.changed_collations().await?));
     findings.extend(capacity::check(&database.capacity().await?));
+    if is_client {
+        findings.extend(epochs::check(database).await?);
+    }
     if installed.is_standby {
         findings.push(horizon::check_standby(database).await?);
     } else if sees_subscriptions {

@@ -144,6 +144,14 @@ impl From<private_cluster::Error> for Error {
 }
 
 impl Error {
+    /// A part of the orchestrator ended although nobody asked it to: a bug.
+    pub fn ended_by_itself() -> Self {
+        Self::Io {
+            action: "go on: a part of the orchestrator ended by itself".to_owned(),
+            cause: std::io::Error::other("see the log above"),
+        }
+    }
+
     /// The exit code of the program: 1 failure, 3 configuration, 4 cannot
     /// connect, 5 input data, 6 an unwell store. (0 is success, 2 is clap's for wrong usage.)
     pub fn exit_code(&self) -> u8 {

@@ -10,8 +10,8 @@ use message_store_client::{Result, database::Database};
 
 /// The time between two looks, while something was drawn that is not settled and written down.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// The same after a failure.
-const AFTER_FAILURE: Duration = Duration::from_secs(10);
+/// The same after a failure. An epoch begins with the first look after a promotion, so it is short.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// How long the database may take for one.
 const PATIENCE: Duration = Duration::from_secs(15);
 

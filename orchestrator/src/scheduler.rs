@@ -20,7 +20,7 @@ use message_store_client::{
     database::{Database, Outcome, Started, Tick},
 };
 
-use crate::{config::Delivery as Pace, health::Health, metrics, supervisor};
+use crate::{config::Delivery as Pace, health::StoreHealth, metrics, supervisor};
 
 mod journal;
 mod schedule;
@@ -54,7 +54,7 @@ pub struct Scheduler {
     /// Told after every tick that may have changed a read model.
     pub progress: watch::Sender<u64>,
     /// Told what is started.
-    pub health: Health,
+    pub health: StoreHealth,
     /// Counts the ticks.
     pub metrics: metrics::Ticks,
     /// Makes spans of the ticks.

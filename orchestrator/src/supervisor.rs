@@ -7,7 +7,7 @@ use std::{future::Future, pin::pin, time::Duration};
 use sd_notify::NotifyState;
 use tokio::time::interval;
 
-use crate::health::Health;
+use crate::health::StoreHealth;
 
 /// How often it hears that we live: each second. The unit's `WatchdogSec` is far longer.
 const WORD_INTERVAL: Duration = Duration::from_secs(1);
@@ -20,9 +20,14 @@ pub fn say_ready() {
     say(&[NotifyState::Ready]);
 }
 
-/// The loop that calls this lives. Nothing but a loop may call it: who does not come round is
-/// restarted.
-pub fn say_alive(health: &Health) {
+/// The loop that calls this lives. Nothing but a loop may call it: who does not come round, or one of
+/// whose loops does not, is restarted.
+pub fn say_alive(store: &StoreHealth) {
+    store.beat();
+    let health = store.all();
+    if !health.is_alive() {
+        return;
+    }
     let missing = health.missing();
     let status = missing.first().map_or(AT_WORK, String::as_str);
     say(&[NotifyState::Watchdog, NotifyState::Status(status)]);
@@ -34,13 +39,13 @@ pub fn say_stopping() {
 }
 
 /// Says each second that we live, until `beginning` is done, which may wait for a database for hours.
-pub async fn alive_during<T>(health: &Health, beginning: impl Future<Output = T>) -> T {
+pub async fn alive_during<T>(store: &StoreHealth, beginning: impl Future<Output = T>) -> T {
     let mut beginning = pin!(beginning);
     let mut words = interval(WORD_INTERVAL);
     loop {
         tokio::select! {
             done = &mut beginning => return done,
-            _ = words.tick() => say_alive(health),
+            _ = words.tick() => say_alive(store),
         }
     }
 }

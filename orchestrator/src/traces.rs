@@ -63,24 +63,43 @@ pub struct Recorder {
     types: HashMap<String, Vec<String>>,
 }
 
+/// Where spans go, where the configuration or the environment names a collector.
+///
+/// # Errors
+/// [`Error::Config`] where one cannot be used.
+fn endpoint(config: &Config) -> Result<Option<exporter::Endpoint>> {
+    let is_disabled = env::var("OTEL_SDK_DISABLED").is_ok_and(|is| is.eq_ignore_ascii_case("true"));
+    if is_disabled {
+        return Ok(None);
+    }
+    exporter::endpoint(&config.telemetry).map_err(mistake)
+}
+
+fn mistake(problem: String) -> Error {
+    Error::Config {
+        origin: "of OpenTelemetry".to_owned(),
+        problem,
+    }
+}
+
+/// Finds mistakes before anything is started.
+///
+/// # Errors
+/// [`Error::Config`] where a collector is named that cannot be one.
+pub fn check(config: &Config) -> Result<()> {
+    endpoint(config).map(drop)
+}
+
 /// Ready to trace, where the configuration or the environment names a collector
 /// and `OTEL_SDK_DISABLED` is not true.
 ///
 /// # Errors
 /// [`Error::Config`] where the exporter refuses what it is told.
 pub fn start(config: &Config, database: Database) -> Result<Option<(Traces, Recorder)>> {
-    let is_disabled = env::var("OTEL_SDK_DISABLED").is_ok_and(|is| is.eq_ignore_ascii_case("true"));
-    if is_disabled {
-        return Ok(None);
-    }
-    let fail = |problem: String| Error::Config {
-        origin: "of OpenTelemetry".to_owned(),
-        problem,
-    };
-    let Some(endpoint) = exporter::endpoint(&config.telemetry).map_err(fail)? else {
+    let Some(endpoint) = endpoint(config)? else {
         return Ok(None);
     };
-    let provider = exporter::provider(&endpoint).map_err(fail)?;
+    let provider = exporter::provider(&endpoint).map_err(mistake)?;
     info!("sending a span for each tick to {}", endpoint.label());
     let (sender, ended) = mpsc::channel(WAITING);
     let handlers = config.subscriptions.iter().filter_map(|subscription| {

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::{
-    config::Delivery as Pace, error::Result, health::Health, retry::Retry,
+    config::Delivery as Pace, error::Result, health::StoreHealth, retry::Retry,
     ticking_role::TickingRole,
 };
 use message_store_client::database::Database;
@@ -29,7 +29,7 @@ pub struct Waiter {
     /// reconnect, whatever it is.
     pub wake: watch::Sender<i64>,
     /// Told when the connection comes and goes.
-    pub health: Health,
+    pub health: StoreHealth,
     /// Looked at with each connection.
     pub role: TickingRole,
     /// Ends the waiting at once.

@@ -123,7 +123,7 @@ BEGIN
         privilege.grantee, CASE WHEN privilege.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END);
     END LOOP;
   END LOOP;
-  DROP VIEW message_store.subscription_status, message_store.subscription_history, message_store.parked_messages;
+  DROP VIEW message_store.shard_status, message_store.subscription_status, message_store.subscription_history, message_store.parked_messages;
   DROP TABLE message_store.parked, message_store.history, message_store.subscription_progress,
     message_store.subscriptions, message_store.read_model_pages, message_store.deletions,
     message_store.tombstones, message_store.retention, message_store.erasures, message_store.horizons,

@@ -138,8 +138,9 @@ impl Drop for Networks {
 }
 
 impl PatroniCluster {
-    /// Makes one, and returns when it has a primary and a standby that follows.
-    pub fn start() -> Self {
+    /// Makes one, and returns when it has a primary and a standby that follows. Patroni calls the script that
+    /// `on_role_change` returns for a folder where the server's socket is.
+    pub fn start(on_role_change: impl Fn(&Path) -> String) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("promises")
             .tempdir_in("/tmp")
@@ -152,7 +153,7 @@ impl PatroniCluster {
         };
         cluster.start_etcd();
         for node in NODES {
-            cluster.start_node(node);
+            cluster.start_node(node, &on_role_change);
         }
         cluster.wait_until_whole();
         cluster
@@ -191,8 +192,11 @@ impl PatroniCluster {
         self.spawn("etcd", command);
     }
 
-    fn start_node(&mut self, node: &str) {
+    fn start_node(&mut self, node: &str, on_role_change: &impl Fn(&Path) -> String) {
         let folder = self.folder_of(node);
+        let script = folder.join("on_role_change");
+        fs::write(&script, on_role_change(&folder)).unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
         let configuration = self.folder.path().join(format!("{node}.yml"));
         fs::write(&configuration, self.configuration(node, &folder)).unwrap();
         let mut command = self.networks.command(node, "patroni");
@@ -225,6 +229,7 @@ postgresql:
   data_dir: "{folder}/data"
   bin_dir: "{programs}"
   pgpass: "{folder}/pgpass"
+  callbacks: {{on_role_change: "{folder}/on_role_change"}}
   authentication: {{superuser: {{username: postgres}}, replication: {{username: replicator}}, rewind: {{username: postgres}}}}
   parameters: {{unix_socket_directories: "{folder}", fsync: "off", shared_buffers: 64MB}}
 "#,

@@ -73,6 +73,12 @@ impl PgBouncer {
         )
     }
 
+    /// The address of a database behind it as routers have it.
+    pub fn address(&self, database: &Database<'_>) -> String {
+        let folder = self.folder.path().display();
+        format!("host={folder} port={} dbname={}", Self::PORT, database.name)
+    }
+
     /// A session of an application behind it. Its statements must not be prepared.
     pub async fn connect(&self, database: &Database<'_>, role: &str) -> Session {
         let url = self.url(database, role);

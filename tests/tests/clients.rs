@@ -126,7 +126,15 @@ async fn programs_of_clients_get_the_same_answers_from_message_db() {
     let store = Store::create_message_db().await;
     // But for one whose database has the name of ours.
     for client in CLIENTS.iter().filter(|client| client.database.is_none()) {
-        client.compare_with_message_db(&store).await;
+        client.get_the_same_answers(&store).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn programs_of_clients_get_the_same_answers_from_a_router() {
+    let (router, _shards) = Store::create_router().await;
+    for client in CLIENTS.iter().filter(|client| client.database.is_none()) {
+        client.get_the_same_answers(&router).await;
     }
 }
 

@@ -124,12 +124,51 @@ async fn what_an_asynchronous_standby_lacked_is_noticed_and_no_position_comes_ag
         refusal.message
     );
 
+    // The commands that take a position take its epoch too.
+    let store = promises::Database {
+        cluster: &parted.standby,
+        name: parted.name.clone(),
+    };
+    let (old, new_one) = (parted.epoch.as_str(), new.as_str());
+    for command in ["read", "export"] {
+        let from = |position, epoch| {
+            store.command(&[command, "$all", "--position", position, "--epoch", epoch])
+        };
+        let refused = from("6", old);
+        assert_eq!(
+            (refused.code, refused.stdout.as_str()),
+            (Some(1), ""),
+            "{refused:?}"
+        );
+        assert!(
+            refused.stderr.contains("Begin again after 3"),
+            "{refused:?}"
+        );
+        let printed = from("4", old);
+        assert_eq!(printed.code, Some(0), "{printed:?}");
+        assert_eq!(printed.stdout.lines().count(), 2, "{printed:?}");
+        assert_eq!(
+            from(&(before + 1).to_string(), new_one)
+                .stdout
+                .lines()
+                .count(),
+            1
+        );
+    }
+    let doctor = || store.command(&["doctor", "--json"]).stdout;
+    assert!(
+        doctor().contains("after position 3 may have been lost"),
+        "{}",
+        doctor()
+    );
+
     // Where somebody knows that nothing was lost, he says so.
     let confirm =
         |epoch: &str| format!("SELECT message_store.confirm_epoch('{epoch}', 'synchronous')");
     assert_eq!(promoted.error(&confirm(unknown)).await.sqlstate, "22023");
     promoted.run(&confirm(&new)).await.unwrap();
     assert_eq!(promoted.bigint(&check(&parted.epoch, 5)).await, 5);
+    assert!(!doctor().contains("may have been lost"), "{}", doctor());
 }
 
 #[tokio::test]

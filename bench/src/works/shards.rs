@@ -1,8 +1,9 @@
-//! What a router costs: writes to two shards through it, straight to the shards, and to a store that is no
+//! What a router costs: writes to shards through it, straight to the shards, and to a store that is no
 //! shard; and reads of all shards beside those of one.
 
+mod writes;
+
 use std::path::Path;
-use std::thread;
 use std::time::Instant;
 
 use promises::{Database, Session, Shards};
@@ -10,10 +11,9 @@ use promises::{Database, Session, Shards};
 use crate::bench::Bench;
 use crate::comparison::{Comparison, Identity, Unit};
 use crate::line_up::LineUp;
-use crate::pgbench::{Load, Script};
+use crate::pgbench::Script;
 use crate::viewing;
 
-const CLIENTS: u32 = 8;
 const SHARDS: usize = 2;
 const MESSAGES: i64 = 20_000;
 const PAGE: i64 = 1_000;
@@ -31,55 +31,15 @@ pub fn run(bench: &Bench) -> Vec<Comparison> {
         eprintln!("Left out: this PostgreSQL does not have PL/Proxy.");
         return Vec::new();
     }
+    let mut comparisons = writes::run(bench, &cluster);
     let shards = bench.block_on(cluster.create_shards(SHARDS));
-    let store = bench.block_on(cluster.create_store());
-    let load = |clients| Load {
-        clients,
-        seconds: bench.sized(15, 1),
-        options: String::new(),
-    };
     let names = Names::of(bench, &shards);
-    let writes = LineUp::new(
-        "8 clients, 2 shards on one server",
-        Unit::rate("messages a second"),
-        Identity::new(
-            "through a router",
-            "PL/Proxy in a database of the same server",
-        ),
-        || {
-            names
-                .routed()
-                .rate(&cluster, &shards.router.name, &load(CLIENTS))
-        },
-    )
-    .against(
-        Identity::new(
-            "straight to the shards",
-            "half of the clients to each, as a client that knows the map",
-        ),
-        || {
-            thread::scope(|scope| {
-                let rates = (0..SHARDS).map(|shard| {
-                    let (script, cluster, shards) = (names.own(shard), &cluster, &shards);
-                    let load = load(CLIENTS / SHARDS as u32);
-                    scope.spawn(move || script.rate(cluster, &shards.shards[shard].name, &load))
-                });
-                let running: Vec<_> = rates.collect();
-                running.into_iter().map(|rate| rate.join().unwrap()).sum()
-            })
-        },
-    )
-    .against(Identity::new("to a store", "which is no shard"), || {
-        names.routed().rate(&cluster, &store.name, &load(CLIENTS))
-    })
-    .interleave(bench);
-
     bench.block_on(fill(&shards, &names));
     let (router, shard) = (
         bench.block_on(shards.client()),
         bench.block_on(shards.shards[0].connect_as("message_store")),
     );
-    let end = bench.block_on(router.bigint("SELECT max(drawn) FROM message_store.shard_status()"));
+    let end = bench.block_on(router.bigint("SELECT max(drawn) FROM message_store.shard_status"));
     // As a client gets them, as text.
     let read = |session: &Session, from: i64| {
         let sql = format!(
@@ -111,7 +71,8 @@ pub fn run(bench: &Bench) -> Vec<Comparison> {
     .against(of_one(), || read(&shard, end + 1))
     .warmed_up()
     .interleave(bench);
-    vec![writes.into(), full.into(), idle.into()]
+    comparisons.extend([full.into(), idle.into()]);
+    comparisons
 }
 
 /// Names of streams, as SQL.
@@ -121,7 +82,7 @@ struct Names {
 
 impl Names {
     fn of(bench: &Bench, shards: &Shards<'_>) -> Self {
-        let own = (0..SHARDS).map(|shard| {
+        let own = (0..shards.shards.len()).map(|shard| {
             (0..50)
                 .map(|nth| bench.block_on(shards.stream_on(shard, "viewings", nth)))
                 .collect()

@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio_postgres::{
+    Row,
     error::SqlState,
-    types::{FromSql, ToSql},
+    types::{FromSql, Json, ToSql},
 };
 
-use super::Session;
+use super::{Database, Session};
 use crate::error::{Error, Result};
+
+const LOOK: &str = "SELECT number, shards, map, addresses FROM message_store.shard";
+const LOOKING: &str = "look which shard this is";
 
 /// Somebody is in the way, for now.
 const IN_USE: [SqlState; 2] = [
@@ -29,21 +34,102 @@ pub struct Shard {
     pub addresses: Vec<String>,
 }
 
+/// What a shard says: the view `shard_status`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ShardFacts {
+    /// Which shard it is.
+    #[serde(rename(deserialize = "shard"), skip_serializing)]
+    pub number: i64,
+    /// How many there are.
+    pub shards: i64,
+    /// The version of the map.
+    pub map: i64,
+    /// The last global position that was drawn.
+    pub drawn: i64,
+    /// Up to where messages are settled.
+    pub settled: i64,
+    /// The process that holds back what is not.
+    pub held_by: Option<i32>,
+    /// Subscriptions that may be seen.
+    pub subscriptions: i64,
+    /// How many of them are not started.
+    pub not_running: i64,
+    /// Messages that they have to handle.
+    pub lag: i64,
+    /// Messages that are parked.
+    pub parked: i64,
+}
+
+impl Shard {
+    fn read(row: &Row) -> Result<Self> {
+        let read = || -> std::result::Result<Self, tokio_postgres::Error> {
+            Ok(Self {
+                number: row.try_get(0)?,
+                count: row.try_get(1)?,
+                map: row.try_get(2)?,
+                addresses: row
+                    .try_get::<_, Option<Vec<String>>>(3)?
+                    .unwrap_or_default(),
+            })
+        };
+        read().map_err(Error::database(LOOKING))
+    }
+
+    /// Whether it is a router's.
+    pub fn is_router(&self) -> bool {
+        self.number.is_none()
+    }
+}
+
+impl Database {
+    /// What this store is among others; `None` where it is none of several, or too old to know.
+    ///
+    /// # Errors
+    /// [`Error::Connect`], [`Error::Database`].
+    pub async fn shard(&self) -> Result<Option<Shard>> {
+        const NOTHING_KNOWN: [SqlState; 3] = [
+            SqlState::UNDEFINED_TABLE,
+            SqlState::INVALID_SCHEMA_NAME,
+            SqlState::INSUFFICIENT_PRIVILEGE,
+        ];
+        match self.query(LOOKING, LOOK, &[]).await {
+            Ok(rows) => rows.first().map(Shard::read).transpose(),
+            Err(error)
+                if error
+                    .sql_state()
+                    .is_some_and(|state| NOTHING_KNOWN.contains(state)) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
 impl Session {
     /// What this store is among others; `None` where it is none of several.
     ///
     /// # Errors
     /// [`Error::Database`].
     pub async fn shard(&self) -> Result<Option<Shard>> {
-        const LOOK: &str = "SELECT number, shards, map, addresses FROM message_store.shard";
         let row = self.client.query_opt(LOOK, &[]).await;
-        let row = row.map_err(Error::database("look which shard this is"))?;
-        Ok(row.map(|row| Shard {
-            number: row.get(0),
-            count: row.get(1),
-            map: row.get(2),
-            addresses: row.get::<_, Option<Vec<String>>>(3).unwrap_or_default(),
-        }))
+        let row = row.map_err(Error::database(LOOKING))?;
+        row.map(|row| Shard::read(&row)).transpose()
+    }
+
+    /// How this shard is; `None` where it is none.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn shard_facts(&self) -> Result<Option<ShardFacts>> {
+        const LOOK: &str = "SELECT pg_catalog.to_jsonb(s) FROM message_store.shard_status s";
+        let action = "look how the shard is";
+        let row = self.client.query_opt(LOOK, &[]).await;
+        let Some(row) = row.map_err(Error::database(action))? else {
+            return Ok(None);
+        };
+        let facts: Json<ShardFacts> = row.try_get(0).map_err(Error::database(action))?;
+        Ok(Some(facts.0))
     }
 
     /// Makes the store a shard, whose new positions lie above one. False where transactions that have

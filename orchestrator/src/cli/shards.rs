@@ -2,6 +2,8 @@
 
 use clap::{Args, Subcommand};
 
+use super::DatabaseArgs;
+
 /// Arguments of `shards`.
 #[derive(Debug, Args)]
 pub struct ShardsArgs {
@@ -13,10 +15,26 @@ pub struct ShardsArgs {
 /// What can be done to shards.
 #[derive(Debug, Subcommand)]
 pub enum ShardsVerb {
+    /// Show how each shard is: how far it has written, who holds readers back, what its subscriptions have
+    /// to do.
+    #[command(after_help = super::EXIT_CODES)]
+    Status(ShardsStatusArgs),
     /// Let each shard become two, the second of which is a standby of it until then. Stopped anywhere, the
     /// same command goes on.
     #[command(after_help = super::EXIT_CODES)]
     Split(ShardsSplitArgs),
+}
+
+/// Arguments of `shards status`.
+#[derive(Debug, Args)]
+pub struct ShardsStatusArgs {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Which database: a router, or any shard that knows the addresses of all.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
 }
 
 /// Arguments of `shards split`.

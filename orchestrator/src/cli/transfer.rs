@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use uuid::Uuid;
 
 use super::DatabaseArgs;
 
@@ -42,6 +43,11 @@ pub struct ExportArgs {
     /// from 1 [default: the first].
     #[arg(long, value_name = "N")]
     pub position: Option<i64>,
+
+    /// The epoch that the position is of, as `SELECT message_store.epoch()` said when it was kept. Where what
+    /// lies before the position is not in this log for certain, nothing is printed.
+    #[arg(long, value_name = "UUID", requires = "position")]
+    pub epoch: Option<Uuid>,
 
     /// A new file for the lines. It must not exist. A name that ends in .gz is compressed [default:
     /// standard output].

@@ -2,8 +2,9 @@
 
 use message_store_client::{
     database::{Database, Source, StoredMessage},
-    error::Result,
+    error::{Error, Result},
 };
+use uuid::Uuid;
 
 /// Types of messages that are asked for; none for all.
 pub(super) struct Types(pub(super) Vec<String>);
@@ -43,6 +44,32 @@ impl Reader {
             source,
             position: Some(position.unwrap_or(first)),
         }
+    }
+
+    /// The same, where the position was kept with an epoch.
+    ///
+    /// # Errors
+    /// [`Error::Database`] where what lies before it is not in this log for certain; [`Error::Input`] for a
+    /// position in a stream, which has no epoch.
+    pub(super) async fn from_kept(
+        database: Database,
+        source: Source,
+        position: Option<i64>,
+        epoch: Option<Uuid>,
+    ) -> Result<Self> {
+        if let (Some(epoch), Some(position)) = (epoch, position) {
+            if let Source::Stream(_) = source {
+                return Err(Error::Input {
+                    problem: format!(
+                        "--epoch is for global positions, and those of {source} are its own; leave it out"
+                    ),
+                });
+            }
+            database
+                .check_position(epoch, position.saturating_sub(1))
+                .await?;
+        }
+        Ok(Self::new(database, source, position))
     }
 
     /// The next messages; none where there are no more at present.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use futures_util::future::join_all;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -22,7 +23,11 @@ use crate::{
     error::{Error, Result},
     shutdown,
 };
-use message_store_client::database::Database;
+use message_store_client::{
+    connection::Target,
+    database::{Database, Shard},
+    shards,
+};
 use printable::printable;
 
 /// The columns people see, those that say that something is wrong first; `--json` has every one.
@@ -39,6 +44,9 @@ const COLUMNS: [&str; 11] = [
     "head",
     "source",
 ];
+
+/// How long one of several shards may take.
+const SHARD_PATIENCE: Duration = Duration::from_secs(5);
 
 const NOTHING: &str = "no subscriptions; `orchestrator up`, `orchestrator run` or \
      `orchestrator subscriptions create` declares them";
@@ -181,7 +189,7 @@ impl<'a> Watch<'a> {
         put(self.problem.as_deref().unwrap_or_default());
         match &self.seen {
             Some((_, rows)) if rows.is_empty() => put(NOTHING),
-            Some((_, rows)) => draw_rows(rows, &COLUMNS, size.columns)
+            Some((_, rows)) => draw_rows(rows, &columns(rows), size.columns)
                 .lines()
                 .for_each(put),
             None => {}
@@ -200,7 +208,10 @@ impl<'a> Watch<'a> {
 }
 
 async fn look(database: &Database, as_json: bool) -> Result<Vec<Value>> {
-    let mut rows = database.subscription_status(None).await?;
+    let mut rows = match database.shard().await? {
+        Some(map) if map.is_router() => look_at_shards(&map, database.target()).await?,
+        _ => database.subscription_status(None).await?,
+    };
     if !as_json {
         rows.iter_mut().for_each(judge);
     }
@@ -210,8 +221,39 @@ async fn look(database: &Database, as_json: bool) -> Result<Vec<Value>> {
     Ok(rows)
 }
 
+/// The rows of each shard, with its number; of one that does not answer, a row that says so.
+async fn look_at_shards(map: &Shard, router: &Target) -> Result<Vec<Value>> {
+    let targets = shards::addresses_of(map, router)?;
+    let looks = targets.iter().enumerate().map(async |(number, target)| {
+        let looked = async {
+            let shard = Database::open(target, 1)?;
+            let looking = shard.subscription_status(None);
+            shard.within(SHARD_PATIENCE, looking).await
+        };
+        let mut rows = looked.await.unwrap_or_else(|error| {
+            vec![json!({"state": "unknown", "last_error": error.to_string(), "attempts": 1})]
+        });
+        for row in &mut rows {
+            row["shard"] = number.into();
+        }
+        rows
+    });
+    Ok(join_all(looks).await.into_iter().flatten().collect())
+}
+
+/// The columns people see of these rows: the shard's, where they are of several.
+fn columns(rows: &[Value]) -> Vec<&'static str> {
+    let is_of_shards = rows.iter().any(|row| row.get("shard").is_some());
+    is_of_shards
+        .then_some("shard")
+        .into_iter()
+        .chain(COLUMNS)
+        .collect()
+}
+
 fn print(rows: Vec<Value>, as_json: bool) -> Result<bool> {
-    print_rows_to_reader(rows, &COLUMNS, as_json, NOTHING)
+    let columns = columns(&rows);
+    print_rows_to_reader(rows, &columns, as_json, NOTHING)
 }
 
 /// A lag that was not counted is shown as `~12000`.

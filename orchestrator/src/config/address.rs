@@ -20,6 +20,11 @@ pub struct DatabaseAddress {
 }
 
 impl DatabaseAddress {
+    /// Whether the file names one.
+    pub fn is_given(&self) -> bool {
+        self.url.is_some() || self.url_file.is_some()
+    }
+
     /// The database, where the file names one. `above` is an address that goes above the file's,
     /// with where it comes from. The password is the first of: the address's, PGPASSWORD,
     /// `password_file`, and libpq's own file (PGPASSFILE, else `~/.pgpass`).

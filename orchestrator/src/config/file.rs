@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::{
     Config, DEFAULT_LISTEN, DatabaseAddress, Delivery, LogFormat, dashboard::DashboardTable,
-    limits, metrics::MetricsTable, problems::Problems, subscription::SubscriptionTable,
-    telemetry::TelemetryTable,
+    forwarder::ForwarderTable, limits, metrics::MetricsTable, problems::Problems,
+    subscription::SubscriptionTable, telemetry::TelemetryTable,
 };
 #[cfg(feature = "home-page")]
 use home_page::Video;
@@ -41,6 +41,8 @@ pub(super) struct File {
     aggregators: Vec<SubscriptionTable>,
     /// Subscriptions whose handlers write messages, created and started at boot.
     services: Vec<SubscriptionTable>,
+    /// Outboxes: what handlers write for streams of other entities, which may live on other shards.
+    forwarders: Vec<ForwarderTable>,
 }
 
 #[derive(Deserialize, JsonSchema, Default)]
@@ -112,8 +114,16 @@ impl File {
         let mut names = HashSet::new();
         let mut subscriptions = Vec::new();
         let mut problems = Problems::default();
-        for table in self.aggregators.into_iter().chain(self.services) {
-            let Some(subscription) = problems.note(table.check()) else {
+        let handled = self.aggregators.into_iter().chain(self.services);
+        let handled = handled.map(SubscriptionTable::check);
+        let mut forwarders = Vec::new();
+        let forwarded = self.forwarders.into_iter().map(|table| {
+            let checked = table.check();
+            forwarders.extend(checked.iter().map(|one| one.subscriber_id.clone()));
+            checked
+        });
+        for checked in handled.chain(forwarded) {
+            let Some(subscription) = problems.note(checked) else {
                 continue;
             };
             if !names.insert(subscription.subscriber_id.clone()) {
@@ -174,6 +184,7 @@ impl File {
             metrics: self.metrics.check(),
             telemetry,
             subscriptions,
+            forwarders,
         })
     }
 }

@@ -133,15 +133,7 @@ impl SubscriptionTable {
     /// What is a stream is the extension's to say; a file is checked where no database is at hand.
     fn source(&self) -> Result<String, String> {
         match (&self.category, &self.stream, self.all) {
-            (Some(category), None, false) => {
-                if category.is_empty() || category.contains('-') {
-                    return Err(format!(
-                        "category {category:?} must not be empty or hold a '-' (what follows a \
-                         '-' is a stream's id; name a stream with stream = ...)"
-                    ));
-                }
-                Ok(category.clone())
-            }
+            (Some(category), None, false) => check_category(category),
             (None, Some(stream), false) if stream.contains('-') => Ok(stream.clone()),
             (None, Some(stream), false) => Err(format!(
                 "stream {stream:?} has no '-': a stream is category-id; name a category with \
@@ -202,6 +194,17 @@ impl SubscriptionTable {
         self.on_failure.put_into(put);
         Ok(Value::Object(options))
     }
+}
+
+/// What is no category, as far as that can be seen without a database.
+pub(super) fn check_category(category: &str) -> Result<String, String> {
+    if category.is_empty() || category.contains('-') {
+        return Err(format!(
+            "category {category:?} must not be empty or hold a '-' (what follows a \
+             '-' is a stream's id; name a stream with stream = ...)"
+        ));
+    }
+    Ok(category.to_owned())
 }
 
 impl ReadModel {

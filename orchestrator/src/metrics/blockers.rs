@@ -56,6 +56,8 @@ mod tests {
             subscriptions: Vec::new(),
             blockers: blockers.collect(),
             orchestrators: Vec::new(),
+            shards: Vec::new(),
+            is_router: false,
         }
     }
 

@@ -11,8 +11,9 @@ use std::{
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 
 use super::{blockers::Blockers, gauges::Gauges};
-use message_store_client::database::SubscriptionStatus;
+use message_store_client::database::{ShardFacts, SubscriptionStatus};
 use message_store_client::samples::{Sample, Samples};
+use message_store_client::shards::ShardStatus;
 
 /// What a subscription can be; it has a series for each, one of them 1.
 const STATES: [&str; 4] = ["created", "started", "paused", "stopped"];
@@ -54,6 +55,10 @@ impl Collector for Sampled {
             i64::from(sample.is_some()),
         )?;
         let Some(sample) = sample else { return Ok(()) };
+        encode_shards(&mut gauges, &sample.shards)?;
+        if sample.is_router {
+            return Ok(());
+        }
         encode_store(&mut gauges, &sample, self.oldest_blocker(&sample))?;
         encode_subscriptions(&mut gauges, &sample.subscriptions)
     }
@@ -85,6 +90,49 @@ fn encode_store(gauges: &mut Gauges<'_>, sample: &Sample, oldest_blocker: f64) -
         "horizon_oldest_blocker_age_seconds",
         "How long ago the oldest of these transactions was first seen.",
         oldest_blocker,
+    )
+}
+
+/// Those of a store that is one of several, or of a router.
+fn encode_shards(gauges: &mut Gauges<'_>, shards: &[ShardStatus]) -> fmt::Result {
+    let numbers: Vec<String> = shards.iter().map(|shard| shard.shard.to_string()).collect();
+    let mut each = |name, help, value: &dyn Fn(&ShardStatus) -> Option<i64>| {
+        let values = shards.iter().zip(&numbers).filter_map(|(shard, number)| {
+            value(shard).map(|value| ([("shard", number.as_str())], value))
+        });
+        gauges.many(name, help, values)
+    };
+    each(
+        "shard_up",
+        "1 if the shard answered and is the one that the map says.",
+        &|shard| Some(i64::from(shard.said.is_some())),
+    )?;
+    let fact =
+        |value: fn(&ShardFacts) -> i64| move |shard: &ShardStatus| shard.said.as_ref().map(value);
+    each(
+        "shard_drawn_position",
+        "Last global position that was drawn there.",
+        &fact(|facts| facts.drawn),
+    )?;
+    each(
+        "shard_settled_position",
+        "Global position up to which its messages are settled.",
+        &fact(|facts| facts.settled),
+    )?;
+    each(
+        "shard_lag_messages",
+        "Messages that its subscriptions have not read yet.",
+        &fact(|facts| facts.lag),
+    )?;
+    each(
+        "shard_parked_messages",
+        "Messages that are parked there.",
+        &fact(|facts| facts.parked),
+    )?;
+    each(
+        "shard_subscriptions_not_running",
+        "Its subscriptions that are not started.",
+        &fact(|facts| facts.not_running),
     )
 }
 

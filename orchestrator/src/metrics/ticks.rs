@@ -40,13 +40,18 @@ struct Came {
     outcome: &'static str,
 }
 
-/// Ticks by subscription. Cheap to clone; all clones share them.
+/// Ticks by subscription, those of all shards together. Cheap to clone; all clones share them.
 #[derive(Clone)]
 pub struct Ticks {
     families: Families,
-    known: Arc<Mutex<HashMap<Arc<str>, Series>>>,
+    known: Arc<Mutex<HashMap<Option<usize>, Subscriptions>>>,
     samples: Samples,
+    /// Whose ticks are told of here.
+    shard: Option<usize>,
 }
+
+/// Those of one store.
+type Subscriptions = HashMap<Arc<str>, Series>;
 
 #[derive(Clone)]
 struct Families {
@@ -78,6 +83,15 @@ impl Ticks {
             families: Families::register(registry),
             known: Arc::default(),
             samples,
+            shard: None,
+        }
+    }
+
+    /// To tell of the ticks of a shard.
+    pub fn of_shard(&self, shard: Option<usize>) -> Self {
+        Self {
+            shard,
+            ..self.clone()
         }
     }
 
@@ -88,7 +102,8 @@ impl Ticks {
         added: impl IntoIterator<Item = &'a str>,
         removed: impl IntoIterator<Item = &'a str>,
     ) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = all.entry(self.shard).or_default();
         for id in added {
             let series = known.entry(id.into());
             series.or_insert_with(|| self.families.series(id)).is_listed = true;
@@ -106,20 +121,26 @@ impl Ticks {
             let rows = sample.iter().flat_map(|sample| &sample.subscriptions);
             rows.into_iter().any(|row| row.subscriber_id == id)
         };
+        let mut gone = Vec::new();
         known.retain(|id, series| {
             let stays = series.is_listed || is_there(id);
             if !stays {
-                self.families.forget(id);
+                gone.push(id.clone());
             }
             stays
         });
+        gone.retain(|id| !all.values().any(|others| others.contains_key(id)));
+        for id in gone {
+            self.families.forget(&id);
+        }
     }
 
     /// Counts a tick that has ended.
     pub fn ended(&self, subscriber_id: &str, took: Duration, ticked: &Result<Tick>) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = all.get_mut(&self.shard);
         // Dropped while the tick ran.
-        let Some(series) = known.get_mut(subscriber_id) else {
+        let Some(series) = known.and_then(|known| known.get_mut(subscriber_id)) else {
             return;
         };
         series.duration.observe(took.as_secs_f64());
@@ -291,6 +312,24 @@ mod tests {
         ticks.ended("a", took, &Ok(tick(Outcome::Progressed, 1, None)));
         let ended = text(&registry);
         assert!(!ended.contains("\"a\""), "{ended}");
+    }
+
+    #[test]
+    fn shards_add_up_and_one_of_them_takes_nothing_of_another() {
+        let mut registry = Registry::default();
+        let ticks = Ticks::register(&mut registry, Samples::default());
+        let shards = [0, 1].map(|number| ticks.of_shard(Some(number)));
+        let took = Duration::from_millis(1);
+        for shard in &shards {
+            shard.listed(["a"], []);
+            shard.ended("a", took, &Ok(tick(Outcome::Progressed, 2, None)));
+        }
+        let sum = "messages_handled_total{subscriber_id=\"a\"} 4\n";
+        assert!(text(&registry).contains(sum), "{}", text(&registry));
+        shards[0].listed([], ["a"]);
+        assert!(text(&registry).contains(sum), "{}", text(&registry));
+        shards[1].listed([], ["a"]);
+        assert!(!text(&registry).contains("\"a\""), "{}", text(&registry));
     }
 
     #[test]

@@ -66,8 +66,8 @@ impl Client {
         assert_eq!(table::cells_of(self.name), ran, "{}", self.name);
     }
 
-    /// Runs it with Message DB itself, which must give the same answers.
-    pub async fn compare_with_message_db(&self, store: &Store) {
+    /// Runs it with something else than a store, which must give the same answers.
+    pub async fn get_the_same_answers(&self, store: &Store) {
         let program = programs::command(self.program);
         for protocol in self.protocols {
             let operations = self.run(&program, store, protocol, Path::Direct).await;
@@ -192,8 +192,8 @@ async fn messages_of(store: &Store, category: &str) -> Vec<String> {
     let session = store.database.connect().await;
     let rows = session
         .run(&format!(
-            "SELECT 'follow ' || global_position FROM message_store.messages \
-             WHERE message_store.category(stream_name) = '{category}' ORDER BY global_position"
+            "SELECT 'follow ' || global_position \
+               FROM message_store.get_category_messages('{category}', 1, 1000)"
         ))
         .await;
     rows.unwrap().into_iter().flatten().flatten().collect()

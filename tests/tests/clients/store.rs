@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use promises::{Cluster, Database, MessageDb, PgBouncer, PoolMode, Session, StopMode};
+use promises::{Cluster, Database, MessageDb, PgBouncer, PoolMode, Session, Shards, StopMode};
 
 /// Where PostgreSQL listens.
 const SERVER_PORT: u16 = 5432;
@@ -60,6 +60,18 @@ impl Store {
     pub async fn create_message_db() -> Self {
         let database = MessageDb::install(cluster(), "message_db").database();
         Self::before(database, "", 2).await
+    }
+
+    /// A router, and the shards that it asks.
+    pub async fn create_router() -> (Self, Vec<Database<'static>>) {
+        let Shards { shards, router } = cluster().create_shards(2).await;
+        // Some begin a block for every statement.
+        let commit = format!(
+            "ALTER DATABASE {} SET message_store_router.commit_each_write = on",
+            router.name
+        );
+        router.connect().await.run(&commit).await.unwrap();
+        (Self::before(router, "", 2).await, shards)
     }
 
     async fn before(database: Database<'static>, pooler_settings: &str, sessions: u32) -> Self {

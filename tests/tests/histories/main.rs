@@ -36,7 +36,7 @@ use step::history;
 use world::World;
 
 /// Histories, unless the environment variable HISTORIES says another number.
-const HISTORIES: u32 = 8_000;
+const HISTORIES: u32 = 4_000;
 /// Histories with a crash of the server; one in so many of the others, and no fewer than this.
 const CRASHES: u32 = 60;
 const ONE_CRASH_IN: u32 = 500;

@@ -184,7 +184,7 @@ async fn two_shards_become_four_under_load_and_nobody_skips_a_message() {
         there.len()
     );
 
-    let status = "SELECT shard, shards, map, error FROM message_store.shard_status() ORDER BY 1";
+    let status = "SELECT shard, shards, map, error FROM message_store.shard_status ORDER BY 1";
     for (number, row) in grown
         .router
         .connect()

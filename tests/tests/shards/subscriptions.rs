@@ -171,7 +171,7 @@ async fn a_subscription_is_declared_once_and_read_over_all_shards() {
     let last = client
         .bigint("SELECT max(global_position) FROM message_store.get_all_messages()")
         .await;
-    let status = "SELECT sum(lag), sum(subscriptions), sum(not_running), sum(parked) FROM message_store.shard_status()";
+    let status = "SELECT sum(lag), sum(subscriptions), sum(not_running), sum(parked) FROM message_store.shard_status";
     let some = |values: [&str; 4]| values.map(|value| Some(value.to_owned())).to_vec();
     assert_eq!(
         client.run(status).await.unwrap()[0],
