@@ -115,10 +115,16 @@ async fn every_number_is_true_and_named_by_the_conventions() {
 
 #[tokio::test]
 async fn the_page_lists_every_metric_with_its_type() {
-    let (database, _session) = store(Cluster::shared()).await;
+    let (database, session) = store(Cluster::shared()).await;
+    // Those of shards are there where it is one.
+    let become_shard = format!(
+        "SELECT message_store.become_shard(0, 1, 1, ARRAY['{}'])",
+        database.address()
+    );
+    session.run(&become_shard).await.unwrap();
     let running = database.start_watched(RECORD);
     get(&running.home_page());
-    let page = running.scrape_until(|page| page.0.contains("_lag_messages{"));
+    let page = running.scrape_until(|page| page.0.contains("subscription_lag_messages{"));
     let types = page
         .0
         .lines()

@@ -44,6 +44,7 @@ const RELATIONS: &[(&str, [&str; 6])] = &[
     ("tombstones",            ["SIUDT",  "S----",       "S----",     "-----", "-----", "S----"]),
     ("subscription_status",   ["S",      "S",           "S",         "-",     "-", "S"]),
     ("parked_messages",       ["S",      "S",           "S",         "-",     "-", "S"]),
+    ("shard_status",          ["S",      "S",           "S",         "-",     "-", "S"]),
     ("subscription_history",  ["S",      "S",           "S",         "-",     "-", "S"]),
     ("category_type_summary", ["S",      "S",           "S",         "-",     "-", "S"]),
     ("stream_summary",        ["S",      "S",           "S",         "-",     "-", "S"]),

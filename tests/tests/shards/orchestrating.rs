@@ -184,3 +184,22 @@ async fn what_makes_no_sense_with_a_router_is_told() {
     let help = run_to_end(orchestrator().args(["shards", "status", "--help"]));
     assert!(help.stdout.contains("holds readers back"), "{help:?}");
 }
+
+#[tokio::test]
+async fn the_dashboards_of_shards_and_routers_show_all_of_them() {
+    let shards = Cluster::shared().create_shards(2).await;
+    shards.client().await.run(&write("shelf-1")).await.unwrap();
+    for (database, is_router) in [(&shards.router, true), (&shards.shards[1], false)] {
+        let running = database.deploy_with_dashboard("").await.start();
+        let overview = format!("{}/admin", running.dashboard());
+        let page = promises::wait_for(
+            || promises::get(&overview).1,
+            |page| page.contains("All together: 0 messages to handle, 0 parked."),
+        );
+        for shard in &shards.shards {
+            assert!(page.contains(&shard.name), "{page}");
+        }
+        assert_eq!(page.contains("This is a router."), is_router, "{page}");
+        running.stop();
+    }
+}
