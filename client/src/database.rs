@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_postgres::{
     Row,
+    error::SqlState,
     types::{FromSql, ToSql},
 };
 
@@ -315,13 +316,37 @@ impl Database {
     pub async fn deliver_message(&self, message: &NewMessage, above: i64) -> Result<bool> {
         let action = format!("deliver to the stream {}", message.stream);
         let client = self.client().await?;
-        let delivered = async {
-            client.query_one_often(ADVANCE_POSITION, &[&above]).await?;
-            let given = Arguments::of(message);
-            let row = client.query_one_often(DELIVER, &given.given()).await?;
-            row.try_get(0)
-        };
-        delivered.await.map_err(Error::database(action))
+        self.advance(&client, above).await?;
+        let row = client
+            .query_one_often(DELIVER, &Arguments::of(message).given())
+            .await;
+        let delivered = row.and_then(|row| row.try_get(0));
+        delivered.map_err(Error::database(action))
+    }
+
+    /// Leaves out positions up to `target`, in as many steps as it takes where that is further than the
+    /// database goes at once.
+    async fn advance(&self, client: &Pooled, target: i64) -> Result<()> {
+        let action = "leave out positions that may have been drawn elsewhere";
+        let (mut reached, mut next) = (0, target);
+        loop {
+            match client.query_one_often(ADVANCE_POSITION, &[&next]).await {
+                Ok(_) if next == target => return Ok(()),
+                Ok(_) => (reached, next) = (next, target),
+                Err(error) if error.code() == Some(&SqlState::INVALID_PARAMETER_VALUE) => {
+                    let half = reached + (next - reached) / 2;
+                    // Nothing is wrong with what is to be delivered.
+                    if half == reached {
+                        return Err(Error::Connect {
+                            target: self.target.label.clone(),
+                            problem: error.to_string(),
+                        });
+                    }
+                    next = half;
+                }
+                Err(error) => return Err(Error::database(action)(error)),
+            }
+        }
     }
 
     /// What is read under a name: a stream, a category, or everything (`$all`).

@@ -233,9 +233,15 @@ impl Sampler {
         let mut before: Option<(Instant, i64)> = None;
         let mut said = String::new();
         loop {
+            // However long a shard that is away takes, the pause is that of what is looked at here.
+            let shards = tokio::select! {
+                shards = self.database.within(PATIENCE, self.look_at_shards()) => shards,
+                () = self.shutdown.cancelled() => return,
+            };
             let began = Instant::now();
+            let taking = async { self.take(before, shards?).await };
             let taken = tokio::select! {
-                taken = self.database.within(PATIENCE, self.take(before)) => taken,
+                taken = self.database.within(PATIENCE, taking) => taken,
                 () = self.shutdown.cancelled() => return,
             };
             match taken {
@@ -272,12 +278,21 @@ impl Sampler {
         self.samples.wanted.notified().await;
     }
 
-    async fn take(&self, before: Option<(Instant, i64)>) -> Result<Sample> {
+    /// All shards, and what the store is among them.
+    async fn look_at_shards(&self) -> Result<(Option<Shard>, Vec<ShardStatus>)> {
         let map = self.database.shard().await?;
         let shards = match &map {
-            Some(map) => shards::status(map, self.database.target()).await?,
+            Some(map) => shards::status(map, self.database.target()).await,
             None => Vec::new(),
         };
+        Ok((map, shards))
+    }
+
+    async fn take(
+        &self,
+        before: Option<(Instant, i64)>,
+        (map, shards): (Option<Shard>, Vec<ShardStatus>),
+    ) -> Result<Sample> {
         if map.as_ref().is_some_and(Shard::is_router) {
             return Ok(Sample::of_router(shards));
         }

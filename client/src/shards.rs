@@ -39,6 +39,8 @@ use crate::{
 /// The pauses until the shards have moved double from the first to the second.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+/// How long a shard may take for a message that is delivered to it.
+const DELIVERY: Duration = Duration::from_secs(30);
 /// How often a message is written anew, half a minute in all, while the shards move.
 const TRIES: usize = 130;
 
@@ -53,6 +55,7 @@ pub struct Shards {
 /// A version of the map.
 struct Map {
     version: i64,
+    addresses: Vec<String>,
     shards: Vec<Database>,
 }
 
@@ -75,6 +78,7 @@ impl Shards {
     pub fn of_one(target: &Target, connections: usize) -> Result<Self> {
         let map = Map {
             version: 0,
+            addresses: Vec::new(),
             shards: vec![Database::open(target, connections)?],
         };
         Ok(Self::knowing(map, target, connections))
@@ -96,11 +100,17 @@ impl Shards {
     /// Those of [`of_map`](Self::of_map).
     pub async fn learn(&self, shard: &Shard) -> Result<()> {
         let map = Map::read(shard, &self.target, &self.target, self.connections)?;
+        self.take(map).await;
+        Ok(())
+    }
+
+    /// Connections stay where nothing has changed.
+    async fn take(&self, map: Map) {
         let mut known = self.known.write().await;
-        if known.version <= map.version {
+        let is_newer = known.version < map.version;
+        if is_newer || known.version == map.version && known.addresses != map.addresses {
             *known = Arc::new(map);
         }
-        Ok(())
     }
 
     fn knowing(map: Map, target: &Target, connections: usize) -> Self {
@@ -153,7 +163,8 @@ impl Shards {
         let mut pauses = pauses();
         loop {
             let shard = self.of(&message.stream).await;
-            let written = shard.deliver_message(message, above).await;
+            let delivering = shard.deliver_message(message, above);
+            let written = shard.within(DELIVERY, delivering).await;
             if let Some(was_there) = self.unless_moved(written, &mut pauses).await? {
                 return Ok(was_there);
             }
@@ -176,12 +187,21 @@ impl Shards {
                 Some(pause) => {
                     debug!("{error}; looking where the shards are");
                     sleep(pause).await;
-                    self.look_again().await?;
-                    Ok(None)
+                    match self.look_again().await {
+                        Ok(()) => Ok(None),
+                        Err(_) => Err(error),
+                    }
                 }
                 None => Err(error),
             },
-            written => written.map(Some),
+            Err(error) => {
+                // It may be somewhere else by now. Who asks again then asks there.
+                if error.is_connection_loss() {
+                    let _ = self.look_again().await;
+                }
+                Err(error)
+            }
+            Ok(written) => Ok(Some(written)),
         }
     }
 
@@ -209,10 +229,7 @@ impl Shards {
         }
         match (newest, failure) {
             (Some(map), _) => {
-                let mut known = self.known.write().await;
-                if known.version < map.version {
-                    *known = Arc::new(map);
-                }
+                self.take(map).await;
                 Ok(())
             }
             (None, Some(error)) => Err(error),
@@ -260,6 +277,7 @@ impl Map {
             .map(|found| Database::open(found, connections));
         Ok(Self {
             version: shard.map,
+            addresses: shard.addresses.clone(),
             shards: shards.collect::<Result<_>>()?,
         })
     }
@@ -270,24 +288,26 @@ impl Map {
 /// # Errors
 /// [`Error::Config`] where an address cannot be read.
 pub fn addresses_of(shard: &Shard, like: &Target) -> Result<Vec<Target>> {
-    let addresses = shard.addresses.iter().map(|address| -> Result<Target> {
-        let mut found = Target::parse(address, "an address of the map")?;
-        if found.config.get_user().is_none()
-            && let Some(user) = like.config.get_user()
-        {
-            found.config.user(user);
-        }
-        if found.config.get_password().is_none() {
-            found.look_up_password();
-        }
-        if found.config.get_password().is_none()
-            && let Some(password) = like.config.get_password()
-        {
-            found.config.password(password);
-        }
-        Ok(found)
-    });
-    addresses.collect()
+    let addresses = shard.addresses.iter();
+    addresses.map(|address| address_of(address, like)).collect()
+}
+
+fn address_of(address: &str, like: &Target) -> Result<Target> {
+    let mut found = Target::parse(address, "an address of the map")?;
+    if found.config.get_user().is_none()
+        && let Some(user) = like.config.get_user()
+    {
+        found.config.user(user);
+    }
+    if found.config.get_password().is_none() {
+        found.look_up_password();
+    }
+    if found.config.get_password().is_none()
+        && let Some(password) = like.config.get_password()
+    {
+        found.config.password(password);
+    }
+    Ok(found)
 }
 
 fn wrong(target: &Target, problem: impl Into<String>) -> Error {

@@ -5,7 +5,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use tokio::{sync::Notify, task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{Instrument, debug, info, warn};
 
 use crate::{
     config::{Delivery as Pace, Subscription},
@@ -35,7 +35,8 @@ impl Boot {
     pub async fn run(self, subscriptions: Vec<Subscription>) {
         let mut tasks = JoinSet::new();
         for subscription in subscriptions {
-            tasks.spawn(self.clone().declare_until_done(subscription));
+            let declaring = self.clone().declare_until_done(subscription);
+            tasks.spawn(declaring.in_current_span());
         }
         self.shutdown.cancelled().await;
         tasks.join_all().await;

@@ -2,13 +2,13 @@
 //! stream of its own entity in the category of a forwarder, with the other stream's name in the metadata;
 //! the forwarder writes it there, wherever that is: in order, and once, however often anybody dies.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use message_store_client::{
     Consumer, Error, Failure, Shards,
     database::{Database, FetchedMessage, NewMessage},
 };
-use serde_json::{Map, Value, value::to_raw_value};
+use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -21,8 +21,8 @@ const FORWARD_TO: &str = "forwardTo";
 const LEASE: Duration = Duration::from_secs(3);
 /// The pause after a failure.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
-/// Errors that no other try would spare: of what the message says, SQLSTATE classes.
-const OF_THE_MESSAGE: [&str; 3] = ["22", "23", "P0"];
+/// Classes of SQLSTATEs that may pass, or that somebody has to repair in the database: no message is at fault.
+const OF_THE_DATABASE: [&str; 10] = ["08", "28", "3D", "3F", "40", "42", "53", "55", "57", "58"];
 
 /// Forwards the messages of a category of one store.
 pub struct Forwarder {
@@ -65,25 +65,31 @@ impl Forwarder {
     }
 }
 
+/// Whether this message would be refused again, and the next one perhaps not.
 fn is_of_the_message(error: &Error) -> bool {
-    let state = error.sql_state();
-    state.is_some_and(|state| OF_THE_MESSAGE.contains(&&state.code()[..2]))
+    let is_of_the_database = error.is_connection_loss()
+        || error.is_read_only()
+        || error
+            .sql_state()
+            .is_some_and(|state| OF_THE_DATABASE.contains(&&state.code()[..2]));
+    matches!(error, Error::Database { .. }) && !is_of_the_database
 }
 
 /// As it is to be written: the same message for another stream, under an id that it always has.
 fn addressed(fetched: FetchedMessage) -> Result<NewMessage, String> {
     let message = fetched.message;
-    let metadata = message.metadata.as_ref().map_or("null", |text| text.get());
-    let metadata: Value = serde_json::from_str(metadata).map_err(|error| error.to_string())?;
-    let mut metadata = match metadata {
-        Value::Object(metadata) => metadata,
-        _ => Map::new(),
-    };
-    let Some(Value::String(stream)) = metadata.remove(FORWARD_TO) else {
-        return Err(format!(
-            "its metadata does not name a stream: {{\"{FORWARD_TO}\": \"account-1\"}}"
-        ));
-    };
+    // As they are written: a number is not for us to round.
+    let metadata = message
+        .metadata
+        .as_ref()
+        .map(|text| serde_json::from_str(text.get()));
+    let mut metadata: BTreeMap<String, Box<RawValue>> =
+        metadata.and_then(Result::ok).unwrap_or_default();
+    let stream = metadata.remove(FORWARD_TO);
+    let stream = stream.and_then(|name| serde_json::from_str::<String>(name.get()).ok());
+    let stream = stream.ok_or_else(|| {
+        format!("its metadata does not name a stream: {{\"{FORWARD_TO}\": \"account-1\"}}")
+    })?;
     let id = Uuid::parse_str(&message.id).map_err(|error| error.to_string())?;
     let metadata = (!metadata.is_empty()).then(|| to_raw_value(&metadata));
     Ok(NewMessage {
@@ -99,7 +105,7 @@ fn addressed(fetched: FetchedMessage) -> Result<NewMessage, String> {
 #[cfg(test)]
 mod tests {
     use message_store_client::database::StoredMessage;
-    use serde_json::{json, value::RawValue};
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -133,6 +139,14 @@ mod tests {
         let traced = json!({"forwardTo": "account-2", "traceparent": "00-1"});
         let metadata = addressed(fetched(Some(&traced))).unwrap().metadata;
         assert_eq!(metadata.unwrap().get(), r#"{"traceparent":"00-1"}"#);
+        let mut exact = fetched(None);
+        let text = r#"{"n": 12345678901234567890123, "big": 1e400, "forwardTo": "account-2"}"#;
+        exact.message.metadata = Some(RawValue::from_string(text.to_owned()).unwrap());
+        let metadata = addressed(exact).unwrap().metadata.unwrap();
+        assert_eq!(
+            metadata.get(),
+            r#"{"big":1e400,"n":12345678901234567890123}"#
+        );
     }
 
     #[test]

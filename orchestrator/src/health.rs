@@ -54,7 +54,11 @@ struct Knowledge {
 impl Health {
     /// Nothing is connected and nothing started yet.
     pub fn new(subscriptions: &[Subscription]) -> Self {
-        let wanted = subscriptions.iter().map(|one| one.subscriber_id.clone());
+        // What an application or a forwarder fetches is not among those that are ticked.
+        let wanted = subscriptions
+            .iter()
+            .filter(|one| one.handlers.as_object().is_some_and(|map| !map.is_empty()))
+            .map(|one| one.subscriber_id.clone());
         Self {
             wanted: wanted.collect(),
             stores: Arc::default(),
@@ -275,6 +279,17 @@ mod tests {
         let read_only = ["the database takes no writes: it is read-only"];
         assert_eq!(health.missing(), read_only);
         assert!(store.takes_writes(true) && health.missing().is_empty());
+    }
+
+    #[test]
+    fn what_is_fetched_is_not_waited_for() {
+        let fetched = "[[services]]\nsubscriber_id='a'\ncategory='c'\nhandlers={}\n\
+                       [[forwarders]]\nsubscriber_id='b'\ncategory='outbox'\n";
+        let health = Health::new(&Config::parse(fetched).unwrap().subscriptions);
+        let store = health.join(None);
+        store.connected();
+        store.listed(&[]);
+        assert_eq!(health.missing(), [""; 0]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::{
     task::{JoinError, JoinSet},
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -34,6 +34,8 @@ use message_store_client::{
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Connections to each shard by which forwarders write.
 const FORWARDING_CONNECTIONS: usize = 4;
+/// How long a shard is left alone where what it needs cannot be had.
+const REST: Duration = Duration::from_secs(10);
 /// How long the router may take to answer.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -71,8 +73,9 @@ impl Stores {
 
     /// Delivers in the store of the address, which may be one of several shards.
     async fn deliver(self, shard: Option<&Shard>) -> Result<()> {
+        let forwards = !self.config.forwarders.is_empty();
         let shards = match shard {
-            Some(shard) if !shard.addresses.is_empty() => {
+            Some(shard) if forwards && !shard.addresses.is_empty() => {
                 Shards::of_map(shard, &self.target, FORWARDING_CONNECTIONS)?
             }
             _ => Shards::of_one(&self.target, FORWARDING_CONNECTIONS)?,
@@ -91,7 +94,8 @@ impl Stores {
     /// the delivery will say.
     async fn look(&self, database: &Database) -> Option<Shard> {
         let health = self.observers.health.join(None);
-        let may_pass = DatabaseError::is_connection_loss;
+        // A router that was not told of its shards yet says so by an error.
+        let may_pass = |error: &DatabaseError| !matches!(error, DatabaseError::Config { .. });
         let pace = &self.config.delivery;
         let looking = ask::until_answered(|| database.shard(), may_pass, pace, &self.shutdown);
         let looked = supervisor::alive_during(&health, looking).await;
@@ -120,6 +124,7 @@ impl Stores {
         let mut deliveries = Deliveries {
             shards: Shards::of_map(&map, &self.target, FORWARDING_CONNECTIONS)?,
             running: BTreeMap::new(),
+            resting: BTreeMap::new(),
             tasks: JoinSet::new(),
         };
         let kept = self.keep(router, map, &mut deliveries).await;
@@ -138,34 +143,44 @@ impl Stores {
         let mut looks = interval(INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut targets = shards::addresses_of(&map, &self.target)?;
+        deliveries.follow(self, &map, &targets, true)?;
         loop {
-            deliveries.follow(self, &map, &targets)?;
             tokio::select! {
                 () = self.shutdown.cancelled() => return Ok(()),
                 Some(ended) = deliveries.tasks.join_next() => deliveries.take_back(ended)?,
-                _ = looks.tick() => match self.look_again(router).await {
-                    Ok(Some((seen, found))) => {
-                        complaint.settle();
-                        if seen != map {
+                _ = looks.tick() => {
+                    let looked = tokio::select! {
+                        looked = self.look_again(router, &deliveries.shards, &map) => looked,
+                        () = self.shutdown.cancelled() => return Ok(()),
+                    };
+                    match looked {
+                        Ok(None) => complaint.settle(),
+                        Ok(Some((seen, found))) => {
+                            complaint.settle();
                             info!("the router has {} shards now, by map {}", seen.count, seen.map);
-                            deliveries.shards.learn(&seen).await?;
                             (map, targets) = (seen, found);
                         }
+                        Err(error) => complaint.tell(&error),
                     }
-                    Ok(None) => {}
-                    Err(error) => complaint.tell(&error),
-                },
+                }
             }
+            deliveries.follow(self, &map, &targets, false)?;
         }
     }
 
+    /// The map and where its shards are, where that has changed. One that is older than what is known is that
+    /// of a router that was not told yet.
     async fn look_again(
         &self,
         router: &Database,
+        shards: &Shards,
+        known: &Shard,
     ) -> message_store_client::Result<Option<(Shard, Vec<Target>)>> {
-        let Some(map) = router.within(PATIENCE, router.shard()).await? else {
+        let looked = router.within(PATIENCE, router.shard()).await?;
+        let Some(map) = looked.filter(|map| map != known && map.map >= known.map) else {
             return Ok(None);
         };
+        shards.learn(&map).await?;
         let targets = shards::addresses_of(&map, &self.target)?;
         Ok(Some((map, targets)))
     }
@@ -186,6 +201,8 @@ fn sample(database: &Database, samples: Option<Samples>, shutdown: &Cancellation
 struct Deliveries {
     shards: Shards,
     running: BTreeMap<usize, Running>,
+    /// Those that could not go on, and until when they are left alone.
+    resting: BTreeMap<usize, Instant>,
     tasks: JoinSet<(usize, Result<()>)>,
 }
 
@@ -193,17 +210,29 @@ struct Deliveries {
 struct Running {
     address: String,
     shutdown: CancellationToken,
+    /// Whether it was there when we began: then what cannot be used is told to whoever has started us.
+    is_first: bool,
 }
 
 impl Deliveries {
     /// Begins where nobody delivers, and ends where there is no shard any more, or another.
-    fn follow(&mut self, stores: &Stores, map: &Shard, targets: &[Target]) -> Result<()> {
+    fn follow(
+        &mut self,
+        stores: &Stores,
+        map: &Shard,
+        targets: &[Target],
+        is_first: bool,
+    ) -> Result<()> {
         for (number, running) in &self.running {
             if map.addresses.get(*number) != Some(&running.address) {
                 running.shutdown.cancel();
             }
         }
+        self.resting.retain(|_, until| *until > Instant::now());
         for (number, (address, target)) in map.addresses.iter().zip(targets).enumerate() {
+            if self.resting.contains_key(&number) {
+                continue;
+            }
             // The one before it has to end first.
             let Entry::Vacant(place) = self.running.entry(number) else {
                 continue;
@@ -218,6 +247,7 @@ impl Deliveries {
             place.insert(Running {
                 address: address.clone(),
                 shutdown: shutdown.clone(),
+                is_first,
             });
             self.tasks
                 .spawn(async move { (number, delivery.run(shutdown).await) });
@@ -230,15 +260,21 @@ impl Deliveries {
         &mut self,
         ended: std::result::Result<(usize, Result<()>), JoinError>,
     ) -> Result<()> {
-        match ended {
-            Ok((number, delivered)) => {
-                self.running.remove(&number);
-                delivered
-            }
+        let (number, delivered) = match ended {
+            Ok(ended) => ended,
             Err(error) => {
                 delivery::report(Err(error));
-                Err(Error::ended_by_itself())
+                return Err(Error::ended_by_itself());
             }
+        };
+        let ended = self.running.remove(&number);
+        match delivered {
+            Err(error) if !ended.is_some_and(|ended| ended.is_first) => {
+                warn!("nothing is delivered in shard {number}, will try again: {error}");
+                self.resting.insert(number, Instant::now() + REST);
+                Ok(())
+            }
+            delivered => delivered,
         }
     }
 

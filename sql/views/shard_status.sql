@@ -3,7 +3,8 @@ SELECT
   s.number AS shard,
   s.shards,
   s.map,
-  (SELECT q.last_value FROM message_store.messages_global_position_seq q) AS drawn,
+  (SELECT CASE WHEN q.is_called THEN q.last_value ELSE q.last_value - 1 END
+     FROM message_store.messages_global_position_seq q) AS drawn,
   (SELECT h.position FROM message_store.horizon() h) AS settled,
   (SELECT b.pid FROM message_store.horizon_blockers() b ORDER BY b.holds_back_after LIMIT 1) AS held_by,
   t.subscriptions,

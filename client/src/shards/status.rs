@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use serde::Serialize;
 use tokio::time::timeout;
 
-use super::addresses_of;
+use super::address_of;
 use crate::{
     connection::Target,
     database::{Session, Shard, ShardFacts},
@@ -82,14 +82,22 @@ impl Totals {
 }
 
 /// Asks every shard of a map, as the user of `like` where an address names none.
-///
-/// # Errors
-/// [`Error::Config`] where an address of the map cannot be read.
-pub async fn status(map: &Shard, like: &Target) -> Result<Vec<ShardStatus>> {
-    let targets = addresses_of(map, like)?;
-    let asked = targets.iter().enumerate().map(async |(number, target)| {
-        let said = timeout(PATIENCE, ask(target)).await;
-        let said = said.unwrap_or_else(|_| Err(Error::no_answer(&target.label, PATIENCE)));
+pub async fn status(map: &Shard, like: &Target) -> Vec<ShardStatus> {
+    let asked = map.addresses.iter().enumerate();
+    let asked = asked.map(async |(number, address)| {
+        let target = address_of(address, like);
+        let label = target
+            .as_ref()
+            .map_or(address, |target| &target.label)
+            .clone();
+        let said = match &target {
+            Ok(target) => timeout(PATIENCE, ask(target))
+                .await
+                .unwrap_or_else(|_| Err(Error::no_answer(&label, PATIENCE))),
+            Err(error) => Err(Error::Input {
+                problem: error.to_string(),
+            }),
+        };
         let judged = said
             .map_err(|error| error.to_string())
             .and_then(|facts| judge(number, map, facts));
@@ -99,12 +107,12 @@ pub async fn status(map: &Shard, like: &Target) -> Result<Vec<ShardStatus>> {
         };
         ShardStatus {
             shard: number,
-            address: target.label.clone(),
+            address: label,
             said,
             error,
         }
     });
-    Ok(join_all(asked).await)
+    join_all(asked).await
 }
 
 async fn ask(target: &Target) -> Result<Option<ShardFacts>> {

@@ -152,10 +152,20 @@ async fn who_dies_between_writing_and_acknowledging_has_written_once() {
 
 #[tokio::test]
 async fn what_cannot_be_forwarded_is_parked_with_the_reason() {
+    const PICKY: &str = "
+        CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS
+          $$ BEGIN RAISE EXCEPTION 'not this one' USING ERRCODE = '45000'; END $$;
+        CREATE TRIGGER refuse BEFORE INSERT ON message_store.messages
+          FOR EACH ROW WHEN (NEW.stream_name = 'account-3') EXECUTE FUNCTION public.refuse()";
     let store = Cluster::shared().create_store().await;
-    let running = store.deploy(CONFIGURED).start();
+    store.connect().await.run(PICKY).await.unwrap();
+    let (_, forwarder) = CONFIGURED.split_once("[[forwarders]]").unwrap();
+    let running = store.deploy(&format!("[[forwarders]]{forwarder}")).start();
     let session = store.connect_as("message_store").await;
     session.run(&write("transfers-1")).await.unwrap();
+    let refused = "SELECT message_store.write_message(gen_random_uuid()::varchar, 'transfers-3', 'Deposited', '{}',
+                       '{\"forwardTo\": \"account-3\"}')";
+    session.run(refused).await.unwrap();
     let forwarded = "SELECT message_store.write_message(gen_random_uuid()::varchar, 'transfers-2', 'Deposited', '{}',
                        '{\"forwardTo\": \"account-2\"}')";
     session.run(forwarded).await.unwrap();
@@ -163,9 +173,44 @@ async fn what_cannot_be_forwarded_is_parked_with_the_reason() {
         "SELECT coalesce((SELECT error LIKE '%forwardTo%' FROM message_store.parked_messages
                      WHERE stream_name = 'transfers-1'), false)";
     session.wait_until(parked).await;
+    let parked =
+        "SELECT coalesce((SELECT error LIKE '%not this one%' FROM message_store.parked_messages
+                     WHERE stream_name = 'transfers-3'), false)";
+    session.wait_until(parked).await;
     // On a store that is none of several, a forwarder does the same.
     session
         .wait_until("SELECT count(*) = 1 FROM message_store.get_stream_messages('account-2')")
         .await;
+    let ready = promises::get(&format!("{}/readyz", running.home_page()));
+    assert_eq!(ready, (200, "ready\n".to_owned()));
+    running.stop();
+}
+
+#[tokio::test]
+async fn a_shard_that_is_far_behind_goes_beyond_what_is_forwarded_in_steps() {
+    let shards = Cluster::shared().create_shards(2).await;
+    let outbox = shards.stream_on(0, "transfers", 0).await;
+    let target = shards.stream_on(1, "account", 0).await;
+    let sessions = shards.sessions().await;
+    // At once a shard goes no further than 2^28 positions of its own.
+    for target in [200_000_000_000_i64, 400_000_000_000, 600_000_000_000] {
+        let advance = format!("SELECT message_store.advance_position({target})");
+        sessions[0].run(&advance).await.unwrap();
+    }
+    let too_far = sessions[1]
+        .error("SELECT message_store.advance_position(600000000000)")
+        .await;
+    assert_eq!(too_far.sqlstate, "22023");
+    let (_, forwarder) = CONFIGURED.split_once("[[forwarders]]").unwrap();
+    let deployment = shards.router.deploy(&format!("[[forwarders]]{forwarder}"));
+    let running = deployment.start();
+    let forwarded = format!(
+        "SELECT message_store.write_message(gen_random_uuid()::varchar, '{outbox}', 'Deposited', '{{}}', '{{\"forwardTo\": \"{target}\"}}')"
+    );
+    sessions[0].run(&forwarded).await.unwrap();
+    let arrived = format!(
+        "SELECT coalesce(max(global_position) > 600000000000, false) FROM message_store.messages WHERE stream_name = '{target}'"
+    );
+    sessions[1].wait_until(&arrived).await;
     running.stop();
 }

@@ -166,6 +166,19 @@ async fn a_shard_that_is_away_keeps_nobody_from_the_others() {
 }
 
 #[tokio::test]
+async fn a_router_that_is_told_of_its_shards_later_is_waited_for() {
+    let mut shards = Cluster::shared().create_shards(1).await;
+    shards.shards[0].connect().await.run(READER).await.unwrap();
+    shards.router = Cluster::shared().create_router().await;
+    let running = shards.router.deploy(CONFIGURED).start();
+    running.wait_for_log("does not know its shards");
+    shards.tell_router(1).await;
+    shards.client().await.run(&write("shelf-1")).await.unwrap();
+    wait_until_handled(&shards).await;
+    running.stop();
+}
+
+#[tokio::test]
 async fn what_makes_no_sense_with_a_router_is_told() {
     let shards = Cluster::shared().create_shards(1).await;
     let shard = shards.shards[0].url("message_store");
@@ -200,6 +213,8 @@ async fn the_dashboards_of_shards_and_routers_show_all_of_them() {
             assert!(page.contains(&shard.name), "{page}");
         }
         assert_eq!(page.contains("This is a router."), is_router, "{page}");
+        // A shard that has drawn nothing yet holds nobody back.
+        assert!(!page.contains("held back"), "{page}");
         running.stop();
     }
 }

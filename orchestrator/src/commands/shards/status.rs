@@ -38,7 +38,7 @@ pub(super) async fn status(args: &ShardsStatusArgs) -> Result<()> {
             what: format!("{} is no router, and no shard of several", target.label),
         });
     };
-    let shards = shards::status(&map, &target).await?;
+    let shards = shards::status(&map, &target).await;
     let rows = shards.iter().map(|shard| json!(shard)).collect();
     print_rows(rows, &COLUMNS, args.json, "the map names no addresses")?;
     if !args.json {
