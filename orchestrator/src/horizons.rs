@@ -12,8 +12,9 @@ use message_store_client::{Result, database::Database};
 const INTERVAL: Duration = Duration::from_millis(100);
 /// The same after a failure. An epoch begins with the first look after a promotion, so it is short.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
-/// How long the database may take for one.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// How long the database may take for one: a session with a server that is frozen is given up before others
+/// need the connection to look whether ticks go on.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Writes them down when something was drawn.
 pub struct Horizons {
