@@ -157,8 +157,8 @@ fn get_settled_messages(call: &Call<'_>) -> Result<Reply, Error> {
     let at_least = call.bigint("at_least").unwrap_or(0);
     let horizon = horizon::settled_beyond(scope, "get_settled_messages", at_least)?.position;
     let mut page = MessagePage::begin(call, batch_size);
-    page.begin_with_horizon(horizon);
     asked.fill(&mut page, horizon)?;
+    page.end_with_horizon(horizon);
     shard::require_map(call.bigint("map"))?;
     Ok(page.finish())
 }

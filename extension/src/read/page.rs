@@ -5,7 +5,7 @@ use crate::message::{self, MessageText};
 use crate::pg::call::{Call, Reply};
 use crate::pg::rows::Rows;
 use crate::pg::scan::IndexScan;
-use crate::tables::messages;
+use crate::tables::messages::{self, column};
 
 /// How many messages one call may return.
 #[derive(Clone, Copy)]
@@ -75,6 +75,8 @@ pub struct MessagePage {
     text: MessageText,
     size: BatchSize,
     returned: u64,
+    /// The global position of the last message.
+    last: Option<i64>,
 }
 
 impl MessagePage {
@@ -85,14 +87,20 @@ impl MessagePage {
             text: MessageText::new(),
             size,
             returned: 0,
+            last: None,
         }
     }
 
-    /// Puts a row before the messages that has only a global position.
-    pub fn begin_with_horizon(&mut self, horizon: i64) {
+    /// Puts a row behind the messages that has only a global position: up to there the page has every message,
+    /// of those that were looked for up to a horizon.
+    pub fn end_with_horizon(&mut self, horizon: i64) {
+        let complete_to = match self.last {
+            Some(last) if self.is_full() => last,
+            _ => horizon,
+        };
         self.rows.push(|| {
             let mut values = [None; messages::COLUMNS];
-            values[message::GLOBAL_POSITION] = Some(horizon.into());
+            values[message::GLOBAL_POSITION] = Some(complete_to.into());
             values
         });
     }
@@ -114,6 +122,7 @@ impl MessagePage {
             if wanted(&scan)? {
                 self.rows.push(|| self.text.values(&scan));
                 self.returned += 1;
+                self.last = Some(scan.bigint(column::GLOBAL_POSITION));
             }
         }
         Ok(())

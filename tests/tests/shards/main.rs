@@ -424,6 +424,42 @@ async fn a_crash_takes_back_nothing_that_a_reader_relied_on() {
 }
 
 #[tokio::test]
+async fn a_page_is_full_although_one_shard_has_nearly_all_of_it() {
+    let shards = Cluster::shared().create_shards(3).await;
+    let client = shards.client().await;
+    let (most, few) = (
+        shards.stream_on(2, "shelf", 0).await,
+        shards.stream_on(0, "shelf", 0).await,
+    );
+    for number in 0..500 {
+        let stream = if number % 50 == 7 { &few } else { &most };
+        client.run(&write(stream)).await.unwrap();
+    }
+    let all = positions(&client, crate::MERGED).await;
+    assert_eq!(all.len(), 500);
+    assert!(all.is_sorted());
+    for size in [1, 7, 99, 100, 101, 250, 499, 500, 501] {
+        let mut read = Vec::new();
+        loop {
+            let from = read.last().map_or(1, |last| last + 1);
+            let page = format!(
+                "SELECT global_position FROM message_store.get_category_messages('shelf', {from}, {size})"
+            );
+            let page = positions(&client, &page).await;
+            assert!(
+                page.len() == size || read.len() + page.len() == 500,
+                "{size}"
+            );
+            if page.is_empty() {
+                break;
+            }
+            read.extend(page);
+        }
+        assert_eq!(read, all, "{size}");
+    }
+}
+
+#[tokio::test]
 async fn the_first_position_of_a_shard_is_not_passed_before_it_is_drawn() {
     let shards = Cluster::shared().create_shards(3).await;
     for (number, shard) in shards.sessions().await.iter().enumerate() {
