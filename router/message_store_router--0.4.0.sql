@@ -545,7 +545,7 @@ $$;
 COMMENT ON FUNCTION message_store_router.get_category_messages(integer, varchar, bigint, bigint, varchar, bigint, bigint, varchar) IS
   'Asks one shard, which has something to say of these arguments.';
 
--- One look at all shards. What was drawn furthest is told to all, so that a shard where nothing is
+-- Looks at all shards, mostly one. What was drawn furthest is told to all, so that a shard where nothing is
 -- written holds nobody back; and only what lies at or below the least of their horizons is given out.
 CREATE FUNCTION message_store_router.merged(
   category varchar, "position" bigint, batch_size bigint, correlation varchar, member bigint, size bigint
@@ -556,8 +556,10 @@ AS $$
 DECLARE
   known constant bigint[] := message_store_router.known();
   -- Of a page, each shard has about one share. A little more of each, and one look mostly fills it.
-  share constant bigint := CASE WHEN $3 OPERATOR(pg_catalog.<) 100 THEN $3
-    ELSE LEAST($3, $3 OPERATOR(pg_catalog.*) 11 OPERATOR(pg_catalog./) (known[1] OPERATOR(pg_catalog.*) 10) OPERATOR(pg_catalog.+) 30) END;
+  share constant bigint := CASE
+    WHEN $3 OPERATOR(pg_catalog.<) 100 OR known[1] OPERATOR(pg_catalog.=) 1 THEN $3
+    -- So written, operators bind from left to right.
+    ELSE LEAST($3, ($3 OPERATOR(pg_catalog./) known[1]) OPERATOR(pg_catalog.+) ($3 OPERATOR(pg_catalog./) (known[1] OPERATOR(pg_catalog.*) 10)) OPERATOR(pg_catalog.+) 30) END;
   "from" bigint := $2;
   missing bigint := $3;
   furthest bigint;
@@ -584,8 +586,8 @@ BEGIN
     GET DIAGNOSTICS several = ROW_COUNT;
     missing := missing OPERATOR(pg_catalog.-) several;
     -- A shard that had more than its share was complete up to so many messages at least.
-    EXIT WHEN $3 OPERATOR(pg_catalog.=) -1 OR missing OPERATOR(pg_catalog.<=) 0
-      OR several OPERATOR(pg_catalog.<) share;
+    EXIT WHEN ($3 OPERATOR(pg_catalog.=) -1 OR missing OPERATOR(pg_catalog.<=) 0
+      OR several OPERATOR(pg_catalog.<) share) IS NOT FALSE;
     -- The page is not full, so all up to there was returned.
     "from" := pg_catalog.current_setting('message_store_router.complete_to')::pg_catalog.int8 OPERATOR(pg_catalog.+) 1;
   END LOOP;

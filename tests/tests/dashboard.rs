@@ -1145,6 +1145,8 @@ async fn the_role_that_ticks_is_asked_nothing_by_the_dashboard() {
         "can_retry AND last_failed_at",
         "wait_for_messages",
         "started_subscriptions",
+        "record_horizons",
+        "apply_retention",
         "message_store.tick",
         "orchestrator.own_session",
     ];

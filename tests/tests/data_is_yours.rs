@@ -636,7 +636,7 @@ async fn a_table_of_subscriptions_that_was_made_into_another_is_refused() {
             r#"SELECT message_store.create_subscription('home', 'viewings',
                  '{"VideoViewed": "message_store.increment_videos_watched"}');
                SELECT message_store.start('home');
-               DROP VIEW message_store.parked_messages, message_store.subscription_status;
+               DROP VIEW message_store.shard_status, message_store.parked_messages, message_store.subscription_status;
                ALTER TABLE message_store.parked DROP CONSTRAINT parked_subscriber_id_fkey,
                  ALTER COLUMN subscriber_id TYPE bytea USING ''"#,
         )

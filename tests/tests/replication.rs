@@ -112,6 +112,13 @@ const EVERYTHING: &str = "
     UNION ALL SELECT 'parked', p::text FROM message_store.parked p
     UNION ALL SELECT 'history', h::text FROM message_store.history h
     UNION ALL SELECT 'pages', p::text FROM message_store.read_model_pages p
+    UNION ALL SELECT 'deletions', d::text FROM message_store.deletions d
+    UNION ALL SELECT 'tombstones', t::text FROM message_store.tombstones t
+    UNION ALL SELECT 'retention', r::text FROM message_store.retention r
+    UNION ALL SELECT 'erasures', e::text FROM message_store.erasures e
+    UNION ALL SELECT 'horizons', h::text FROM message_store.horizons h
+    UNION ALL SELECT 'epochs', e::text FROM message_store.epochs e
+    UNION ALL SELECT 'shard', s::text FROM message_store.shard s
     UNION ALL SELECT 'views', v::text FROM public.views v
     ORDER BY 1, 2";
 const WRITE: &str = "SELECT message_store.write_message(gen_random_uuid()::varchar, 'viewings-9', 'VideoViewed', '{}')";

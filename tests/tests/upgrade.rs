@@ -358,12 +358,21 @@ async fn a_store_of_another_owner_stays_its_own() {
 async fn a_downgrade_is_refused_and_says_how_to_go_back() {
     let database = Cluster::shared().create_store().await;
     let session = database.connect().await;
-    let refused = session
-        .error("ALTER EXTENSION message_store UPDATE TO '0.2.0'")
-        .await;
-    assert_eq!(refused.sqlstate, "0A000", "{refused:?}");
-    assert!(refused.hint.contains("restore a backup"), "{refused:?}");
+    for version in ["0.3.0", "0.2.0", "0.1.1", "0.1.0"] {
+        let downgrade = format!("ALTER EXTENSION message_store UPDATE TO '{version}'");
+        let refused = session.error(&downgrade).await;
+        assert_eq!(refused.sqlstate, "0A000", "{version}: {refused:?}");
+        assert!(refused.hint.contains("restore a backup"), "{refused:?}");
+    }
     assert_equals_a_fresh_store(&session).await;
+}
+
+#[tokio::test]
+async fn the_test_kit_of_an_earlier_version_is_updated_too() {
+    let session = Cluster::shared().create_database().await.connect().await;
+    let path = "SELECT path FROM pg_extension_update_paths('message_store_test')
+                 WHERE source = '0.3.0' AND target = '0.4.0'";
+    assert_eq!(session.value(path).await.as_deref(), Some("0.3.0--0.4.0"));
 }
 
 #[tokio::test]
@@ -432,7 +441,11 @@ async fn orchestrators_of_both_versions_count_each_viewing_once_through_an_updat
     };
     let database = Cluster::shared().create_database().await;
     let session = database.connect().await;
-    create_store_of(&session, "0.2.0", STORE_OF_0_2).await;
+    let told = run_to_end(orchestrator_at(&old_program).arg("--version"));
+    let is_its = |(version, _): &&(&str, &str)| told.stdout.trim().ends_with(version);
+    let released = RELEASED.iter().find(is_its);
+    let (version, store) = released.unwrap_or_else(|| panic!("of no released version: {told:?}"));
+    create_store_of(&session, version, store).await;
     let deployment = database.deploy(HOME_PAGE);
     let mut run_old = orchestrator_at(&old_program);
     run_old.arg("run").arg("--config").arg(&deployment.file);
@@ -457,7 +470,7 @@ async fn orchestrators_of_both_versions_count_each_viewing_once_through_an_updat
 }
 
 /// A released version, a store of it, and a file with every key that it knew.
-const CONFIGURATIONS: [(&str, &str, &str); 2] = [
+const CONFIGURATIONS: [(&str, &str, &str); 3] = [
     (
         "0.1.0",
         STORE_OF_0_1,
@@ -467,6 +480,11 @@ const CONFIGURATIONS: [(&str, &str, &str); 2] = [
         "0.2.0",
         STORE_OF_0_2,
         include_str!("../fixtures/configuration-0.2.toml"),
+    ),
+    (
+        "0.3.0",
+        STORE_OF_0_3,
+        include_str!("../fixtures/configuration-0.3.toml"),
     ),
 ];
 
@@ -495,7 +513,7 @@ async fn a_configuration_of_an_earlier_version_works_as_it_is() {
         let here = configuration.replace("/run/secrets", secrets.to_str().unwrap());
         fs::write(&deployment.file, here).unwrap();
         assert_accepted(&deployment.file, &[]);
-        if version == "0.2.0" {
+        if version != "0.1.0" {
             let file = secrets.join("dashboard-url");
             let others = [
                 format!("database.url_file={}", file.display()),
@@ -507,9 +525,12 @@ async fn a_configuration_of_an_earlier_version_works_as_it_is() {
 
         let mut run = deployment.run();
         run.args(["--set", "web.listen=127.0.0.1:0"]);
-        if version == "0.2.0" {
+        if version != "0.1.0" {
             run.args(["--set", "dashboard.listen=127.0.0.1:0"]);
             run.args(["--set", "metrics.listen=127.0.0.1:0"]);
+        }
+        if version == "0.3.0" {
+            run.args(["--set", &format!("database.wait_url={}", deployment.url)]);
         }
         let running = Running::start(&mut run);
         session.assert_videos_watched(1).await;

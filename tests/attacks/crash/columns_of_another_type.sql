@@ -1,6 +1,6 @@
 -- The store's owner alters tables of subscriptions: what is read is of another type.
 -- S
-DROP VIEW message_store.subscription_status;
+DROP VIEW message_store.shard_status, message_store.subscription_status;
 ALTER TABLE message_store.subscription_progress ALTER last_error TYPE bigint USING 4919, ALTER last_sqlstate TYPE bigint USING 4919;
 -- m fails 55000
 SELECT message_store.tick('su');

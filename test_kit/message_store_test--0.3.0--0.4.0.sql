@@ -1,0 +1,1 @@
+-- The kit of 0.4.0 is that of 0.3.0: what it calls has not changed.
