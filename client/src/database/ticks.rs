@@ -178,8 +178,8 @@ impl Database {
         self.tick_by(TICK, subscriber_id, watcher).await
     }
 
-    /// The same, and which member of its group found something: the one that
-    /// this session holds. Costs a look at the status of all members.
+    /// The same, and which member of its group found something: of those that this session holds, the one
+    /// that has just gone on. Costs a look at the status of all members.
     ///
     /// # Errors
     /// Those of [`Database::tick`].
@@ -192,7 +192,7 @@ impl Database {
              FROM message_store.tick($1) t LEFT JOIN LATERAL ( \
                SELECT v.member FROM message_store.subscription_status v \
                WHERE v.subscriber_id = $1 AND v.holder = pg_backend_pid() AND t.handled > 0 \
-               LIMIT 1) s ON true";
+               ORDER BY v.updated_at DESC LIMIT 1) s ON true";
         self.tick_by(TICK, subscriber_id, watcher).await
     }
 
