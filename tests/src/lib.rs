@@ -49,7 +49,7 @@ pub use program::{Profile, build_program};
 pub use prometheus::Prometheus;
 pub use property::{check_property, seed};
 pub use random::Random;
-pub use session::{Notice, Rows, Session, SqlError, Text, literal};
+pub use session::{Notice, Rows, Session, SqlError, Text, literal, rows_of};
 pub use shards::Shards;
 pub use small_disk::SmallDisk;
 pub use terminal::Terminal;

@@ -140,15 +140,7 @@ impl Session {
     /// them.
     pub async fn run(&self, sql: &str) -> Result<Rows, SqlError> {
         let messages = self.client.simple_query(sql).await?;
-        let rows = messages.iter().filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(
-                (0..row.len())
-                    .map(|number| row.get(number).map(str::to_owned))
-                    .collect(),
-            ),
-            _ => None,
-        });
-        Ok(rows.collect())
+        Ok(rows_of(&messages))
     }
 
     /// The first value of the first row; `None` for NULL or no row. An error fails the test.
@@ -195,6 +187,19 @@ impl Session {
         self.wait_until(&format!("SELECT cardinality(pg_blocking_pids({pid})) > 0"))
             .await;
     }
+}
+
+/// The rows among the answers of the simple protocol.
+pub fn rows_of(messages: &[SimpleQueryMessage]) -> Rows {
+    let rows = messages.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(
+            (0..row.len())
+                .map(|number| row.get(number).map(str::to_owned))
+                .collect(),
+        ),
+        _ => None,
+    });
+    rows.collect()
 }
 
 /// A text as an SQL literal, NULL for `None`.

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use promises::{Cluster, DECLARED_HOME_PAGE, Database, Random, Shards, StopMode, literal};
+use promises::{
+    Cluster, DECLARED_HOME_PAGE, Database, Random, Rows, Shards, StopMode, literal, rows_of,
+};
 use tokio::time::{sleep, timeout};
-use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
+use tokio_postgres::{Client, Config, NoTls};
 
 use crate::write;
 
@@ -140,7 +142,7 @@ impl Stubborn {
     }
 
     /// Rows of text.
-    async fn run(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, Failure> {
+    async fn run(&mut self, sql: &str) -> Result<Rows, Failure> {
         let answered = timeout(PATIENCE, self.ask(sql)).await;
         let answered = answered.unwrap_or(Err(Failure::Lost));
         if matches!(answered, Err(Failure::Lost)) {
@@ -149,7 +151,7 @@ impl Stubborn {
         answered
     }
 
-    async fn ask(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, Failure> {
+    async fn ask(&mut self, sql: &str) -> Result<Rows, Failure> {
         if self.client.is_none() {
             let Ok((client, connection)) = self.config.connect(NoTls).await else {
                 sleep(Duration::from_millis(50)).await;
@@ -173,19 +175,11 @@ impl Stubborn {
                 None => Failure::Lost,
             }
         })?;
-        let rows = messages.iter().filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(
-                (0..row.len())
-                    .map(|number| row.get(number).map(str::to_owned))
-                    .collect(),
-            ),
-            _ => None,
-        });
-        Ok(rows.collect())
+        Ok(rows_of(&messages))
     }
 
     /// The same until it is answered.
-    async fn insist(&mut self, sql: &str) -> Vec<Vec<Option<String>>> {
+    async fn insist(&mut self, sql: &str) -> Rows {
         let began = Instant::now();
         loop {
             match self.run(sql).await {
