@@ -14,7 +14,8 @@ pub use private_cluster::StopMode;
 /// What every cluster is set to, before the test's own settings.
 const SETTINGS: &[(&str, &str)] = &[
     ("fsync", "off"),
-    ("max_connections", "60"),
+    // Tests of one binary share it, and each session of a router keeps one with every shard.
+    ("max_connections", "200"),
     ("max_prepared_transactions", "20"),
     ("shared_buffers", "64MB"),
     ("autovacuum", "off"),
