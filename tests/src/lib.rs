@@ -43,7 +43,7 @@ pub use orchestrator::{
     DECLARED_HOME_PAGE, DEMO, Deployment, Ended, HOME_PAGE, Running, orchestrator, orchestrator_at,
     orchestrator_program, run_to_end, wait_for_end,
 };
-pub use patroni::PatroniCluster;
+pub use patroni::{PatroniCluster, Replication};
 pub use pgbouncer::{PgBouncer, PoolMode};
 pub use program::{Profile, build_program};
 pub use prometheus::Prometheus;

@@ -1,5 +1,5 @@
 //! Two servers under Debian's Patroni with etcd, each in a network of its own: what fails here fails as
-//! it does between machines. As root.
+//! it does between machines. As root, one at a time in a process.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -31,9 +31,18 @@ done
 /// The names of the servers.
 const NODES: [&str; 2] = ["a", "b"];
 
-/// A cluster of two, with synchronous replication: only a standby that has everything is promoted. It ends
-/// with us.
+/// What Patroni asks of a standby before it promotes it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Replication {
+    /// Only a standby that has everything is promoted.
+    Synchronous,
+    /// A standby is promoted that lacks up to a mebibyte of WAL.
+    Asynchronous,
+}
+
+/// A cluster of two. It ends with us.
 pub struct PatroniCluster {
+    replication: Replication,
     networks: Networks,
     folder: TempDir,
     // Dropped first: what runs is gone by the time the folder goes.
@@ -140,13 +149,14 @@ impl Drop for Networks {
 impl PatroniCluster {
     /// Makes one, and returns when it has a primary and a standby that follows. Patroni calls the script that
     /// `on_role_change` returns for a folder where the server's socket is.
-    pub fn start(on_role_change: impl Fn(&Path) -> String) -> Self {
+    pub fn start(replication: Replication, on_role_change: impl Fn(&Path) -> String) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("promises")
             .tempdir_in("/tmp")
             .unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let mut cluster = Self {
+            replication,
             networks: Networks::make(),
             folder,
             processes: Vec::new(),
@@ -207,6 +217,7 @@ impl PatroniCluster {
     fn configuration(&self, node: &str, folder: &Path) -> String {
         let (address, etcd) = (self.networks.address(node), self.networks.address("etcd"));
         let subnet = format!("{}.0/24", self.networks.subnet);
+        let is_synchronous = self.replication == Replication::Synchronous;
         format!(
             r#"
 scope: store
@@ -219,7 +230,7 @@ bootstrap:
     loop_wait: 1
     retry_timeout: 2
     primary_start_timeout: 0
-    synchronous_mode: true
+    synchronous_mode: {is_synchronous}
     postgresql: {{use_pg_rewind: true, parameters: {{max_connections: 60, max_prepared_transactions: 20}}}}
   initdb: [{{encoding: UTF8}}, {{locale: C}}, data-checksums]
   pg_hba: [local all all trust, host all all {subnet} trust, host replication all {subnet} trust]
@@ -245,6 +256,11 @@ postgresql:
             "postgresql://{role}@{a},{b}/{database}?target_session_attrs=read-write\
              &sslmode=disable&connect_timeout=2"
         )
+    }
+
+    /// The name of the other server.
+    pub fn other(node: &str) -> &'static str {
+        NODES.into_iter().find(|one| *one != node).unwrap()
     }
 
     /// Its members, as Patroni knows them: names, and what they are.
@@ -275,7 +291,11 @@ postgresql:
         loop {
             let members = self.members();
             let has = |role: &str| members.iter().find(|member| member.1 == role);
-            if let (Some((leader, _)), Some(_)) = (has("leader"), has("sync_standby")) {
+            let standby = match self.replication {
+                Replication::Synchronous => "sync_standby",
+                Replication::Asynchronous => "replica",
+            };
+            if let (Some((leader, _)), Some(_)) = (has("leader"), has(standby)) {
                 return NODES.into_iter().find(|node| node == leader).unwrap();
             }
             assert!(

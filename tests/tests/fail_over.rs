@@ -1,14 +1,15 @@
 //! Promise: a fail-over loses nothing that was acknowledged, uses no position twice, and everything goes
-//! on by itself: writers, readers, subscriptions, a service.
+//! on by itself: writers, readers, subscriptions, a service. Where replication is asynchronous, what is lost
+//! is noticed.
 //!
-//! Two servers under Patroni with synchronous replication, in networks of their own. PROMISES_FAIL_OVERS is how
-//! often they change places (3).
+//! Two servers under Patroni, in networks of their own. PROMISES_FAIL_OVERS is how often they change places (3)
+//! with synchronous replication.
 #![allow(
     clippy::unwrap_used,
     reason = "a test that cannot go on must fail loudly"
 )]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -17,13 +18,16 @@ use std::time::{Duration, Instant};
 use message_store_client::connection::Target;
 use message_store_client::database::{Database, Source};
 use nix::sys::signal::Signal;
-use promises::{DECLARED_HOME_PAGE, Deployment, PatroniCluster, Session};
+use promises::{DECLARED_HOME_PAGE, Deployment, PatroniCluster, Replication, Session};
 use tempfile::tempdir;
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 const PAGE: &str = include_str!("../../docs/scale-out.md");
 const WRITERS: usize = 8;
+/// One cluster at a time.
+static ONE: Mutex<()> = Mutex::const_new(());
 /// For how long a writer waits for an answer before it asks again.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long it may take after a fail-over until messages are handled again.
@@ -189,27 +193,38 @@ async fn wait_for_writes(shared: &Shared, more: i64) -> Duration {
     started.elapsed()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_fail_over_loses_nothing_that_was_acknowledged_and_everything_goes_on() {
-    let fail_overs = std::env::var("PROMISES_FAIL_OVERS").map_or(3, |count| count.parse().unwrap());
-    let cluster = PatroniCluster::start(confirm_script);
-    let maintenance = Session::open(&cluster.url("postgres", "postgres").parse().unwrap()).await;
-    maintenance.run("CREATE DATABASE store").await.unwrap();
-    let admin = Session::open(&cluster.url("postgres", "store").parse().unwrap()).await;
-    admin.run(STORE).await.unwrap();
-    drop((maintenance, admin));
+/// A session of a superuser, with whichever takes writes.
+async fn admin(cluster: &PatroniCluster, database: &str) -> Session {
+    Session::open(&cluster.url("postgres", database).parse().unwrap()).await
+}
 
-    let url = cluster.url("message_store", "store");
+async fn create_store(cluster: &PatroniCluster) {
+    let maintenance = admin(cluster, "postgres").await;
+    maintenance.run("CREATE DATABASE store").await.unwrap();
+    admin(cluster, "store").await.run(STORE).await.unwrap();
+}
+
+/// The home page and the service.
+fn deployment(url: &str) -> Deployment {
     let folder = tempdir().unwrap();
     let file = folder.path().join("config.toml");
     let web = "[web]\nlisten = '127.0.0.1:0'\n";
     std::fs::write(&file, format!("{DECLARED_HOME_PAGE}{THANKS}{web}")).unwrap();
-    let deployment = Deployment {
+    Deployment {
         folder: Arc::new(folder),
         file,
-        url: url.clone(),
-    };
-    let running = deployment.start();
+        url: url.to_owned(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fail_over_loses_nothing_that_was_acknowledged_and_everything_goes_on() {
+    let fail_overs = std::env::var("PROMISES_FAIL_OVERS").map_or(3, |count| count.parse().unwrap());
+    let _one = ONE.lock().await;
+    let cluster = PatroniCluster::start(Replication::Synchronous, confirm_script);
+    create_store(&cluster).await;
+    let url = cluster.url("message_store", "store");
+    let running = deployment(&url).start();
     let looker = database(&url, 1);
     let epoch = looker.epoch().await.unwrap().unwrap();
 
@@ -254,7 +269,7 @@ async fn a_fail_over_loses_nothing_that_was_acknowledged_and_everything_goes_on(
     }
     let viewings = written.len() as i64;
     wait_for_count(&looker, viewings).await;
-    let admin = Session::open(&cluster.url("postgres", "store").parse().unwrap()).await;
+    let admin = admin(&cluster, "store").await;
     let thanked =
         format!("SELECT count(*) >= {viewings} FROM message_store.messages WHERE type = 'Thanked'");
     admin.wait_until(&thanked).await;
@@ -303,5 +318,118 @@ async fn a_fail_over_loses_nothing_that_was_acknowledged_and_everything_goes_on(
     let differs = "SELECT count(*) FROM message_store.verify('aggregators:home-page')";
     assert_eq!(admin.bigint(differs).await, 0);
     assert_eq!(wait_for_count(&looker, viewings).await.as_secs(), 0);
+    running.stop();
+}
+
+/// Viewings of one stream; returns their positions.
+async fn view(session: &Session, count: i64) -> Vec<i64> {
+    let mut written = Vec::new();
+    for _ in 0..count {
+        let position = session
+            .bigint(
+                "SELECT global_position FROM message_store.write_messages(ARRAY[
+                   ROW('viewings-1', 'VideoViewed', '{}', NULL, NULL, NULL)::message_store.new_message])",
+            )
+            .await;
+        written.push(position);
+    }
+    written
+}
+
+async fn positions(session: &Session) -> HashSet<i64> {
+    let rows = session
+        .run("SELECT global_position FROM message_store.messages")
+        .await
+        .unwrap();
+    rows.iter()
+        .map(|row| row[0].as_deref().unwrap().parse().unwrap())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_asynchronous_standby_lacks_is_lost_and_noticed() {
+    let _one = ONE.lock().await;
+    // Nobody knows that nothing was lost, so nobody confirms it.
+    let cluster = PatroniCluster::start(Replication::Asynchronous, |_| "#!/bin/sh\n".to_owned());
+    create_store(&cluster).await;
+    let url = cluster.url("message_store", "store");
+    let running = deployment(&url).start();
+    let looker = database(&url, 1);
+    let primary = tokio::task::block_in_place(|| cluster.wait_until_whole());
+    let standby = PatroniCluster::other(primary);
+    let before = admin(&cluster, "store").await;
+    let epoch = looker.epoch().await.unwrap().unwrap();
+    view(&before, 20).await;
+    wait_for_count(&looker, 20).await;
+    // Everything is handled, recorded as settled, and on the standby.
+    before
+        .wait_until("SELECT count(*) = 40 FROM message_store.messages")
+        .await;
+    before
+        .wait_until(
+            "SELECT max(position) >= (SELECT max(global_position) FROM message_store.messages)
+               FROM message_store.horizons",
+        )
+        .await;
+    let arrived = before
+        .value("SELECT pg_current_wal_insert_lsn()")
+        .await
+        .unwrap();
+    before
+        .wait_until(&format!(
+            "SELECT count(*) = 1 FROM pg_stat_replication WHERE replay_lsn >= '{arrived}'"
+        ))
+        .await;
+    let kept = positions(&before).await;
+
+    cluster.cut(standby);
+    let lost = view(&before, 30).await;
+    wait_for_count(&looker, 50).await;
+    drop(before);
+    cluster.cut(primary);
+    cluster.join(standby);
+    // The one that lacks them takes over, and everything goes on.
+    let (after, started) = (database(&url, 1), Instant::now());
+    while after
+        .epoch()
+        .await
+        .ok()
+        .flatten()
+        .is_none_or(|now| now == epoch)
+    {
+        assert!(started.elapsed() < LONGEST, "nobody took over");
+        sleep(Duration::from_millis(50)).await;
+    }
+    println!("another epoch after {:.1?}", started.elapsed());
+    let promoted = admin(&cluster, "store").await;
+    let new = view(&promoted, 10).await;
+    wait_for_count(&after, 30).await;
+    promoted
+        .wait_until("SELECT count(*) = 60 FROM message_store.messages")
+        .await;
+    let now = positions(&promoted).await;
+    assert!(kept.is_subset(&now), "what had arrived is lost");
+    assert!(
+        lost.iter().all(|position| !now.contains(position)),
+        "a position came again"
+    );
+    assert!(new.iter().min() > lost.iter().max());
+    let settled = *kept.iter().max().unwrap();
+    assert_eq!(after.check_position(epoch, settled).await.unwrap(), settled);
+    let refused = after.check_position(epoch, lost[29]).await.unwrap_err();
+    assert!(
+        format!("{refused:?}").contains(&format!("Begin again after {settled}")),
+        "{refused:?}"
+    );
+    let differs = "SELECT count(*) FROM message_store.verify('aggregators:home-page')";
+    assert_eq!(promoted.bigint(differs).await, 0);
+
+    // The old primary comes back as a standby, without what it alone had.
+    cluster.join(primary);
+    let is_led_by = tokio::task::block_in_place(|| cluster.wait_until_whole());
+    assert_eq!(is_led_by, standby);
+    promoted
+        .wait_until("SELECT count(*) = 1 FROM pg_stat_replication WHERE state = 'streaming'")
+        .await;
     running.stop();
 }
