@@ -33,6 +33,7 @@ mod adoption;
 mod browse;
 mod causation;
 mod diagnosis;
+mod epochs;
 mod error_details;
 pub mod excerpt;
 mod failures;
@@ -63,10 +64,11 @@ pub use causation::{Link as CausationLink, MOST_LOOKS, SEARCHED, WALKED};
 pub use diagnosis::{
     Blocker, Capacity, ChangedCollation, Installed, NotHeeded, Override, PositionSequence,
 };
+pub use epochs::{Epochs, UnconfirmedEpoch};
 pub use error_details::ErrorDetails;
 pub use excerpt::Excerpt;
 pub use failures::{FAILURES_OF, FailureGroup};
-pub use horizons::{Horizon, UnconfirmedEpoch};
+pub use horizons::Horizon;
 pub use leases::FetchedMessage;
 use messages::Arguments;
 pub use messages::{ALL, NewMessage, Source, StoredMessage};

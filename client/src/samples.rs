@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::{
-    database::{Database, HorizonBlocker, Orchestrator, Shard, SubscriptionStatus},
+    database::{Database, Epochs, HorizonBlocker, Orchestrator, Shard, SubscriptionStatus},
     error::Result,
     shards::{self, ShardStatus},
 };
@@ -46,8 +46,11 @@ pub struct Sample {
     /// The global position of the last message.
     pub head: i64,
     /// Global positions a second since the sample before: messages written, and
-    /// the few gaps of writers that rolled back. `None` in the first sample.
+    /// the few gaps of writers that rolled back. `None` in the first sample, and where an epoch has begun,
+    /// which leaves positions out.
     pub write_rate: Option<f64>,
+    /// The epochs of the log; `None` where there are none yet.
+    pub epochs: Option<Epochs>,
     /// A row for each member of each subscription, in order.
     pub subscriptions: Vec<SubscriptionStatus>,
     /// Transactions that hold readers back.
@@ -107,6 +110,8 @@ pub struct Samples {
 struct Memory {
     series: HashMap<String, VecDeque<Point>>,
     written: VecDeque<Written>,
+    /// The number of the newest.
+    epoch: Option<i64>,
 }
 
 impl Samples {
@@ -161,6 +166,12 @@ impl Samples {
 
 impl Memory {
     fn add(&mut self, sample: &Sample) {
+        let epoch = number_of(sample.epochs.as_ref());
+        if self.epoch.is_some() && self.epoch != epoch {
+            // The first write after a promotion leaves positions out, and the epoch is noticed after it.
+            self.written.pop_back();
+        }
+        self.epoch = epoch;
         if let Some(rate) = sample.write_rate {
             self.written.push_back(Written {
                 at: sample.at,
@@ -217,6 +228,18 @@ impl Point {
     }
 }
 
+/// What the rate of writes is measured from.
+#[derive(Clone, Copy)]
+struct Before {
+    looked: Instant,
+    head: i64,
+    epoch: Option<i64>,
+}
+
+fn number_of(epochs: Option<&Epochs>) -> Option<i64> {
+    epochs.map(|epochs| epochs.number)
+}
+
 /// The one task that looks.
 pub struct Sampler {
     /// Where to look; not the connections of the ticks.
@@ -230,7 +253,7 @@ pub struct Sampler {
 impl Sampler {
     /// Samples until shutdown. A failure is told to whoever watches, and tried again.
     pub async fn run(self) {
-        let mut before: Option<(Instant, i64)> = None;
+        let mut before: Option<Before> = None;
         let mut said = String::new();
         loop {
             // However long a shard that is away takes, the pause is that of what is looked at here.
@@ -246,7 +269,11 @@ impl Sampler {
             };
             match taken {
                 Ok(sample) => {
-                    before = Some((began, sample.head));
+                    before = Some(Before {
+                        looked: began,
+                        head: sample.head,
+                        epoch: number_of(sample.epochs.as_ref()),
+                    });
                     said.clear();
                     self.samples.add(sample);
                 }
@@ -290,7 +317,7 @@ impl Sampler {
 
     async fn take(
         &self,
-        before: Option<(Instant, i64)>,
+        before: Option<Before>,
         (map, shards): (Option<Shard>, Vec<ShardStatus>),
     ) -> Result<Sample> {
         if map.as_ref().is_some_and(Shard::is_router) {
@@ -306,12 +333,16 @@ impl Sampler {
         sources.sort_unstable();
         sources.dedup();
         let blockers = self.database.horizon_blockers(&sources).await?;
+        let epochs = self.database.epochs().await?;
         let step = map.map_or(1, |_| STEP_OF_SHARDS);
-        let write_rate = before.map(|(then, last)| rate((head - last) / step, looked - then));
+        let write_rate = before
+            .filter(|before| before.epoch == number_of(epochs.as_ref()))
+            .map(|before| rate((head - before.head) / step, looked - before.looked));
         Ok(Sample {
             at: SystemTime::now(),
             head,
             write_rate,
+            epochs,
             subscriptions,
             blockers,
             orchestrators: self.database.orchestrators().await?,
@@ -328,6 +359,7 @@ impl Sample {
             at: SystemTime::now(),
             head: said.map(|facts| facts.drawn).max().unwrap_or(0),
             write_rate: None,
+            epochs: None,
             subscriptions: Vec::new(),
             blockers: Vec::new(),
             orchestrators: Vec::new(),
@@ -370,12 +402,40 @@ mod tests {
             at,
             head: 100,
             write_rate: Some(1.0),
+            epochs: None,
             subscriptions,
             blockers: Vec::new(),
             orchestrators: Vec::new(),
             shards: Vec::new(),
             is_router: false,
         }
+    }
+
+    #[test]
+    fn positions_that_an_epoch_leaves_out_are_no_writes() {
+        let samples = Samples::default();
+        let then = SystemTime::now();
+        let epochs = |number| Epochs {
+            number,
+            unconfirmed: None,
+        };
+        // The jump, and then what it came from.
+        for (seconds, write_rate, number) in [
+            (0, None, 1),
+            (10, Some(2.0), 1),
+            (20, Some(100_000.0), 1),
+            (30, None, 2),
+            (40, Some(3.0), 2),
+        ] {
+            samples.add(Sample {
+                write_rate,
+                epochs: Some(epochs(number)),
+                ..sample(then + Duration::from_secs(seconds), Vec::new())
+            });
+        }
+        let rates: Vec<f64> = samples.written().iter().map(|one| one.rate).collect();
+        assert!(rates.iter().all(|rate| *rate < 10.0), "{rates:?}");
+        assert_eq!(rates.len(), 2);
     }
 
     #[test]

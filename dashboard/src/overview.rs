@@ -14,8 +14,12 @@ use super::{
     link, shards,
     site::Site,
 };
-use message_store_client::database::{HorizonBlocker, SubscriptionStatus};
+use message_store_client::database::{HorizonBlocker, SubscriptionStatus, UnconfirmedEpoch};
 use message_store_client::samples::{Sample, Samples};
+
+/// For so many seconds it is told that messages may have been lost: a week. Where they were, nobody confirms
+/// the contrary.
+const DOUBTED: f64 = 7.0 * 86_400.0;
 
 /// The page.
 pub async fn show(
@@ -119,6 +123,23 @@ fn figures(sample: &Sample) -> Markup {
                 "No orchestrator waits for messages of this database, so none is handled. Start " code { "orchestrator run" }
                 ", or look into the log of the one that should be there."
             }
+        }
+        @if let Some(epoch) = doubted(sample) { (doubt(epoch)) }
+    }
+}
+
+fn doubted(sample: &Sample) -> Option<&UnconfirmedEpoch> {
+    let unconfirmed = sample.epochs.as_ref()?.unconfirmed.as_ref();
+    unconfirmed.filter(|epoch| epoch.seconds_ago < DOUBTED)
+}
+
+fn doubt(epoch: &UnconfirmedEpoch) -> Markup {
+    html! {
+        p.notice.bad {
+            "Messages after position " (format::count(epoch.settled_up_to)) " may have been lost " (format::when(&epoch.began_at))
+            ": " (epoch.reason) ". Readers that keep positions themselves ask " code { "check_position()" }
+            ". Where nothing was lost: "
+            code { "SELECT message_store.confirm_epoch('" (epoch.epoch) "', 'how you know')" } "."
         }
     }
 }

@@ -1208,3 +1208,29 @@ async fn an_orchestrator_that_lives_and_a_writer_that_holds_back_are_seen() {
     running.stop();
     session.wait_until(&format!("SELECT ({ALIVE}) = 0")).await;
 }
+
+#[tokio::test]
+async fn an_epoch_is_doubted_until_somebody_confirms_it() {
+    let (database, session) = with_store(Cluster::shared()).await;
+    write(&session, "a-1", "Good").await;
+    session
+        .run(
+            "SELECT message_store.epoch(); SELECT message_store.begin_epoch('a disk was put back')",
+        )
+        .await
+        .unwrap();
+    let (running, site) = serve(&database, "");
+    let told = wait_for_page(&mut Browser::new(&site), "/admin", "may have been lost").text;
+    running.stop();
+    assert!(told.contains(": a disk was put back."), "{told}");
+    let confirm = told
+        .split("<code>")
+        .find(|code| code.starts_with("SELECT message_store.confirm_epoch("))
+        .unwrap();
+    let (confirm, _) = confirm.split_once("</code>").unwrap();
+    session.run(confirm).await.unwrap();
+    let (running, site) = serve(&database, "");
+    let overview = wait_for_page(&mut Browser::new(&site), "/admin", "Orchestrators alive").text;
+    assert!(!overview.contains("may have been lost"), "{overview}");
+    running.stop();
+}

@@ -71,6 +71,8 @@ async fn every_number_is_true_and_named_by_the_conventions() {
         ("ready", 1.0),
         ("reconnects_total", 0.0),
         ("database_up", 1.0),
+        ("epoch", 1.0),
+        ("epoch_unconfirmed", 0.0),
         ("orchestrators", 1.0),
         ("horizon_blockers", 0.0),
         ("horizon_oldest_blocker_age_seconds", 0.0),

@@ -100,7 +100,7 @@ async fn every_panel_shows_something_and_every_alert_works() {
         || prometheus.rules(),
         |rules| rules.iter().all(|rule| rule["health"] == "ok"),
     );
-    assert_eq!(rules.len(), 12);
+    assert_eq!(rules.len(), 13);
     for rule in &rules {
         prometheus.query(rule["query"].as_str().unwrap());
         for text in ["summary", "description"] {

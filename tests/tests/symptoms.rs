@@ -411,6 +411,19 @@ async fn sql_of_an_older_version_ticks_once_it_is_updated() {
 }
 
 #[tokio::test]
+async fn who_knows_that_nothing_was_lost_says_so() {
+    let (database, session) = open_shop(Cluster::shared(), "").await;
+    let before = session.value("SELECT message_store.epoch()").await.unwrap();
+    order(&session, "1", "2").await;
+    let begin = "SELECT message_store.begin_epoch('the server was promoted')";
+    session.run(begin).await.unwrap();
+    let kept = format!("SELECT message_store.check_position('{before}', 1)");
+    assert_eq!(session.error(&kept).await.sqlstate, "55000");
+    mend("Messages may have been lost", &superuser(&database), &[]).await;
+    assert_eq!(session.bigint(&kept).await, 1);
+}
+
+#[tokio::test]
 async fn a_full_disk_takes_writes_again_without_its_ballast() {
     let small = SmallDisk::start();
     let disk = small.disk();

@@ -53,6 +53,7 @@ mod tests {
             at,
             head: 0,
             write_rate: None,
+            epochs: None,
             subscriptions: Vec::new(),
             blockers: blockers.collect(),
             orchestrators: Vec::new(),

@@ -76,6 +76,18 @@ fn encode_store(gauges: &mut Gauges<'_>, sample: &Sample, oldest_blocker: f64) -
         "Global position of the last message; its rate is the write rate.",
         sample.head,
     )?;
+    if let Some(epochs) = &sample.epochs {
+        gauges.one(
+            "epoch",
+            "The number of the log's epoch; positions leave a gap where it changes.",
+            epochs.number,
+        )?;
+        gauges.one(
+            "epoch_unconfirmed",
+            "1 if messages may have been lost when an epoch began, and nobody has confirmed that none were.",
+            i64::from(epochs.unconfirmed.is_some()),
+        )?;
+    }
     gauges.one(
         "orchestrators",
         "Orchestrators that are connected to this database.",
