@@ -4,8 +4,8 @@ use crate::error::Error;
 use crate::pg::call::{Call, Reply, sql_functions};
 use crate::pg::transaction;
 use crate::shard::{self, Shard};
-use crate::tables;
 use crate::tables::messages::{self, removal};
+use crate::tables::{self, parked};
 
 sql_functions! {
     delete_moved_messages(number: Bigint, shards: Bigint, after: Bigint, max_messages: Bigint) => delete_moved_messages,
@@ -46,6 +46,7 @@ fn delete_moved_messages(call: &Call<'_>) -> Result<Reply, Error> {
             ..this
         };
         tables::shard::put(whole, None)?;
+        parked::forget_moved(this.number, this.count)?;
     }
     let (mut last, mut moved, mut failed) = (None, Vec::new(), None);
     removal::next(after, limit, |position, stream_name| {

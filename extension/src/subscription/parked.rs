@@ -1,6 +1,7 @@
 //! Parked messages, as a tick or a consumer meets them.
 
 use crate::error::Error;
+use crate::shard;
 use crate::subscription::definition::Definition;
 use crate::subscription::member::Member;
 use crate::tables::parked::{self, Due, LastFailure, ParkedMessage, Status};
@@ -136,9 +137,13 @@ impl Parked {
         if definition.is_verification() || !parked::has_any(id)? {
             return Ok(Vec::new());
         }
+        let shard = shard::this()?;
         let mut own = Vec::new();
         for message in parked::due(id)? {
-            if member.reads(&message.stream_name)? {
+            let stream_name = &message.stream_name;
+            // Where a shard has become two, both have what was parked before.
+            let is_here = shard.map_or(Ok(true), |shard| shard.owns(stream_name))?;
+            if is_here && member.reads(stream_name)? {
                 own.push(message);
             }
         }

@@ -301,6 +301,12 @@ static FORGET_UP_TO: Statement = Statement::new(
          AND status OPERATOR(pg_catalog.<>) 'discarded'",
     &[VARCHAROID, INT8OID],
 );
+/// `$1`: of how many shards, `$2`: this one.
+static FORGET_MOVED: Statement = Statement::new(
+    c"DELETE FROM message_store.parked \
+       WHERE message_store.shard_of(stream_name::pg_catalog.varchar, $1) OPERATOR(pg_catalog.<>) $2",
+    &[INT8OID, INT8OID],
+);
 static RETRY_UNLESS_PARKED_BY: Statement = Statement::new(
     c"UPDATE message_store.parked c SET status = 'retry' \
        WHERE c.subscriber_id OPERATOR(pg_catalog.=) $1 \
@@ -556,6 +562,11 @@ pub fn expect_after(subscriber_id: &str, position: i64) -> Result<(), Error> {
 /// Forgets what is parked up to a position and not discarded.
 pub fn forget_up_to(subscriber_id: &str, position: i64) -> Result<(), Error> {
     change(&FORGET_UP_TO, &[text(subscriber_id), bigint(position)]).map(drop)
+}
+
+/// Forgets what is parked of streams that live elsewhere, since this became shard `number` of `count`.
+pub fn forget_moved(number: i64, count: i64) -> Result<(), Error> {
+    change(&FORGET_MOVED, &[bigint(count), bigint(number)]).map(drop)
 }
 
 /// Makes messages due that another subscription has not parked; returns how many.

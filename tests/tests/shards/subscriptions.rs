@@ -104,6 +104,64 @@ async fn what_moves_is_handled_once_where_it_went() {
 }
 
 #[tokio::test]
+async fn what_is_parked_is_handled_once_where_its_stream_went() {
+    let store = Cluster::shared().create_store().await;
+    let session = store.connect().await;
+    session.run(READER).await.unwrap();
+    session
+        .run(
+            "CREATE TABLE public.works (yes boolean);
+             INSERT INTO public.works VALUES (false);
+             CREATE OR REPLACE FUNCTION public.handle(m message_store.message) RETURNS void LANGUAGE plpgsql AS $$
+             BEGIN
+               IF NOT (SELECT yes FROM public.works) THEN RAISE 'not yet'; END IF;
+               INSERT INTO public.handled VALUES (m.stream_name);
+             END $$;
+             SELECT message_store.alter_subscription('reader',
+               options => '{\"on_failure\": \"park\", \"retries\": 0}')",
+        )
+        .await
+        .unwrap();
+    for id in 0..20 {
+        session.run(&write(&format!("shelf-{id}"))).await.unwrap();
+    }
+    let tick = "SELECT message_store.tick('reader', 1000)";
+    session.run(tick).await.unwrap();
+    let parked = "SELECT count(*) FROM message_store.parked";
+    assert_eq!(session.bigint(parked).await, 20);
+    session
+        .run("SELECT message_store.become_shard(0, 2, 2)")
+        .await
+        .unwrap();
+    drop(session);
+    let copy = copy_of(&store).await;
+    let (first, second) = (store.connect().await, copy.connect().await);
+    second
+        .run("SELECT message_store.become_shard(1, 2, 2)")
+        .await
+        .unwrap();
+    let mut handled = Vec::new();
+    for (number, session) in [&first, &second].into_iter().enumerate() {
+        session
+            .run("UPDATE public.works SET yes = true; SELECT message_store.retry_parked('reader')")
+            .await
+            .unwrap();
+        session.run(tick).await.unwrap();
+        let rows = session.run("SELECT stream FROM public.handled").await;
+        handled.extend(rows.unwrap().into_iter().map(|row| row[0].clone().unwrap()));
+        // What lives elsewhere is there until what has moved is deleted.
+        assert_ne!(session.bigint(parked).await, 0);
+        let delete = format!("SELECT message_store.delete_moved_messages({number}, 2)");
+        session.run(&delete).await.unwrap();
+        assert_eq!(session.bigint(parked).await, 0);
+    }
+    handled.sort();
+    let mut all: Vec<_> = (0..20).map(|id| format!("shelf-{id}")).collect();
+    all.sort();
+    assert_eq!(handled, all);
+}
+
+#[tokio::test]
 async fn a_subscription_on_a_shard_handles_what_lives_there() {
     let store = Cluster::shared().create_store().await;
     let session = store.connect().await;
