@@ -6,11 +6,13 @@ use pgrx::pg_sys;
 pub struct Fresh(());
 
 impl Fresh {
-    /// Takes a new snapshot now and makes it the active one. Own writes are visible in it.
+    /// Takes a new snapshot now and makes it the active one. Own writes are visible in it. Raises PostgreSQL's
+    /// own error (25000) in a parallel query, where somebody has said that a function may be called there.
     pub fn take() -> Self {
         // SAFETY: valid inside a transaction; the pushed copy is popped in `drop`, or by the
         // abort where an error unwinds.
         unsafe {
+            pg_sys::PreventCommandIfParallelMode(c"what needs a new snapshot".as_ptr());
             pg_sys::CommandCounterIncrement();
             pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
         }

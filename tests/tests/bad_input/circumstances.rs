@@ -33,6 +33,65 @@ async fn a_read_only_transaction_writes_nothing() {
     }
 }
 
+/// Whoever may alter a function may say what is not so: that it can be called in a parallel query.
+#[tokio::test]
+async fn a_parallel_query_is_refused_where_a_function_cannot_be_called_in_one() {
+    let store = Store::new(Cluster::shared()).await;
+    let good = "'{\"T\": \"message_store.increment_videos_watched\"}'";
+    store.run(&subscription("'a'", good, "'{}'")).await;
+    store
+        .run(
+            "DO $$ DECLARE f regprocedure; BEGIN
+               FOR f IN SELECT oid FROM pg_proc
+                         WHERE pronamespace = 'message_store'::regnamespace AND prokind = 'f' LOOP
+                 EXECUTE format('ALTER FUNCTION %s PARALLEL SAFE', f);
+               END LOOP;
+             END $$;
+             SELECT set_config(name, 'on', false) FROM pg_settings
+              WHERE name IN ('force_parallel_mode', 'debug_parallel_query')",
+        )
+        .await;
+    let mut refused = 0;
+    for call in [
+        "get_all_messages()",
+        "get_category_messages('a')",
+        "get_stream_messages('a-1')",
+        "get_last_stream_message('a-1')",
+        "stream_version('a-1')",
+        "acquire_lock('a-1')",
+        "horizon()",
+        "epoch()",
+        "check_position(gen_random_uuid(), 1)",
+        "record_horizons()",
+        "write_message(gen_random_uuid()::varchar, 'a-1', 'T', '{}')",
+        "advance_position(0)",
+        "become_shard(0, 1, 1)",
+        "tick('s')",
+        "start('s')",
+        "pause('s')",
+        "reset('s')",
+        "verify('s')",
+        "fetch('s', 1, '1 s')",
+        "wait_for('s', 1)",
+        "retry_parked('s')",
+        "delete_stream('a-1', 'r')",
+        "delete_category_before('a', 1, 'r')",
+        "erase_message_data(gen_random_uuid(), 'r')",
+        "retain('a', '1 day')",
+        "apply_retention()",
+        "drop_subscription('s')",
+    ] {
+        let sql = format!("SELECT message_store.{call} FROM generate_series(1, 3)");
+        if let Err(error) = store.session.run(&sql).await {
+            assert_ne!(error.sqlstate, "XX000", "{call}: {error:?}");
+            refused += usize::from(error.sqlstate == "25000");
+        }
+    }
+    assert!(refused > 10, "{refused}");
+    store.run("RESET ALL").await;
+    store.require_unharmed().await;
+}
+
 #[tokio::test]
 async fn a_transaction_with_one_snapshot_reads_streams_but_no_category() {
     let store = Store::new(Cluster::shared()).await;
