@@ -1,4 +1,4 @@
-//! Four shards, one of which fails over twice and one of which crashes again and again: who reads all of them
+//! Four shards, one of which fails over twice and two of which crash again and again: who reads all of them
 //! skips nothing, and what was acknowledged is counted once.
 
 use std::collections::{BTreeSet, HashSet};
@@ -18,14 +18,15 @@ use crate::write;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long until everything works again after a disaster.
 const LONGEST: Duration = Duration::from_secs(60);
-/// How often the second shard crashes.
+/// How often the second shard and the idle one crash.
 const CRASHES: usize = 4;
 
-/// Shard 0 on the first of three servers, of which each follows the one before it; shard 1 on a server that
-/// loses what it has not flushed; shards 2 and 3, and the router, on one that nothing happens to.
+/// Shard 0 on the first of three servers, of which each follows the one before it; shard 1 and shard 3, to
+/// which nearly nothing is written, on servers that crash and lose what they have not flushed; shard 2 and the
+/// router on one that nothing happens to.
 struct Servers {
     chain: [Cluster; 3],
-    crashing: Cluster,
+    crashing: [Cluster; 2],
     quiet: &'static Cluster,
 }
 
@@ -38,14 +39,15 @@ impl Servers {
         let third = second.start_standby(&settings);
         Self {
             chain: [first, second, third],
-            crashing: Cluster::start(&[("wal_writer_delay", "10s")]),
+            crashing: [(); 2].map(|()| Cluster::start(&[("wal_writer_delay", "10s")])),
             quiet: Cluster::shared(),
         }
     }
 
     async fn shards(&self) -> Shards<'_> {
         let mut shards = Vec::new();
-        for cluster in [&self.chain[0], &self.crashing, self.quiet, self.quiet] {
+        let [busy, idle] = &self.crashing;
+        for cluster in [&self.chain[0], busy, self.quiet, idle] {
             shards.push(cluster.create_store().await);
         }
         let router = self.quiet.create_router().await;
@@ -286,8 +288,15 @@ async fn read_all(mut session: Stubborn, page: i64, is_complete: Arc<AtomicBool>
     }
 }
 
-/// Two fail-overs of shard 0 and some crashes of shard 1, spread over what is acknowledged.
-async fn let_it_happen(servers: &Servers, acknowledged: &AtomicI64, messages: i64) {
+/// Two fail-overs of shard 0 and some crashes of shards 1 and 3, spread over what is acknowledged. After each
+/// crash, `to_idle` is what shard 3 is told.
+async fn let_it_happen(
+    servers: &Servers,
+    acknowledged: &AtomicI64,
+    messages: i64,
+    (idle, to_idle): (&str, &str),
+) {
+    let mut idle = Stubborn::at(idle);
     let reached = async |share: i64| {
         while acknowledged.load(Ordering::Relaxed) < messages * share / 100 {
             sleep(Duration::from_millis(5)).await;
@@ -295,7 +304,17 @@ async fn let_it_happen(servers: &Servers, acknowledged: &AtomicI64, messages: i6
     };
     for disaster in 0..CRASHES {
         reached(10 + 20 * disaster as i64).await;
-        tokio::task::block_in_place(|| servers.crashing.restart(StopMode::Immediate));
+        let [busy_one, idle_one] = &servers.crashing;
+        tokio::task::block_in_place(|| busy_one.restart(StopMode::Immediate));
+        // Before any router has asked it again.
+        idle_one.stop(StopMode::Immediate);
+        let rules = idle_one.data_dir().join("pg_hba.conf");
+        let before = std::fs::read_to_string(&rules).unwrap();
+        std::fs::write(&rules, format!("local all message_store reject\n{before}")).unwrap();
+        tokio::task::block_in_place(|| idle_one.start_again());
+        idle.insist(to_idle).await;
+        std::fs::write(&rules, before).unwrap();
+        idle.insist("SELECT pg_reload_conf()").await;
         if disaster < 2 {
             reached(20 + 20 * disaster as i64).await;
             let began = Instant::now();
@@ -318,7 +337,6 @@ async fn who_reads_all_shards_skips_nothing_through_crashes_and_fail_overs() {
     let (is_over, is_complete) = (Arc::default(), Arc::default());
     let acknowledged = Arc::new(AtomicI64::new(0));
     let mut writers = Vec::new();
-    // Nearly nothing is written to the last one.
     for number in 0..6_u64 {
         let shard = (number % 3) as usize;
         let names = names_on(&shards, shard, "shelf").await;
@@ -336,7 +354,8 @@ async fn who_reads_all_shards_skips_nothing_through_crashes_and_fail_overs() {
             tokio::spawn(read_all(session, page, Arc::clone(&is_complete)))
         })
         .into();
-    let_it_happen(&servers, &acknowledged, messages).await;
+    let to_idle = write(&shards.stream_on(3, "shelf", 0).await);
+    let_it_happen(&servers, &acknowledged, messages, (&addresses[3], &to_idle)).await;
     is_over.store(true, Ordering::SeqCst);
     for writer in writers {
         writer.await.unwrap();
@@ -424,7 +443,13 @@ async fn the_chapters_page_counts_each_viewing_while_a_shard_fails_over_twice() 
             }
         }));
     }
-    let_it_happen(&servers, &acknowledged, viewings).await;
+    let_it_happen(
+        &servers,
+        &acknowledged,
+        viewings,
+        (&addresses[3], "SELECT 1"),
+    )
+    .await;
     for writer in writers {
         writer.await.unwrap();
     }
