@@ -23,6 +23,10 @@ fn begin_epoch(call: &Call<'_>) -> Result<Reply, Error> {
     let positions = messages::sequence()?;
     epoch::make_positions_safe(positions)?;
     BEGINNING.exclusive_until_end();
+    // What was drawn before is of an epoch, too.
+    if epochs::newest()?.is_none() {
+        epoch::begin(&reason)?;
+    }
     {
         let _alone = POSITIONS.exclusive();
         let drawn = positions.last_value();
