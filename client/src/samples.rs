@@ -167,7 +167,7 @@ impl Samples {
 impl Memory {
     fn add(&mut self, sample: &Sample) {
         let epoch = number_of(sample.epochs.as_ref());
-        if self.epoch.is_some() && self.epoch != epoch {
+        if has_begun(self.epoch, epoch) {
             // The first write after a promotion leaves positions out, and the epoch is noticed after it.
             self.written.pop_back();
         }
@@ -238,6 +238,11 @@ struct Before {
 
 fn number_of(epochs: Option<&Epochs>) -> Option<i64> {
     epochs.map(|epochs| epochs.number)
+}
+
+/// Whether positions were left out between two looks. The first epoch leaves out none.
+fn has_begun(before: Option<i64>, now: Option<i64>) -> bool {
+    before.is_some() && before != now
 }
 
 /// The one task that looks.
@@ -336,7 +341,7 @@ impl Sampler {
         let epochs = self.database.epochs().await?;
         let step = map.map_or(1, |_| STEP_OF_SHARDS);
         let write_rate = before
-            .filter(|before| before.epoch == number_of(epochs.as_ref()))
+            .filter(|before| !has_begun(before.epoch, number_of(epochs.as_ref())))
             .map(|before| rate((head - before.head) / step, looked - before.looked));
         Ok(Sample {
             at: SystemTime::now(),
@@ -421,15 +426,15 @@ mod tests {
         };
         // The jump, and then what it came from.
         for (seconds, write_rate, number) in [
-            (0, None, 1),
-            (10, Some(2.0), 1),
-            (20, Some(100_000.0), 1),
-            (30, None, 2),
-            (40, Some(3.0), 2),
+            (0, None, None),
+            (10, Some(2.0), Some(1)),
+            (20, Some(100_000.0), Some(1)),
+            (30, None, Some(2)),
+            (40, Some(3.0), Some(2)),
         ] {
             samples.add(Sample {
                 write_rate,
-                epochs: Some(epochs(number)),
+                epochs: number.map(epochs),
                 ..sample(then + Duration::from_secs(seconds), Vec::new())
             });
         }
