@@ -16,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::{
-    database::{Database, Epochs, HorizonBlocker, Orchestrator, Shard, SubscriptionStatus},
+    database::{
+        Database, HorizonBlocker, Orchestrator, Shard, SubscriptionStatus, UnconfirmedEpoch,
+    },
     error::Result,
     shards::{self, ShardStatus},
 };
@@ -35,6 +37,8 @@ const REST: u32 = 200;
 const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
 /// A shard's positions are so far apart.
 const STEP_OF_SHARDS: i64 = 1024;
+/// So many positions are left out where an epoch begins.
+const LEFT_OUT: i64 = 1_000_000;
 /// Subscriptions whose series are kept; beyond that only the latest sample is.
 const MOST_SERIES: usize = 1000;
 
@@ -46,11 +50,12 @@ pub struct Sample {
     /// The global position of the last message.
     pub head: i64,
     /// Global positions a second since the sample before: messages written, and
-    /// the few gaps of writers that rolled back. `None` in the first sample, and where an epoch has begun,
-    /// which leaves positions out.
+    /// the few gaps of writers that rolled back. `None` in the first sample.
     pub write_rate: Option<f64>,
-    /// The epochs of the log; `None` where there are none yet.
-    pub epochs: Option<Epochs>,
+    /// All that since the first sample.
+    pub written: u64,
+    /// Whether messages may have been lost when an epoch began.
+    pub unconfirmed_epoch: Option<UnconfirmedEpoch>,
     /// A row for each member of each subscription, in order.
     pub subscriptions: Vec<SubscriptionStatus>,
     /// Transactions that hold readers back.
@@ -110,8 +115,6 @@ pub struct Samples {
 struct Memory {
     series: HashMap<String, VecDeque<Point>>,
     written: VecDeque<Written>,
-    /// The number of the newest.
-    epoch: Option<i64>,
 }
 
 impl Samples {
@@ -166,12 +169,6 @@ impl Samples {
 
 impl Memory {
     fn add(&mut self, sample: &Sample) {
-        let epoch = number_of(sample.epochs.as_ref());
-        if has_begun(self.epoch, epoch) {
-            // The first write after a promotion leaves positions out, and the epoch is noticed after it.
-            self.written.pop_back();
-        }
-        self.epoch = epoch;
         if let Some(rate) = sample.write_rate {
             self.written.push_back(Written {
                 at: sample.at,
@@ -228,21 +225,12 @@ impl Point {
     }
 }
 
-/// What the rate of writes is measured from.
+/// What writes are counted from.
 #[derive(Clone, Copy)]
 struct Before {
     looked: Instant,
     head: i64,
-    epoch: Option<i64>,
-}
-
-fn number_of(epochs: Option<&Epochs>) -> Option<i64> {
-    epochs.map(|epochs| epochs.number)
-}
-
-/// Whether positions were left out between two looks. The first epoch leaves out none.
-fn has_begun(before: Option<i64>, now: Option<i64>) -> bool {
-    before.is_some() && before != now
+    written: u64,
 }
 
 /// The one task that looks.
@@ -277,7 +265,7 @@ impl Sampler {
                     before = Some(Before {
                         looked: began,
                         head: sample.head,
-                        epoch: number_of(sample.epochs.as_ref()),
+                        written: sample.written,
                     });
                     said.clear();
                     self.samples.add(sample);
@@ -320,6 +308,14 @@ impl Sampler {
         Ok((map, shards))
     }
 
+    /// Positions from one to another; messages, where there are so many that an epoch may have left some out.
+    async fn written_since(&self, before: i64, head: i64, step: i64) -> Result<i64> {
+        match (head - before) / step {
+            few if few < LEFT_OUT => Ok(few.max(0)),
+            _ => self.database.messages_after(before, LEFT_OUT).await,
+        }
+    }
+
     async fn take(
         &self,
         before: Option<Before>,
@@ -338,16 +334,19 @@ impl Sampler {
         sources.sort_unstable();
         sources.dedup();
         let blockers = self.database.horizon_blockers(&sources).await?;
-        let epochs = self.database.epochs().await?;
         let step = map.map_or(1, |_| STEP_OF_SHARDS);
-        let write_rate = before
-            .filter(|before| !has_begun(before.epoch, number_of(epochs.as_ref())))
-            .map(|before| rate((head - before.head) / step, looked - before.looked));
+        let (mut write_rate, mut written) = (None, 0);
+        if let Some(before) = before {
+            let more = self.written_since(before.head, head, step).await?;
+            write_rate = Some(rate(more, looked - before.looked));
+            written = before.written.saturating_add_signed(more);
+        }
         Ok(Sample {
             at: SystemTime::now(),
             head,
             write_rate,
-            epochs,
+            written,
+            unconfirmed_epoch: self.database.unconfirmed_epoch().await?,
             subscriptions,
             blockers,
             orchestrators: self.database.orchestrators().await?,
@@ -364,7 +363,8 @@ impl Sample {
             at: SystemTime::now(),
             head: said.map(|facts| facts.drawn).max().unwrap_or(0),
             write_rate: None,
-            epochs: None,
+            written: 0,
+            unconfirmed_epoch: None,
             subscriptions: Vec::new(),
             blockers: Vec::new(),
             orchestrators: Vec::new(),
@@ -407,40 +407,14 @@ mod tests {
             at,
             head: 100,
             write_rate: Some(1.0),
-            epochs: None,
+            written: 0,
+            unconfirmed_epoch: None,
             subscriptions,
             blockers: Vec::new(),
             orchestrators: Vec::new(),
             shards: Vec::new(),
             is_router: false,
         }
-    }
-
-    #[test]
-    fn positions_that_an_epoch_leaves_out_are_no_writes() {
-        let samples = Samples::default();
-        let then = SystemTime::now();
-        let epochs = |number| Epochs {
-            number,
-            unconfirmed: None,
-        };
-        // The jump, and then what it came from.
-        for (seconds, write_rate, number) in [
-            (0, None, None),
-            (10, Some(2.0), Some(1)),
-            (20, Some(100_000.0), Some(1)),
-            (30, None, Some(2)),
-            (40, Some(3.0), Some(2)),
-        ] {
-            samples.add(Sample {
-                write_rate,
-                epochs: number.map(epochs),
-                ..sample(then + Duration::from_secs(seconds), Vec::new())
-            });
-        }
-        let rates: Vec<f64> = samples.written().iter().map(|one| one.rate).collect();
-        assert!(rates.iter().all(|rate| *rate < 10.0), "{rates:?}");
-        assert_eq!(rates.len(), 2);
     }
 
     #[test]

@@ -129,7 +129,7 @@ fn figures(sample: &Sample) -> Markup {
 }
 
 fn doubted(sample: &Sample) -> Option<&UnconfirmedEpoch> {
-    let unconfirmed = sample.epochs.as_ref()?.unconfirmed.as_ref();
+    let unconfirmed = sample.unconfirmed_epoch.as_ref();
     unconfirmed.filter(|epoch| epoch.seconds_ago < DOUBTED)
 }
 

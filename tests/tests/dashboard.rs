@@ -1230,7 +1230,20 @@ async fn an_epoch_is_doubted_until_somebody_confirms_it() {
     let (confirm, _) = confirm.split_once("</code>").unwrap();
     session.run(confirm).await.unwrap();
     let (running, site) = serve(&database, "");
-    let overview = wait_for_page(&mut Browser::new(&site), "/admin", "Orchestrators alive").text;
+    let mut browser = Browser::new(&site);
+    let overview = wait_for_page(&mut browser, "/admin", "Orchestrators alive").text;
     assert!(!overview.contains("may have been lost"), "{overview}");
+
+    // The positions that it leaves out are no writes.
+    let position = write(&session, "a-1", "Good").await;
+    assert!(position > 1_000_000);
+    let [millions, thousands] = [1_000_000, 1_000].map(|unit| position / unit % 1_000);
+    let shown = format!("<dd>{millions},{thousands:03},{:03}<", position % 1_000);
+    let overview = wait_for_page(&mut browser, "/admin", &shown).text;
+    let (_, rate) = overview
+        .split_once("<dt>Messages a second</dt><dd>")
+        .unwrap();
+    let rate: f64 = rate.split('<').next().unwrap().parse().unwrap();
+    assert!(rate < 10.0, "{rate}");
     running.stop();
 }

@@ -416,7 +416,9 @@ async fn who_knows_that_nothing_was_lost_says_so() {
     let before = session.value("SELECT message_store.epoch()").await.unwrap();
     order(&session, "1", "2").await;
     let begin = "SELECT message_store.begin_epoch('the server was promoted')";
-    session.run(begin).await.unwrap();
+    for _ in 0..2 {
+        session.run(begin).await.unwrap();
+    }
     let kept = format!("SELECT message_store.check_position('{before}', 1)");
     assert_eq!(session.error(&kept).await.sqlstate, "55000");
     mend("Messages may have been lost", &superuser(&database), &[]).await;

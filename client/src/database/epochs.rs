@@ -6,23 +6,11 @@ use uuid::Uuid;
 use super::Database;
 use crate::error::{Error, Result};
 
-const EPOCHS: &str = "SELECT last.number, doubted.epoch, doubted.reason, \
-        pg_catalog.to_json(doubted.began_at) OPERATOR(pg_catalog.#>>) '{}', doubted.settled_up_to, \
-        extract(epoch FROM pg_catalog.clock_timestamp() - doubted.began_at)::double precision \
-   FROM (SELECT number FROM message_store.epochs ORDER BY number DESC LIMIT 1) AS last \
-   LEFT JOIN LATERAL (SELECT * FROM message_store.epochs \
-                       WHERE confirmed_at IS NULL \
-                         AND number > (SELECT pg_catalog.min(number) FROM message_store.epochs) \
-                       ORDER BY number DESC LIMIT 1) AS doubted ON true";
-
-/// The epochs of a log.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Epochs {
-    /// That of the newest: another one where an epoch began since.
-    pub number: i64,
-    /// The newest of which nobody has confirmed that nothing was lost when it began; never the first.
-    pub unconfirmed: Option<UnconfirmedEpoch>,
-}
+const UNCONFIRMED: &str = "SELECT epoch, reason, pg_catalog.to_json(began_at) OPERATOR(pg_catalog.#>>) '{}', \
+        extract(epoch FROM pg_catalog.clock_timestamp() - began_at)::double precision, settled_up_to \
+   FROM message_store.epochs \
+  WHERE confirmed_at IS NULL AND number > (SELECT pg_catalog.min(number) FROM message_store.epochs) \
+  ORDER BY number DESC LIMIT 1";
 
 /// An epoch in which messages of those before may be missing.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,18 +28,19 @@ pub struct UnconfirmedEpoch {
 }
 
 impl Database {
-    /// The epochs; `None` where none has begun yet, and where the store is one of 0.3.
+    /// The newest epoch of which nobody has confirmed that nothing was lost when it began; `None` where there
+    /// is none but the first, and where the store is one of 0.3.
     ///
     /// # Errors
     /// [`Error::Connect`], [`Error::Database`].
-    pub async fn epochs(&self) -> Result<Option<Epochs>> {
+    pub async fn unconfirmed_epoch(&self) -> Result<Option<UnconfirmedEpoch>> {
         let action = "look whether messages may have been lost";
-        let rows = match self.query(action, EPOCHS, &[]).await {
+        let rows = match self.query(action, UNCONFIRMED, &[]).await {
             Err(error) if error.sql_state() == Some(&SqlState::UNDEFINED_TABLE) => return Ok(None),
             rows => rows?,
         };
-        let epochs = rows.first().map(read).transpose();
-        epochs.map_err(Error::database(action))
+        let epoch = rows.first().map(read).transpose();
+        epoch.map_err(Error::database(action))
     }
 
     /// The epoch of the log, to be kept with every position that is kept outside of the database; `None` on
@@ -81,19 +70,12 @@ impl Database {
     }
 }
 
-fn read(row: &Row) -> std::result::Result<Epochs, tokio_postgres::Error> {
-    let epoch: Option<Uuid> = row.try_get(1)?;
-    let unconfirmed = epoch.map(|epoch| {
-        Ok(UnconfirmedEpoch {
-            epoch,
-            reason: row.try_get(2)?,
-            began_at: row.try_get(3)?,
-            settled_up_to: row.try_get(4)?,
-            seconds_ago: row.try_get(5)?,
-        })
-    });
-    Ok(Epochs {
-        number: row.try_get(0)?,
-        unconfirmed: unconfirmed.transpose()?,
+fn read(row: &Row) -> std::result::Result<UnconfirmedEpoch, tokio_postgres::Error> {
+    Ok(UnconfirmedEpoch {
+        epoch: row.try_get(0)?,
+        reason: row.try_get(1)?,
+        began_at: row.try_get(2)?,
+        seconds_ago: row.try_get(3)?,
+        settled_up_to: row.try_get(4)?,
     })
 }

@@ -229,6 +229,19 @@ impl Database {
         .await
     }
 
+    /// How many messages lie after a global position, as far as it counts.
+    ///
+    /// # Errors
+    /// [`Error::Connect`], [`Error::Database`].
+    pub async fn messages_after(&self, position: i64, most: i64) -> Result<i64> {
+        self.answer(
+            "count the messages since".to_owned(),
+            "SELECT count(*) FROM (SELECT FROM message_store.messages WHERE global_position > $1 LIMIT $2) m",
+            &[&position, &most],
+        )
+        .await
+    }
+
     /// The transactions in flight that keep messages from being read, and from which of these sources;
     /// the first [`SOURCES`] are looked at, where there is such a transaction.
     ///

@@ -58,7 +58,16 @@ fn become_shard(call: &Call<'_>) -> Result<Reply, Error> {
     }
     match before {
         // What has moved is handled where it went, by who is there from where all were.
-        Some(before) if before.count != next.count => grown::keep()?,
+        Some(before) if before.count != next.count => {
+            if let Some(subscriber_id) = grown::draining()? {
+                return Err(Error::SubscriptionState(
+                    subscriber_id,
+                    "is being resized, and members of its former size have messages to handle",
+                    "Grow when subscription_status has no member below 0.",
+                ));
+            }
+            grown::keep()?;
+        }
         Some(before) if before.number != next.number => grown::go_back()?,
         _ => {}
     }

@@ -132,6 +132,11 @@ impl Source {
         Ok(shard::this()? == self.shard)
     }
 
+    /// Whether a stream's messages are handled here, and not on another shard.
+    pub fn lives_here(&self, stream_name: &[u8]) -> Result<bool, Error> {
+        self.shard.map_or(Ok(true), |shard| shard.owns(stream_name))
+    }
+
     /// Goes as far as a member has come, no more and no less: it has proven that nothing is to come
     /// up to there. A proof of now may reach less far, since a transaction that wrote messages and
     /// handled them gives back its member a moment before the announcement of its messages.

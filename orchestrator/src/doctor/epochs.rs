@@ -6,8 +6,7 @@ use message_store_client::{database::Database, error::Result};
 const CHECK: &str = "epochs";
 
 pub(super) async fn check(database: &Database) -> Result<Option<Finding>> {
-    let epochs = database.epochs().await?;
-    let doubted = epochs.and_then(|epochs| epochs.unconfirmed);
+    let doubted = database.unconfirmed_epoch().await?;
     Ok(doubted.map(|epoch| {
         Finding::warning(
             CHECK,

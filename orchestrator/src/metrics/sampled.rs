@@ -73,19 +73,19 @@ fn encode_store(gauges: &mut Gauges<'_>, sample: &Sample, oldest_blocker: f64) -
     )?;
     gauges.one(
         "head_position",
-        "Global position of the last message; its rate is the write rate.",
+        "Global position of the last message.",
         sample.head,
     )?;
-    if let Some(epochs) = &sample.epochs {
+    gauges.counter(
+        "messages_written",
+        "Messages written since the orchestrator first looked, and positions of writers that rolled back.",
+        sample.written,
+    )?;
+    if let Some(epoch) = &sample.unconfirmed_epoch {
         gauges.one(
-            "epoch",
-            "The number of the log's epoch; positions leave a gap where it changes.",
-            epochs.number,
-        )?;
-        gauges.one(
-            "epoch_unconfirmed",
-            "1 if messages may have been lost when an epoch began, and nobody has confirmed that none were.",
-            i64::from(epochs.unconfirmed.is_some()),
+            "epoch_unconfirmed_seconds",
+            "How long ago an epoch began of which nobody has confirmed that no message was lost.",
+            epoch.seconds_ago,
         )?;
     }
     gauges.one(

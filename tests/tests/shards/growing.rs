@@ -159,6 +159,9 @@ async fn two_shards_become_four_under_load_and_nobody_skips_a_message() {
             "SELECT count(*) FROM message_store.messages WHERE message_store.shard_of(stream_name::varchar, 4) <> {number}"
         );
         assert_eq!(shard.bigint(&foreign).await, 0, "on shard {number}");
+        let doubted = "SELECT count(*) FROM message_store.epochs WHERE confirmed_at IS NULL \
+                       AND number > (SELECT min(number) FROM message_store.epochs)";
+        assert_eq!(shard.bigint(doubted).await, 0, "on shard {number}");
         let all = "SELECT global_position FROM message_store.messages";
         for position in crate::positions(shard, all).await {
             assert!(there.insert(position), "{position} is there twice");

@@ -161,6 +161,83 @@ async fn what_is_parked_is_handled_once_where_its_stream_went() {
     assert_eq!(handled, all);
 }
 
+/// What a former member has read may be of any shard.
+#[tokio::test]
+async fn a_shard_becomes_two_when_no_group_is_being_resized() {
+    let session = Cluster::shared().create_store().await.connect().await;
+    session.run(READER).await.unwrap();
+    for id in 0..20 {
+        session.run(&write(&format!("shelf-{id}"))).await.unwrap();
+    }
+    session
+        .run(
+            "SELECT message_store.resize_group('reader', 2);
+             SELECT message_store.tick('reader', 3);
+             SELECT message_store.resize_group('reader', 3)",
+        )
+        .await
+        .unwrap();
+    let grow = "SELECT message_store.become_shard(0, 2, 2)";
+    let refused = session.error(grow).await;
+    assert_eq!(refused.sqlstate, "55000");
+    assert!(refused.message.contains("is being resized"), "{refused:?}");
+    let drain = "SELECT message_store.tick('reader', 1000)";
+    let is_draining =
+        "SELECT count(*) FROM message_store.subscription_progress WHERE drains_until IS NOT NULL";
+    while session.bigint(is_draining).await > 0 {
+        session.run(drain).await.unwrap();
+    }
+    session.run(grow).await.unwrap();
+}
+
+/// What an application has fetched it acknowledges, or parks, where it fetched it.
+#[tokio::test]
+async fn what_is_fetched_does_not_hold_up_the_other_half() {
+    let store = Cluster::shared().create_store().await;
+    let session = store.connect().await;
+    session
+        .run(
+            "SELECT message_store.become_shard(0, 1, 1);
+             SELECT message_store.create_subscription('app', 'shelf', '{}');
+             SELECT message_store.start('app')",
+        )
+        .await
+        .unwrap();
+    for id in 0..20 {
+        session.run(&write(&format!("shelf-{id}"))).await.unwrap();
+    }
+    let fetch = "SELECT (message_store.fetch('app', 100, '1 hour')).stream_name";
+    assert_eq!(session.run(fetch).await.unwrap().len(), 20);
+    session
+        .run("SELECT message_store.become_shard(0, 2, 2)")
+        .await
+        .unwrap();
+    drop(session);
+    let copy = copy_of(&store).await;
+    let (first, second) = (store.connect().await, copy.connect().await);
+    second
+        .run("SELECT message_store.become_shard(1, 2, 2)")
+        .await
+        .unwrap();
+    let lives = |number| {
+        format!(
+            "SELECT global_position FROM message_store.messages \
+              WHERE message_store.shard_of(stream_name::varchar, 2) = {number}"
+        )
+    };
+    let moved = crate::positions(&first, &lives(1)).await;
+    let handed_out = second.run(fetch).await.unwrap();
+    assert_eq!(handed_out.len(), moved.len());
+    let lease = "SELECT lease FROM message_store.subscription_progress WHERE subscriber_id = 'app'";
+    let lease = first.bigint(lease).await;
+    let park =
+        |position| format!("SELECT message_store.park('app', {position}, 'broken', {lease})");
+    let refused = first.error(&park(moved[0])).await;
+    assert_eq!(refused.sqlstate, "22023", "{refused:?}");
+    let stays = crate::positions(&first, &lives(0)).await;
+    first.run(&park(stays[0])).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_subscription_on_a_shard_handles_what_lives_there() {
     let store = Cluster::shared().create_store().await;

@@ -138,6 +138,8 @@ fn leased_message(
     });
     let is_fetched = match &message {
         None => false,
+        // It was fetched before this shard became two, and the other one hands it out.
+        Some((stream_name, _)) if !source.lives_here(stream_name)? => false,
         Some(_) if lease.is_on_parked() => {
             parked::is_leased(&definition.subscriber_id, position, lease.number)?
         }

@@ -35,6 +35,17 @@ static GO_BACK: Statement = Statement::new(
     &[],
 );
 
+static DRAINING: Statement = Statement::new(
+    c"SELECT subscriber_id FROM message_store.subscription_progress WHERE drains_until IS NOT NULL LIMIT 1",
+    &[],
+);
+/// Whoever has fetched something acknowledges it where the copy came from.
+static FORGET_LEASES: Statement = Statement::new(
+    c"UPDATE message_store.subscription_progress \
+         SET lease = NULL, leased_until = NULL, leased_position = NULL WHERE lease IS NOT NULL",
+    &[],
+);
+
 /// Waits until nobody handles anything here; who wants to waits until this transaction ends.
 pub fn keep_ticks_out() -> Result<(), Error> {
     let _owner = owner::of_subscriptions()?;
@@ -50,9 +61,18 @@ pub fn keep() -> Result<(), Error> {
     Ok(())
 }
 
+/// A subscription whose former members have messages to handle.
+pub fn draining() -> Result<Option<String>, Error> {
+    let _owner = owner::of_subscriptions()?;
+    let mut found = None;
+    DRAINING.run(&[], |row| found = row.text(0));
+    Ok(found)
+}
+
 /// Lets all members go on from what was kept.
 pub fn go_back() -> Result<(), Error> {
     let _owner = owner::of_subscriptions()?;
+    FORGET_LEASES.run(&[], |_| {});
     GO_BACK.run(&[], |_| {});
     Ok(())
 }

@@ -57,6 +57,9 @@ impl Plan {
     }
 }
 
+/// Why the epoch of a promotion lacks nothing.
+const CONFIRMED: &str = "orchestrator shards split: what moves had arrived";
+
 pub(super) async fn split(args: &ShardsSplitArgs) -> Result<()> {
     let (plan, pairs, routers) = look(args).await?;
     if args.dry_run {
@@ -264,17 +267,16 @@ async fn promote(pair: &Pair, plan: &Plan, drawn: i64) -> Result<()> {
             "Look at its log, and say the same again: it goes on where it was.",
         ));
     }
-    if pair.standby.shard().await?.as_ref() == Some(&next) {
-        return Ok(());
-    }
     // Nobody is to write there yet; what is in the way has come with the copy.
-    if pair.standby.become_shard(&next, drawn, PROMOTION).await? {
-        return Ok(());
+    if pair.standby.shard().await?.as_ref() != Some(&next)
+        && !pair.standby.become_shard(&next, drawn, PROMOTION).await?
+    {
+        return Err(refused(
+            format!("on --standby number {number}, something that has written does not end"),
+            "Look there in pg_prepared_xacts and pg_stat_activity, end it, and say the same again.",
+        ));
     }
-    Err(refused(
-        format!("on --standby number {number}, something that has written does not end"),
-        "Look there in pg_prepared_xacts and pg_stat_activity, end it, and say the same again.",
-    ))
+    Ok(pair.standby.confirm_epoch(CONFIRMED).await?)
 }
 
 /// A share at a time, with rests; an error where the session leads to another shard.
