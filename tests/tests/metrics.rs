@@ -126,6 +126,10 @@ async fn the_page_lists_every_metric_with_its_type() {
         database.address()
     );
     session.run(&become_shard).await.unwrap();
+    session
+        .run("SELECT message_store.begin_epoch('a disk was put back')")
+        .await
+        .unwrap();
     let running = database.start_watched(RECORD);
     get(&running.home_page());
     let page = running.scrape_until(|page| page.0.contains("subscription_lag_messages{"));
