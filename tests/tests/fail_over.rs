@@ -367,8 +367,8 @@ async fn what_an_asynchronous_standby_lacks_is_lost_and_noticed() {
         .await;
     before
         .wait_until(
-            "SELECT max(position) >= (SELECT max(global_position) FROM message_store.messages)
-               FROM message_store.horizons",
+            "SELECT EXISTS (SELECT FROM message_store.horizons WHERE source = '$all'
+               AND position >= (SELECT max(global_position) FROM message_store.messages))",
         )
         .await;
     let arrived = before
