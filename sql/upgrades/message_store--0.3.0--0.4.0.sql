@@ -128,7 +128,7 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'become_shard';
 
 COMMENT ON FUNCTION message_store.become_shard(bigint, bigint, bigint, text[], bigint) IS
-  'Makes this store a shard: number, of so many, as the map of this version has it. Its global positions then come in steps of 1,024, above the argument and all that were drawn. A shard of n may become one of a multiple of n that keeps a share of its streams. Waits for writers to end, and keeps them waiting until its transaction ends: in a transaction of its own, with lock_timeout. Errors: 22023, 25001, 25006, 42501, 55P03.';
+  'Makes this store a shard: number, of so many, as the map of this version has it. Its global positions then come in steps of 1,024, above the argument and all that were drawn. A shard of n may become one of a multiple of n that keeps a share of its streams. Waits for writers to end, and keeps them waiting until its transaction ends: in a transaction of its own, with lock_timeout. Errors: 22023, 25001, 25006, 42501, 55000 (a group is being resized), 55P03.';
 
 CREATE FUNCTION message_store.delete_moved_messages(
   number bigint,
@@ -140,7 +140,7 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'delete_moved_messages';
 
 COMMENT ON FUNCTION message_store.delete_moved_messages(bigint, bigint, bigint, bigint) IS
-  'Deletes messages that lie here and live on another shard, since this one became two, and is number of so many: of the next ones after a global position, as many as are said. Returns the global position of the last that was looked at, to go on from; NULL at the end. Errors: 22023, 25006, 42501, 55000 (this is no shard).';
+  'Deletes messages that lie here and live on another shard, since this one became two, and is number of so many, and forgets what is parked of them: of the next ones after a global position, as many as are said. Returns the global position of the last that was looked at, to go on from; NULL at the end. Errors: 22023, 25006, 42501, 55000 (this is no shard).';
 
 CREATE FUNCTION message_store.get_settled_messages(
   category varchar,
