@@ -24,6 +24,11 @@ impl Shard {
     }
 }
 
+/// Whether a stream lives here, where this is [a shard or none](this).
+pub fn lives_here(shard: Option<Shard>, stream_name: &[u8]) -> Result<bool, Error> {
+    shard.map_or(Ok(true), |shard| shard.owns(stream_name))
+}
+
 /// The number of the shard that a stream lives on, of so many.
 pub fn number_of(stream_name: &[u8], count: i64) -> Result<i64, Error> {
     member_of(stream_name, count)

@@ -3,7 +3,7 @@
 use tokio_postgres::{Row, error::SqlState};
 use uuid::Uuid;
 
-use super::Database;
+use super::{Database, Session};
 use crate::error::{Error, Result};
 
 const UNCONFIRMED: &str = "SELECT epoch, reason, pg_catalog.to_json(began_at) OPERATOR(pg_catalog.#>>) '{}', \
@@ -67,6 +67,20 @@ impl Database {
         let sql = "SELECT message_store.check_position($1, $2)";
         let rows = self.query(action, sql, &[&epoch, &position]).await?;
         Ok(rows.first().map_or(position, |row| row.get(0)))
+    }
+}
+
+impl Session {
+    /// Says how it is known that nothing was lost when the epoch of now began.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn confirm_epoch(&self, reason: &str) -> Result<()> {
+        const CONFIRM: &str = "SELECT message_store.confirm_epoch(message_store.epoch(), $1)";
+        let confirmed = self.client.execute(CONFIRM, &[&reason]).await;
+        confirmed
+            .map(drop)
+            .map_err(Error::database("confirm that nothing was lost"))
     }
 }
 

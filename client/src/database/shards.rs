@@ -253,18 +253,6 @@ impl Session {
         .await
     }
 
-    /// Says how it is known that nothing was lost when the epoch of now began.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub async fn confirm_epoch(&self, reason: &str) -> Result<()> {
-        const CONFIRM: &str = "SELECT message_store.confirm_epoch(message_store.epoch(), $1)";
-        let confirmed = self.client.execute(CONFIRM, &[&reason]).await;
-        confirmed
-            .map(drop)
-            .map_err(Error::database("confirm that nothing was lost"))
-    }
-
     /// Tells a router where the shards are.
     ///
     /// # Errors

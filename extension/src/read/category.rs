@@ -86,7 +86,7 @@ impl<'a> Asked<'a> {
             }
             let stream_name = row.text(column::STREAM_NAME);
             let stream_name = stream_name.bytes();
-            Ok(shard.map_or(Ok(true), |shard| shard.owns(stream_name))?
+            Ok(shard::lives_here(shard, stream_name)?
                 && self
                     .group
                     .map_or(Ok(true), |group| group.reads(stream_name))?)

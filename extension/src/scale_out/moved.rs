@@ -63,9 +63,5 @@ fn delete_moved_messages(call: &Call<'_>) -> Result<Reply, Error> {
     if !moved.is_empty() {
         removal::delete(&moved)?;
     }
-    if last.is_none() {
-        // What somebody parked meanwhile who had begun before.
-        parked::forget_moved(this.number, this.count)?;
-    }
     Ok(Reply::bigint(last))
 }

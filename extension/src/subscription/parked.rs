@@ -142,8 +142,7 @@ impl Parked {
         for message in parked::due(id)? {
             let stream_name = &message.stream_name;
             // Where a shard has become two, both have what was parked before.
-            let is_here = shard.map_or(Ok(true), |shard| shard.owns(stream_name))?;
-            if is_here && member.reads(stream_name)? {
+            if shard::lives_here(shard, stream_name)? && member.reads(stream_name)? {
                 own.push(message);
             }
         }

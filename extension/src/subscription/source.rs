@@ -134,7 +134,7 @@ impl Source {
 
     /// Whether a stream's messages are handled here, and not on another shard.
     pub fn lives_here(&self, stream_name: &[u8]) -> Result<bool, Error> {
-        self.shard.map_or(Ok(true), |shard| shard.owns(stream_name))
+        shard::lives_here(self.shard, stream_name)
     }
 
     /// Goes as far as a member has come, no more and no less: it has proven that nothing is to come

@@ -1,6 +1,6 @@
 //! Subscriptions run where the messages are: each shard handles what lives there, once, also when it becomes two.
 
-use promises::{Cluster, Session};
+use promises::{Cluster, Database, Session};
 
 use crate::{copy_of, write};
 
@@ -103,6 +103,23 @@ async fn what_moves_is_handled_once_where_it_went() {
     );
 }
 
+/// A store that nobody is connected to becomes shards 0 and 1 of two.
+async fn become_two(store: &Database<'_>) -> (Session, Session) {
+    store
+        .connect()
+        .await
+        .run("SELECT message_store.become_shard(0, 2, 2)")
+        .await
+        .unwrap();
+    let copy = copy_of(store).await;
+    let (first, second) = (store.connect().await, copy.connect().await);
+    second
+        .run("SELECT message_store.become_shard(1, 2, 2)")
+        .await
+        .unwrap();
+    (first, second)
+}
+
 #[tokio::test]
 async fn what_is_parked_is_handled_once_where_its_stream_went() {
     let store = Cluster::shared().create_store().await;
@@ -129,17 +146,8 @@ async fn what_is_parked_is_handled_once_where_its_stream_went() {
     session.run(tick).await.unwrap();
     let parked = "SELECT count(*) FROM message_store.parked";
     assert_eq!(session.bigint(parked).await, 20);
-    session
-        .run("SELECT message_store.become_shard(0, 2, 2)")
-        .await
-        .unwrap();
     drop(session);
-    let copy = copy_of(&store).await;
-    let (first, second) = (store.connect().await, copy.connect().await);
-    second
-        .run("SELECT message_store.become_shard(1, 2, 2)")
-        .await
-        .unwrap();
+    let (first, second) = become_two(&store).await;
     let mut handled = Vec::new();
     for (number, session) in [&first, &second].into_iter().enumerate() {
         session
@@ -208,17 +216,8 @@ async fn what_is_fetched_does_not_hold_up_the_other_half() {
     }
     let fetch = "SELECT (message_store.fetch('app', 100, '1 hour')).stream_name";
     assert_eq!(session.run(fetch).await.unwrap().len(), 20);
-    session
-        .run("SELECT message_store.become_shard(0, 2, 2)")
-        .await
-        .unwrap();
     drop(session);
-    let copy = copy_of(&store).await;
-    let (first, second) = (store.connect().await, copy.connect().await);
-    second
-        .run("SELECT message_store.become_shard(1, 2, 2)")
-        .await
-        .unwrap();
+    let (first, second) = become_two(&store).await;
     let lives = |number| {
         format!(
             "SELECT global_position FROM message_store.messages \

@@ -27,6 +27,8 @@ const REPLAY: Duration = Duration::from_secs(120);
 const PROMOTION: Duration = Duration::from_secs(60);
 /// How much longer than a deletion took the next one waits.
 const REST: u32 = 4;
+/// Why the epoch of a promotion lacks nothing.
+const CONFIRMED: &str = "orchestrator shards split: what moves had arrived";
 
 /// A shard and its standby.
 struct Pair {
@@ -56,9 +58,6 @@ impl Plan {
         }
     }
 }
-
-/// Why the epoch of a promotion lacks nothing.
-const CONFIRMED: &str = "orchestrator shards split: what moves had arrived";
 
 pub(super) async fn split(args: &ShardsSplitArgs) -> Result<()> {
     let (plan, pairs, routers) = look(args).await?;
