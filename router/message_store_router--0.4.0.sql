@@ -545,54 +545,12 @@ $$;
 COMMENT ON FUNCTION message_store_router.get_category_messages(integer, varchar, bigint, bigint, varchar, bigint, bigint, varchar) IS
   'Asks one shard, which has something to say of these arguments.';
 
--- Looks at all shards, mostly one. What was drawn furthest is told to all, so that a shard where nothing is
--- written holds nobody back; and only what lies at or below the least of their horizons is given out.
 CREATE FUNCTION message_store_router.merged(
-  category varchar, "position" bigint, batch_size bigint, correlation varchar, member bigint, size bigint
+  category varchar, "position" bigint, batch_size bigint, correlation varchar,
+  consumer_group_member bigint, consumer_group_size bigint
 ) RETURNS SETOF message_store.message
-LANGUAGE plpgsql VOLATILE
-AS $$
-#variable_conflict use_column
-DECLARE
-  known constant bigint[] := message_store_router.known();
-  -- Of a page, each shard has about one share. A little more of each, and one look mostly fills it.
-  share constant bigint := CASE
-    WHEN $3 OPERATOR(pg_catalog.<) 100 OR known[1] OPERATOR(pg_catalog.=) 1 THEN $3
-    -- So written, operators bind from left to right.
-    ELSE LEAST($3, ($3 OPERATOR(pg_catalog./) known[1]) OPERATOR(pg_catalog.+) ($3 OPERATOR(pg_catalog./) (known[1] OPERATOR(pg_catalog.*) 10)) OPERATOR(pg_catalog.+) 30) END;
-  "from" bigint := $2;
-  missing bigint := $3;
-  furthest bigint;
-  several bigint;
-BEGIN
-  LOOP
-    furthest := (SELECT pg_catalog.max(p) FROM message_store_router.advance_position(0) p);
-    RETURN QUERY
-      WITH answers AS MATERIALIZED (
-        SELECT * FROM message_store_router.get_settled_messages($1, "from", share, $4, $5, $6, furthest, known[2])
-      ), horizon AS MATERIALIZED (
-        SELECT pg_catalog.min(a.global_position) AS least, pg_catalog.count(*) AS shards,
-               -- For the next look: what a query returns its function does not see.
-               pg_catalog.set_config('message_store_router.complete_to', pg_catalog.min(a.global_position)::pg_catalog.text, true)
-          FROM answers a WHERE a.stream_name IS NULL
-      )
-      SELECT a.id, a.stream_name, a.type, a.position, a.global_position, a.data, a.metadata, a.time
-        FROM answers a, horizon h
-       WHERE a.stream_name IS NOT NULL
-         AND a.global_position OPERATOR(pg_catalog.<=) h.least
-         AND h.shards OPERATOR(pg_catalog.=) known[1]
-       ORDER BY a.global_position
-       LIMIT CASE WHEN $3 OPERATOR(pg_catalog.<>) -1 THEN missing END;
-    GET DIAGNOSTICS several = ROW_COUNT;
-    missing := missing OPERATOR(pg_catalog.-) several;
-    -- A shard that had more than its share was complete up to so many messages at least.
-    EXIT WHEN ($3 OPERATOR(pg_catalog.=) -1 OR missing OPERATOR(pg_catalog.<=) 0
-      OR several OPERATOR(pg_catalog.<) share) IS NOT FALSE;
-    -- The page is not full, so all up to there was returned.
-    "from" := pg_catalog.current_setting('message_store_router.complete_to')::pg_catalog.int8 OPERATOR(pg_catalog.+) 1;
-  END LOOP;
-END
-$$;
+LANGUAGE c VOLATILE
+AS '$libdir/message_store', 'merged';
 
 COMMENT ON FUNCTION message_store_router.merged(varchar, bigint, bigint, varchar, bigint, bigint) IS
   'Messages of all shards in the order of their global positions, none of which another can still come before.';

@@ -19,6 +19,8 @@ pub const TYPES: [pg_sys::Oid; COLUMNS] = [
     pg_sys::TIMESTAMPOID,
 ];
 
+/// Where its stream name stands.
+pub const STREAM_NAME: usize = 1;
 /// Where its global position stands.
 pub const GLOBAL_POSITION: usize = 4;
 

@@ -6,6 +6,7 @@
 use super::jsonb::Jsonb;
 use super::layout::Layout;
 use super::row_descriptor::{NO_MODIFIER, RowDescriptor};
+use super::spi::Row;
 use super::text::Text;
 use pgrx::pg_sys;
 use std::marker::PhantomData;
@@ -27,6 +28,11 @@ impl<'a, const N: usize> Composite<'a, N> {
         // SAFETY: callers name an attribute that the type declares as text or varchar; the value
         // it is part of lives for 'a.
         self.values[number].map(|datum| unsafe { Text::from_datum(datum) })
+    }
+
+    /// All attributes, to be handed on.
+    pub fn values(&self) -> [Option<pg_sys::Datum>; N] {
+        self.values
     }
 
     /// Attribute `number` (from 0) of type `jsonb`.
@@ -112,6 +118,24 @@ pub(super) unsafe fn read<'a, const N: usize>(
         let kind = (*header).t_choice.t_datum;
         Attributes::of(kind.datum_typeid, kind.datum_typmod, types).read(value)
     }
+}
+
+/// The values of column `number` (from 0), which must be of a composite type whose attributes have these
+/// types (else 55000), in all rows of a result where it is not NULL.
+pub fn column<'a, const N: usize>(
+    rows: &'a [Row],
+    number: usize,
+    types: &[pg_sys::Oid; N],
+) -> Vec<Composite<'a, N>> {
+    let Some(type_oid) = rows.first().map(|row| row.type_of(number)) else {
+        return Vec::new();
+    };
+    let mut attributes = Attributes::of(type_oid, NO_MODIFIER, types);
+    let values = rows.iter().filter_map(|row| row.value(number, type_oid));
+    // SAFETY: the values are of the type that `attributes` describes, and live as long as their rows.
+    values
+        .map(|value| unsafe { attributes.read(value) })
+        .collect()
 }
 
 /// A composite type's descriptor, and room to take a value of it apart.

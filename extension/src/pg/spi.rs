@@ -39,6 +39,12 @@ impl Row {
         self.datum(number, &[type_oid])
     }
 
+    /// The type of column `number` (from 0); the invalid one where there is no such column.
+    pub fn type_of(&self, number: usize) -> pg_sys::Oid {
+        // SAFETY: the descriptor belongs to the result being read; columns are counted from 1.
+        unsafe { pg_sys::SPI_gettypeid(self.descriptor, number as i32 + 1) }
+    }
+
     fn datum(&self, number: usize, types: &[pg_sys::Oid]) -> Option<pg_sys::Datum> {
         // SAFETY: tuple and descriptor belong to the result being read; the column is there.
         unsafe {
@@ -117,11 +123,32 @@ impl Statement {
     pub fn run(&self, arguments: &[Option<pg_sys::Datum>], each: impl FnMut(&Row)) -> u64 {
         debug_assert_eq!(arguments.len(), self.types.len());
         let values = arguments.iter().copied();
-        // SAFETY: called connected; the arrays match the plan's parameters.
-        connected(values, each, |values, nulls| unsafe {
-            let plan = self.kept_plan();
-            pg_sys::SPI_execute_plan(plan, values, nulls, READ_ONLY, NO_LIMIT);
-        })
+        connected(
+            values,
+            |values, nulls| self.execute(values, nulls),
+            one_by_one(each),
+        )
+    }
+
+    /// Runs the statement as [`Statement::run`] does, and hands out all of its rows at once.
+    pub fn run_whole<T>(
+        &self,
+        arguments: &[Option<pg_sys::Datum>],
+        whole: impl FnOnce(&[Row]) -> T,
+    ) -> T {
+        debug_assert_eq!(arguments.len(), self.types.len());
+        let values = arguments.iter().copied();
+        connected(
+            values,
+            |values, nulls| self.execute(values, nulls),
+            |_, rows| whole(&rows.collect::<Vec<_>>()),
+        )
+    }
+
+    /// Called connected.
+    fn execute(&self, values: *mut pg_sys::Datum, nulls: *const std::ffi::c_char) {
+        // SAFETY: SPI is connected; the arrays match the plan's parameters.
+        unsafe { pg_sys::SPI_execute_plan(self.kept_plan(), values, nulls, READ_ONLY, NO_LIMIT) };
     }
 
     /// Runs a query with the current role's rights in what is committed now, also where the
@@ -131,7 +158,7 @@ impl Statement {
         let values = arguments.iter().copied();
         let now = Fresh::take();
         // SAFETY: called connected; the arrays match the plan's parameters; the snapshot stays active.
-        connected(values, each, |values, nulls| unsafe {
+        let execute = |values, nulls| unsafe {
             let (plan, fires_triggers) = (self.kept_plan(), true);
             let (crosscheck, only_reads) = (std::ptr::null_mut(), true);
             pg_sys::SPI_execute_snapshot(
@@ -144,7 +171,8 @@ impl Statement {
                 fires_triggers,
                 NO_LIMIT,
             );
-        })
+        };
+        connected(values, execute, one_by_one(each))
     }
 
     /// Runs the statement once with `name` replaced in its text, with no plan kept.
@@ -205,7 +233,7 @@ pub fn run_text(
     let mut types: Vec<pg_sys::Oid> = arguments.iter().map(|(oid, _)| oid.value()).collect();
     let values = arguments.iter().map(|(_, value)| *value);
     // SAFETY: called connected; there is a type for every value.
-    connected(values, each, |values, nulls| unsafe {
+    let execute = |values, nulls| unsafe {
         pg_sys::SPI_execute_with_args(
             sql.as_ptr(),
             types.len() as i32,
@@ -215,7 +243,8 @@ pub fn run_text(
             READ_ONLY,
             NO_LIMIT,
         );
-    })
+    };
+    connected(values, execute, one_by_one(each))
 }
 
 /// Statements take a new snapshot and may write.
@@ -223,13 +252,13 @@ const READ_ONLY: bool = false;
 /// All rows of a result are wanted.
 const NO_LIMIT: std::ffi::c_long = 0;
 
-/// Connects to SPI, lets `execute` run a statement with these arguments, hands out the rows, and
-/// returns how many it returned or changed.
-fn connected(
+/// Connects to SPI, lets `execute` run a statement with these arguments, and hands out how many rows it
+/// returned or changed, and those that it returned.
+fn connected<T>(
     arguments: impl Iterator<Item = Option<pg_sys::Datum>>,
-    mut each: impl FnMut(&Row),
     execute: impl FnOnce(*mut pg_sys::Datum, *const std::ffi::c_char),
-) -> u64 {
+    take: impl FnOnce(u64, &mut dyn Iterator<Item = Row>) -> T,
+) -> T {
     let (mut values, nulls): (Vec<pg_sys::Datum>, Vec<std::ffi::c_char>) = arguments
         .map(|value| match value {
             Some(value) => (value, b' ' as std::ffi::c_char),
@@ -241,28 +270,32 @@ fn connected(
     unsafe {
         pg_sys::SPI_connect();
         execute(values.as_mut_ptr(), nulls.as_ptr());
-        let processed = pg_sys::SPI_processed;
-        each_row(&mut each);
+        let taken = take(pg_sys::SPI_processed, &mut returned_rows());
         pg_sys::SPI_finish();
+        taken
+    }
+}
+
+/// Hands out row after row, and says how many there were or were changed.
+fn one_by_one(
+    mut each: impl FnMut(&Row),
+) -> impl FnOnce(u64, &mut dyn Iterator<Item = Row>) -> u64 {
+    move |processed, rows| {
+        rows.for_each(|row| each(&row));
         processed
     }
 }
 
 /// # Safety
-/// SPI must be connected and have just executed a statement.
-unsafe fn each_row(each: &mut impl FnMut(&Row)) {
+/// SPI must be connected and have just executed a statement; the rows are good until SPI_finish.
+unsafe fn returned_rows() -> impl Iterator<Item = Row> {
     // SAFETY: SPI_tuptable, where set, holds `numvals` tuples until SPI_finish.
-    unsafe {
-        let table = pg_sys::SPI_tuptable;
-        if table.is_null() {
-            return;
-        }
-        for number in 0..(*table).numvals as usize {
-            let tuple = *(*table).vals.add(number);
-            each(&Row {
-                tuple,
-                descriptor: (*table).tupdesc,
-            });
-        }
-    }
+    let table = unsafe { pg_sys::SPI_tuptable.as_ref() };
+    table.into_iter().flat_map(|table| {
+        (0..table.numvals as usize).map(|number| Row {
+            // SAFETY: as above.
+            tuple: unsafe { *table.vals.add(number) },
+            descriptor: table.tupdesc,
+        })
+    })
 }

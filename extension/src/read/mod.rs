@@ -4,5 +4,6 @@
 mod all;
 mod category;
 mod condition;
+mod merged;
 mod page;
 mod stream;

@@ -254,7 +254,8 @@ async fn the_same_stress_notices_each_wrong_way() {
             "CREATE FUNCTION public.wrong_advance(target bigint) RETURNS SETOF bigint LANGUAGE plproxy AS
                $$ CLUSTER 'message_store_shards'; RUN ON ALL; $$;
              CREATE OR REPLACE FUNCTION message_store_router.merged(
-               category varchar, \"position\" bigint, batch_size bigint, correlation varchar, member bigint, size bigint
+               category varchar, \"position\" bigint, batch_size bigint, correlation varchar,
+               consumer_group_member bigint, consumer_group_size bigint
              ) RETURNS SETOF message_store.message LANGUAGE plpgsql AS $$
              #variable_conflict use_column
              DECLARE
