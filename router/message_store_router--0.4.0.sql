@@ -623,11 +623,11 @@ COMMENT ON FUNCTION message_store.get_all_messages(bigint, bigint) IS
 -- Subscriptions run where the messages are: each shard has all of them. What is done to one is done on all
 -- shards, on each by itself; where one fails, doing it again does what is missing.
 
-CREATE FUNCTION message_store_router.create_subscription(subscriber_id varchar, source varchar, handlers jsonb, options jsonb) RETURNS SETOF boolean
+CREATE FUNCTION message_store_router.create_subscription(subscriber_id varchar, source varchar, handlers jsonb, options jsonb, map bigint) RETURNS SETOF boolean
 LANGUAGE plproxy VOLATILE
-AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT message_store.create_subscription(subscriber_id, source, handlers, options); $$;
+AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT message_store.create_subscription(subscriber_id, source, handlers, options) FROM message_store.require_map(map); $$;
 
-COMMENT ON FUNCTION message_store_router.create_subscription(varchar, varchar, jsonb, jsonb) IS 'Asks all shards.';
+COMMENT ON FUNCTION message_store_router.create_subscription(varchar, varchar, jsonb, jsonb, bigint) IS 'Asks all shards.';
 
 CREATE FUNCTION message_store.create_subscription(
   subscriber_id varchar,
@@ -644,7 +644,7 @@ DECLARE
 BEGIN
   PERFORM message_store_router.require_write('create_subscription()');
   BEGIN
-    RETURN (SELECT pg_catalog.bool_or(made) FROM message_store_router.create_subscription($1, $2, $3, $4) made);
+    RETURN (SELECT pg_catalog.bool_or(made) FROM message_store_router.create_subscription($1, $2, $3, $4, message_store_router.map()) made);
   EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
     PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
@@ -655,11 +655,11 @@ $$;
 COMMENT ON FUNCTION message_store.create_subscription(varchar, varchar, jsonb, jsonb) IS
   'As in a store, on all shards; true where one of them did not have it yet. Handlers and read models are those of each shard.';
 
-CREATE FUNCTION message_store_router.alter_subscription(subscriber_id varchar, handlers jsonb, options jsonb) RETURNS SETOF boolean
+CREATE FUNCTION message_store_router.alter_subscription(subscriber_id varchar, handlers jsonb, options jsonb, map bigint) RETURNS SETOF boolean
 LANGUAGE plproxy VOLATILE
-AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT message_store.alter_subscription(subscriber_id, handlers, options); $$;
+AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT message_store.alter_subscription(subscriber_id, handlers, options) FROM message_store.require_map(map); $$;
 
-COMMENT ON FUNCTION message_store_router.alter_subscription(varchar, jsonb, jsonb) IS 'Asks all shards.';
+COMMENT ON FUNCTION message_store_router.alter_subscription(varchar, jsonb, jsonb, bigint) IS 'Asks all shards.';
 
 CREATE FUNCTION message_store.alter_subscription(
   subscriber_id varchar,
@@ -675,7 +675,7 @@ DECLARE
 BEGIN
   PERFORM message_store_router.require_write('alter_subscription()');
   BEGIN
-    RETURN (SELECT pg_catalog.bool_or(altered) FROM message_store_router.alter_subscription($1, $2, $3) altered);
+    RETURN (SELECT pg_catalog.bool_or(altered) FROM message_store_router.alter_subscription($1, $2, $3, message_store_router.map()) altered);
   EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
     PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
@@ -686,11 +686,11 @@ $$;
 COMMENT ON FUNCTION message_store.alter_subscription(varchar, jsonb, jsonb) IS
   'As in a store, on all shards; true where it was another one on one of them.';
 
-CREATE FUNCTION message_store_router.drop_subscription(subscriber_id varchar) RETURNS SETOF boolean
+CREATE FUNCTION message_store_router.drop_subscription(subscriber_id varchar, map bigint) RETURNS SETOF boolean
 LANGUAGE plproxy VOLATILE
-AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT message_store.drop_subscription(subscriber_id); $$;
+AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT message_store.drop_subscription(subscriber_id) FROM message_store.require_map(map); $$;
 
-COMMENT ON FUNCTION message_store_router.drop_subscription(varchar) IS 'Asks all shards.';
+COMMENT ON FUNCTION message_store_router.drop_subscription(varchar, bigint) IS 'Asks all shards.';
 
 CREATE FUNCTION message_store.drop_subscription(
   subscriber_id varchar
@@ -704,7 +704,7 @@ DECLARE
 BEGIN
   PERFORM message_store_router.require_write('drop_subscription()');
   BEGIN
-    RETURN (SELECT pg_catalog.bool_or(dropped) FROM message_store_router.drop_subscription($1) dropped);
+    RETURN (SELECT pg_catalog.bool_or(dropped) FROM message_store_router.drop_subscription($1, message_store_router.map()) dropped);
   EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
     PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
@@ -715,11 +715,11 @@ $$;
 COMMENT ON FUNCTION message_store.drop_subscription(varchar) IS
   'As in a store, on all shards; true where one of them had it.';
 
-CREATE FUNCTION message_store_router.start(subscriber_id varchar, at_boot boolean) RETURNS SETOF varchar
+CREATE FUNCTION message_store_router.start(subscriber_id varchar, at_boot boolean, map bigint) RETURNS SETOF varchar
 LANGUAGE plproxy VOLATILE
-AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT message_store.start(subscriber_id, at_boot); $$;
+AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT message_store.start(subscriber_id, at_boot) FROM message_store.require_map(map); $$;
 
-COMMENT ON FUNCTION message_store_router.start(varchar, boolean) IS 'Asks all shards.';
+COMMENT ON FUNCTION message_store_router.start(varchar, boolean, bigint) IS 'Asks all shards.';
 
 CREATE FUNCTION message_store.start(
   subscriber_id varchar,
@@ -734,7 +734,7 @@ DECLARE
 BEGIN
   PERFORM message_store_router.require_write('start()');
   BEGIN
-    RETURN (SELECT pg_catalog.min(state) FROM message_store_router.start($1, $2) state);
+    RETURN (SELECT pg_catalog.min(state) FROM message_store_router.start($1, $2, message_store_router.map()) state);
   EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
     PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
@@ -745,11 +745,11 @@ $$;
 COMMENT ON FUNCTION message_store.start(varchar, boolean) IS
   'As in a store, on all shards.';
 
-CREATE FUNCTION message_store_router.stop(subscriber_id varchar, reason varchar) RETURNS SETOF text
+CREATE FUNCTION message_store_router.stop(subscriber_id varchar, reason varchar, map bigint) RETURNS SETOF text
 LANGUAGE plproxy VOLATILE
-AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT message_store.stop(subscriber_id, reason)::pg_catalog.text; $$;
+AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT message_store.stop(subscriber_id, reason)::pg_catalog.text FROM message_store.require_map(map); $$;
 
-COMMENT ON FUNCTION message_store_router.stop(varchar, varchar) IS 'Asks all shards.';
+COMMENT ON FUNCTION message_store_router.stop(varchar, varchar, bigint) IS 'Asks all shards.';
 
 CREATE FUNCTION message_store.stop(
   subscriber_id varchar,
@@ -764,7 +764,7 @@ DECLARE
 BEGIN
   PERFORM message_store_router.require_write('stop()');
   BEGIN
-    PERFORM * FROM message_store_router.stop($1, $2);
+    PERFORM * FROM message_store_router.stop($1, $2, message_store_router.map());
   EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
     PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
@@ -775,11 +775,11 @@ $$;
 COMMENT ON FUNCTION message_store.stop(varchar, varchar) IS
   'As in a store, on all shards.';
 
-CREATE FUNCTION message_store_router.pause(subscriber_id varchar, reason varchar) RETURNS SETOF text
+CREATE FUNCTION message_store_router.pause(subscriber_id varchar, reason varchar, map bigint) RETURNS SETOF text
 LANGUAGE plproxy VOLATILE
-AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT message_store.pause(subscriber_id, reason)::pg_catalog.text; $$;
+AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT message_store.pause(subscriber_id, reason)::pg_catalog.text FROM message_store.require_map(map); $$;
 
-COMMENT ON FUNCTION message_store_router.pause(varchar, varchar) IS 'Asks all shards.';
+COMMENT ON FUNCTION message_store_router.pause(varchar, varchar, bigint) IS 'Asks all shards.';
 
 CREATE FUNCTION message_store.pause(
   subscriber_id varchar,
@@ -794,7 +794,7 @@ DECLARE
 BEGIN
   PERFORM message_store_router.require_write('pause()');
   BEGIN
-    PERFORM * FROM message_store_router.pause($1, $2);
+    PERFORM * FROM message_store_router.pause($1, $2, message_store_router.map());
   EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
     PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
@@ -805,12 +805,18 @@ $$;
 COMMENT ON FUNCTION message_store.pause(varchar, varchar) IS
   'As in a store, on all shards.';
 
-CREATE FUNCTION message_store_router.wait_for(shard integer, subscriber_id varchar, global_position bigint, "timeout" interval)
-RETURNS boolean
+CREATE FUNCTION message_store_router.wait_for(subscriber_id varchar, global_position bigint, "timeout" interval, map bigint)
+RETURNS SETOF boolean
 LANGUAGE plproxy VOLATILE
-AS $$ CLUSTER 'message_store_shards'; RUN ON shard; SELECT message_store.wait_for($2, $3, $4); $$;
+AS $$
+  CLUSTER 'message_store_shards';
+  RUN ON ALL;
+  -- The map is looked at when it has waited, for as long as it waits others may change it.
+  SELECT w.reached FROM (SELECT message_store.wait_for($1, $2, $3) AS reached OFFSET 0) w
+   WHERE message_store.require_map($4) IS NOT NULL;
+$$;
 
-COMMENT ON FUNCTION message_store_router.wait_for(integer, varchar, bigint, interval) IS 'Asks the shard.';
+COMMENT ON FUNCTION message_store_router.wait_for(varchar, bigint, interval, bigint) IS 'Asks all shards.';
 
 CREATE FUNCTION message_store.wait_for(
   subscriber_id varchar,
@@ -824,9 +830,10 @@ DECLARE
   detail pg_catalog.text;
   hint pg_catalog.text;
 BEGIN
-  -- A position says which shard has drawn it.
-  RETURN message_store_router.wait_for(
-    pg_catalog.mod(pg_catalog.mod(coalesce($2, 0), 1024), message_store_router.shards())::pg_catalog.int4, $1, $2, $3);
+  -- A shard where nothing is written comes to no position by itself; within a stride each has one of its own.
+  PERFORM message_store_router.advance_position(
+    LEAST($2, (SELECT pg_catalog.max(p) FROM message_store_router.advance_position(0) p)) OPERATOR(pg_catalog.+) 1023);
+  RETURN (SELECT pg_catalog.bool_and(reached) FROM message_store_router.wait_for($1, $2, $3, message_store_router.map()) reached);
 EXCEPTION WHEN OTHERS THEN
   GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
   PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
@@ -834,7 +841,7 @@ END
 $$;
 
 COMMENT ON FUNCTION message_store.wait_for(varchar, bigint, interval) IS
-  'As in a store, on the shard that the message was written to.';
+  'As in a store, on all shards. Errors besides: 25006, 40001 where the shards have changed.';
 
 CREATE FUNCTION message_store_router.shard_status(
   shard integer,

@@ -110,6 +110,8 @@ pub enum Error {
         this: i64,
         /// How many there are.
         count: i64,
+        /// Whether a handler asked, who can ask no other one: 0A000.
+        by_handler: bool,
     },
     /// The map of shards has changed since the caller looked at it: 40001. `(its version)`.
     MapChanged(i64),
@@ -183,14 +185,18 @@ impl From<&Error> for Report {
                 "Look at it: either somebody wrote it there, or the handler makes something else of \
                  the same message than before. An id of the message's own avoids both.",
             ),
-            E::OtherShard { stream_name, of, this, count } => Self::new(
-                Code::ERRCODE_T_R_SERIALIZATION_FAILURE,
-                format!("stream {stream_name} lives on shard {of}, and this is shard {this} of {count}"),
-            )
-            .hint(
-                "Look at the map of shards again, and ask that one. A handler that must write there puts the \
-                 message into a stream of its own entity, from where it is forwarded (docs/scale-out.md).",
-            ),
+            E::OtherShard { stream_name, of, this, count, by_handler } => {
+                let text = format!("stream {stream_name} lives on shard {of}, and this is shard {this} of {count}");
+                if *by_handler {
+                    Self::new(Code::ERRCODE_FEATURE_NOT_SUPPORTED, text).hint(
+                        "A handler reaches its own shard. It puts the message into a stream of its own entity, from \
+                         where it is forwarded (docs/scale-out.md).",
+                    )
+                } else {
+                    Self::new(Code::ERRCODE_T_R_SERIALIZATION_FAILURE, text)
+                        .hint("Look at the map of shards again, and ask that one.")
+                }
+            }
             E::MapChanged(map) => Self::new(
                 Code::ERRCODE_T_R_SERIALIZATION_FAILURE,
                 format!("the map of shards has changed: it is version {map}"),

@@ -59,6 +59,11 @@ thread_local! {
     static RUNNING: RefCell<Vec<Running>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Whether this session is in the middle of a tick.
+pub fn is_running() -> bool {
+    RUNNING.with_borrow(|running| !running.is_empty())
+}
+
 /// Whether this session is in the middle of a tick of this subscriber.
 pub fn is_ticking(subscriber_id: &str) -> bool {
     RUNNING.with_borrow(|running| running.iter().any(|tick| tick.ticking == subscriber_id))

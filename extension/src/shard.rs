@@ -5,6 +5,7 @@
 
 use crate::consumer_group::member_of;
 use crate::error::Error;
+use crate::handler_call;
 use crate::pg::catalog::{self, Generation};
 use crate::pg::snapshot::Fresh;
 use crate::tables::shard;
@@ -65,7 +66,7 @@ pub fn now() -> Result<Option<Shard>, Error> {
     shard::row(&Fresh::take())
 }
 
-/// 40001 where a stream lives on another shard.
+/// 40001 where a stream lives on another shard; for a handler, whom asking again does not help, 0A000.
 pub fn require_own(stream_name: &[u8]) -> Result<(), Error> {
     match this()? {
         Some(shard) if !shard.owns(stream_name)? => Err(Error::OtherShard {
@@ -73,6 +74,7 @@ pub fn require_own(stream_name: &[u8]) -> Result<(), Error> {
             of: number_of(stream_name, shard.count)?,
             this: shard.number,
             count: shard.count,
+            by_handler: handler_call::is_running(),
         }),
         _ => Ok(()),
     }

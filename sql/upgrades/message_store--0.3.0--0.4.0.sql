@@ -158,6 +158,13 @@ AS 'MODULE_PATHNAME', 'get_settled_messages';
 COMMENT ON FUNCTION message_store.get_settled_messages(varchar, bigint, bigint, varchar, bigint, bigint, bigint, bigint) IS
   'What a reader of several shards asks each: messages of a category, or with NULL of all, and behind them a row that has only a global position: up to there these are all, and settled. What is drawn here afterwards lies behind at_least, the last position that any shard has drawn. Errors: as get_category_messages; 25006; 40001 where the map has another version; 55000 where this is no shard.';
 
+CREATE FUNCTION message_store.require_map(map bigint) RETURNS void
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'require_map';
+
+COMMENT ON FUNCTION message_store.require_map(bigint) IS
+  'For a router: an error where the map of shards has another version, and until the end of the transaction it does not get one. Errors: 25006, 40001 (another version), 55000 (no shard).';
+
 CREATE FUNCTION message_store.shard_of(stream_name varchar, shards bigint) RETURNS bigint
 LANGUAGE c IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'shard_of';
@@ -362,6 +369,7 @@ REVOKE EXECUTE ON FUNCTION
   message_store.erasure_remains(bigint),
   message_store.get_settled_messages(varchar, bigint, bigint, varchar, bigint, bigint, bigint, bigint),
   message_store.record_horizons(),
+  message_store.require_map(bigint),
   message_store.retain(varchar, interval, varchar),
   message_store.wipe_free_room()
 FROM PUBLIC;
@@ -369,7 +377,7 @@ FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION message_store.advance_position(bigint), message_store.apply_retention(bigint),
   message_store.check_position(uuid, bigint), message_store.deleted_up_to(varchar), message_store.epoch(),
   message_store.get_settled_messages(varchar, bigint, bigint, varchar, bigint, bigint, bigint, bigint),
-  message_store.record_horizons() TO message_store;
+  message_store.record_horizons(), message_store.require_map(bigint) TO message_store;
 
 GRANT EXECUTE ON FUNCTION message_store.become_shard(bigint, bigint, bigint, text[], bigint),
   message_store.begin_epoch(varchar, bigint), message_store.confirm_epoch(uuid, varchar),

@@ -101,6 +101,7 @@ const FUNCTIONS: &[(&str, &str, [&str; 6])] = &[
     ("become_shard", "SELECT message_store.become_shard(0, 1, 1)", ADMINS),
     ("delete_moved_messages", "DO $$ BEGIN PERFORM message_store.delete_moved_messages(0, 1); EXCEPTION WHEN object_not_in_prerequisite_state THEN NULL; END $$", ADMINS),
     ("get_settled_messages", "DO $$ BEGIN PERFORM message_store.get_settled_messages('a', 1, 1, NULL, NULL, NULL, 0, 1); EXCEPTION WHEN object_not_in_prerequisite_state OR serialization_failure THEN NULL; END $$", CLIENTS),
+    ("require_map", "DO $$ BEGIN PERFORM message_store.require_map(1); EXCEPTION WHEN object_not_in_prerequisite_state OR serialization_failure THEN NULL; END $$", CLIENTS),
     ("announce_insert", "CREATE TEMP TABLE announced (); CREATE TRIGGER t BEFORE INSERT ON announced EXECUTE FUNCTION message_store.announce_insert()", NOBODY_ELSE),
     ("is_message_dbs", "SELECT message_store.is_message_dbs('')", OPEN),
     ("finish_adoption", "SELECT message_store.finish_adoption()", NOBODY_ELSE),

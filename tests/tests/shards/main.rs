@@ -535,6 +535,10 @@ async fn who_has_an_old_map_is_told_and_what_moved_is_read_where_it_went() {
     }
     let before = positions(&client, MERGED).await;
     assert_eq!(before.len(), 4);
+    client
+        .run("SELECT message_store.create_subscription('reader', 'shelf', '{}')")
+        .await
+        .unwrap();
 
     // A copy becomes the second shard. Writers in flight are waited for.
     let first = &shards.shards[0];
@@ -578,6 +582,19 @@ async fn who_has_an_old_map_is_told_and_what_moved_is_read_where_it_went() {
             .error(&format!("SELECT message_store.{read}('{moves}')"))
             .await;
         assert_eq!(refusal.sqlstate, "40001", "{read}");
+    }
+    // Nor does it say of two shards what is to be done on all.
+    for call in [
+        "create_subscription('second', 'shelf', '{}')",
+        "alter_subscription('reader', options => '{}')",
+        "start('reader')",
+        "stop('reader')",
+        "pause('reader')",
+        "wait_for('reader', 1, '0')",
+        "drop_subscription('reader')",
+    ] {
+        let refusal = client.error(&format!("SELECT message_store.{call}")).await;
+        assert_eq!(refusal.sqlstate, "40001", "{call}: {}", refusal.message);
     }
     client.run(&write(&stays)).await.unwrap();
     // The half that is no longer its own is there, and nobody sees it.

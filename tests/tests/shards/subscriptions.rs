@@ -353,3 +353,68 @@ async fn a_subscription_is_declared_once_and_read_over_all_shards() {
         "SELECT message_store.acquire_lock('viewings-1') = message_store.hash_64('viewings')";
     assert_eq!(client.value(lock).await.as_deref(), Some("t"));
 }
+
+#[tokio::test]
+async fn who_waits_for_a_position_waits_for_every_shard() {
+    let shards = Cluster::shared().create_shards(3).await;
+    let client = shards.client().await;
+    let mut streams = Vec::new();
+    for shard in 0..2 {
+        streams.push(shards.stream_on(shard, "shelf", 0).await);
+    }
+    for shard in shards.sessions().await {
+        shard
+            .run(
+                "CREATE FUNCTION public.handle(bigint) RETURNS void LANGUAGE sql BEGIN ATOMIC SELECT; END;
+                 SELECT message_store.create_subscription('reader', 'shelf', '{\"$any\": \"public.handle\"}');
+                 SELECT message_store.start('reader')",
+            )
+            .await
+            .unwrap();
+    }
+    // The first is what the second shard has still to handle when the last is handled on the first.
+    let mut last = 0;
+    for stream in [&streams[1], &streams[0]] {
+        client.run(&write(stream)).await.unwrap();
+        let position = "SELECT max(global_position) FROM message_store.get_all_messages()";
+        last = client.bigint(position).await;
+    }
+    let sessions = shards.sessions().await;
+    let tick = "SELECT message_store.tick('reader', 1000)";
+    let waits = format!("SELECT message_store.wait_for('reader', {last}, '0')");
+    sessions[0].run(tick).await.unwrap();
+    assert_eq!(client.value(&waits).await.as_deref(), Some("f"));
+    sessions[1].run(tick).await.unwrap();
+    // The third has drawn nothing, and nothing to handle.
+    assert_eq!(client.value(&waits).await.as_deref(), Some("t"));
+    let later = format!("SELECT message_store.wait_for('reader', {last} + 1000000, '0')");
+    assert_eq!(client.value(&later).await.as_deref(), Some("f"));
+}
+
+#[tokio::test]
+async fn a_handler_that_reaches_for_another_shard_fails_like_any_other() {
+    let shards = Cluster::shared().create_shards(2).await;
+    let (here, elsewhere) = (
+        shards.stream_on(0, "shelf", 0).await,
+        shards.stream_on(1, "shelf", 0).await,
+    );
+    let session = shards.shards[0].connect().await;
+    session
+        .run(&format!(
+            "CREATE FUNCTION public.handle(bigint) RETURNS void LANGUAGE sql
+               AS $$ SELECT message_store.write_message(gen_random_uuid()::varchar, '{elsewhere}', 'T', '{{}}') $$;
+             SELECT message_store.create_subscription('reader', 'shelf', '{{\"$any\": \"public.handle\"}}',
+               '{{\"retries\": 0, \"on_failure\": \"park\"}}');
+             SELECT message_store.start('reader');
+             {}",
+            write(&here)
+        ))
+        .await
+        .unwrap();
+    session
+        .run("SELECT message_store.tick('reader', 1000)")
+        .await
+        .unwrap();
+    let parked = "SELECT sqlstate FROM message_store.parked_messages";
+    assert_eq!(session.value(parked).await.as_deref(), Some("0A000"));
+}
