@@ -122,6 +122,10 @@ CREATE FUNCTION message_store_router.raise_again(state text, message text, detai
 LANGUAGE plpgsql VOLATILE
 AS $$
 BEGIN
+  IF state OPERATOR(pg_catalog.=) 'XX000' AND message OPERATOR(pg_catalog.~) '^PL/Proxy function [^ ]+: \[' THEN
+    state := '08006';
+    hint := 'A shard does not answer. Ask again; SELECT shard, error FROM message_store.shard_status says which.';
+  END IF;
   message := pg_catalog.regexp_replace(message, '^[a-z_.0-9]+\([0-9]+\): \[[^]]*\] REMOTE [^:]*: ', '');
   detail := pg_catalog.regexp_replace(detail, '^Remote detail: ', '');
   hint := pg_catalog.regexp_replace(hint, '^Remote hint: ', '');

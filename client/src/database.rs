@@ -79,7 +79,7 @@ pub use read_models::ReadModelPage;
 pub use removal::{Applied, Deletion, Erased, Erasure};
 pub use rights::{Exposure, Powers, Rights, Superusers};
 pub use session::{Refused, Session, WriteStatements};
-pub use shards::{Shard, ShardFacts};
+pub use shards::{Shard, ShardFacts, Share};
 pub use status::{HorizonBlocker, Orchestrator, PRESENCE_CLASS, SubscriptionStatus};
 pub use steering::{Steering, Which};
 pub use subscriptions::TableChange;

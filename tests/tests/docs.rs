@@ -31,7 +31,7 @@ use promises::{Cluster, Random, Rows, seed};
 /// Pages without commands: what we decided and how we differ. `backup` needs two servers, and is
 /// tried by `replication.rs` and `dump_and_restore.rs`; `kubernetes` by `kubernetes.rs`; and
 /// `production` by `tests/packages/run`, in a system that it may install packages in, and by
-/// `production.rs`; `scale-out` by `standbys.rs`; `symptoms` by `symptoms.rs`, each where it is
+/// `production.rs`; `scale-out` by `shards/page.rs`; `symptoms` by `symptoms.rs`, each where it is
 /// produced.
 const NOT_RUN: [&str; 14] = [
     "backup",

@@ -60,6 +60,17 @@ pub struct ShardFacts {
     pub parked: i64,
 }
 
+/// Messages that live on one shard, wherever they lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// How many.
+    pub messages: i64,
+    /// The first global position and the last.
+    pub range: Option<(i64, i64)>,
+    /// A sum over their ids and positions.
+    digest: String,
+}
+
 impl Shard {
     fn read(row: &Row) -> Result<Self> {
         let read = || -> std::result::Result<Self, tokio_postgres::Error> {
@@ -262,6 +273,46 @@ impl Session {
         let told = self.client.execute(USE, &[&addresses, &map]).await;
         told.map(drop)
             .map_err(Error::database("tell the router where the shards are"))
+    }
+
+    /// What lies here of the messages that live on the shard of this number, of so many, from one global
+    /// position to another.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn share_of(&self, number: i64, count: i64, range: (i64, i64)) -> Result<Share> {
+        const COUNT: &str = "SELECT count(*), min(global_position), max(global_position), \
+               coalesce(sum(pg_catalog.hashtextextended(id::pg_catalog.text, global_position)), 0)::pg_catalog.text \
+          FROM message_store.messages \
+         WHERE coalesce(message_store.shard_of(stream_name::pg_catalog.varchar, $2), 0) = $1 \
+           AND global_position BETWEEN $3 AND $4";
+        let action = "count what lives on another shard";
+        let parameters: [&(dyn ToSql + Sync); 4] = [&number, &count, &range.0, &range.1];
+        let row = self.client.query_one(COUNT, &parameters).await;
+        let row = row.map_err(Error::database(action))?;
+        let read = || -> std::result::Result<Share, tokio_postgres::Error> {
+            let (first, last): (Option<i64>, Option<i64>) = (row.try_get(1)?, row.try_get(2)?);
+            Ok(Share {
+                messages: row.try_get(0)?,
+                range: first.zip(last),
+                digest: row.try_get(3)?,
+            })
+        };
+        read().map_err(Error::database(action))
+    }
+
+    /// Whether messages were deleted here since it is the shard that it is.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn has_deleted_since_it_grew(&self) -> Result<bool> {
+        self.one(
+            "ask what was deleted since",
+            "SELECT EXISTS (SELECT FROM message_store.deletions d, message_store.shard s \
+               WHERE d.ended_at > s.since)",
+            &[],
+        )
+        .await
     }
 
     /// Deletes what lies here and lives on another shard, of the next messages after a position, where this is

@@ -167,7 +167,7 @@ impl Stubborn {
             match error.code().map(|state| state.code().to_owned()) {
                 // A server that ends, a standby that is not promoted yet, a router that lost its shard.
                 Some(state)
-                    if ["57P", "08", "25006", "XX000", "58"]
+                    if ["57P", "08", "25006", "58"]
                         .iter()
                         .any(|lost| state.starts_with(lost)) =>
                 {

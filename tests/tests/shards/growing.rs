@@ -13,7 +13,7 @@ use promises::{Cluster, Database, Random, Session, Shards, SqlError, orchestrato
 use crate::write;
 
 /// What a client does where the shards have changed: it asks again.
-async fn again(session: &Session, sql: &str) -> promises::Rows {
+pub async fn again(session: &Session, sql: &str) -> promises::Rows {
     loop {
         match session.run(sql).await {
             Ok(rows) => return rows,
@@ -208,6 +208,21 @@ async fn two_shards_become_four_under_load_and_nobody_skips_a_message() {
     }
     let repeated = run_to_end(&mut run(&[]));
     assert_eq!(repeated.code, Some(0), "{}", repeated.stderr);
+
+    // What has not arrived is not deleted.
+    let stream = grown.stream_on(2, "shelf", 0).await;
+    let left_behind = format!(
+        "INSERT INTO message_store.messages (stream_name, type, position) VALUES ('{stream}', 'T', 1000)"
+    );
+    let first = grown.shards[0].connect().await;
+    first.run(&left_behind).await.unwrap();
+    let refused = run_to_end(&mut run(&[]));
+    assert_eq!(refused.code, Some(1), "{}", refused.stdout);
+    let told = "shard 0 has 1 messages that live on shard 2, which has 0 of these positions";
+    assert!(refused.stderr.contains(told), "{}", refused.stderr);
+    let there =
+        format!("SELECT count(*) FROM message_store.messages WHERE stream_name = '{stream}'");
+    assert_eq!(first.bigint(&there).await, 1);
 }
 
 #[tokio::test]

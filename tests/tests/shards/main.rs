@@ -9,6 +9,7 @@ mod disasters;
 mod forwarding;
 mod growing;
 mod orchestrating;
+mod page;
 mod pooled;
 mod straight;
 mod stress;
@@ -762,7 +763,7 @@ async fn a_router_refuses_addresses_that_lead_to_others() {
             .any(|notice| notice.message.contains("shard 1 does not answer")),
         "{told:?}"
     );
-    assert_eq!(client.error(MERGED).await.sqlstate, "XX000");
+    assert_eq!(client.error(MERGED).await.sqlstate, "08006");
     let status = "SELECT count(*) FILTER (WHERE error IS NULL), count(*) FILTER (WHERE error IS NOT NULL AND drawn IS NULL) \
                   FROM message_store.shard_status";
     let rows = admin.run(status).await.unwrap();

@@ -27,6 +27,8 @@ const REPLAY: Duration = Duration::from_secs(120);
 const PROMOTION: Duration = Duration::from_secs(60);
 /// How much longer than a deletion took the next one waits.
 const REST: u32 = 4;
+/// Every global position.
+const ALL: (i64, i64) = (1, i64::MAX);
 /// Why the epoch of a promotion lacks nothing.
 const CONFIRMED: &str = "orchestrator shards split: what moves had arrived";
 
@@ -85,14 +87,15 @@ pub(super) async fn split(args: &ShardsSplitArgs) -> Result<()> {
         router.use_shards(&plan.addresses, plan.map).await?;
     }
     print_text(&format!(
-        "{} shards are {} now, {:.1} s after the first was told. What has moved is deleted where it was; \
-         read models that are sums count twice until they are rebuilt.",
+        "{} shards are {} now, {:.1} s after the first was told. What has moved is deleted where it was; a \
+         read model of which all shards' are summed counts twice until it is rebuilt on each of them.",
         plan.before,
         plan.after(),
         began.elapsed().as_secs_f64()
     ))?;
     for pair in &pairs {
         delete_moved(&pair.standby, &plan.shard(pair.number + plan.before)).await?;
+        require_arrived(pair, &plan).await?;
         delete_moved(&pair.shard, &plan.shard(pair.number)).await?;
     }
     print_text("Each shard has its own messages only.")
@@ -276,6 +279,37 @@ async fn promote(pair: &Pair, plan: &Plan, drawn: i64) -> Result<()> {
         ));
     }
     Ok(pair.standby.confirm_epoch(CONFIRMED).await?)
+}
+
+/// What is about to be deleted must be where it lives.
+async fn require_arrived(pair: &Pair, plan: &Plan) -> Result<()> {
+    let (from, to) = (pair.number, pair.number + plan.before);
+    let leaves = pair.shard.share_of(to, plan.after(), ALL).await?;
+    let Some(range) = leaves.range else {
+        return Ok(());
+    };
+    let arrived = pair.standby.share_of(to, plan.after(), range).await?;
+    if leaves == arrived {
+        return print_text(&format!(
+            "Shard {to} has the {} messages that shard {from} had of it.",
+            leaves.messages
+        ));
+    }
+    if pair.shard.has_deleted_since_it_grew().await?
+        || pair.standby.has_deleted_since_it_grew().await?
+    {
+        return print_text(&format!(
+            "Messages were deleted since shard {from} has grown, so what it has of shard {to} was not compared."
+        ));
+    }
+    Err(refused(
+        format!(
+            "shard {from} has {} messages that live on shard {to}, which has {} of these positions, or others",
+            leaves.messages, arrived.messages
+        ),
+        "Nothing more is deleted. Compare the table messages of both: what is only on the first was written \
+         there by nobody's function, or the second is not its standby.",
+    ))
 }
 
 /// A share at a time, with rests; an error where the session leads to another shard.
