@@ -624,6 +624,68 @@ $$;
 COMMENT ON FUNCTION message_store.get_all_messages(bigint, bigint) IS
   'As in a store, over all shards in the order of their global positions.';
 
+-- Each shard has a history of its own, so what is kept with a position in all of them are the epochs of all.
+
+CREATE FUNCTION message_store_router.epoch(shard integer) RETURNS uuid
+LANGUAGE plproxy VOLATILE
+AS $$ CLUSTER 'message_store_shards'; RUN ON shard; SELECT message_store.epoch(); $$;
+
+COMMENT ON FUNCTION message_store_router.epoch(integer) IS 'Asks the shard.';
+
+CREATE FUNCTION message_store.epoch() RETURNS varchar
+LANGUAGE plpgsql VOLATILE
+AS $$
+DECLARE
+  message pg_catalog.text;
+  detail pg_catalog.text;
+  hint pg_catalog.text;
+BEGIN
+  RETURN (SELECT pg_catalog.string_agg(message_store_router.epoch(number)::pg_catalog.text, ',' ORDER BY number)
+            FROM pg_catalog.generate_series(0, message_store_router.shards()::pg_catalog.int4 OPERATOR(pg_catalog.-) 1) number);
+EXCEPTION WHEN OTHERS THEN
+  GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+  PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
+END
+$$;
+
+COMMENT ON FUNCTION message_store.epoch() IS
+  'The epochs of the shards, in the order of their numbers, with commas between: to be kept with every position that is kept outside.';
+
+CREATE FUNCTION message_store_router.check_position(shard integer, epoch uuid, "position" bigint) RETURNS bigint
+LANGUAGE plproxy VOLATILE
+AS $$ CLUSTER 'message_store_shards'; RUN ON shard; SELECT message_store.check_position($2, $3); $$;
+
+COMMENT ON FUNCTION message_store_router.check_position(integer, uuid, bigint) IS 'Asks the shard.';
+
+CREATE FUNCTION message_store.check_position(epoch varchar, "position" bigint) RETURNS bigint
+LANGUAGE plpgsql VOLATILE
+AS $$
+DECLARE
+  kept constant uuid[] := pg_catalog.string_to_array($1, ',');
+  message pg_catalog.text;
+  detail pg_catalog.text;
+  hint pg_catalog.text;
+BEGIN
+  IF pg_catalog.cardinality(kept) OPERATOR(pg_catalog.=) 0
+    OR pg_catalog.mod(message_store_router.shards(), pg_catalog.cardinality(kept)) OPERATOR(pg_catalog.<>) 0
+  THEN
+    RAISE EXCEPTION 'epoch has % names, and there are % shards', pg_catalog.cardinality(kept), message_store_router.shards() USING
+      ERRCODE = 'invalid_parameter_value', HINT = 'Pass what epoch() of a router to these shards returned.';
+  END IF;
+  -- A shard that came from another one since has its epochs.
+  PERFORM message_store_router.check_position(
+            number, kept[1 OPERATOR(pg_catalog.+) pg_catalog.mod(number, pg_catalog.cardinality(kept))], $2)
+     FROM pg_catalog.generate_series(0, message_store_router.shards()::pg_catalog.int4 OPERATOR(pg_catalog.-) 1) number;
+  RETURN $2;
+EXCEPTION WHEN OTHERS THEN
+  GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+  PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
+END
+$$;
+
+COMMENT ON FUNCTION message_store.check_position(varchar, bigint) IS
+  'As in a store, on every shard: returns a position in the order of all, if what lies before it is in all their logs for certain. Errors: 22023, 22P02 (no epoch), 55000.';
+
 -- Subscriptions run where the messages are: each shard has all of them. What is done to one is done on all
 -- shards, on each by itself; where one fails, doing it again does what is missing.
 

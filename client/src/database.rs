@@ -64,7 +64,7 @@ pub use causation::{Link as CausationLink, MOST_LOOKS, SEARCHED, WALKED};
 pub use diagnosis::{
     Blocker, Capacity, ChangedCollation, Installed, NotHeeded, Override, PositionSequence,
 };
-pub use epochs::UnconfirmedEpoch;
+pub use epochs::{Epoch, UnconfirmedEpoch};
 pub use error_details::ErrorDetails;
 pub use excerpt::Excerpt;
 pub use failures::{FAILURES_OF, FailureGroup};

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+use message_store_client::database::Epoch;
 use uuid::Uuid;
 
 use crate::config::{LogFormat, Override};
@@ -242,8 +243,8 @@ pub struct ReadArgs {
 
     /// The epoch that the position is of, as `SELECT message_store.epoch()` said when it was kept. Where what
     /// lies before the position is not in this log for certain, nothing is printed.
-    #[arg(long, value_name = "UUID", requires = "position")]
-    pub epoch: Option<Uuid>,
+    #[arg(long, value_name = "EPOCH", requires = "position")]
+    pub epoch: Option<Epoch>,
 
     /// Only messages of this type. Repeat it for more [default: all].
     #[arg(long = "type", value_name = "TYPE")]

@@ -311,7 +311,7 @@ async fn a_fail_over_loses_nothing_that_was_acknowledged_and_everything_goes_on(
     let first = written.iter().map(|(_, position)| *position).min().unwrap();
     for position in [first, last] {
         assert_eq!(
-            looker.check_position(epoch, position).await.unwrap(),
+            looker.check_position(&epoch, position).await.unwrap(),
             position
         );
     }
@@ -417,8 +417,11 @@ async fn what_an_asynchronous_standby_lacks_is_lost_and_noticed() {
         "a position came again"
     );
     assert!(new.iter().min() > lost.iter().max());
-    assert_eq!(after.check_position(epoch, settled).await.unwrap(), settled);
-    let refused = after.check_position(epoch, lost[29]).await.unwrap_err();
+    assert_eq!(
+        after.check_position(&epoch, settled).await.unwrap(),
+        settled
+    );
+    let refused = after.check_position(&epoch, lost[29]).await.unwrap_err();
     assert!(
         format!("{refused:?}").contains(&format!("Begin again after {settled}")),
         "{refused:?}"

@@ -1,5 +1,10 @@
 //! Which history of the log positions are of.
 
+use std::{
+    fmt::{self, Display, Formatter},
+    str::FromStr,
+};
+
 use tokio_postgres::{Row, error::SqlState};
 use uuid::Uuid;
 
@@ -11,6 +16,26 @@ const UNCONFIRMED: &str = "SELECT epoch, reason, pg_catalog.to_json(began_at) OP
    FROM message_store.epochs \
   WHERE confirmed_at IS NULL AND number > (SELECT pg_catalog.min(number) FROM message_store.epochs) \
   ORDER BY number DESC LIMIT 1";
+
+/// What is kept with a position: the name of an epoch, or, of a router, those of all its shards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Epoch(Vec<Uuid>);
+
+impl FromStr for Epoch {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> std::result::Result<Self, uuid::Error> {
+        let names = text.split(',').map(Uuid::parse_str);
+        names.collect::<std::result::Result<_, _>>().map(Self)
+    }
+}
+
+impl Display for Epoch {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        let names: Vec<String> = self.0.iter().map(Uuid::to_string).collect();
+        formatter.write_str(&names.join(","))
+    }
+}
 
 /// An epoch in which messages of those before may be missing.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,13 +73,13 @@ impl Database {
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub async fn epoch(&self) -> Result<Option<Uuid>> {
+    pub async fn epoch(&self) -> Result<Option<Epoch>> {
         let action = "ask for the epoch";
-        let rows = self
-            .query(action, "SELECT message_store.epoch()", &[])
-            .await?;
-        let epoch = rows.first().map(|row| row.try_get(0)).transpose();
-        epoch.map(Option::flatten).map_err(Error::database(action))
+        let sql = "SELECT message_store.epoch()::pg_catalog.text";
+        let rows = self.query(action, sql, &[]).await?;
+        let epoch = rows.first().map(|row| row.try_get::<_, Option<String>>(0));
+        let epoch = epoch.transpose().map_err(Error::database(action))?;
+        Ok(epoch.flatten().and_then(|text| text.parse().ok()))
     }
 
     /// Returns a global position that was kept with an epoch, if what lies before it is in this log for
@@ -62,10 +87,11 @@ impl Database {
     ///
     /// # Errors
     /// [`Error::Database`] with SQLSTATE 55000, which says from where to begin again.
-    pub async fn check_position(&self, epoch: Uuid, position: i64) -> Result<i64> {
+    pub async fn check_position(&self, epoch: &Epoch, position: i64) -> Result<i64> {
         let action = "look whether the position is of this log";
-        let sql = "SELECT message_store.check_position($1, $2)";
-        let rows = self.query(action, sql, &[&epoch, &position]).await?;
+        // A store takes a uuid and a router a text; such a literal is either.
+        let sql = format!("SELECT message_store.check_position('{epoch}', $1)");
+        let rows = self.query(action, &sql, &[&position]).await?;
         Ok(rows.first().map_or(position, |row| row.get(0)))
     }
 }
@@ -92,4 +118,27 @@ fn read(row: &Row) -> std::result::Result<UnconfirmedEpoch, tokio_postgres::Erro
         seconds_ago: row.try_get(3)?,
         settled_up_to: row.try_get(4)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_is_one_name_or_one_of_each_shard() {
+        let one = "6f1c0000-0000-4000-8000-000000000001";
+        let two = "6f1c0000-0000-4000-8000-000000000001,6f1c0000-0000-4000-8000-000000000002";
+        for text in [one, two] {
+            let epoch: Option<Epoch> = text.parse().ok();
+            assert_eq!(epoch.map(|epoch| epoch.to_string()).as_deref(), Some(text));
+        }
+        for text in [
+            "",
+            "6f1c",
+            "6f1c0000-0000-4000-8000-000000000001,",
+            "'); DROP TABLE",
+        ] {
+            assert!(text.parse::<Epoch>().is_err(), "{text}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use uuid::Uuid;
+use message_store_client::database::Epoch;
 
 use super::DatabaseArgs;
 
@@ -46,8 +46,8 @@ pub struct ExportArgs {
 
     /// The epoch that the position is of, as `SELECT message_store.epoch()` said when it was kept. Where what
     /// lies before the position is not in this log for certain, nothing is printed.
-    #[arg(long, value_name = "UUID", requires = "position")]
-    pub epoch: Option<Uuid>,
+    #[arg(long, value_name = "EPOCH", requires = "position")]
+    pub epoch: Option<Epoch>,
 
     /// A new file for the lines. It must not exist. A name that ends in .gz is compressed [default:
     /// standard output].

@@ -29,7 +29,8 @@ pub(super) async fn export(args: ExportArgs) -> Result<()> {
         }
     };
     let progress = last.map_or_else(|| progress_bar(None), position_bar);
-    let mut reader = Reader::from_kept(database, source, args.position, args.epoch).await?;
+    let mut reader =
+        Reader::from_kept(database, source, args.position, args.epoch.as_ref()).await?;
     let mut output = Output::open(args.output.as_deref())?;
     let types = Types(args.types);
     let mut count = 0;

@@ -19,7 +19,8 @@ use printable::printable;
 pub(super) async fn read(args: ReadArgs) -> Result<()> {
     let database = Database::open(&target_of(&args.database)?, 1)?;
     let source = database.source(&args.name).await?;
-    let mut reader = Reader::from_kept(database, source, args.position, args.epoch).await?;
+    let mut reader =
+        Reader::from_kept(database, source, args.position, args.epoch.as_ref()).await?;
     let types = Types(args.types);
     let mut left = args.limit.unwrap_or(u64::MAX);
     while left > 0 {

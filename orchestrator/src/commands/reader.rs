@@ -1,10 +1,9 @@
 //! Reading a source batch by batch, up to where it ends now.
 
 use message_store_client::{
-    database::{Database, Source, StoredMessage},
+    database::{Database, Epoch, Source, StoredMessage},
     error::{Error, Result},
 };
-use uuid::Uuid;
 
 /// Types of messages that are asked for; none for all.
 pub(super) struct Types(pub(super) Vec<String>);
@@ -55,7 +54,7 @@ impl Reader {
         database: Database,
         source: Source,
         position: Option<i64>,
-        epoch: Option<Uuid>,
+        epoch: Option<&Epoch>,
     ) -> Result<Self> {
         if let (Some(epoch), Some(position)) = (epoch, position) {
             if let Source::Stream(_) = source {

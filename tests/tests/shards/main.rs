@@ -8,6 +8,7 @@
 mod disasters;
 mod forwarding;
 mod growing;
+mod losing;
 mod orchestrating;
 mod page;
 mod pooled;
