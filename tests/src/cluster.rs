@@ -58,16 +58,28 @@ impl Cluster {
     /// The same of the PostgreSQL of this `pg_config`.
     pub fn start_of(pg_config: PathBuf, settings: &[(&str, &str)]) -> Self {
         let folder = GuardedFolder::new("cluster/postmaster.pid");
-        Self::start_in(folder, pg_config, settings)
+        Self::start_in(folder, pg_config, server_program(), settings)
     }
 
-    fn start_in(folder: GuardedFolder, pg_config: PathBuf, settings: &[(&str, &str)]) -> Self {
+    /// The same, where `program` is started as the server. A server looks for its folders from where it
+    /// is itself.
+    pub fn start_program(program: PathBuf, settings: &[(&str, &str)]) -> Self {
+        let folder = GuardedFolder::new("cluster/postmaster.pid");
+        Self::start_in(folder, find_pg_config(), Some(program), settings)
+    }
+
+    fn start_in(
+        folder: GuardedFolder,
+        pg_config: PathBuf,
+        program: Option<PathBuf>,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let describe = private_cluster::Cluster::builder()
             .data_dir(folder.path())
             .pg_config(Some(pg_config.clone()))
             .settings(SETTINGS.iter().copied())
             .settings(settings.iter().copied())
-            .server_program(server_program())
+            .server_program(program)
             .temporary();
         Self {
             server: block_on(describe.start()),
@@ -102,7 +114,7 @@ impl Cluster {
         let ours = fs::metadata(self.data_dir()).unwrap();
         chown(&data, Some(ours.uid()), Some(ours.gid())).unwrap();
         fill(&data);
-        Self::start_in(folder, self.pg_config.clone(), settings)
+        Self::start_in(folder, self.pg_config.clone(), server_program(), settings)
     }
 
     /// Starts a server that was stopped; returns when it takes connections.

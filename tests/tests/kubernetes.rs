@@ -1,19 +1,22 @@
 //! Promise: `deploy/kubernetes/cloudnative-pg.yaml` is what Kubernetes and CloudNativePG take, and
 //! what it brings together fits: a field that they do not know, a value of another type, a file
-//! that nobody mounts, a right that is missing.
+//! that nobody mounts, a right that is missing. PostgreSQL 18 finds the extension in its image.
 #![allow(
     clippy::unwrap_used,
     reason = "a test that cannot go on must fail loudly"
 )]
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::fs::{self, DirEntry, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kcr_postgresql_cnpg_io::v1::clusters::ClusterSpec;
-use promises::{Cluster, Running, get, orchestrator, wait_for};
+use promises::{Cluster, Running, find_pg_config, get, orchestrator, wait_for};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -207,4 +210,173 @@ async fn its_roles_may_what_they_are_for_and_its_configuration_runs() {
     let steer = "SELECT message_store.pause('aggregators:clicks', 'tried')";
     operator.run(steer).await.unwrap();
     running.stop();
+}
+
+/// What PL/Proxy is to `CREATE EXTENSION`, where it is missing: the body of a function is not read.
+const LIKE_PLPROXY: [(&str, &str); 2] = [
+    ("plproxy.control", "default_version = '1'"),
+    (
+        "plproxy--1.sql",
+        "CREATE LANGUAGE plproxy HANDLER pg_catalog.plpgsql_call_handler",
+    ),
+];
+
+/// `tests/containers/run` sees that the image has these folders.
+#[tokio::test]
+async fn a_server_without_the_extension_finds_it_in_the_image() {
+    let installed = Installed::ask(&find_pg_config());
+    if installed.major < 18 {
+        println!("left out: PostgreSQL 17 and older look for extensions in their own folders only");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    let program = installed.copy_without_extension(folder.path());
+    let image = folder.path().join("extensions/message-store");
+    installed.fill_image(&image);
+    // As CloudNativePG sets them.
+    let image = image.display();
+    let control_path = format!("$system:{image}/share");
+    let library_path = format!("$libdir:{image}/lib");
+    let cluster = Cluster::start_program(
+        program,
+        &[
+            ("extension_control_path", &control_path),
+            ("dynamic_library_path", &library_path),
+        ],
+    );
+
+    let database = cluster.create_database().await;
+    let session = database.connect().await;
+    for (own_folders, missing) in [
+        ("extension_control_path = '$system'", "0A000"),
+        ("dynamic_library_path = '$libdir'", "58P01"),
+    ] {
+        let create = format!("SET {own_folders}; CREATE EXTENSION message_store");
+        let refused = session.error(&create).await;
+        assert_eq!(refused.sqlstate, missing, "{refused:?}");
+    }
+    session.run("CREATE EXTENSION message_store").await.unwrap();
+    session
+        .run("SELECT message_store.create_store()")
+        .await
+        .unwrap();
+    session.run(SUBSCRIPTION).await.unwrap();
+    let tick = "SELECT message_store.tick('aggregators:clicks')";
+    session.run(tick).await.unwrap();
+    assert_eq!(session.bigint("TABLE clicks.clicks").await, 1);
+    let read = "SELECT count(*) FROM message_store.get_stream_messages('click-1')";
+    assert_eq!(session.bigint(read).await, 1);
+    session
+        .run(
+            "CREATE EXTENSION message_store_test;
+             BEGIN;
+             SELECT message_store_test.given_message('click-1', 'Clicked', '{}');
+             SELECT message_store_test.when_ticked('aggregators:clicks');
+             SELECT message_store_test.then_read_model('clicks.clicks', '[{\"clicks\": 2}]');
+             ROLLBACK",
+        )
+        .await
+        .unwrap();
+
+    let older = cluster.create_database().await.connect().await;
+    older
+        .run(
+            "CREATE EXTENSION message_store VERSION '0.3.0';
+             ALTER EXTENSION message_store UPDATE;
+             SELECT message_store.create_store()",
+        )
+        .await
+        .unwrap();
+    older.run(SUBSCRIPTION).await.unwrap();
+    older.run(tick).await.unwrap();
+    assert_eq!(older.bigint("TABLE clicks.clicks").await, 1);
+
+    let router = cluster.create_router().await.connect().await;
+    let shard = "SELECT message_store.shard_of('click-1', 4)";
+    assert_eq!(router.bigint(shard).await, session.bigint(shard).await);
+
+    // How pg_upgrade asks for it: so docs/kubernetes.md sends who comes from elsewhere to a dump.
+    let load = "LOAD '$libdir/message_store'";
+    assert_eq!(session.error(load).await.sqlstate, "58P01");
+}
+
+/// Where PostgreSQL has the extension, and all else.
+struct Installed {
+    major: u32,
+    programs: PathBuf,
+    libraries: PathBuf,
+    shared: PathBuf,
+}
+
+impl Installed {
+    fn ask(pg_config: &Path) -> Self {
+        let answer = |option: &str| {
+            let asked = Command::new(pg_config).arg(option).output().unwrap();
+            String::from_utf8(asked.stdout).unwrap().trim().to_owned()
+        };
+        // "PostgreSQL 18.4", "PostgreSQL 19beta1 (Debian ...)"
+        let version = answer("--version");
+        let digits = version.split(|other: char| !other.is_ascii_digit());
+        Self {
+            major: digits.filter_map(|part| part.parse().ok()).next().unwrap(),
+            programs: answer("--bindir").into(),
+            libraries: answer("--pkglibdir").into(),
+            shared: answer("--sharedir").into(),
+        }
+    }
+
+    /// Makes the same server in `folder`, but without the extension. Its program is copied, since it
+    /// looks for its folders from where it is itself; what is in these are links.
+    fn copy_without_extension(&self, folder: &Path) -> PathBuf {
+        let root = self
+            .programs
+            .ancestors()
+            .find(|root| self.libraries.starts_with(root) && self.shared.starts_with(root));
+        let copied = |original: &Path| {
+            let copy = folder.join(original.strip_prefix(root.unwrap()).unwrap());
+            fs::create_dir_all(&copy).unwrap();
+            copy
+        };
+        let program = copied(&self.programs).join("postgres");
+        fs::copy(self.programs.join("postgres"), &program).unwrap();
+        let extensions = self.shared.join("extension");
+        for original in [&self.libraries, &self.shared, &extensions] {
+            let copy = copied(original);
+            for entry in entries(original) {
+                let is_own_folder = entry.path() == extensions;
+                if !is_own_folder && !is_of_extension(&entry) {
+                    symlink(entry.path(), copy.join(entry.file_name())).unwrap();
+                }
+            }
+        }
+        program
+    }
+
+    /// What the Dockerfile puts into the image of the extension.
+    fn fill_image(&self, image: &Path) {
+        let extensions = self.shared.join("extension");
+        for (original, folder) in [(&self.libraries, "lib"), (&extensions, "share/extension")] {
+            let folder = image.join(folder);
+            fs::create_dir_all(&folder).unwrap();
+            for entry in entries(original).filter(is_of_extension) {
+                fs::copy(entry.path(), folder.join(entry.file_name())).unwrap();
+            }
+        }
+        if !extensions.join(LIKE_PLPROXY[0].0).exists() {
+            for (name, text) in LIKE_PLPROXY {
+                fs::write(image.join("share/extension").join(name), text).unwrap();
+            }
+        }
+    }
+}
+
+fn entries(folder: &Path) -> impl Iterator<Item = DirEntry> {
+    fs::read_dir(folder).unwrap().map(Result::unwrap)
+}
+
+/// Test kit and router too.
+fn is_of_extension(entry: &DirEntry) -> bool {
+    let name = entry.file_name().into_string().unwrap();
+    name.starts_with("message_store")
 }
