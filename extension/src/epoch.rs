@@ -13,14 +13,18 @@ use crate::pg::lock::Tag;
 use crate::pg::sequence::Sequence;
 use crate::pg::server;
 use crate::pg::snapshot::Fresh;
+use crate::pg::transaction;
 use crate::stream_name::ALL;
-use crate::tables::horizons::Horizons;
+use crate::tables::horizons::{Horizons, Recorded};
 use crate::tables::{SCHEMA, epochs, messages};
 use std::cell::Cell;
 
-/// How many positions an epoch leaves out after the last that is known to have been drawn: more than a server
-/// that was cut off draws until somebody ends it.
+/// How many positions an epoch leaves out at least after the last that is known to have been drawn.
 const MARGIN: i64 = 1_000_000;
+/// How many for each second since this log is last known to have gone on: more than any server draws.
+const A_SECOND: i64 = 100_000;
+/// How many at most: a day of that.
+const MOST: i64 = 10_000_000_000;
 
 /// The class of the locks below.
 const LOCK: u16 = 0x4C45;
@@ -47,10 +51,30 @@ fn this_server() -> i64 {
     (fnv_1a(&server::identity()) >> 1).max(1) as i64
 }
 
-/// Where an epoch's positions begin.
-fn behind_margin(positions: Sequence) -> i64 {
-    let margin = MARGIN.saturating_mul(positions.step());
-    positions.last_value().saturating_add(margin)
+/// Where an epoch's positions begin: behind all that can have been drawn in a history that has parted from this
+/// one, since this one is last known to have gone on.
+fn behind_margin(positions: Sequence) -> Result<i64, Error> {
+    let seconds = last_sign()?.map_or(0, |sign| {
+        transaction::clock().saturating_sub(sign) / 1_000_000
+    });
+    let margin = seconds.saturating_mul(A_SECOND).clamp(MARGIN, MOST);
+    let margin = margin.saturating_mul(positions.step());
+    Ok(positions.last_value().saturating_add(margin))
+}
+
+/// The time of the newest message, of what was recorded as settled, or of the last transaction that a standby
+/// has replayed: in microseconds since 2000.
+fn last_sign() -> Result<Option<i64>, Error> {
+    let signs = [
+        messages::newest_time()?,
+        recorded()?.map(|recorded| recorded.proven_at),
+        server::last_replayed(),
+    ];
+    Ok(signs.into_iter().flatten().max())
+}
+
+fn recorded() -> Result<Option<Recorded>, Error> {
+    Ok(Horizons::open()?.and_then(|rows| rows.of(&Fresh::take(), ALL.as_bytes())))
 }
 
 fn server_sequence() -> Option<Sequence> {
@@ -75,7 +99,7 @@ pub fn make_positions_safe(positions: Sequence) -> Result<(), Error> {
         if last != this {
             // 0: nothing was drawn yet, or before there were epochs.
             if last != 0 {
-                positions.leave_out(behind_margin(positions));
+                positions.leave_out(behind_margin(positions)?);
             }
             epochs::set_server(this)?;
         }
@@ -123,11 +147,7 @@ fn begun() -> Result<Option<String>, Error> {
 
 /// What was recorded as settled is certain: whoever wrote it down saw all that lies before.
 fn begin(reason: &str) -> Result<String, Error> {
-    let recorded = match Horizons::open()? {
-        Some(rows) => rows.of(&Fresh::take(), ALL.as_bytes()),
-        None => None,
-    };
-    let settled_up_to = recorded.map_or(0, |recorded| recorded.position);
+    let settled_up_to = recorded()?.map_or(0, |recorded| recorded.position);
     let is_first = epochs::newest()?.is_none();
     let reason = if is_first { "the first" } else { reason };
     let role = identity::role_name(identity::current_role());

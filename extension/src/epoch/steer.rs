@@ -42,7 +42,10 @@ fn begin_epoch(call: &Call<'_>) -> Result<Reply, Error> {
                 "Pass the highest global position of any copy, or nothing.",
             ));
         }
-        positions.leave_out(above.unwrap_or_else(|| behind_margin(positions)));
+        positions.leave_out(match above {
+            Some(above) => above,
+            None => behind_margin(positions)?,
+        });
     }
     epoch::begin(&reason).map(|name| reply(&name))
 }

@@ -22,3 +22,11 @@ pub fn identity() -> Vec<u8> {
     ]
     .concat()
 }
+
+/// When the last transaction was committed that this server has replayed, in microseconds since 2000; `None`
+/// where it has replayed none since it was started.
+pub fn last_replayed() -> Option<i64> {
+    // SAFETY: reads shared memory under its lock.
+    let time = unsafe { pg_sys::GetLatestXTime() };
+    (time != 0).then_some(time)
+}

@@ -168,6 +168,15 @@ pub fn highest_global_position() -> Result<i64, Error> {
     Ok(position.unwrap_or(0))
 }
 
+/// When the newest message was written, in microseconds since 2000; `None` where there is none.
+pub fn newest_time() -> Result<Option<i64>, Error> {
+    let table = open_to_deliver()?;
+    let index = open_index(c"messages_pkey")?;
+    let snapshot = Fresh::take();
+    let mut last = IndexScan::begin(&table, &index, &snapshot, &[], Order::Descending);
+    Ok(last.advance().then(|| last.bigint(column::TIME)))
+}
+
 /// Whether messages of a category lie after a position, and not after another.
 pub fn are_in_category(category: &[u8], after: i64, up_to: i64) -> Result<bool, Error> {
     let table = open_to_deliver()?;
