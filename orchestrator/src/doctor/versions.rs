@@ -1,5 +1,7 @@
 //! Whether program, library and SQL belong together.
 
+use std::cmp::Ordering;
+
 use super::Finding;
 use message_store_client::database::Installed;
 
@@ -43,18 +45,39 @@ fn extension(installed: &Installed) -> Finding {
         (Some(sql), Some(files)) if sql != files => Finding::problem(
             CHECK,
             format!("the extension's SQL is {sql}, its library {files}"),
-            format!("ALTER EXTENSION message_store UPDATE TO '{files}';"),
+            match compare(sql, files) {
+                // The SQL does not go back.
+                Ordering::Greater => format!(
+                    "Install the extension {sql} in this server, as it was: the package \
+                     postgresql-<major version>-message-store. Then connect again."
+                ),
+                _ => format!("ALTER EXTENSION message_store UPDATE TO '{files}';"),
+            },
         ),
         (Some(sql), _) if sql != OURS => Finding::problem(
             CHECK,
             format!("the extension is {sql}, this program {OURS}"),
-            format!(
-                "Install the orchestrator {sql}, or the extension {OURS} and \
-                 ALTER EXTENSION message_store UPDATE TO '{OURS}';"
-            ),
+            match compare(sql, OURS) {
+                Ordering::Greater => format!("Install the orchestrator {sql}."),
+                _ => format!(
+                    "Install the orchestrator {sql}, or the extension {OURS} and \
+                     ALTER EXTENSION message_store UPDATE TO '{OURS}';"
+                ),
+            },
         ),
         (Some(sql), _) => Finding::ok(CHECK, format!("the extension is {sql}, as this program")),
     }
+}
+
+/// Versions by their numbers: 0.10.0 is after 0.9.9.
+fn compare(one: &str, other: &str) -> Ordering {
+    let numbers = |version: &str| -> Vec<u64> {
+        let numbers = version.split(['.', '-', '+']).take(3);
+        numbers
+            .map(|number| number.parse().unwrap_or_default())
+            .collect()
+    };
+    numbers(one).cmp(&numbers(other))
 }
 
 #[cfg(test)]
@@ -64,22 +87,43 @@ mod tests {
 
     #[test]
     fn versions_that_differ_are_a_problem_whichever_is_older() {
-        let levels = [
-            (None, None),
-            (None, Some(OURS)),
-            (Some("0.1.1"), Some(OURS)),
-            (Some("9.9.9"), Some("9.9.9")),
-            (Some(OURS), Some(OURS)),
-        ]
-        .map(|(extension, files)| {
+        let update = format!("ALTER EXTENSION message_store UPDATE TO '{OURS}';");
+        for (extension, files, level, repair) in [
+            (None, None, Level::Problem, "make install"),
+            (None, Some(OURS), Level::Problem, "CREATE EXTENSION"),
+            (Some("0.1.1"), Some(OURS), Level::Problem, update.as_str()),
+            (
+                Some("0.10.0"),
+                Some("0.9.9"),
+                Level::Problem,
+                "Install the extension 0.10.0 in this server",
+            ),
+            (
+                Some("9.9.9"),
+                Some("9.9.9"),
+                Level::Problem,
+                "Install the orchestrator 9.9.9.",
+            ),
+            (
+                Some("0.1.1"),
+                Some("0.1.1"),
+                Level::Problem,
+                "Install the orchestrator 0.1.1, or the extension",
+            ),
+            (Some(OURS), Some(OURS), Level::Ok, ""),
+        ] {
             let installed = Installed {
                 extension: extension.map(str::to_owned),
                 files: files.map(str::to_owned),
                 ..Installed::default()
             };
-            check(&installed)[0].level
-        });
-        let problem = Level::Problem;
-        assert_eq!(levels, [problem, problem, problem, problem, Level::Ok]);
+            let found = &check(&installed)[0];
+            assert_eq!(found.level, level, "{found:?}");
+            let said = found.repair.as_deref().unwrap_or_default();
+            assert!(said.contains(repair), "{found:?}");
+            // Nobody goes back by an update.
+            let goes_back = extension != Some("0.1.1") && said.contains("UPDATE");
+            assert!(!goes_back, "{found:?}");
+        }
     }
 }
