@@ -104,6 +104,9 @@ const COUNTS: &str = "SELECT
       1 + (SELECT count(*) FROM public.views),
       (SELECT count(*) FROM message_store.messages WHERE category(stream_name) = 'thanks'),
       (SELECT page_data ->> 'videosWatched' FROM message_store.read_model_pages)";
+/// What a store is made of.
+const TABLES: &str = "SELECT c.oid::regclass FROM pg_class c
+    WHERE c.relnamespace = 'message_store'::regnamespace AND c.relkind = 'r'";
 /// All that is replicated, as text.
 const EVERYTHING: &str = "
     SELECT 'messages', m::text FROM message_store.messages m
@@ -119,6 +122,7 @@ const EVERYTHING: &str = "
     UNION ALL SELECT 'horizons', h::text FROM message_store.horizons h
     UNION ALL SELECT 'epochs', e::text FROM message_store.epochs e
     UNION ALL SELECT 'shard', s::text FROM message_store.shard s
+    UNION ALL SELECT 'shard progress', p::text FROM message_store.shard_progress p
     UNION ALL SELECT 'views', v::text FROM public.views v
     ORDER BY 1, 2";
 const WRITE: &str = "SELECT message_store.write_message(gen_random_uuid()::varchar, 'viewings-9', 'VideoViewed', '{}')";
@@ -132,6 +136,11 @@ async fn a_store_moves_to_a_second_server_under_load_and_goes_on_there() {
     let new_cluster = Cluster::start(&[]);
     let new_database = new_cluster.create_database().await;
     let (old, new) = (old_database.connect().await, new_database.connect().await);
+    for row in old.run(TABLES).await.unwrap() {
+        let table = row[0].as_deref().unwrap();
+        let is_compared = EVERYTHING.contains(&format!(" FROM {table} "));
+        assert!(is_compared, "EVERYTHING lacks {table}");
+    }
     old.run(FURNITURE).await.unwrap();
     let orchestrator = old_database.deploy(DECLARED_HOME_PAGE).start();
     let mut writers = old_database.start_writers(WRITERS).await;
