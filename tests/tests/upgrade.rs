@@ -16,7 +16,7 @@ use catalog::{MEMBERS, STORE, assert_equals, assert_same};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use promises::{
-    Cluster, HOME_PAGE, Running, Session, StopMode, orchestrator, orchestrator_at, run_to_end,
+    Cluster, HOME_PAGE, Rows, Running, Session, StopMode, orchestrator, orchestrator_at, run_to_end,
 };
 
 /// A store as version 0.1 made it.
@@ -97,6 +97,93 @@ async fn update_from(version: &str, store: &str, source: &str) {
 async fn assert_equals_a_fresh_store(updated: &Session) {
     let fresh = Cluster::shared().create_store().await;
     assert_equals(updated, &fresh.connect().await).await;
+}
+
+/// Rows for the tables of a store of whatever version: what it has no table or column for is left out.
+const ROWS: &str = include_str!("../fixtures/rows.json");
+const FILLED: [&str; 5] = [
+    "read_model_pages",
+    "subscriptions",
+    "subscription_progress",
+    "parked",
+    "history",
+];
+/// Messages with and without data and metadata; a position is drawn and never used.
+const LOG: [&str; 6] = [
+    r#"SELECT message_store.write_message(gen_random_uuid()::varchar, 'viewings-1', 'VideoViewed',
+         '{"videoId": "\u00e9t\u00e9", "n": 1.50}')"#,
+    r#"SELECT message_store.write_message(gen_random_uuid()::varchar, 'viewings-1', 'VideoViewed', NULL,
+         '{"correlationStreamName": "thanks-1"}', 0)"#,
+    "BEGIN",
+    "SELECT message_store.write_message(gen_random_uuid()::varchar, 'viewings-2', 'VideoViewed', '{}')",
+    "ROLLBACK",
+    "SELECT message_store.write_message(gen_random_uuid()::varchar, 'thanks-ü+1', 'Thanked',
+       (SELECT jsonb_object_agg(n, repeat('x', n)) FROM generate_series(1, 200) n))",
+];
+/// The tables of a store, and their columns.
+const COLUMNS: &str = "
+    SELECT c.relname, string_agg(format('%I', a.attname), ', ' ORDER BY a.attnum)
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE c.relnamespace = 'message_store'::regnamespace AND c.relkind = 'r'
+    GROUP BY 1 ORDER BY 1";
+/// Where positions go on.
+const SEQUENCE: &str =
+    "SELECT last_value, is_called FROM message_store.messages_global_position_seq";
+/// What is dropped where it is empty: nothing in 0.1 wrote to the one, and the other is the demo's of 0.2.
+const DROPPED: [&str; 2] = ["parked_messages", "video_views"];
+
+/// What these columns of a table hold, row by row.
+async fn rows_in(session: &Session, table: &str, columns: &str) -> Rows {
+    let rows = format!("SELECT {columns} FROM message_store.{table} ORDER BY ROW({columns})::text");
+    session.run(&rows).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_update_leaves_every_row_as_it_was() {
+    for (version, store) in RELEASED {
+        let database = Cluster::shared().create_database().await;
+        let session = database.connect().await;
+        create_store_of(&session, version, store).await;
+        for statement in LOG {
+            session.run(statement).await.unwrap();
+        }
+        let columns = session.run(COLUMNS).await.unwrap();
+        let tables: Vec<_> = columns
+            .iter()
+            .map(|row| (row[0].as_deref().unwrap(), row[1].as_deref().unwrap()))
+            .collect();
+        for table in FILLED {
+            if tables.iter().any(|(its, _)| *its == table) {
+                let fill = format!(
+                    "INSERT INTO message_store.{table} SELECT * FROM jsonb_populate_recordset(
+                       NULL::message_store.{table}, $${ROWS}$$::jsonb -> '{table}')"
+                );
+                session.run(&fill).await.unwrap();
+            }
+        }
+        let mut before = Vec::new();
+        for (table, columns) in &tables {
+            let rows = rows_in(&session, table, columns).await;
+            assert_eq!(
+                rows.is_empty(),
+                DROPPED.contains(table),
+                "{version}: {table}"
+            );
+            before.push(rows);
+        }
+        let sequence = session.run(SEQUENCE).await.unwrap();
+
+        session.run(UPDATE).await.unwrap();
+        for ((table, columns), before) in tables.iter().zip(&before) {
+            if !DROPPED.contains(table) {
+                // A column of 0.1 has another name since.
+                let columns = columns.replace("category", "source");
+                assert_same(&rows_in(&session, table, &columns).await, before);
+            }
+        }
+        assert_same(&session.run(SEQUENCE).await.unwrap(), &sequence);
+        assert_equals_a_fresh_store(&session).await;
+    }
 }
 
 #[tokio::test]
@@ -367,12 +454,59 @@ async fn a_downgrade_is_refused_and_says_how_to_go_back() {
     assert_equals_a_fresh_store(&session).await;
 }
 
+const MEMBERS_OF_KIT: &str = "
+    SELECT pg_describe_object(d.classid, d.objid, 0) AS object,
+      CASE WHEN d.classid = 'pg_proc'::regclass THEN pg_get_functiondef(d.objid) END
+    FROM pg_depend d
+    JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+    WHERE e.extname = 'message_store_test' AND d.deptype = 'e'
+    ORDER BY 1";
+
 #[tokio::test]
 async fn the_test_kit_of_an_earlier_version_is_updated_too() {
-    let session = Cluster::shared().create_database().await.connect().await;
-    let path = "SELECT path FROM pg_extension_update_paths('message_store_test')
-                 WHERE source = '0.3.0' AND target = '0.4.0'";
-    assert_eq!(session.value(path).await.as_deref(), Some("0.3.0--0.4.0"));
+    const CREATE: &str = "CREATE EXTENSION message_store_test";
+    let fresh = Cluster::shared().create_store().await;
+    let fresh = fresh.connect().await;
+    fresh.run(CREATE).await.unwrap();
+    let database = Cluster::shared().create_database().await;
+    let session = database.connect().await;
+    let run = async |sql: &str| session.run(sql).await.unwrap();
+    create_store_of(&session, "0.3.0", STORE_OF_0_3).await;
+    run(&format!("{CREATE} VERSION '0.3.0'")).await;
+    run(UPDATE).await;
+    run("ALTER EXTENSION message_store_test UPDATE").await;
+    let version = "SELECT extversion FROM pg_extension WHERE extname = 'message_store_test'";
+    let version = session.value(version).await;
+    assert_eq!(version.as_deref(), Some(env!("CARGO_PKG_VERSION")));
+    let members = fresh.run(MEMBERS_OF_KIT).await.unwrap();
+    assert!(members.len() > 8, "{members:?}");
+    assert_same(&run(MEMBERS_OF_KIT).await, &members);
+
+    run(
+        r#"CREATE TABLE public.wallets (wallet varchar PRIMARY KEY, amount bigint NOT NULL);
+           CREATE FUNCTION public.put_in(message message_store.message) RETURNS void
+           LANGUAGE sql AS $$
+             INSERT INTO wallets
+             VALUES (message_store.id(message.stream_name), (message.data::jsonb ->> 'amount')::bigint)
+             ON CONFLICT (wallet) DO UPDATE SET amount = wallets.amount + excluded.amount $$;
+           SELECT message_store.create_subscription('aggregators:wallets', 'wallet',
+             '{"PutIn": "put_in"}', '{"read_model": ["wallets"]}')"#,
+    )
+    .await;
+    // It takes back what it did: the subscription is as if nobody had ticked it.
+    run("BEGIN").await;
+    for step in [
+        r#"given_message('wallet-1', 'PutIn', '{"amount": 3}')"#,
+        r#"given_message('wallet-1', 'PutIn', '{"amount": 4}')"#,
+        "when_ticked('aggregators:wallets')",
+        r#"then_read_model('wallets', '[{"wallet": "1", "amount": 7}]')"#,
+    ] {
+        run(&format!("SELECT message_store_test.{step}")).await;
+    }
+    let wrong =
+        r#"SELECT message_store_test.then_read_model('wallets', '[{"wallet": "1", "amount": 8}]')"#;
+    session.error(wrong).await;
+    run("ROLLBACK").await;
 }
 
 #[tokio::test]
