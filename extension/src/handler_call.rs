@@ -9,6 +9,7 @@ use pgrx::pg_sys;
 use std::cell::RefCell;
 
 sql_functions! {
+    beside newer SQL too:
     handler_context() => handler_context,
 }
 

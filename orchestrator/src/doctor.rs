@@ -86,7 +86,9 @@ pub async fn examine(database: &Database, blocked_for: Duration) -> Result<Vec<F
     findings.extend(durability::check(database).await?);
     findings.push(clock::check(database).await?);
     findings.extend(sessions::check(database).await?);
-    if installed.extension.is_none() || !installed.has_store {
+    // The functions of an older library refuse to be asked anything.
+    let answers = versions::knows_the_sql(&installed);
+    if installed.extension.is_none() || !installed.has_store || !answers {
         return Ok(findings);
     }
     if !installed.may_use_schema {

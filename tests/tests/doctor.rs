@@ -107,9 +107,20 @@ async fn an_extension_of_another_version_is_a_problem() {
     let session = database.connect().await;
     let older = "CREATE EXTENSION message_store VERSION '0.1.1'";
     session.run(older).await.unwrap();
-    let found = found(&database, "postgres");
-    let repair = "ALTER EXTENSION message_store UPDATE TO";
-    assert_found(&found, &["problem", "SQL is 0.1.1", repair]);
+    let update = "ALTER EXTENSION message_store UPDATE TO";
+    let of_older = found(&database, "postgres");
+    assert_found(&of_older, &["problem", "SQL is 0.1.1", update]);
+
+    // The functions refuse to be asked, and it does not ask them.
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    let newer = "SET allow_system_table_mods = on;
+        UPDATE pg_extension SET extversion = '99.0.0' WHERE extname = 'message_store'";
+    session.run(newer).await.unwrap();
+    let of_newer = found(&database, "postgres");
+    let install = "Install the extension 99.0.0";
+    assert_found(&of_newer, &["problem", "SQL is 99.0.0", install]);
+    assert!(!of_newer.concat().contains(update), "{of_newer:?}");
 }
 
 #[tokio::test]

@@ -9,14 +9,17 @@
 mod catalog;
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use catalog::{MEMBERS, STORE, assert_equals, assert_same};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use promises::{
-    Cluster, HOME_PAGE, Rows, Running, Session, StopMode, orchestrator, orchestrator_at, run_to_end,
+    Cluster, Database, HOME_PAGE, Rows, Running, Session, StopMode, orchestrator, orchestrator_at,
+    run_to_end,
 };
 
 /// A store as version 0.1 made it.
@@ -542,11 +545,10 @@ async fn a_library_beside_sql_of_another_version_says_what_to_run() {
     }
     session.run(UPDATE).await.unwrap();
     // A later version, whose functions are declared otherwise.
+    pretend(&session, "99.0.0").await;
     session
         .run(
-            "SET allow_system_table_mods = on;
-             UPDATE pg_extension SET extversion = '99.0.0' WHERE extname = 'message_store';
-             CREATE FUNCTION public.promote() RETURNS void LANGUAGE c AS '$libdir/message_store',
+            "CREATE FUNCTION public.promote() RETURNS void LANGUAGE c AS '$libdir/message_store',
                'promote'",
         )
         .await
@@ -559,6 +561,125 @@ async fn a_library_beside_sql_of_another_version_says_what_to_run() {
             "{call}: {refused:?}"
         );
     }
+}
+
+/// Makes the SQL one of another version: by its number, and by a change such as an update's scripts make.
+async fn pretend(session: &Session, version: &str) {
+    session
+        .run(&format!(
+            "SET allow_system_table_mods = on;
+             UPDATE pg_extension SET extversion = '{version}' WHERE extname = 'message_store';
+             CREATE OR REPLACE FUNCTION public.of_an_update() RETURNS void LANGUAGE sql AS ''"
+        ))
+        .await
+        .unwrap();
+}
+
+/// After the library's own, although it is before that as text.
+const NEWER: &str = "0.100.0";
+/// Each function of the library in SQL, called with NULLs. One that fires as a trigger, or asks nothing
+/// where it is given NULL, cannot be.
+const CALLS: &str = "
+    SELECT p.proname, format('%s message_store.%I(%s)', CASE p.prokind WHEN 'p' THEN 'CALL' ELSE 'SELECT' END,
+      p.proname, array_to_string(ARRAY(SELECT 'NULL::' || t::regtype FROM unnest(p.proargtypes) t), ', '))
+    FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang AND l.lanname = 'c'
+    WHERE p.pronamespace = 'message_store'::regnamespace
+      AND p.prorettype <> 'trigger'::regtype AND NOT (p.proisstrict AND p.pronargs > 0)
+    ORDER BY 1";
+/// What asks the store nothing: names alone, and the library about itself.
+const ASK_NOTHING: [&str; 4] = [
+    "handler_context",
+    "is_category",
+    "message_store_version",
+    "shard_of",
+];
+
+#[tokio::test]
+async fn an_older_library_goes_no_further_with_newer_sql() {
+    let database = Cluster::shared().create_store().await;
+    let (administrator, open) = (database.connect().await, database.connect().await);
+    let stay = [
+        "SELECT message_store.category('viewings-1'), message_store.id('viewings-1'), \
+           message_store.is_category('viewings'), message_store.message_store_version(), \
+           message_store.handler_context()",
+        "REINDEX INDEX message_store.messages_category",
+        "BEGIN; DROP EXTENSION message_store CASCADE; ROLLBACK",
+    ];
+    let use_store = async |session: &Session| {
+        write(session, "viewings-1", "VideoViewed").await;
+        for call in [
+            "get_category_messages('viewings')",
+            "get_stream_messages('viewings-1')",
+            "tick('s')",
+            "fetch('fetched', 10, '1 ms')",
+        ] {
+            let call = format!("SELECT * FROM message_store.{call}");
+            session.run(&call).await.unwrap();
+        }
+    };
+    administrator
+        .run(
+            r#"SELECT message_store.create_subscription('fetched', 'viewings', '{}');
+               SELECT message_store.create_subscription('s', 'viewings',
+                 '{"VideoViewed": "message_store.increment_videos_watched"}');
+               SELECT message_store.start('s'), message_store.start('fetched')"#,
+        )
+        .await
+        .unwrap();
+    use_store(&open).await;
+    pretend(&administrator, NEWER).await;
+
+    let calls = administrator.run(CALLS).await.unwrap();
+    assert!(calls.len() > 40, "{calls:?}");
+    for session in [&open, &database.connect_as("postgres").await] {
+        for call in &calls {
+            let (name, call) = (call[0].as_deref().unwrap(), call[1].as_deref().unwrap());
+            let said = session.run(call).await.err();
+            let is_refused = said.as_ref().is_some_and(|error| {
+                error.sqlstate == "55000"
+                    && error.message.contains(NEWER)
+                    && error.message.contains(env!("CARGO_PKG_VERSION"))
+                    && error
+                        .hint
+                        .contains(&format!("install the library of {NEWER}"))
+            });
+            assert_eq!(is_refused, !ASK_NOTHING.contains(&name), "{call}: {said:?}");
+        }
+        let written = "SELECT message_store.write_message(gen_random_uuid()::varchar, 'viewings-1', \
+                       'VideoViewed', '{}')";
+        assert_eq!(session.error(written).await.sqlstate, "55000");
+        for statement in stay {
+            session.run(statement).await.unwrap();
+        }
+    }
+    // A dump goes to where library and SQL are of one version.
+    let restored = Cluster::shared().create_database().await;
+    dump_into(&database, &restored);
+    use_store(&restored.connect().await).await;
+
+    // Between the installation of a package and the update of the SQL, all goes on.
+    for version in ["0.3.100", env!("CARGO_PKG_VERSION")] {
+        pretend(&administrator, version).await;
+        use_store(&open).await;
+        use_store(&database.connect().await).await;
+    }
+}
+
+/// `pg_dump FROM | psql INTO`.
+fn dump_into(from: &Database<'_>, into: &Database<'_>) {
+    let mut dump = from.cluster.client_command("pg_dump");
+    let dump = dump.arg(&from.name).output().unwrap();
+    assert!(dump.status.success(), "{dump:?}");
+    let mut psql = into.cluster.client_command("psql");
+    psql.args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]);
+    psql.stdout(Stdio::null());
+    let mut psql = psql
+        .args(["--dbname", &into.name])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    psql.stdin.take().unwrap().write_all(&dump.stdout).unwrap();
+    assert!(psql.wait().unwrap().success());
 }
 
 async fn write(session: &Session, stream: &str, kind: &str) {

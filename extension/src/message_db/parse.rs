@@ -6,6 +6,7 @@ use crate::pg::call::{Call, Reply, sql_functions};
 use crate::stream_name;
 
 sql_functions! {
+    beside newer SQL too:
     category(stream_name: Varchar) => category,
     id(stream_name: Varchar) => id,
     cardinal_id(stream_name: Varchar) => cardinal_id,

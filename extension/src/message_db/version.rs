@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::pg::call::{Call, Reply, sql_functions};
 
 sql_functions! {
+    beside newer SQL too:
     message_store_version() => message_store_version,
 }
 

@@ -290,8 +290,14 @@ pub(crate) use symbol;
 ///
 /// `path` is a `fn(&Call) -> Result<Reply, E>` where `E: Into<Report>`. PostgreSQL errors and Rust panics inside are
 /// turned into an ordinary SQL error at this boundary.
+///
+/// Where the SQL is newer than the library, they raise 55000, unless the list begins with
+/// `beside newer SQL too:`. It does for what asks no table of the store.
 macro_rules! sql_functions {
-    ($($name:ident($($parameter:ident: $type:expr),*) => $path:path),+ $(,)?) => {
+    (beside newer SQL too: $($function:tt)+) => {
+        $crate::pg::call::sql_functions! { @ (); $($function)+ }
+    };
+    (@ $require:expr; $($name:ident($($parameter:ident: $type:expr),*) => $path:path),+ $(,)?) => {
         $(const _: () = {
             #[allow(unused_imports, reason = "of what some function has")]
             use $crate::pg::call::Type::*;
@@ -304,11 +310,17 @@ macro_rules! sql_functions {
             }
 
             $crate::pg::call::symbol!($name, |fcinfo| {
+                $require;
                 let call = $crate::pg::call::Call::new(fcinfo, PARAMETERS);
                 let reply = $path(&call);
                 call.finish(reply)
             });
         };)+
+    };
+    ($($function:tt)+) => {
+        $crate::pg::call::sql_functions! {
+            @ $crate::pg::extension_version::require_not_newer(); $($function)+
+        }
     };
 }
 pub(crate) use sql_functions;

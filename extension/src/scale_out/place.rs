@@ -8,9 +8,13 @@ use crate::shard::{self, number_of, require_count};
 use crate::tables::messages;
 
 sql_functions! {
-    shard_of(stream_name: Varchar, shards: Bigint) => shard_of,
     advance_position(target: Bigint) => advance_position,
     require_map(map: Bigint) => require_map,
+}
+
+sql_functions! {
+    beside newer SQL too:
+    shard_of(stream_name: Varchar, shards: Bigint) => shard_of,
 }
 
 fn shard_of(call: &Call<'_>) -> Result<Reply, Error> {

@@ -69,6 +69,12 @@ fn extension(installed: &Installed) -> Finding {
     }
 }
 
+/// Whether the library that is installed knows what the SQL has made: it is not older.
+pub(super) fn knows_the_sql(installed: &Installed) -> bool {
+    let versions = installed.extension.as_ref().zip(installed.files.as_ref());
+    versions.is_none_or(|(sql, files)| compare(sql, files) != Ordering::Greater)
+}
+
 /// Versions by their numbers: 0.10.0 is after 0.9.9.
 fn compare(one: &str, other: &str) -> Ordering {
     let numbers = |version: &str| -> Vec<u64> {
