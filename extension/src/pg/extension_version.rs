@@ -1,7 +1,6 @@
 //! The version of this library beside that of the SQL that declares its functions. They differ
 //! from the installation of other files until `ALTER EXTENSION`, and in sessions that began before.
 
-use super::catalog::{self, Generation};
 use super::report::Report;
 use super::text::Text;
 use pgrx::PgSqlErrorCode;
@@ -14,14 +13,14 @@ use std::ptr::null_mut;
 pub const LIBRARY: &str = env!("CARGO_PKG_VERSION");
 
 thread_local! {
-    /// The catalogs in which the SQL was last found to be no newer than the library.
-    static NOT_NEWER: Cell<Option<Generation>> = const { Cell::new(None) };
+    /// Whether the SQL was no newer than the library when this session asked first.
+    static NOT_NEWER: Cell<bool> = const { Cell::new(false) };
 }
 
-/// 55000 where the SQL is newer: this library does not know what that has made. Older SQL is known.
+/// 55000 where the SQL is newer: this library does not know what that has made. Older SQL is known; and where
+/// the SQL is updated under a session, that goes on with what it has.
 pub fn require_not_newer() {
-    let generation = catalog::generation();
-    if NOT_NEWER.get() == Some(generation) {
+    if NOT_NEWER.get() {
         return;
     }
     if let Some(extension) = installed()
@@ -37,7 +36,7 @@ pub fn require_not_newer() {
         .hint(repair(&extension))
         .raise()
     }
-    NOT_NEWER.set(Some(generation));
+    NOT_NEWER.set(true);
 }
 
 /// Of the SQL, as the catalog has it now; none where the functions were declared without the extension.
