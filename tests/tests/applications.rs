@@ -10,7 +10,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use promises::{Cluster, Database, Profile, Running, Session, build_program};
+use promises::{Cluster, Database, Profile, Running, Session, StopMode, build_program};
 
 const ORDERS: i64 = 300;
 const STREAMS: i64 = 7;
@@ -86,13 +86,18 @@ fn rust() -> Command {
 
 /// Starts the application; the kernel kills it when the test's thread ends.
 fn start(program: &Command, database: &Database<'_>, lease_s: u32) -> Running {
+    start_at(&database.url("message_store"), program, database, lease_s)
+}
+
+/// The same, with another address.
+fn start_at(url: &str, program: &Command, database: &Database<'_>, lease_s: u32) -> Running {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--"]);
     command.args(["sh", "-c", "exec \"$@\" >&2", "sh"]);
     command.arg(program.get_program()).args(program.get_args());
     database.cluster.set_client_environment(&mut command);
     command
-        .env("DATABASE_URL", database.url("message_store"))
+        .env("DATABASE_URL", url)
         .env("LEASE_S", lease_s.to_string());
     Running::start(&mut command)
 }
@@ -206,4 +211,42 @@ async fn an_application_in_python_mails_each_order_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_application_in_rust_mails_each_order_once() {
     mails_each_order_once(rust()).await;
+}
+
+/// As examples/README.md says: with the addresses of both servers the Rust one goes on by itself, and the one in
+/// Python when it is started again, as a service is.
+#[tokio::test(flavor = "multi_thread")]
+async fn applications_go_on_at_the_server_that_took_over() {
+    for (program, ends) in [(rust(), false), (python(), true)] {
+        let primary = Cluster::start(&[]);
+        let database = primary.create_store().await;
+        let standby = primary.start_standby(&[]);
+        let session = set_up(&database).await;
+        let sockets = [&primary, &standby].map(|one| one.socket_dir().display().to_string());
+        let url = format!(
+            "host={} dbname={} user=message_store target_session_attrs=read-write",
+            sockets.join(","),
+            database.name
+        );
+        let mut mailer = start_at(&url, &program, &database, 1);
+        let some = "SELECT count(*) >= 40 FROM public.mails";
+        session.wait_until(some).await;
+        let arrived = "SELECT pg_current_wal_flush_lsn() <= replay_lsn FROM pg_stat_replication";
+        session.wait_until(arrived).await;
+        drop(session);
+        primary.stop(StopMode::Immediate);
+        let database = database.on(&standby);
+        let session = database.connect().await;
+        session.run("SELECT pg_promote()").await.unwrap();
+        if ends {
+            mailer.wait_for_exit();
+            mailer = start_at(&url, &program, &database, 1);
+        }
+        let all = format!(
+            "SELECT count(DISTINCT message_id) >= {} FROM public.mails",
+            ORDERS - HELD_UP
+        );
+        session.wait_until(&all).await;
+        mailer.kill();
+    }
 }
