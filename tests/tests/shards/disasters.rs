@@ -203,25 +203,33 @@ async fn names_on(shards: &Shards<'_>, shard: usize, category: &str) -> Vec<Stri
     names
 }
 
-/// Transactions of some messages with pauses, savepoints, rollbacks and PREPARE, until it is over.
+/// Transactions of some messages with pauses, savepoints, rollbacks and PREPARE, until it is over. Returns the ids
+/// of those that were acknowledged.
 async fn write_transactions(
     mut session: Stubborn,
     number: u64,
     names: Vec<String>,
     is_over: Arc<AtomicBool>,
     acknowledged: Arc<AtomicI64>,
-) {
+) -> Vec<String> {
     let mut random = Random(number + 1);
     let mut gid = 0;
+    let (mut drawn, mut kept) = (0, Vec::new());
     while !is_over.load(Ordering::Relaxed) {
         let name = &names[random.below(names.len() as i64) as usize];
         let several = 1 + random.below(8);
         let mut sql = "BEGIN;".to_owned();
+        let mut ids = Vec::new();
         for _ in 0..several {
             if random.below(10) == 0 {
                 sql.push_str(&format!("SAVEPOINT s; {}; ROLLBACK TO s;", write(name)));
             }
-            sql.push_str(&format!("{};", write(name)));
+            drawn += 1;
+            let id = format!("{number:08x}-0000-4000-8000-{drawn:012x}");
+            sql.push_str(&format!(
+                "SELECT message_store.write_message('{id}', '{name}', 'T', '{{}}');"
+            ));
+            ids.push(id);
         }
         if random.below(4) == 0 {
             sql.push_str("SELECT pg_sleep(0.002);");
@@ -241,6 +249,7 @@ async fn write_transactions(
                     finish_prepared(&mut session, &prepared).await;
                 }
                 acknowledged.fetch_add(several, Ordering::Relaxed);
+                kept.append(&mut ids);
             }
             Err(Failure::Lost) => {
                 if end == 2 {
@@ -250,6 +259,7 @@ async fn write_transactions(
             Err(Failure::Refused(error)) => panic!("{error}"),
         }
     }
+    kept
 }
 
 /// Commits what was prepared, if it is there.
@@ -357,22 +367,25 @@ async fn who_reads_all_shards_skips_nothing_through_crashes_and_fail_overs() {
     let to_idle = write(&shards.stream_on(3, "shelf", 0).await);
     let_it_happen(&servers, &acknowledged, messages, (&addresses[3], &to_idle)).await;
     is_over.store(true, Ordering::SeqCst);
+    let mut kept = Vec::new();
     for writer in writers {
-        writer.await.unwrap();
+        kept.extend(writer.await.unwrap());
     }
     is_complete.store(true, Ordering::SeqCst);
 
-    let mut written = BTreeSet::new();
+    let (mut written, mut ids) = (BTreeSet::new(), HashSet::new());
     let mut twice = 0;
     for address in &addresses {
-        let all = "SELECT global_position FROM message_store.messages";
-        for row in Stubborn::at(address).insist(all).await {
+        let all = "SELECT global_position, id FROM message_store.messages";
+        for mut row in Stubborn::at(address).insist(all).await {
             twice +=
                 usize::from(!written.insert(row[0].as_deref().unwrap().parse::<i64>().unwrap()));
+            ids.extend(row[1].take());
         }
     }
     assert_eq!(twice, 0, "positions on two shards");
-    assert!(written.len() as i64 >= acknowledged.load(Ordering::SeqCst));
+    let lost = kept.iter().filter(|id| !ids.contains(*id)).count();
+    assert_eq!(lost, 0, "acknowledged and lost, of {}", kept.len());
     let written: Vec<_> = written.into_iter().collect();
     for reader in readers {
         let read = reader.await.unwrap();

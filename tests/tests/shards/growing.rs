@@ -226,6 +226,42 @@ async fn two_shards_become_four_under_load_and_nobody_skips_a_message() {
 }
 
 #[tokio::test]
+async fn a_store_that_has_messages_becomes_two_shards() {
+    let cluster = Cluster::start(&[]);
+    let stores = Shards {
+        shards: vec![cluster.create_store().await],
+        router: Cluster::shared().create_router().await,
+    };
+    let session = stores.shards[0].connect().await;
+    for id in 0..20 {
+        session.run(&write(&format!("shelf-{id}"))).await.unwrap();
+    }
+    stores.agree_on_map(1).await;
+    let client = stores.client().await;
+    client.run(&write("shelf-1")).await.unwrap();
+    let all = "SELECT global_position FROM message_store.get_category_messages('shelf')";
+    let before = crate::positions(&client, all).await;
+    assert_eq!(before.len(), 21);
+    drop((session, client));
+
+    let standby_cluster = cluster.start_standby(&[]);
+    let standbys = [stores.shards[0].on(&standby_cluster)];
+    let mut split = orchestrator();
+    let ended = run_to_end(split.args(split_arguments(&stores, &standbys, &[])));
+    assert_eq!(ended.code, Some(0), "{}\n{}", ended.stdout, ended.stderr);
+    let client = stores.client().await;
+    for id in 0..20 {
+        client.run(&write(&format!("shelf-{id}"))).await.unwrap();
+    }
+    let after = crate::positions(&client, all).await;
+    assert_eq!((after.len(), &after[..21]), (41, &before[..]));
+    for shard in [&stores.shards[0], &standbys[0]] {
+        let own = "SELECT count(*) BETWEEN 5 AND 36 FROM message_store.messages";
+        shard.connect().await.wait_until(own).await;
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_grow_is_told_and_nothing_has_changed() {
     let shards = Cluster::shared().create_shards(2).await;
     let run = |standbys: &[Database<'_>]| {
