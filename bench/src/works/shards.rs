@@ -6,7 +6,7 @@ mod writes;
 use std::path::Path;
 use std::time::Instant;
 
-use promises::{Database, Session, Shards};
+use promises::{Cluster, Database, Session, Shards};
 
 use crate::bench::Bench;
 use crate::comparison::{Comparison, Identity, Unit};
@@ -14,7 +14,7 @@ use crate::line_up::LineUp;
 use crate::pgbench::Script;
 use crate::viewing;
 
-const SHARDS: usize = 2;
+const SHARDS: [usize; 2] = [2, 4];
 const MESSAGES: i64 = 20_000;
 const PAGE: i64 = 1_000;
 /// Reads of one kind that are timed together.
@@ -32,7 +32,15 @@ pub fn run(bench: &Bench) -> Vec<Comparison> {
         return Vec::new();
     }
     let mut comparisons = writes::run(bench, &cluster);
-    let shards = bench.block_on(cluster.create_shards(SHARDS));
+    for count in SHARDS {
+        comparisons.extend(reads(bench, &cluster, count));
+    }
+    comparisons
+}
+
+/// Reads of all of so many shards, and of one.
+fn reads(bench: &Bench, cluster: &Cluster, count: usize) -> [Comparison; 2] {
+    let shards = bench.block_on(cluster.create_shards(count));
     let names = Names::of(bench, &shards);
     bench.block_on(fill(&shards, &names));
     let (router, shard) = (
@@ -51,10 +59,15 @@ pub fn run(bench: &Bench) -> Vec<Comparison> {
         }
         begun.elapsed().as_secs_f64() * 1_000.0 / f64::from(READS)
     };
-    let of_all = || Identity::new("of both shards", "in one order, through the router");
+    let of_all = || {
+        Identity::new(
+            &format!("of {count} shards"),
+            "in one order, through the router",
+        )
+    };
     let of_one = || Identity::new("of one shard", "asked straight");
     let full = LineUp::new(
-        "1,000 messages of a category",
+        &format!("1,000 messages of a category, {count} shards"),
         Unit::cost("ms"),
         of_all(),
         || read(&router, 1),
@@ -63,7 +76,7 @@ pub fn run(bench: &Bench) -> Vec<Comparison> {
     .warmed_up()
     .interleave(bench);
     let idle = LineUp::new(
-        "a look that finds nothing",
+        &format!("a look that finds nothing, {count} shards"),
         Unit::cost("ms"),
         of_all(),
         || read(&router, end + 1),
@@ -71,8 +84,7 @@ pub fn run(bench: &Bench) -> Vec<Comparison> {
     .against(of_one(), || read(&shard, end + 1))
     .warmed_up()
     .interleave(bench);
-    comparisons.extend([full.into(), idle.into()]);
-    comparisons
+    [full.into(), idle.into()]
 }
 
 /// Names of streams, as SQL.

@@ -214,3 +214,51 @@ async fn a_shard_that_is_far_behind_goes_beyond_what_is_forwarded_in_steps() {
     sessions[1].wait_until(&arrived).await;
     running.stop();
 }
+
+/// A service on each shard says of each viewing what the page's own stream is to hear.
+const GATHERED: &str = "
+    CREATE FUNCTION public.gather(m message_store.message) RETURNS void LANGUAGE sql BEGIN ATOMIC
+      SELECT FROM message_store.write_messages(ARRAY[
+        ROW('gathered-' || message_store.id((m).stream_name), 'VideoViewed', (m).data::jsonb,
+          '{\"forwardTo\": \"page-home\"}', NULL, NULL)::message_store.new_message]);
+    END";
+const GATHERING: &str = "
+    [[services]]
+    subscriber_id = 'services:gather'
+    category = 'viewings'
+    handlers = { VideoViewed = 'public.gather' }
+    [[forwarders]]
+    subscriber_id = 'forwarders:gathered'
+    category = 'gathered'
+    [[aggregators]]
+    subscriber_id = 'aggregators:home-page'
+    category = 'page'
+    init = 'message_store.ensure_home_page'
+    handlers = { VideoViewed = 'message_store.increment_videos_watched' }
+    ";
+
+#[tokio::test]
+async fn what_all_shards_have_is_gathered_on_one() {
+    let shards = Cluster::shared().create_shards(3).await;
+    for shard in shards.sessions().await {
+        shard.run(GATHERED).await.unwrap();
+    }
+    let running = shards.router.deploy(GATHERING).start();
+    let client = shards.client().await;
+    for viewing in 0..60 {
+        let view = format!(
+            "SELECT message_store.write_message(gen_random_uuid()::varchar, 'viewings-{viewing}', 'VideoViewed', '{{}}')"
+        );
+        client.run(&view).await.unwrap();
+    }
+    let home = client
+        .bigint("SELECT message_store.shard_of('page-home', 3)")
+        .await;
+    let watched = "SELECT coalesce(sum((page_data ->> 'videosWatched')::bigint), 0) = {count}
+                     FROM message_store.read_model_pages WHERE page_name = 'home'";
+    for (number, shard) in shards.sessions().await.iter().enumerate() {
+        let count = if number as i64 == home { "60" } else { "0" };
+        shard.wait_until(&watched.replace("{count}", count)).await;
+    }
+    running.stop();
+}
