@@ -432,7 +432,8 @@ impl From<&Error> for Report {
                 state,
                 format!("the lease on subscription \"{subscriber}\" is not held any more"),
             )
-            .detail("It ran out, or the messages were fetched again, so another may be handling them.")
+            .detail("It ran out, or the messages were fetched again, or the database has lost it in a fail-over or restore: \
+                 another may be handling them.")
             .hint("Fetch again; handle what comes, though it may have been handled before."),
             E::HandlerFailed(subscriber, position, error) => Self::new(
                 Code::ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,

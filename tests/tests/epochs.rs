@@ -249,6 +249,45 @@ async fn a_copy_of_the_database_begins_an_epoch_of_its_own() {
     );
 }
 
+/// What an application has fetched and handled, and not acknowledged when the server lost it.
+#[tokio::test]
+async fn what_was_fetched_in_a_history_that_is_lost_is_not_acknowledged() {
+    let cluster = Cluster::shared();
+    let store = cluster.create_store().await;
+    let session = store.connect().await;
+    session
+        .run(
+            "SELECT message_store.create_subscription('reader', 'shelf', '{}');
+             SELECT message_store.start('reader')",
+        )
+        .await
+        .unwrap();
+    write(&session, 1).await;
+    drop(session);
+    let old: Database = cluster.create_database_like(&store.name).await;
+    let session = store.connect().await;
+    write(&session, 1).await;
+    let fetched = "SELECT global_position, lease FROM message_store.fetch('reader', 10, '1 min')";
+    let fetched = session.run(fetched).await.unwrap();
+    let [position, lease] = [0, 1].map(|column| fetched[1][column].as_deref().unwrap());
+    let after = old.connect().await;
+    for lease in [lease, "NULL"] {
+        let refusal = after
+            .error(&format!(
+                "SELECT message_store.ack('reader', {position}, {lease})"
+            ))
+            .await;
+        assert_eq!(refusal.sqlstate, "55000");
+        assert!(
+            refusal.detail.contains("lost it in a fail-over or restore"),
+            "{refusal:?}"
+        );
+        assert!(refusal.hint.contains("Fetch again"), "{refusal:?}");
+    }
+    let comes = "SELECT count(*) FROM message_store.fetch('reader', 10, '1 min')";
+    assert_eq!(after.bigint(comes).await, 1);
+}
+
 #[tokio::test]
 async fn an_epoch_is_begun_by_hand_above_all_that_was_drawn() {
     let session = Cluster::shared().create_store().await.connect().await;

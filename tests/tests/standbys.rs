@@ -332,13 +332,43 @@ async fn the_command_line_and_the_dashboards_viewers_read_from_a_standby() {
     );
 
     let agent = ureq::Agent::new_with_defaults();
-    for page in ["categories", "browse?source=shelf"] {
+    let show = |page: &str| {
         let url = format!("{}/admin/{page}", running.dashboard());
         let mut answer = agent.get(&url).header("x-user", "vera").call().unwrap();
-        let shown = answer.body_mut().read_to_string().unwrap();
+        answer.body_mut().read_to_string().unwrap()
+    };
+    for page in ["categories", "browse?source=shelf"] {
+        let shown = show(page);
         let note =
             "This is a standby. Readers go up to position 2, which was settled on the primary";
         assert!(shown.contains(note), "{shown}");
+    }
+    // What readers are not given, pages do not show: 3 is in flight, and 4 has come.
+    let open = store.connect().await;
+    open.run("BEGIN").await.unwrap();
+    write(&open, "shelf-2").await;
+    let late =
+        "SELECT message_store.write_message(gen_random_uuid()::varchar, 'shelf-3', 'Late', '{}')";
+    primary.run(late).await.unwrap();
+    catch_up(&primary, &standby).await;
+    let of_all = ["browse?source=shelf", "browse?source=%24all"];
+    for page in of_all {
+        let shown = show(page);
+        assert!(
+            shown.contains("shelf-1") && !shown.contains("Late"),
+            "{shown}"
+        );
+    }
+    assert!(
+        show("browse?source=shelf-3").contains("Late"),
+        "streams have no horizon"
+    );
+    open.run("COMMIT").await.unwrap();
+    let arrived =
+        "SELECT count(*) = 1 FROM message_store.horizons WHERE position = 4 AND source = '$all'";
+    standby.wait_until(arrived).await;
+    for page in of_all {
+        assert!(show(page).contains("Late"), "{page}");
     }
     running.stop();
 }

@@ -186,7 +186,8 @@ impl Grouping {
 
 impl Database {
     /// A page of a source. With a filter, at most [`LOOKED_AT`] messages are looked at: of all, or of
-    /// those that have the wanted metadata where an index of the log tells which these are.
+    /// those that have the wanted metadata where an index of the log tells which these are. On a standby, a
+    /// category and all messages end where readers do.
     ///
     /// # Errors
     /// [`Error::Connect`], [`Error::Database`]; so for all that follow.
@@ -210,6 +211,7 @@ impl Database {
         let (key, value) = metadata.as_ref().map_or((None, None), |(key, value)| {
             (Some(key.as_str()), Some(value.as_str()))
         });
+        let end = self.end_of(source).await?;
         // Whatever the index finds is looked at as a whole; else the log is, so far.
         let found_by_index = match key {
             Some(key) if self.has_index_of(key).await? => "metadata ->> $5 = $6",
@@ -225,7 +227,8 @@ impl Database {
                SELECT global_position AS g, {at} AS at, type,
                       message_store.category({correlated}) AS correlation, {valued} AS value
                FROM message_store.messages
-               WHERE {condition} AND {found_by_index} AND {at} {comparison} $3 ORDER BY {at} {order} LIMIT {look}),
+               WHERE {condition} AND {found_by_index} AND {at} {comparison} $3
+                 AND global_position <= $7 ORDER BY {at} {order} LIMIT {look}),
              wanted AS MATERIALIZED (
                SELECT g, at FROM looked
                WHERE (cardinality($2::varchar[]) = 0 OR type = ANY ($2))
@@ -251,7 +254,7 @@ impl Database {
             .record(
                 &action,
                 &sql,
-                &[&name, types, &bound, correlation, &key, &value],
+                &[&name, types, &bound, correlation, &key, &value, &end],
             )
             .await?;
         let Looked {
@@ -276,6 +279,21 @@ impl Database {
             looked_at,
             looked_to: looked_to.filter(|_| is_full || looked_at == look),
         })
+    }
+
+    /// The last global position that is to be shown of a source.
+    async fn end_of(&self, source: &Source) -> Result<i64> {
+        let category = match source {
+            Source::Stream(_) => return Ok(i64::MAX),
+            Source::Category(name) => Some(name.as_str()),
+            Source::All => None,
+        };
+        let is_standby = "SELECT pg_catalog.pg_is_in_recovery()";
+        let action = "ask whether it is a standby".to_owned();
+        if !self.answer::<bool>(action, is_standby, &[]).await? {
+            return Ok(i64::MAX);
+        }
+        Ok(self.horizon(category).await?.position)
     }
 
     /// Whether an index of the log, which its owner made, finds messages by this key of their metadata.
