@@ -871,6 +871,256 @@ $$;
 COMMENT ON FUNCTION message_store.pause(varchar, varchar) IS
   'As in a store, on all shards.';
 
+CREATE FUNCTION message_store_router.reset(subscriber_id varchar, "position" bigint, reason varchar, map bigint)
+RETURNS SETOF text
+LANGUAGE plproxy VOLATILE
+AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT message_store.reset($1, $2, $3)::pg_catalog.text FROM message_store.require_map($4); $$;
+
+COMMENT ON FUNCTION message_store_router.reset(varchar, bigint, varchar, bigint) IS 'Asks all shards.';
+
+CREATE FUNCTION message_store.reset(
+  subscriber_id varchar,
+  "position" bigint,
+  reason varchar
+) RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $$
+DECLARE
+  message pg_catalog.text;
+  detail pg_catalog.text;
+  hint pg_catalog.text;
+BEGIN
+  PERFORM message_store_router.require_write('reset()');
+  BEGIN
+    PERFORM * FROM message_store_router.reset($1, $2, $3, message_store_router.map());
+  EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+    PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
+  END;
+END
+$$;
+
+COMMENT ON FUNCTION message_store.reset(varchar, bigint, varchar) IS
+  'As in a store, on all shards: each goes back to this position in the order of all.';
+
+CREATE FUNCTION message_store_router.rebuild(subscriber_id varchar, side_by_side boolean, map bigint)
+RETURNS SETOF text
+LANGUAGE plproxy VOLATILE
+AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT message_store.rebuild($1, $2)::pg_catalog.text FROM message_store.require_map($3); $$;
+
+COMMENT ON FUNCTION message_store_router.rebuild(varchar, boolean, bigint) IS 'Asks all shards.';
+
+CREATE FUNCTION message_store.rebuild(
+  subscriber_id varchar,
+  side_by_side boolean DEFAULT false
+) RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $$
+DECLARE
+  message pg_catalog.text;
+  detail pg_catalog.text;
+  hint pg_catalog.text;
+BEGIN
+  PERFORM message_store_router.require_write('rebuild()');
+  BEGIN
+    PERFORM * FROM message_store_router.rebuild($1, $2, message_store_router.map());
+  EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+    PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
+  END;
+END
+$$;
+
+COMMENT ON FUNCTION message_store.rebuild(varchar, boolean) IS
+  'As in a store, on all shards, each of what lives there.';
+
+CREATE FUNCTION message_store_router.promote(subscriber_id varchar, may_empty boolean, dry boolean, map bigint)
+RETURNS TABLE (read_model text, added bigint, removed bigint, changed bigint)
+LANGUAGE plproxy VOLATILE
+AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT r.* FROM message_store.require_map($4), message_store.promote($1, $2, $3) r; $$;
+
+COMMENT ON FUNCTION message_store_router.promote(varchar, boolean, boolean, bigint) IS 'Asks all shards.';
+
+CREATE FUNCTION message_store.promote(
+  subscriber_id varchar,
+  may_empty boolean DEFAULT false,
+  dry boolean DEFAULT false
+) RETURNS TABLE (read_model text, added bigint, removed bigint, changed bigint)
+LANGUAGE plpgsql VOLATILE
+AS $$
+#variable_conflict use_column
+DECLARE
+  message pg_catalog.text;
+  detail pg_catalog.text;
+  hint pg_catalog.text;
+BEGIN
+  PERFORM message_store_router.require_write('promote()');
+  BEGIN
+    RETURN QUERY SELECT p.read_model, pg_catalog.sum(p.added)::pg_catalog.int8, pg_catalog.sum(p.removed)::pg_catalog.int8,
+        pg_catalog.sum(p.changed)::pg_catalog.int8
+      FROM message_store_router.promote($1, $2, $3, message_store_router.map()) p GROUP BY p.read_model;
+  EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+    PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
+  END;
+END
+$$;
+
+COMMENT ON FUNCTION message_store.promote(varchar, boolean, boolean) IS
+  'As in a store, on all shards; the rows that come, go and change are those of all.';
+
+CREATE FUNCTION message_store_router.cancel_rebuild(subscriber_id varchar, map bigint)
+RETURNS SETOF boolean
+LANGUAGE plproxy VOLATILE
+AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT message_store.cancel_rebuild($1) FROM message_store.require_map($2); $$;
+
+COMMENT ON FUNCTION message_store_router.cancel_rebuild(varchar, bigint) IS 'Asks all shards.';
+
+CREATE FUNCTION message_store.cancel_rebuild(
+  subscriber_id varchar
+) RETURNS boolean
+LANGUAGE plpgsql VOLATILE
+AS $$
+DECLARE
+  message pg_catalog.text;
+  detail pg_catalog.text;
+  hint pg_catalog.text;
+BEGIN
+  PERFORM message_store_router.require_write('cancel_rebuild()');
+  BEGIN
+    RETURN (SELECT pg_catalog.bool_or(had) FROM message_store_router.cancel_rebuild($1, message_store_router.map()) had);
+  EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+    PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
+  END;
+END
+$$;
+
+COMMENT ON FUNCTION message_store.cancel_rebuild(varchar) IS
+  'As in a store, on all shards; false where none has a copy.';
+
+CREATE FUNCTION message_store_router.verify(subscriber_id varchar, all_columns boolean, map bigint)
+RETURNS TABLE (read_model text, difference text, expected jsonb, found jsonb)
+LANGUAGE plproxy VOLATILE
+AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT r.* FROM message_store.require_map($3), message_store.verify($1, $2) r; $$;
+
+COMMENT ON FUNCTION message_store_router.verify(varchar, boolean, bigint) IS 'Asks all shards.';
+
+CREATE FUNCTION message_store.verify(
+  subscriber_id varchar,
+  all_columns boolean DEFAULT false
+) RETURNS TABLE (read_model text, difference text, expected jsonb, found jsonb)
+LANGUAGE plpgsql VOLATILE
+AS $$
+#variable_conflict use_column
+DECLARE
+  message pg_catalog.text;
+  detail pg_catalog.text;
+  hint pg_catalog.text;
+BEGIN
+  BEGIN
+    RETURN QUERY SELECT * FROM message_store_router.verify($1, $2, message_store_router.map());
+  EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+    PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
+  END;
+END
+$$;
+
+COMMENT ON FUNCTION message_store.verify(varchar, boolean) IS
+  'As in a store, on all shards: the rows that differ on any.';
+
+CREATE FUNCTION message_store_router.retry_parked(subscriber_id varchar, global_position bigint, stream_name varchar, sqlstate varchar, global_positions bigint[], map bigint)
+RETURNS SETOF bigint
+LANGUAGE plproxy VOLATILE
+AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT message_store.retry_parked($1, $2, $3, $4, $5) FROM message_store.require_map($6); $$;
+
+COMMENT ON FUNCTION message_store_router.retry_parked(varchar, bigint, varchar, varchar, bigint[], bigint) IS 'Asks all shards.';
+
+CREATE FUNCTION message_store.retry_parked(
+  subscriber_id varchar,
+  global_position bigint DEFAULT NULL,
+  stream_name varchar DEFAULT NULL,
+  sqlstate varchar DEFAULT NULL,
+  global_positions bigint[] DEFAULT NULL
+) RETURNS bigint
+LANGUAGE plpgsql VOLATILE
+AS $$
+DECLARE
+  message pg_catalog.text;
+  detail pg_catalog.text;
+  hint pg_catalog.text;
+BEGIN
+  PERFORM message_store_router.require_write('retry_parked()');
+  BEGIN
+    RETURN (SELECT pg_catalog.sum(retried) FROM message_store_router.retry_parked($1, $2, $3, $4, $5, message_store_router.map()) retried);
+  EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+    PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
+  END;
+END
+$$;
+
+COMMENT ON FUNCTION message_store.retry_parked(varchar, bigint, varchar, varchar, bigint[]) IS
+  'As in a store, on all shards; how many will be retried on all.';
+
+CREATE FUNCTION message_store_router.discard_parked(subscriber_id varchar, reason varchar, global_position bigint, stream_name varchar, sqlstate varchar, global_positions bigint[], map bigint)
+RETURNS SETOF bigint
+LANGUAGE plproxy VOLATILE
+AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT message_store.discard_parked($1, $2, $3, $4, $5, $6) FROM message_store.require_map($7); $$;
+
+COMMENT ON FUNCTION message_store_router.discard_parked(varchar, varchar, bigint, varchar, varchar, bigint[], bigint) IS 'Asks all shards.';
+
+CREATE FUNCTION message_store.discard_parked(
+  subscriber_id varchar,
+  reason varchar,
+  global_position bigint DEFAULT NULL,
+  stream_name varchar DEFAULT NULL,
+  sqlstate varchar DEFAULT NULL,
+  global_positions bigint[] DEFAULT NULL
+) RETURNS bigint
+LANGUAGE plpgsql VOLATILE
+AS $$
+DECLARE
+  message pg_catalog.text;
+  detail pg_catalog.text;
+  hint pg_catalog.text;
+BEGIN
+  PERFORM message_store_router.require_write('discard_parked()');
+  BEGIN
+    RETURN (SELECT pg_catalog.sum(discarded) FROM message_store_router.discard_parked($1, $2, $3, $4, $5, $6, message_store_router.map()) discarded);
+  EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+    PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
+  END;
+END
+$$;
+
+COMMENT ON FUNCTION message_store.discard_parked(varchar, varchar, bigint, varchar, varchar, bigint[]) IS
+  'As in a store, on all shards; how many were discarded on all.';
+
+CREATE FUNCTION message_store_router.parked_messages(
+  map bigint,
+  OUT subscriber_id varchar, OUT global_position bigint, OUT stream_name text, OUT type text, OUT status varchar,
+  OUT attempts bigint, OUT sqlstate varchar, OUT error text, OUT parked_at timestamptz, OUT last_failed_at timestamptz,
+  OUT reason text, OUT error_details jsonb, OUT can_retry boolean, OUT can_discard boolean
+) RETURNS SETOF record
+LANGUAGE plproxy VOLATILE
+AS $$
+  CLUSTER 'message_store_shards';
+  RUN ON ALL;
+  SELECT p.* FROM message_store.require_map($1), message_store.parked_messages p;
+$$;
+
+COMMENT ON FUNCTION message_store_router.parked_messages(bigint) IS 'Asks all shards.';
+
+CREATE VIEW message_store.parked_messages AS
+SELECT * FROM message_store_router.parked_messages(message_store_router.map());
+
+COMMENT ON VIEW message_store.parked_messages IS 'As in a store: what is parked on all shards.';
+
+GRANT SELECT ON message_store.parked_messages TO message_store;
+
 CREATE FUNCTION message_store_router.wait_for(subscriber_id varchar, global_position bigint, "timeout" interval, map bigint)
 RETURNS SETOF boolean
 LANGUAGE plproxy VOLATILE

@@ -29,12 +29,16 @@ async fn who_reads_all_shards_hears_that_one_has_lost_messages() {
         .run("SELECT message_store.record_horizons()")
         .await
         .unwrap();
+    let deployment = shards.router.deploy(FORWARDER);
+    let running = deployment.start();
+    let declared = "SELECT count(*) = 2 FROM message_store.shard_status WHERE subscriptions = 1";
+    client.wait_until(declared).await;
+    running.stop();
     drop(client);
     // What becomes of the shard when all that comes now is lost.
     let old = copy_of(&shards.shards[1]).await;
 
     let client = shards.client().await;
-    let deployment = shards.router.deploy(FORWARDER);
     let running = deployment.start();
     let forward = format!(
         "SELECT message_store.write_message(gen_random_uuid()::varchar, '{here}', 'Deposited', '{{}}', '{{\"forwardTo\": \"{there}\"}}')"
@@ -104,8 +108,8 @@ async fn who_reads_all_shards_hears_that_one_has_lost_messages() {
         })
         .unwrap();
     let reset = format!("SELECT message_store.reset('forwarders:transfers', {settled}{reset}");
-    let first = shards.shards[0].connect().await;
-    first.run(&reset).await.unwrap();
+    let other = shards.shards[0].connect().await;
+    other.run(&reset).await.unwrap();
     let running = deployment.start();
     client.wait_until(&format!("{arrived} = 1")).await;
     running.stop();

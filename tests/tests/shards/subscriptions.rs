@@ -418,3 +418,110 @@ async fn a_handler_that_reaches_for_another_shard_fails_like_any_other() {
     let parked = "SELECT sqlstate FROM message_store.parked_messages";
     assert_eq!(session.value(parked).await.as_deref(), Some("0A000"));
 }
+
+#[tokio::test]
+async fn what_is_rebuilt_verified_and_parked_is_so_on_all_shards() {
+    let shards = Cluster::shared().create_shards(2).await;
+    for shard in shards.sessions().await {
+        shard
+            .run(
+                "CREATE TABLE public.fault ();
+                 CREATE FUNCTION public.handle(bigint) RETURNS void LANGUAGE plpgsql AS
+                   $$ BEGIN IF to_regclass('public.fault') IS NOT NULL THEN RAISE 'broken'; END IF; END $$",
+            )
+            .await
+            .unwrap();
+    }
+    let client = shards.client().await;
+    client
+        .run(
+            r#"SELECT message_store.create_subscription('home', 'viewings',
+                 '{"VideoViewed": "message_store.increment_videos_watched"}',
+                 '{"init": "message_store.ensure_home_page",
+                   "read_model": [{"table": "message_store.read_model_pages", "where": "page_name = ''home''"}]}')"#,
+        )
+        .await
+        .unwrap();
+    for sql in [
+        r#"SELECT message_store.create_subscription('fragile', 'viewings', '{"$any": "public.handle"}',
+             '{"retries": 0, "on_failure": "park"}')"#,
+        "SELECT message_store.start('home')",
+        "SELECT message_store.start('fragile')",
+    ] {
+        client.run(sql).await.unwrap();
+    }
+    for viewing in 0..20 {
+        let view = format!(
+            "SELECT message_store.write_message(gen_random_uuid()::varchar, 'viewings-{viewing}', 'VideoViewed', '{{}}')"
+        );
+        client.run(&view).await.unwrap();
+    }
+    let sessions = shards.sessions().await;
+    let tick = async || {
+        for shard in &sessions {
+            for subscriber in ["home", "fragile"] {
+                let tick = format!("SELECT message_store.tick('{subscriber}', 1000)");
+                shard.run(&tick).await.unwrap();
+            }
+        }
+    };
+    tick().await;
+
+    let differs = "SELECT count(*) FROM message_store.verify('home')";
+    assert_eq!(client.bigint(differs).await, 0);
+    sessions[1]
+        .run("UPDATE message_store.read_model_pages SET page_data = '{\"videosWatched\": 1000}'")
+        .await
+        .unwrap();
+    assert_eq!(client.bigint(differs).await, 1);
+    client
+        .run("SELECT message_store.rebuild('home')")
+        .await
+        .unwrap();
+    tick().await;
+    assert_eq!(client.bigint(differs).await, 0);
+    let cancel = "SELECT message_store.cancel_rebuild('home')";
+    assert_eq!(client.value(cancel).await.as_deref(), Some("f"));
+    let refusal = client
+        .error("SELECT * FROM message_store.promote('home')")
+        .await;
+    assert_eq!(refusal.sqlstate, "55000", "{}", refusal.message);
+    client
+        .run("SELECT message_store.rebuild('home', side_by_side => true)")
+        .await
+        .unwrap();
+    for shard in &sessions {
+        shard
+            .run("SELECT message_store.tick('home#rebuild', 1000)")
+            .await
+            .unwrap();
+    }
+    let promoted = client
+        .run("SELECT read_model, added, removed, changed FROM message_store.promote('home')")
+        .await
+        .unwrap();
+    let none = Some("0".to_owned());
+    let table = Some("message_store.read_model_pages".to_owned());
+    assert_eq!(promoted, [vec![table, none.clone(), none.clone(), none]]);
+
+    let parked = "SELECT count(*) FROM message_store.parked_messages WHERE error = 'broken'";
+    assert_eq!(client.bigint(parked).await, 20);
+    let discard =
+        "SELECT message_store.discard_parked('fragile', 'a test', stream_name => 'viewings-3')";
+    assert_eq!(client.bigint(discard).await, 1);
+    for shard in &sessions {
+        shard.run("DROP TABLE public.fault").await.unwrap();
+    }
+    let retry = "SELECT message_store.retry_parked('fragile')";
+    assert_eq!(client.bigint(retry).await, 19);
+    tick().await;
+    let left = "SELECT count(*) FROM message_store.parked_messages WHERE status <> 'discarded'";
+    assert_eq!(client.bigint(left).await, 0);
+
+    client
+        .run("SELECT message_store.reset('fragile', 0, 'once more')")
+        .await
+        .unwrap();
+    let behind = "SELECT sum(lag)::bigint FROM message_store.shard_status";
+    assert_eq!(client.bigint(behind).await, 20);
+}
