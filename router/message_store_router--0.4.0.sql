@@ -124,7 +124,7 @@ AS $$
 BEGIN
   IF state OPERATOR(pg_catalog.=) 'XX000' AND message OPERATOR(pg_catalog.~) '^PL/Proxy function [^ ]+: \[' THEN
     state := '08006';
-    hint := 'A shard does not answer. Ask again; SELECT shard, error FROM message_store.shard_status says which.';
+    hint := 'A shard does not answer. Ask again, to write under the same id; SELECT shard, error FROM message_store.shard_status says which.';
   END IF;
   message := pg_catalog.regexp_replace(message, '^[a-z_.0-9]+\([0-9]+\): \[[^]]*\] REMOTE [^:]*: ', '');
   detail := pg_catalog.regexp_replace(detail, '^Remote detail: ', '');
@@ -661,7 +661,7 @@ CREATE FUNCTION message_store.check_position(epoch varchar, "position" bigint) R
 LANGUAGE plpgsql VOLATILE
 AS $$
 DECLARE
-  kept constant uuid[] := pg_catalog.string_to_array($1, ',');
+  kept constant pg_catalog.uuid[] := pg_catalog.string_to_array($1, ',');
   message pg_catalog.text;
   detail pg_catalog.text;
   hint pg_catalog.text;
@@ -686,12 +686,19 @@ $$;
 COMMENT ON FUNCTION message_store.check_position(varchar, bigint) IS
   'As in a store, on every shard: returns a position in the order of all, if what lies before it is in all their logs for certain. Errors: 22023, 22P02 (no epoch), 55000.';
 
+CREATE FUNCTION message_store_router.require_map(map bigint) RETURNS SETOF text
+LANGUAGE plproxy VOLATILE
+AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT message_store.require_map($1)::pg_catalog.text; $$;
+
+COMMENT ON FUNCTION message_store_router.require_map(bigint) IS 'Asks all shards.';
+
 -- Subscriptions run where the messages are: each shard has all of them. What is done to one is done on all
--- shards, on each by itself; where one fails, doing it again does what is missing.
+-- shards, on each by itself; where one fails, doing it again does what is missing. The map is asked for last, in the order of
+-- locks that who grows a shard takes, and what was done with an old one is taken back.
 
 CREATE FUNCTION message_store_router.create_subscription(subscriber_id varchar, source varchar, handlers jsonb, options jsonb, map bigint) RETURNS SETOF boolean
 LANGUAGE plproxy VOLATILE
-AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT message_store.create_subscription(subscriber_id, source, handlers, options) FROM message_store.require_map(map); $$;
+AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT d.done FROM (SELECT message_store.create_subscription(subscriber_id, source, handlers, options) AS done OFFSET 0) d WHERE message_store.require_map(map) IS NOT NULL; $$;
 
 COMMENT ON FUNCTION message_store_router.create_subscription(varchar, varchar, jsonb, jsonb, bigint) IS 'Asks all shards.';
 
@@ -723,7 +730,7 @@ COMMENT ON FUNCTION message_store.create_subscription(varchar, varchar, jsonb, j
 
 CREATE FUNCTION message_store_router.alter_subscription(subscriber_id varchar, handlers jsonb, options jsonb, map bigint) RETURNS SETOF boolean
 LANGUAGE plproxy VOLATILE
-AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT message_store.alter_subscription(subscriber_id, handlers, options) FROM message_store.require_map(map); $$;
+AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT d.done FROM (SELECT message_store.alter_subscription(subscriber_id, handlers, options) AS done OFFSET 0) d WHERE message_store.require_map(map) IS NOT NULL; $$;
 
 COMMENT ON FUNCTION message_store_router.alter_subscription(varchar, jsonb, jsonb, bigint) IS 'Asks all shards.';
 
@@ -754,7 +761,7 @@ COMMENT ON FUNCTION message_store.alter_subscription(varchar, jsonb, jsonb) IS
 
 CREATE FUNCTION message_store_router.drop_subscription(subscriber_id varchar, map bigint) RETURNS SETOF boolean
 LANGUAGE plproxy VOLATILE
-AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT message_store.drop_subscription(subscriber_id) FROM message_store.require_map(map); $$;
+AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT d.done FROM (SELECT message_store.drop_subscription(subscriber_id) AS done OFFSET 0) d WHERE message_store.require_map(map) IS NOT NULL; $$;
 
 COMMENT ON FUNCTION message_store_router.drop_subscription(varchar, bigint) IS 'Asks all shards.';
 
@@ -783,7 +790,7 @@ COMMENT ON FUNCTION message_store.drop_subscription(varchar) IS
 
 CREATE FUNCTION message_store_router.start(subscriber_id varchar, at_boot boolean, map bigint) RETURNS SETOF varchar
 LANGUAGE plproxy VOLATILE
-AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT message_store.start(subscriber_id, at_boot) FROM message_store.require_map(map); $$;
+AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT d.done FROM (SELECT message_store.start(subscriber_id, at_boot) AS done OFFSET 0) d WHERE message_store.require_map(map) IS NOT NULL; $$;
 
 COMMENT ON FUNCTION message_store_router.start(varchar, boolean, bigint) IS 'Asks all shards.';
 
@@ -813,7 +820,7 @@ COMMENT ON FUNCTION message_store.start(varchar, boolean) IS
 
 CREATE FUNCTION message_store_router.stop(subscriber_id varchar, reason varchar, map bigint) RETURNS SETOF text
 LANGUAGE plproxy VOLATILE
-AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT message_store.stop(subscriber_id, reason)::pg_catalog.text FROM message_store.require_map(map); $$;
+AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT d.done FROM (SELECT message_store.stop(subscriber_id, reason)::pg_catalog.text AS done OFFSET 0) d WHERE message_store.require_map(map) IS NOT NULL; $$;
 
 COMMENT ON FUNCTION message_store_router.stop(varchar, varchar, bigint) IS 'Asks all shards.';
 
@@ -843,7 +850,7 @@ COMMENT ON FUNCTION message_store.stop(varchar, varchar) IS
 
 CREATE FUNCTION message_store_router.pause(subscriber_id varchar, reason varchar, map bigint) RETURNS SETOF text
 LANGUAGE plproxy VOLATILE
-AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT message_store.pause(subscriber_id, reason)::pg_catalog.text FROM message_store.require_map(map); $$;
+AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT d.done FROM (SELECT message_store.pause(subscriber_id, reason)::pg_catalog.text AS done OFFSET 0) d WHERE message_store.require_map(map) IS NOT NULL; $$;
 
 COMMENT ON FUNCTION message_store_router.pause(varchar, varchar, bigint) IS 'Asks all shards.';
 
@@ -874,7 +881,7 @@ COMMENT ON FUNCTION message_store.pause(varchar, varchar) IS
 CREATE FUNCTION message_store_router.reset(subscriber_id varchar, "position" bigint, reason varchar, map bigint)
 RETURNS SETOF text
 LANGUAGE plproxy VOLATILE
-AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT message_store.reset($1, $2, $3)::pg_catalog.text FROM message_store.require_map($4); $$;
+AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT d.done FROM (SELECT message_store.reset($1, $2, $3)::pg_catalog.text AS done OFFSET 0) d WHERE message_store.require_map($4) IS NOT NULL; $$;
 
 COMMENT ON FUNCTION message_store_router.reset(varchar, bigint, varchar, bigint) IS 'Asks all shards.';
 
@@ -906,7 +913,7 @@ COMMENT ON FUNCTION message_store.reset(varchar, bigint, varchar) IS
 CREATE FUNCTION message_store_router.rebuild(subscriber_id varchar, side_by_side boolean, map bigint)
 RETURNS SETOF text
 LANGUAGE plproxy VOLATILE
-AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT message_store.rebuild($1, $2)::pg_catalog.text FROM message_store.require_map($3); $$;
+AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT d.done FROM (SELECT message_store.rebuild($1, $2)::pg_catalog.text AS done OFFSET 0) d WHERE message_store.require_map($3) IS NOT NULL; $$;
 
 COMMENT ON FUNCTION message_store_router.rebuild(varchar, boolean, bigint) IS 'Asks all shards.';
 
@@ -937,7 +944,7 @@ COMMENT ON FUNCTION message_store.rebuild(varchar, boolean) IS
 CREATE FUNCTION message_store_router.promote(subscriber_id varchar, may_empty boolean, dry boolean, map bigint)
 RETURNS TABLE (read_model text, added bigint, removed bigint, changed bigint)
 LANGUAGE plproxy VOLATILE
-AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT r.* FROM message_store.require_map($4), message_store.promote($1, $2, $3) r; $$;
+AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT d.* FROM (SELECT * FROM message_store.promote($1, $2, $3) OFFSET 0) d WHERE message_store.require_map($4) IS NOT NULL; $$;
 
 COMMENT ON FUNCTION message_store_router.promote(varchar, boolean, boolean, bigint) IS 'Asks all shards.';
 
@@ -972,7 +979,7 @@ COMMENT ON FUNCTION message_store.promote(varchar, boolean, boolean) IS
 CREATE FUNCTION message_store_router.cancel_rebuild(subscriber_id varchar, map bigint)
 RETURNS SETOF boolean
 LANGUAGE plproxy VOLATILE
-AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT message_store.cancel_rebuild($1) FROM message_store.require_map($2); $$;
+AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT d.done FROM (SELECT message_store.cancel_rebuild($1) AS done OFFSET 0) d WHERE message_store.require_map($2) IS NOT NULL; $$;
 
 COMMENT ON FUNCTION message_store_router.cancel_rebuild(varchar, bigint) IS 'Asks all shards.';
 
@@ -999,12 +1006,12 @@ $$;
 COMMENT ON FUNCTION message_store.cancel_rebuild(varchar) IS
   'As in a store, on all shards; false where none has a copy.';
 
-CREATE FUNCTION message_store_router.verify(subscriber_id varchar, all_columns boolean, map bigint)
+CREATE FUNCTION message_store_router.verify(subscriber_id varchar, all_columns boolean)
 RETURNS TABLE (read_model text, difference text, expected jsonb, found jsonb)
 LANGUAGE plproxy VOLATILE
-AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT r.* FROM message_store.require_map($3), message_store.verify($1, $2) r; $$;
+AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT * FROM message_store.verify($1, $2); $$;
 
-COMMENT ON FUNCTION message_store_router.verify(varchar, boolean, bigint) IS 'Asks all shards.';
+COMMENT ON FUNCTION message_store_router.verify(varchar, boolean) IS 'Asks all shards.';
 
 CREATE FUNCTION message_store.verify(
   subscriber_id varchar,
@@ -1019,7 +1026,9 @@ DECLARE
   hint pg_catalog.text;
 BEGIN
   BEGIN
-    RETURN QUERY SELECT * FROM message_store_router.verify($1, $2, message_store_router.map());
+    RETURN QUERY SELECT * FROM message_store_router.verify($1, $2);
+    -- It may have taken long, and found no row.
+    PERFORM * FROM message_store_router.require_map(message_store_router.map());
   EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
     PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
@@ -1033,7 +1042,7 @@ COMMENT ON FUNCTION message_store.verify(varchar, boolean) IS
 CREATE FUNCTION message_store_router.retry_parked(subscriber_id varchar, global_position bigint, stream_name varchar, sqlstate varchar, global_positions bigint[], map bigint)
 RETURNS SETOF bigint
 LANGUAGE plproxy VOLATILE
-AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT message_store.retry_parked($1, $2, $3, $4, $5) FROM message_store.require_map($6); $$;
+AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT d.done FROM (SELECT message_store.retry_parked($1, $2, $3, $4, $5) AS done OFFSET 0) d WHERE message_store.require_map($6) IS NOT NULL; $$;
 
 COMMENT ON FUNCTION message_store_router.retry_parked(varchar, bigint, varchar, varchar, bigint[], bigint) IS 'Asks all shards.';
 
@@ -1067,7 +1076,7 @@ COMMENT ON FUNCTION message_store.retry_parked(varchar, bigint, varchar, varchar
 CREATE FUNCTION message_store_router.discard_parked(subscriber_id varchar, reason varchar, global_position bigint, stream_name varchar, sqlstate varchar, global_positions bigint[], map bigint)
 RETURNS SETOF bigint
 LANGUAGE plproxy VOLATILE
-AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT message_store.discard_parked($1, $2, $3, $4, $5, $6) FROM message_store.require_map($7); $$;
+AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT d.done FROM (SELECT message_store.discard_parked($1, $2, $3, $4, $5, $6) AS done OFFSET 0) d WHERE message_store.require_map($7) IS NOT NULL; $$;
 
 COMMENT ON FUNCTION message_store_router.discard_parked(varchar, varchar, bigint, varchar, varchar, bigint[], bigint) IS 'Asks all shards.';
 
@@ -1099,23 +1108,39 @@ $$;
 COMMENT ON FUNCTION message_store.discard_parked(varchar, varchar, bigint, varchar, varchar, bigint[]) IS
   'As in a store, on all shards; how many were discarded on all.';
 
-CREATE FUNCTION message_store_router.parked_messages(
-  map bigint,
+CREATE FUNCTION message_store_router.parked_on_each(
   OUT subscriber_id varchar, OUT global_position bigint, OUT stream_name text, OUT type text, OUT status varchar,
   OUT attempts bigint, OUT sqlstate varchar, OUT error text, OUT parked_at timestamptz, OUT last_failed_at timestamptz,
   OUT reason text, OUT error_details jsonb, OUT can_retry boolean, OUT can_discard boolean
 ) RETURNS SETOF record
 LANGUAGE plproxy VOLATILE
+AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT * FROM message_store.parked_messages; $$;
+
+COMMENT ON FUNCTION message_store_router.parked_on_each() IS 'Asks all shards.';
+
+CREATE FUNCTION message_store_router.parked_messages(
+  OUT subscriber_id varchar, OUT global_position bigint, OUT stream_name text, OUT type text, OUT status varchar,
+  OUT attempts bigint, OUT sqlstate varchar, OUT error text, OUT parked_at timestamptz, OUT last_failed_at timestamptz,
+  OUT reason text, OUT error_details jsonb, OUT can_retry boolean, OUT can_discard boolean
+) RETURNS SETOF record
+LANGUAGE plpgsql VOLATILE
 AS $$
-  CLUSTER 'message_store_shards';
-  RUN ON ALL;
-  SELECT p.* FROM message_store.require_map($1), message_store.parked_messages p;
+DECLARE
+  what pg_catalog.text;
+  detail pg_catalog.text;
+  hint pg_catalog.text;
+BEGIN
+  RETURN QUERY SELECT * FROM message_store_router.parked_on_each();
+  PERFORM * FROM message_store_router.require_map(message_store_router.map());
+EXCEPTION WHEN OTHERS THEN
+  GET STACKED DIAGNOSTICS what = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+  PERFORM message_store_router.raise_again(SQLSTATE, what, detail, hint);
+END
 $$;
 
-COMMENT ON FUNCTION message_store_router.parked_messages(bigint) IS 'Asks all shards.';
+COMMENT ON FUNCTION message_store_router.parked_messages() IS 'Asks all shards.';
 
-CREATE VIEW message_store.parked_messages AS
-SELECT * FROM message_store_router.parked_messages(message_store_router.map());
+CREATE VIEW message_store.parked_messages AS SELECT * FROM message_store_router.parked_messages();
 
 COMMENT ON VIEW message_store.parked_messages IS 'As in a store: what is parked on all shards.';
 

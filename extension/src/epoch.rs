@@ -24,7 +24,10 @@ const MARGIN: i64 = 1_000_000;
 /// How many for each second since this log is last known to have gone on: more than any server draws.
 const A_SECOND: i64 = 100_000;
 /// How many at most: a day of that.
-const MOST: i64 = 10_000_000_000;
+pub const MOST: i64 = 10_000_000_000;
+
+/// How many promotions back a server knows itself.
+const TIMELINES: u32 = 1_000;
 
 /// The class of the locks below.
 const LOCK: u16 = 0x4C45;
@@ -48,13 +51,24 @@ thread_local! {
 
 /// A number above 0 that stands for the server, its timeline and the database.
 fn this_server() -> i64 {
-    (fnv_1a(&server::identity()) >> 1).max(1) as i64
+    number_of(&server::identity())
+}
+
+fn number_of(identity: &[u8]) -> i64 {
+    (fnv_1a(identity) >> 1).max(1) as i64
+}
+
+/// Whether this number stands for the server and database of now, on a timeline before.
+fn was_this_database(last: i64) -> bool {
+    let now = server::timeline();
+    (now.saturating_sub(TIMELINES)..now)
+        .any(|before| number_of(&server::identity_on(before)) == last)
 }
 
 /// Where an epoch's positions begin: behind all that can have been drawn in a history that has parted from this
-/// one, since this one is last known to have gone on.
-fn behind_margin(positions: Sequence) -> Result<i64, Error> {
-    let seconds = last_sign()?.map_or(0, |sign| {
+/// one, since this one is last known to have gone on; `replayed`: when its last transaction was replayed here.
+fn behind_margin(positions: Sequence, replayed: Option<i64>) -> Result<i64, Error> {
+    let seconds = last_sign(replayed)?.map_or(0, |sign| {
         transaction::clock().saturating_sub(sign) / 1_000_000
     });
     let margin = seconds.saturating_mul(A_SECOND).clamp(MARGIN, MOST);
@@ -64,11 +78,11 @@ fn behind_margin(positions: Sequence) -> Result<i64, Error> {
 
 /// The time of the newest message, of what was recorded as settled, or of the last transaction that a standby
 /// has replayed: in microseconds since 2000.
-fn last_sign() -> Result<Option<i64>, Error> {
+fn last_sign(replayed: Option<i64>) -> Result<Option<i64>, Error> {
     let signs = [
         messages::newest_time()?,
         recorded()?.map(|recorded| recorded.proven_at),
-        server::last_replayed(),
+        replayed,
     ];
     Ok(signs.into_iter().flatten().max())
 }
@@ -99,7 +113,9 @@ pub fn make_positions_safe(positions: Sequence) -> Result<(), Error> {
         if last != this {
             // 0: nothing was drawn yet, or before there were epochs.
             if last != 0 {
-                positions.leave_out(behind_margin(positions)?);
+                // Of a copy, or what a dump brought, the server has replayed nothing.
+                let replayed = server::last_replayed().filter(|_| was_this_database(last));
+                positions.leave_out(behind_margin(positions, replayed)?);
             }
             epochs::set_server(this)?;
         }

@@ -44,9 +44,10 @@ const PROTOCOL: u16 = 0x4D;
 const NEWER_PROTOCOLS: std::ops::RangeInclusive<u16> = 0x4E..=0x4F;
 /// How many bits of `low` a tag carries: 32 in one field, 8 in the class.
 const LOW_BITS: u32 = 40;
-/// How many positions may be left out at once, and while a transaction is open that a tag stands for: far less
-/// than a tag can tell apart, far more than a fail-over leaves out.
-const FURTHEST_STEPS: i64 = 1 << 28;
+/// How many steps may be left out at once, and while a transaction is open that a tag stands for: far less
+/// than a tag can tell apart, and more than a few epochs leave out ([`epoch::MOST`]).
+const FURTHEST_STEPS: i64 = 1 << 36;
+const _: () = assert!(FURTHEST_STEPS > 4 * epoch::MOST && FURTHEST_STEPS < 1 << (LOW_BITS - 2));
 /// The tag's category for a transaction that writes to more categories than
 /// [`CATEGORIES_PER_TRANSACTION`]: it stands for all of them.
 const EVERY_CATEGORY: u32 = 0;

@@ -249,6 +249,29 @@ async fn a_copy_of_the_database_begins_an_epoch_of_its_own() {
     );
 }
 
+/// That the server has replayed something of late says nothing of a database that was copied, or that a dump
+/// brought.
+#[tokio::test]
+async fn a_copy_on_a_server_that_was_promoted_is_as_old_as_its_messages() {
+    let parted = Parted::make().await;
+    let promoted = parted.promote().await;
+    write(&promoted, 1).await;
+    let drawn = last(&promoted).await;
+    assert!(drawn < 100 * MARGIN, "replayed just now: {drawn}");
+    promoted
+        .run(
+            "UPDATE message_store.messages SET time = time - interval '2 hours';
+             DELETE FROM message_store.horizons",
+        )
+        .await
+        .unwrap();
+    drop(promoted);
+    let copy = parted.standby.create_database_like(&parted.name).await;
+    let session = copy.connect().await;
+    let begins = write(&session, 1).await - drawn;
+    assert!(begins > 7_200 * 100_000, "{begins}");
+}
+
 /// What an application has fetched and handled, and not acknowledged when the server lost it.
 #[tokio::test]
 async fn what_was_fetched_in_a_history_that_is_lost_is_not_acknowledged() {

@@ -2,6 +2,7 @@
 //! Every query is bounded, and goes by an index of the log.
 
 use serde::Deserialize;
+use tokio_postgres::error::SqlState;
 
 use super::{
     Database, Source,
@@ -293,7 +294,11 @@ impl Database {
         if !self.answer::<bool>(action, is_standby, &[]).await? {
             return Ok(i64::MAX);
         }
-        Ok(self.horizon(category).await?.position)
+        match self.horizon(category).await {
+            // A store of 0.3 has none.
+            Err(error) if error.sql_state() == Some(&SqlState::UNDEFINED_FUNCTION) => Ok(i64::MAX),
+            horizon => Ok(horizon?.position),
+        }
     }
 
     /// Whether an index of the log, which its owner made, finds messages by this key of their metadata.

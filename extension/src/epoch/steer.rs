@@ -14,7 +14,7 @@ sql_functions! {
     confirm_epoch(epoch: Uuid, reason: Varchar) => confirm_epoch,
 }
 
-/// How far positions may go at once: a tenth of what a reader can tell a writer's announcement by.
+/// How many steps positions may go at once: a tenth of what a reader can tell a writer's announcement by.
 const FURTHEST: i64 = 100_000_000_000;
 
 fn begin_epoch(call: &Call<'_>) -> Result<Reply, Error> {
@@ -31,7 +31,7 @@ fn begin_epoch(call: &Call<'_>) -> Result<Reply, Error> {
         let _alone = POSITIONS.exclusive();
         let drawn = positions.last_value();
         let above = call.bigint("above");
-        let may_be = drawn..=drawn.saturating_add(FURTHEST);
+        let may_be = drawn..=drawn.saturating_add(FURTHEST.saturating_mul(positions.step()));
         if above.is_some_and(|above| !may_be.contains(&above)) {
             return Err(Error::argument(
                 "above",
@@ -44,7 +44,7 @@ fn begin_epoch(call: &Call<'_>) -> Result<Reply, Error> {
         }
         positions.leave_out(match above {
             Some(above) => above,
-            None => behind_margin(positions)?,
+            None => behind_margin(positions, None)?,
         });
     }
     epoch::begin(&reason).map(|name| reply(&name))

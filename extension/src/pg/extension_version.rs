@@ -7,6 +7,7 @@ use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys;
 use std::cell::Cell;
 use std::cmp::Ordering;
+use std::ffi::CStr;
 use std::ptr::null_mut;
 
 /// Of this library.
@@ -23,7 +24,8 @@ pub fn require_not_newer() {
     if NOT_NEWER.get() {
         return;
     }
-    if let Some(extension) = installed()
+    // A router's database has that of the router.
+    if let Some(extension) = installed().or_else(|| version_of(c"message_store_router"))
         && compare(&extension) == Ordering::Greater
     {
         Report::new(
@@ -42,6 +44,10 @@ pub fn require_not_newer() {
 /// Of the SQL, as the catalog has it now; none where the functions were declared without the extension.
 /// Without a statement: it is asked in parallel queries too, and by whoever may not read the catalog.
 pub fn installed() -> Option<String> {
+    version_of(c"message_store")
+}
+
+fn version_of(extension: &CStr) -> Option<String> {
     let mut key = pg_sys::ScanKeyData::default();
     let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
     let by_name = pg_sys::Oid::from(pg_sys::ExtensionNameIndexId);
@@ -53,7 +59,7 @@ pub fn installed() -> Option<String> {
             pg_sys::Anum_pg_extension_extname as pg_sys::AttrNumber,
             pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber,
             pg_sys::Oid::from(pg_sys::F_NAMEEQ),
-            pg_sys::Datum::from(c"message_store".as_ptr()),
+            pg_sys::Datum::from(extension.as_ptr()),
         );
         let catalog = pg_sys::table_open(pg_sys::ExtensionRelationId, lock);
         let scan = pg_sys::systable_beginscan(catalog, by_name, true, null_mut(), 1, &mut key);

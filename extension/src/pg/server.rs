@@ -12,13 +12,18 @@ pub fn timeline() -> u32 {
 /// What tells this server, its timeline and the database from others: other bytes in a cluster that initdb
 /// made, or pg_upgrade, and in a copy of the database.
 pub fn identity() -> Vec<u8> {
+    identity_on(timeline())
+}
+
+/// The same of the server and database when they were on this timeline.
+pub fn identity_on(timeline: u32) -> Vec<u8> {
     // SAFETY: plain values, set before a backend runs SQL.
     let (system, database) =
         unsafe { (pg_sys::GetSystemIdentifier(), pg_sys::MyDatabaseId.to_u32()) };
     [
         &system.to_le_bytes()[..],
         &database.to_le_bytes(),
-        &timeline().to_le_bytes(),
+        &timeline.to_le_bytes(),
     ]
     .concat()
 }

@@ -16,6 +16,9 @@ sql_functions! {
     merged(category: Varchar, position: Bigint, batch_size: Bigint, correlation: Varchar, consumer_group_member: Bigint, consumer_group_size: Bigint) => merged,
 }
 
+/// How many messages each shard is asked for in one look where all are wanted.
+const AT_ONCE: i64 = 10_000;
+
 /// How many shards the router knows, and the version of their map: both of one look.
 static KNOWN: Statement = Statement::new(
     sql!("SELECT known[1], known[2] FROM message_store_router.known() AS known"),
@@ -50,7 +53,7 @@ fn merged(call: &Call<'_>) -> Result<Reply, Error> {
     let mut look = Look {
         category: call.text("category"),
         position: call.bigint("position").unwrap_or(1),
-        share: limit.map_or(batch_size, |limit| share(limit, shards)),
+        share: limit.map_or(AT_ONCE, |limit| share(limit, shards)),
         correlation: call.text("correlation"),
         member: call.bigint("consumer_group_member"),
         group_size: call.bigint("consumer_group_size"),
@@ -64,8 +67,7 @@ fn merged(call: &Call<'_>) -> Result<Reply, Error> {
     loop {
         let returned = look.fill(&mut page);
         // A shard that had more than its share was complete up to so many messages at least.
-        let is_all = limit.is_none() || returned.number < look.share as usize;
-        if page.room == 0 || is_all {
+        if page.room == 0 || returned.number < look.share as usize {
             return Ok(page.rows.finish());
         }
         // The page is not full, so all up to there was returned.

@@ -41,7 +41,9 @@ static PUT: Statement = Statement::new(
          SET number = excluded.number, shards = excluded.shards, map = excluded.map, \
              grown_from = excluded.grown_from, \
              addresses = coalesce($4, CASE WHEN s.shards OPERATOR(pg_catalog.=) $2 THEN s.addresses ELSE '{}' END), \
-             since = pg_catalog.clock_timestamp()",
+             since = CASE WHEN s.number OPERATOR(pg_catalog.=) $1 AND s.shards OPERATOR(pg_catalog.=) $2 \
+                            AND s.map OPERATOR(pg_catalog.=) $3 \
+                          THEN s.since ELSE pg_catalog.clock_timestamp() END",
     &[INT8OID, INT8OID, INT8OID, TEXTARRAYOID, INT8OID],
 );
 

@@ -192,13 +192,17 @@ async fn a_shard_that_is_far_behind_goes_beyond_what_is_forwarded_in_steps() {
     let outbox = shards.stream_on(0, "transfers", 0).await;
     let target = shards.stream_on(1, "account", 0).await;
     let sessions = shards.sessions().await;
-    // At once a shard goes no further than 2^28 positions of its own.
-    for target in [200_000_000_000_i64, 400_000_000_000, 600_000_000_000] {
+    // At once a shard goes no further than 2^36 positions of its own.
+    for target in [
+        51_200_000_000_000_i64,
+        102_400_000_000_000,
+        153_600_000_000_000,
+    ] {
         let advance = format!("SELECT message_store.advance_position({target})");
         sessions[0].run(&advance).await.unwrap();
     }
     let too_far = sessions[1]
-        .error("SELECT message_store.advance_position(600000000000)")
+        .error("SELECT message_store.advance_position(153600000000000)")
         .await;
     assert_eq!(too_far.sqlstate, "22023");
     let (_, forwarder) = CONFIGURED.split_once("[[forwarders]]").unwrap();
@@ -209,7 +213,7 @@ async fn a_shard_that_is_far_behind_goes_beyond_what_is_forwarded_in_steps() {
     );
     sessions[0].run(&forwarded).await.unwrap();
     let arrived = format!(
-        "SELECT coalesce(max(global_position) > 600000000000, false) FROM message_store.messages WHERE stream_name = '{target}'"
+        "SELECT coalesce(max(global_position) > 153600000000000, false) FROM message_store.messages WHERE stream_name = '{target}'"
     );
     sessions[1].wait_until(&arrived).await;
     running.stop();

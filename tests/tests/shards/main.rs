@@ -92,8 +92,10 @@ async fn a_router_declares_its_functions_as_a_store_does() {
     let of_store = declared(&Cluster::shared().create_store().await).await;
     let own: Vec<_> = of_router.difference(&of_store).collect();
     assert!(of_router.len() > 20, "{}", of_router.len());
+    // It has the epochs of all shards, and not one.
     assert!(
-        matches!(own[..], [shards] if shards.starts_with("use_shards(")),
+        matches!(own[..], [check, epoch, shards] if check.starts_with("check_position(epoch character varying")
+            && epoch == "epoch() character varying" && shards.starts_with("use_shards(")),
         "{own:#?}"
     );
 }
@@ -559,6 +561,12 @@ async fn who_has_an_old_map_is_told_and_what_moved_is_read_where_it_went() {
         .bigint("SELECT message_store.advance_position(0)")
         .await;
 
+    // Said again it is no change.
+    let since = "SELECT since::text FROM message_store.shard";
+    let before_again = session.value(since).await;
+    session.run(grow).await.unwrap();
+    assert_eq!(session.value(since).await, before_again);
+
     // The router has the old map.
     let client = shards.client().await;
     let refusal = client.error(MERGED).await;
@@ -646,6 +654,62 @@ async fn who_has_an_old_map_is_told_and_what_moved_is_read_where_it_went() {
             .await,
         3
     );
+}
+
+/// As after a fail-over of one shard whose standby was behind for a day.
+#[tokio::test]
+async fn a_leap_of_one_shard_holds_back_nobody() {
+    let shards = Cluster::shared().create_shards(3).await;
+    let sessions = shards.sessions().await;
+    sessions[0]
+        .run("SELECT message_store.advance_position(10000000000000)")
+        .await
+        .unwrap();
+    let client = shards.client().await;
+    for shard in [1, 0] {
+        let stream = shards.stream_on(shard, "shelf", 0).await;
+        client.run(&write(&stream)).await.unwrap();
+    }
+    let found = positions(&client, MERGED).await;
+    assert_eq!(found.len(), 2, "in one look");
+    for shard in &sessions {
+        let create = "SELECT message_store.create_subscription('reader', 'other', '{}')";
+        shard.run(create).await.unwrap();
+    }
+    let waits = format!("SELECT message_store.wait_for('reader', {}, '0')", found[1]);
+    assert_eq!(client.value(&waits).await.as_deref(), Some("t"));
+}
+
+/// What needs PL/Proxy has to be named where it is not there.
+#[test]
+fn what_needs_a_router_is_left_out_where_there_is_none() {
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let left_out = std::fs::read_to_string(here.join("../scripts/cargo-test")).unwrap();
+    let mut found = 0;
+    for file in std::fs::read_dir(here.join("tests/shards")).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        for test in text.split("\n#[tokio::test").skip(1) {
+            let (_, test) = test.split_once("async fn ").unwrap();
+            let (name, body) = test.split_once('(').unwrap();
+            if [
+                "create_shards(",
+                "create_router(",
+                "router",
+                "servers.shards(",
+            ]
+            .iter()
+            .any(|part| body.contains(part))
+            {
+                found += 1;
+                assert!(
+                    left_out.contains(&format!(" {name} "))
+                        || left_out.contains(&format!(" {name}\n")),
+                    "{name}"
+                );
+            }
+        }
+    }
+    assert!(found > 30, "{found}");
 }
 
 /// A copy of a database, as a replica that was promoted would be.
