@@ -284,7 +284,7 @@ impl Session {
         const COUNT: &str = "SELECT count(*), min(global_position), max(global_position), \
                coalesce(sum(pg_catalog.hashtextextended(id::pg_catalog.text, global_position)), 0)::pg_catalog.text \
           FROM message_store.messages \
-         WHERE coalesce(message_store.shard_of(stream_name::pg_catalog.varchar, $2), 0) = $1 \
+         WHERE message_store.shard_of(stream_name::pg_catalog.varchar, $2) = $1 \
            AND global_position BETWEEN $3 AND $4";
         let action = "count what lives on another shard";
         let parameters: [&(dyn ToSql + Sync); 4] = [&number, &count, &range.0, &range.1];

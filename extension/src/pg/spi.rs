@@ -125,7 +125,8 @@ impl Statement {
         let values = arguments.iter().copied();
         connected(
             values,
-            |values, nulls| self.execute(values, nulls),
+            // SAFETY: called connected; the arrays match the plan's parameters.
+            |values, nulls| unsafe { self.execute(values, nulls) },
             one_by_one(each),
         )
     }
@@ -140,14 +141,16 @@ impl Statement {
         let values = arguments.iter().copied();
         connected(
             values,
-            |values, nulls| self.execute(values, nulls),
+            // SAFETY: called connected; the arrays match the plan's parameters.
+            |values, nulls| unsafe { self.execute(values, nulls) },
             |_, rows| whole(&rows.collect::<Vec<_>>()),
         )
     }
 
-    /// Called connected.
-    fn execute(&self, values: *mut pg_sys::Datum, nulls: *const std::ffi::c_char) {
-        // SAFETY: SPI is connected; the arrays match the plan's parameters.
+    /// # Safety
+    /// SPI must be connected; the arrays must match the plan's parameters.
+    unsafe fn execute(&self, values: *mut pg_sys::Datum, nulls: *const std::ffi::c_char) {
+        // SAFETY: the caller's.
         unsafe { pg_sys::SPI_execute_plan(self.kept_plan(), values, nulls, READ_ONLY, NO_LIMIT) };
     }
 

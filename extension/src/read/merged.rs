@@ -46,9 +46,9 @@ static ANSWERS: Statement = Statement::new(
 /// written holds nobody back; and only what lies at or below the least of their horizons is given out
 /// (`docs/decisions/0023-shards.md`).
 fn merged(call: &Call<'_>) -> Result<Reply, Error> {
-    let batch_size = BatchSize::meant(call.bigint("batch_size"));
-    BatchSize::from_argument(Some(batch_size))?;
-    let limit = BatchSize::limit(Some(batch_size));
+    let batch_size = call.bigint("batch_size");
+    BatchSize::from_argument(batch_size)?;
+    let limit = BatchSize::limit(batch_size);
     let [shards, map] = KNOWN.run_whole(&[], numbers);
     let mut look = Look {
         category: call.text("category"),

@@ -2,9 +2,8 @@
 
 use promises::{Cluster, Shards};
 
-use crate::{copy_of, write};
+use crate::{copy_of, page::block, write};
 
-const PAGE: &str = include_str!("../../../docs/scale-out.md");
 const FORWARDER: &str = "
     [[forwarders]]
     subscriber_id = 'forwarders:transfers'
@@ -101,13 +100,8 @@ async fn who_reads_all_shards_hears_that_one_has_lost_messages() {
     );
 
     // What was forwarded is in the outbox still.
-    let reset = PAGE
-        .lines()
-        .find_map(|line| {
-            line.strip_prefix("    SELECT message_store.reset('forwarders:transfers', 4650")
-        })
-        .unwrap();
-    let reset = format!("SELECT message_store.reset('forwarders:transfers', {settled}{reset}");
+    let reset = block("message_store.reset('forwarders:transfers'");
+    let reset = reset.replace("4650", &settled.to_string());
     let other = shards.shards[0].connect().await;
     other.run(&reset).await.unwrap();
     let running = deployment.start();

@@ -20,7 +20,7 @@ const COMMANDS: &str = "
 ";
 
 /// The indented block of the page that has this in it.
-fn block(part: &str) -> String {
+pub fn block(part: &str) -> String {
     let mut found = PAGE
         .split("\n\n")
         .filter(|block| block.starts_with("    ") && block.contains(part));
