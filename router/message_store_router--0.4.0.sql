@@ -116,33 +116,17 @@ $$;
 COMMENT ON FUNCTION message_store_router.require_write(varchar) IS
   'Whether a write may go out now. SET message_store_router.commit_each_write = on allows it everywhere: each write then is committed at once, whatever becomes of the transaction around it.';
 
--- PL/Proxy puts "function(6): [database] REMOTE ERROR: " before what a shard says, and "Remote detail: "
--- and "Remote hint: " before the rest.
-CREATE FUNCTION message_store_router.raise_again(state text, message text, detail text, hint text) RETURNS void
-LANGUAGE plpgsql VOLATILE
-AS $$
-BEGIN
-  IF state OPERATOR(pg_catalog.=) 'XX000' AND message OPERATOR(pg_catalog.~) '^PL/Proxy function [^ ]+: \[' THEN
-    state := '08006';
-    hint := 'A shard does not answer. Ask again, to write under the same id; SELECT shard, error FROM message_store.shard_status says which.';
-  END IF;
-  message := pg_catalog.regexp_replace(message, '^[a-z_.0-9]+\([0-9]+\): \[[^]]*\] REMOTE [^:]*: ', '');
-  detail := pg_catalog.regexp_replace(detail, '^Remote detail: ', '');
-  hint := pg_catalog.regexp_replace(hint, '^Remote hint: ', '');
-  -- An empty detail or hint would be shown.
-  IF detail OPERATOR(pg_catalog.<>) '' AND hint OPERATOR(pg_catalog.<>) '' THEN
-    RAISE EXCEPTION USING ERRCODE = state, MESSAGE = message, DETAIL = detail, HINT = hint;
-  ELSIF detail OPERATOR(pg_catalog.<>) '' THEN
-    RAISE EXCEPTION USING ERRCODE = state, MESSAGE = message, DETAIL = detail;
-  ELSIF hint OPERATOR(pg_catalog.<>) '' THEN
-    RAISE EXCEPTION USING ERRCODE = state, MESSAGE = message, HINT = hint;
-  END IF;
-  RAISE EXCEPTION USING ERRCODE = state, MESSAGE = message;
-END
-$$;
+-- PL/Proxy, whose errors are told as the shards told them.
+CREATE FUNCTION message_store_router.ask_shards() RETURNS language_handler
+LANGUAGE c
+AS '$libdir/message_store', 'ask_shards';
 
-COMMENT ON FUNCTION message_store_router.raise_again(text, text, text, text) IS
-  'Raises what a shard said, as it said it.';
+COMMENT ON FUNCTION message_store_router.ask_shards() IS 'Runs the functions of the language message_store_router.';
+
+CREATE LANGUAGE message_store_router HANDLER message_store_router.ask_shards;
+
+COMMENT ON LANGUAGE message_store_router IS
+  'PL/Proxy, with the errors of shards as those raised them. Errors besides: 08006 where a shard does not answer.';
 
 CREATE FUNCTION message_store_router.known() RETURNS bigint[]
 LANGUAGE plpgsql STABLE
@@ -263,13 +247,13 @@ COMMENT ON VIEW message_store.shard IS
 GRANT SELECT ON message_store.shard TO message_store;
 
 CREATE FUNCTION message_store_router.advance_position(target bigint) RETURNS SETOF bigint
-LANGUAGE plproxy VOLATILE
+LANGUAGE message_store_router VOLATILE
 AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; TARGET message_store.advance_position; $$;
 
 COMMENT ON FUNCTION message_store_router.advance_position(bigint) IS 'The last position that each shard has drawn.';
 
 CREATE FUNCTION message_store_router.write_message(id varchar, stream_name varchar, "type" varchar, data jsonb, metadata jsonb, expected_version bigint) RETURNS bigint
-LANGUAGE plproxy VOLATILE
+LANGUAGE message_store_router VOLATILE
 AS $$ CLUSTER 'message_store_shards'; RUN ON message_store_router.shard(stream_name); TARGET message_store.write_message; $$;
 
 COMMENT ON FUNCTION message_store_router.write_message(varchar, varchar, varchar, jsonb, jsonb, bigint) IS 'Asks the shard.';
@@ -284,18 +268,9 @@ CREATE FUNCTION message_store.write_message(
 ) RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 AS $$
-DECLARE
-  message pg_catalog.text;
-  detail pg_catalog.text;
-  hint pg_catalog.text;
 BEGIN
   PERFORM message_store_router.require_write('write_message()');
-  BEGIN
-    RETURN message_store_router.write_message($1, $2, $3, $4, $5, $6);
-  EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-    PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
-  END;
+  RETURN message_store_router.write_message($1, $2, $3, $4, $5, $6);
 END
 $$;
 
@@ -303,7 +278,7 @@ COMMENT ON FUNCTION message_store.write_message(varchar, varchar, varchar, jsonb
   'As in a store, on the shard of the stream. Committed at once. Errors besides: 0A000 in a transaction block, 40001 where the shards have changed.';
 
 CREATE FUNCTION message_store_router.write_messages(stream_name varchar, messages jsonb, expected_version bigint, on_duplicate varchar) RETURNS SETOF message_store.written_message
-LANGUAGE plproxy VOLATILE
+LANGUAGE message_store_router VOLATILE
 AS $$ CLUSTER 'message_store_shards'; RUN ON message_store_router.shard(stream_name); TARGET message_store.write_messages; $$;
 
 COMMENT ON FUNCTION message_store_router.write_messages(varchar, jsonb, bigint, varchar) IS 'Asks the shard.';
@@ -316,18 +291,9 @@ CREATE FUNCTION message_store.write_messages(
 ) RETURNS SETOF message_store.written_message
 LANGUAGE plpgsql VOLATILE
 AS $$
-DECLARE
-  message pg_catalog.text;
-  detail pg_catalog.text;
-  hint pg_catalog.text;
 BEGIN
   PERFORM message_store_router.require_write('write_messages()');
-  BEGIN
-    RETURN QUERY SELECT * FROM message_store_router.write_messages($1, $2, $3, $4);
-  EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-    PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
-  END;
+  RETURN QUERY SELECT * FROM message_store_router.write_messages($1, $2, $3, $4);
 END
 $$;
 
@@ -335,7 +301,7 @@ COMMENT ON FUNCTION message_store.write_messages(varchar, jsonb, bigint, varchar
   'As in a store, on the shard of the stream: all of them, or none. Committed at once.';
 
 CREATE FUNCTION message_store_router.write_messages(stream_name varchar, messages varchar) RETURNS SETOF message_store.written_message
-LANGUAGE plproxy VOLATILE
+LANGUAGE message_store_router VOLATILE
 AS $$ CLUSTER 'message_store_shards'; RUN ON message_store_router.shard(stream_name); TARGET message_store.write_messages; $$;
 
 COMMENT ON FUNCTION message_store_router.write_messages(varchar, varchar) IS 'Asks the shard.';
@@ -346,18 +312,9 @@ CREATE FUNCTION message_store.write_messages(
 ) RETURNS SETOF message_store.written_message
 LANGUAGE plpgsql VOLATILE
 AS $$
-DECLARE
-  message pg_catalog.text;
-  detail pg_catalog.text;
-  hint pg_catalog.text;
 BEGIN
   PERFORM message_store_router.require_write('write_messages()');
-  BEGIN
-    RETURN QUERY SELECT * FROM message_store_router.write_messages($1, $2);
-  EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-    PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
-  END;
+  RETURN QUERY SELECT * FROM message_store_router.write_messages($1, $2);
 END
 $$;
 
@@ -365,7 +322,7 @@ COMMENT ON FUNCTION message_store.write_messages(varchar, varchar) IS
   'As in a store, for an untyped literal of messages.';
 
 CREATE FUNCTION message_store_router.get_stream_messages(stream_name varchar, "position" bigint, batch_size bigint, condition varchar) RETURNS SETOF message_store.message
-LANGUAGE plproxy VOLATILE
+LANGUAGE message_store_router VOLATILE
 AS $$ CLUSTER 'message_store_shards'; RUN ON message_store_router.shard(stream_name); TARGET message_store.get_stream_messages; $$;
 
 COMMENT ON FUNCTION message_store_router.get_stream_messages(varchar, bigint, bigint, varchar) IS 'Asks the shard.';
@@ -378,15 +335,8 @@ CREATE FUNCTION message_store.get_stream_messages(
 ) RETURNS SETOF message_store.message
 LANGUAGE plpgsql VOLATILE
 AS $$
-DECLARE
-  message pg_catalog.text;
-  detail pg_catalog.text;
-  hint pg_catalog.text;
 BEGIN
   RETURN QUERY SELECT * FROM message_store_router.get_stream_messages($1, $2, $3, $4);
-EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-  PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
 END
 $$;
 
@@ -394,7 +344,7 @@ COMMENT ON FUNCTION message_store.get_stream_messages(varchar, bigint, bigint, v
   'As in a store, from the shard of the stream.';
 
 CREATE FUNCTION message_store_router.get_last_stream_message(stream_name varchar, type varchar) RETURNS SETOF message_store.message
-LANGUAGE plproxy VOLATILE
+LANGUAGE message_store_router VOLATILE
 AS $$ CLUSTER 'message_store_shards'; RUN ON message_store_router.shard(stream_name); TARGET message_store.get_last_stream_message; $$;
 
 COMMENT ON FUNCTION message_store_router.get_last_stream_message(varchar, varchar) IS 'Asks the shard.';
@@ -405,76 +355,31 @@ CREATE FUNCTION message_store.get_last_stream_message(
 ) RETURNS SETOF message_store.message
 LANGUAGE plpgsql VOLATILE
 AS $$
-DECLARE
-  message pg_catalog.text;
-  detail pg_catalog.text;
-  hint pg_catalog.text;
 BEGIN
   RETURN QUERY SELECT * FROM message_store_router.get_last_stream_message($1, $2);
-EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-  PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
 END
 $$;
 
 COMMENT ON FUNCTION message_store.get_last_stream_message(varchar, varchar) IS
   'As in a store, from the shard of the stream.';
 
-CREATE FUNCTION message_store_router.stream_version(stream_name varchar) RETURNS bigint
-LANGUAGE plproxy VOLATILE
+CREATE FUNCTION message_store.stream_version(stream_name varchar) RETURNS bigint
+LANGUAGE message_store_router VOLATILE
 AS $$ CLUSTER 'message_store_shards'; RUN ON message_store_router.shard(stream_name); TARGET message_store.stream_version; $$;
-
-COMMENT ON FUNCTION message_store_router.stream_version(varchar) IS 'Asks the shard.';
-
-CREATE FUNCTION message_store.stream_version(
-  stream_name varchar
-) RETURNS bigint
-LANGUAGE plpgsql VOLATILE
-AS $$
-DECLARE
-  message pg_catalog.text;
-  detail pg_catalog.text;
-  hint pg_catalog.text;
-BEGIN
-  RETURN message_store_router.stream_version($1);
-EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-  PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
-END
-$$;
 
 COMMENT ON FUNCTION message_store.stream_version(varchar) IS
   'As in a store, from the shard of the stream.';
 
-CREATE FUNCTION message_store_router.acquire_lock(stream_name varchar) RETURNS bigint
-LANGUAGE plproxy VOLATILE
+CREATE FUNCTION message_store.acquire_lock(stream_name varchar) RETURNS bigint
+LANGUAGE message_store_router VOLATILE
 AS $$ CLUSTER 'message_store_shards'; RUN ON message_store_router.shard(stream_name); TARGET message_store.acquire_lock; $$;
-
-COMMENT ON FUNCTION message_store_router.acquire_lock(varchar) IS 'Asks the shard.';
-
-CREATE FUNCTION message_store.acquire_lock(
-  stream_name varchar
-) RETURNS bigint
-LANGUAGE plpgsql VOLATILE
-AS $$
-DECLARE
-  message pg_catalog.text;
-  detail pg_catalog.text;
-  hint pg_catalog.text;
-BEGIN
-  RETURN message_store_router.acquire_lock($1);
-EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-  PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
-END
-$$;
 
 COMMENT ON FUNCTION message_store.acquire_lock(varchar) IS
   'As in a store; but the lock is given back at once, since no transaction goes through a router. Writes need none.';
 
 CREATE FUNCTION message_store_router.write_messages(shard integer, messages message_store.new_message[], on_duplicate varchar)
 RETURNS SETOF message_store.written_message
-LANGUAGE plproxy VOLATILE
+LANGUAGE message_store_router VOLATILE
 AS $$ CLUSTER 'message_store_shards'; RUN ON shard; SELECT w.* FROM message_store.write_messages(messages, on_duplicate) w; $$;
 
 COMMENT ON FUNCTION message_store_router.write_messages(integer, message_store.new_message[], varchar) IS 'Asks the shard.';
@@ -486,9 +391,6 @@ CREATE FUNCTION message_store.write_messages(
 LANGUAGE plpgsql VOLATILE
 AS $$
 DECLARE
-  message pg_catalog.text;
-  detail pg_catalog.text;
-  hint pg_catalog.text;
   shards integer[];
 BEGIN
   SELECT pg_catalog.array_agg(DISTINCT message_store_router.shard(m.stream_name)) INTO shards
@@ -499,12 +401,7 @@ BEGIN
       HINT = 'What has one cardinal id (account-7, account:command-7, account-7+retry) is on one shard. Write the others in calls of their own, or from a handler of the first.';
   END IF;
   PERFORM message_store_router.require_write('write_messages()');
-  BEGIN
-    RETURN QUERY SELECT * FROM message_store_router.write_messages(coalesce(shards[1], 0), $1, $2);
-  EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-    PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
-  END;
+  RETURN QUERY SELECT * FROM message_store_router.write_messages(coalesce(shards[1], 0), $1, $2);
 END
 $$;
 
@@ -515,7 +412,7 @@ CREATE FUNCTION message_store_router.get_settled_messages(
   category varchar, "position" bigint, batch_size bigint, correlation varchar,
   consumer_group_member bigint, consumer_group_size bigint, at_least bigint, map bigint
 ) RETURNS SETOF message_store.message
-LANGUAGE plproxy VOLATILE
+LANGUAGE message_store_router VOLATILE
 AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; TARGET message_store.get_settled_messages; $$;
 
 COMMENT ON FUNCTION message_store_router.get_settled_messages(varchar, bigint, bigint, varchar, bigint, bigint, bigint, bigint) IS
@@ -525,7 +422,7 @@ CREATE FUNCTION message_store_router.get_group_messages(
   shard integer, category varchar, "position" bigint, batch_size bigint, correlation varchar,
   consumer_group_member bigint, consumer_group_size bigint, map bigint
 ) RETURNS SETOF message_store.message
-LANGUAGE plproxy VOLATILE
+LANGUAGE message_store_router VOLATILE
 AS $$
   CLUSTER 'message_store_shards';
   RUN ON shard;
@@ -539,7 +436,7 @@ CREATE FUNCTION message_store_router.get_category_messages(
   shard integer, category varchar, "position" bigint, batch_size bigint, correlation varchar,
   consumer_group_member bigint, consumer_group_size bigint, condition varchar
 ) RETURNS SETOF message_store.message
-LANGUAGE plproxy VOLATILE
+LANGUAGE message_store_router VOLATILE
 AS $$
   CLUSTER 'message_store_shards';
   RUN ON shard;
@@ -572,9 +469,6 @@ LANGUAGE plpgsql VOLATILE
 AS $$
 #variable_conflict use_variable
 DECLARE
-  message pg_catalog.text;
-  detail pg_catalog.text;
-  hint pg_catalog.text;
   known constant bigint[] := message_store_router.known();
 BEGIN
   -- What a shard refuses, or answers with nothing, it says itself.
@@ -596,9 +490,6 @@ BEGIN
     RETURN;
   END IF;
   RETURN QUERY SELECT * FROM message_store_router.merged($1, coalesce($2, 1), coalesce($3, 1000), $4, $5, $6);
-EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-  PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
 END
 $$;
 
@@ -609,15 +500,8 @@ CREATE FUNCTION message_store.get_all_messages("position" bigint DEFAULT 1, batc
 RETURNS SETOF message_store.message
 LANGUAGE plpgsql VOLATILE
 AS $$
-DECLARE
-  message pg_catalog.text;
-  detail pg_catalog.text;
-  hint pg_catalog.text;
 BEGIN
   RETURN QUERY SELECT * FROM message_store_router.merged(NULL, coalesce($1, 1), coalesce($2, 1000), NULL, NULL, NULL);
-EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-  PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
 END
 $$;
 
@@ -627,7 +511,7 @@ COMMENT ON FUNCTION message_store.get_all_messages(bigint, bigint) IS
 -- Each shard has a history of its own, so what is kept with a position in all of them are the epochs of all.
 
 CREATE FUNCTION message_store_router.epoch(shard integer) RETURNS uuid
-LANGUAGE plproxy VOLATILE
+LANGUAGE message_store_router VOLATILE
 AS $$ CLUSTER 'message_store_shards'; RUN ON shard; SELECT message_store.epoch(); $$;
 
 COMMENT ON FUNCTION message_store_router.epoch(integer) IS 'Asks the shard.';
@@ -635,16 +519,9 @@ COMMENT ON FUNCTION message_store_router.epoch(integer) IS 'Asks the shard.';
 CREATE FUNCTION message_store.epoch() RETURNS varchar
 LANGUAGE plpgsql VOLATILE
 AS $$
-DECLARE
-  message pg_catalog.text;
-  detail pg_catalog.text;
-  hint pg_catalog.text;
 BEGIN
   RETURN (SELECT pg_catalog.string_agg(message_store_router.epoch(number)::pg_catalog.text, ',' ORDER BY number)
             FROM pg_catalog.generate_series(0, message_store_router.shards()::pg_catalog.int4 OPERATOR(pg_catalog.-) 1) number);
-EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-  PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
 END
 $$;
 
@@ -652,7 +529,7 @@ COMMENT ON FUNCTION message_store.epoch() IS
   'The epochs of the shards, in the order of their numbers, with commas between: to be kept with every position that is kept outside.';
 
 CREATE FUNCTION message_store_router.check_position(shard integer, epoch uuid, "position" bigint) RETURNS bigint
-LANGUAGE plproxy VOLATILE
+LANGUAGE message_store_router VOLATILE
 AS $$ CLUSTER 'message_store_shards'; RUN ON shard; SELECT message_store.check_position($2, $3); $$;
 
 COMMENT ON FUNCTION message_store_router.check_position(integer, uuid, bigint) IS 'Asks the shard.';
@@ -662,9 +539,6 @@ LANGUAGE plpgsql VOLATILE
 AS $$
 DECLARE
   kept constant pg_catalog.uuid[] := pg_catalog.string_to_array($1, ',');
-  message pg_catalog.text;
-  detail pg_catalog.text;
-  hint pg_catalog.text;
 BEGIN
   IF pg_catalog.cardinality(kept) OPERATOR(pg_catalog.=) 0
     OR pg_catalog.mod(message_store_router.shards(), pg_catalog.cardinality(kept)) OPERATOR(pg_catalog.<>) 0
@@ -677,9 +551,6 @@ BEGIN
             number, kept[1 OPERATOR(pg_catalog.+) pg_catalog.mod(number, pg_catalog.cardinality(kept))], $2)
      FROM pg_catalog.generate_series(0, message_store_router.shards()::pg_catalog.int4 OPERATOR(pg_catalog.-) 1) number;
   RETURN $2;
-EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-  PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
 END
 $$;
 
@@ -687,7 +558,7 @@ COMMENT ON FUNCTION message_store.check_position(varchar, bigint) IS
   'As in a store, on every shard: returns a position in the order of all, if what lies before it is in all their logs for certain. Errors: 22023, 22P02 (no epoch), 55000.';
 
 CREATE FUNCTION message_store_router.require_map(map bigint) RETURNS SETOF text
-LANGUAGE plproxy VOLATILE
+LANGUAGE message_store_router VOLATILE
 AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT message_store.require_map($1)::pg_catalog.text; $$;
 
 COMMENT ON FUNCTION message_store_router.require_map(bigint) IS 'Asks all shards.';
@@ -697,7 +568,7 @@ COMMENT ON FUNCTION message_store_router.require_map(bigint) IS 'Asks all shards
 -- locks that who grows a shard takes, and what was done with an old one is taken back.
 
 CREATE FUNCTION message_store_router.create_subscription(subscriber_id varchar, source varchar, handlers jsonb, options jsonb, map bigint) RETURNS SETOF boolean
-LANGUAGE plproxy VOLATILE
+LANGUAGE message_store_router VOLATILE
 AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT d.done FROM (SELECT message_store.create_subscription(subscriber_id, source, handlers, options) AS done OFFSET 0) d WHERE message_store.require_map(map) IS NOT NULL; $$;
 
 COMMENT ON FUNCTION message_store_router.create_subscription(varchar, varchar, jsonb, jsonb, bigint) IS 'Asks all shards.';
@@ -710,18 +581,9 @@ CREATE FUNCTION message_store.create_subscription(
 ) RETURNS boolean
 LANGUAGE plpgsql VOLATILE
 AS $$
-DECLARE
-  message pg_catalog.text;
-  detail pg_catalog.text;
-  hint pg_catalog.text;
 BEGIN
   PERFORM message_store_router.require_write('create_subscription()');
-  BEGIN
-    RETURN (SELECT pg_catalog.bool_or(made) FROM message_store_router.create_subscription($1, $2, $3, $4, message_store_router.map()) made);
-  EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-    PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
-  END;
+  RETURN (SELECT pg_catalog.bool_or(made) FROM message_store_router.create_subscription($1, $2, $3, $4, message_store_router.map()) made);
 END
 $$;
 
@@ -729,7 +591,7 @@ COMMENT ON FUNCTION message_store.create_subscription(varchar, varchar, jsonb, j
   'As in a store, on all shards; true where one of them did not have it yet. Handlers and read models are those of each shard.';
 
 CREATE FUNCTION message_store_router.alter_subscription(subscriber_id varchar, handlers jsonb, options jsonb, map bigint) RETURNS SETOF boolean
-LANGUAGE plproxy VOLATILE
+LANGUAGE message_store_router VOLATILE
 AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT d.done FROM (SELECT message_store.alter_subscription(subscriber_id, handlers, options) AS done OFFSET 0) d WHERE message_store.require_map(map) IS NOT NULL; $$;
 
 COMMENT ON FUNCTION message_store_router.alter_subscription(varchar, jsonb, jsonb, bigint) IS 'Asks all shards.';
@@ -741,18 +603,9 @@ CREATE FUNCTION message_store.alter_subscription(
 ) RETURNS boolean
 LANGUAGE plpgsql VOLATILE
 AS $$
-DECLARE
-  message pg_catalog.text;
-  detail pg_catalog.text;
-  hint pg_catalog.text;
 BEGIN
   PERFORM message_store_router.require_write('alter_subscription()');
-  BEGIN
-    RETURN (SELECT pg_catalog.bool_or(altered) FROM message_store_router.alter_subscription($1, $2, $3, message_store_router.map()) altered);
-  EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-    PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
-  END;
+  RETURN (SELECT pg_catalog.bool_or(altered) FROM message_store_router.alter_subscription($1, $2, $3, message_store_router.map()) altered);
 END
 $$;
 
@@ -760,7 +613,7 @@ COMMENT ON FUNCTION message_store.alter_subscription(varchar, jsonb, jsonb) IS
   'As in a store, on all shards; true where it was another one on one of them.';
 
 CREATE FUNCTION message_store_router.drop_subscription(subscriber_id varchar, map bigint) RETURNS SETOF boolean
-LANGUAGE plproxy VOLATILE
+LANGUAGE message_store_router VOLATILE
 AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT d.done FROM (SELECT message_store.drop_subscription(subscriber_id) AS done OFFSET 0) d WHERE message_store.require_map(map) IS NOT NULL; $$;
 
 COMMENT ON FUNCTION message_store_router.drop_subscription(varchar, bigint) IS 'Asks all shards.';
@@ -770,18 +623,9 @@ CREATE FUNCTION message_store.drop_subscription(
 ) RETURNS boolean
 LANGUAGE plpgsql VOLATILE
 AS $$
-DECLARE
-  message pg_catalog.text;
-  detail pg_catalog.text;
-  hint pg_catalog.text;
 BEGIN
   PERFORM message_store_router.require_write('drop_subscription()');
-  BEGIN
-    RETURN (SELECT pg_catalog.bool_or(dropped) FROM message_store_router.drop_subscription($1, message_store_router.map()) dropped);
-  EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-    PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
-  END;
+  RETURN (SELECT pg_catalog.bool_or(dropped) FROM message_store_router.drop_subscription($1, message_store_router.map()) dropped);
 END
 $$;
 
@@ -789,7 +633,7 @@ COMMENT ON FUNCTION message_store.drop_subscription(varchar) IS
   'As in a store, on all shards; true where one of them had it.';
 
 CREATE FUNCTION message_store_router.start(subscriber_id varchar, at_boot boolean, map bigint) RETURNS SETOF varchar
-LANGUAGE plproxy VOLATILE
+LANGUAGE message_store_router VOLATILE
 AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT d.done FROM (SELECT message_store.start(subscriber_id, at_boot) AS done OFFSET 0) d WHERE message_store.require_map(map) IS NOT NULL; $$;
 
 COMMENT ON FUNCTION message_store_router.start(varchar, boolean, bigint) IS 'Asks all shards.';
@@ -800,18 +644,9 @@ CREATE FUNCTION message_store.start(
 ) RETURNS varchar
 LANGUAGE plpgsql VOLATILE
 AS $$
-DECLARE
-  message pg_catalog.text;
-  detail pg_catalog.text;
-  hint pg_catalog.text;
 BEGIN
   PERFORM message_store_router.require_write('start()');
-  BEGIN
-    RETURN (SELECT pg_catalog.min(state) FROM message_store_router.start($1, $2, message_store_router.map()) state);
-  EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-    PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
-  END;
+  RETURN (SELECT pg_catalog.min(state) FROM message_store_router.start($1, $2, message_store_router.map()) state);
 END
 $$;
 
@@ -819,7 +654,7 @@ COMMENT ON FUNCTION message_store.start(varchar, boolean) IS
   'As in a store, on all shards.';
 
 CREATE FUNCTION message_store_router.stop(subscriber_id varchar, reason varchar, map bigint) RETURNS SETOF text
-LANGUAGE plproxy VOLATILE
+LANGUAGE message_store_router VOLATILE
 AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT d.done FROM (SELECT message_store.stop(subscriber_id, reason)::pg_catalog.text AS done OFFSET 0) d WHERE message_store.require_map(map) IS NOT NULL; $$;
 
 COMMENT ON FUNCTION message_store_router.stop(varchar, varchar, bigint) IS 'Asks all shards.';
@@ -830,18 +665,9 @@ CREATE FUNCTION message_store.stop(
 ) RETURNS void
 LANGUAGE plpgsql VOLATILE
 AS $$
-DECLARE
-  message pg_catalog.text;
-  detail pg_catalog.text;
-  hint pg_catalog.text;
 BEGIN
   PERFORM message_store_router.require_write('stop()');
-  BEGIN
-    PERFORM * FROM message_store_router.stop($1, $2, message_store_router.map());
-  EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-    PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
-  END;
+  PERFORM * FROM message_store_router.stop($1, $2, message_store_router.map());
 END
 $$;
 
@@ -849,7 +675,7 @@ COMMENT ON FUNCTION message_store.stop(varchar, varchar) IS
   'As in a store, on all shards.';
 
 CREATE FUNCTION message_store_router.pause(subscriber_id varchar, reason varchar, map bigint) RETURNS SETOF text
-LANGUAGE plproxy VOLATILE
+LANGUAGE message_store_router VOLATILE
 AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT d.done FROM (SELECT message_store.pause(subscriber_id, reason)::pg_catalog.text AS done OFFSET 0) d WHERE message_store.require_map(map) IS NOT NULL; $$;
 
 COMMENT ON FUNCTION message_store_router.pause(varchar, varchar, bigint) IS 'Asks all shards.';
@@ -860,18 +686,9 @@ CREATE FUNCTION message_store.pause(
 ) RETURNS void
 LANGUAGE plpgsql VOLATILE
 AS $$
-DECLARE
-  message pg_catalog.text;
-  detail pg_catalog.text;
-  hint pg_catalog.text;
 BEGIN
   PERFORM message_store_router.require_write('pause()');
-  BEGIN
-    PERFORM * FROM message_store_router.pause($1, $2, message_store_router.map());
-  EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-    PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
-  END;
+  PERFORM * FROM message_store_router.pause($1, $2, message_store_router.map());
 END
 $$;
 
@@ -880,7 +697,7 @@ COMMENT ON FUNCTION message_store.pause(varchar, varchar) IS
 
 CREATE FUNCTION message_store_router.reset(subscriber_id varchar, "position" bigint, reason varchar, map bigint)
 RETURNS SETOF text
-LANGUAGE plproxy VOLATILE
+LANGUAGE message_store_router VOLATILE
 AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT d.done FROM (SELECT message_store.reset($1, $2, $3)::pg_catalog.text AS done OFFSET 0) d WHERE message_store.require_map($4) IS NOT NULL; $$;
 
 COMMENT ON FUNCTION message_store_router.reset(varchar, bigint, varchar, bigint) IS 'Asks all shards.';
@@ -892,18 +709,9 @@ CREATE FUNCTION message_store.reset(
 ) RETURNS void
 LANGUAGE plpgsql VOLATILE
 AS $$
-DECLARE
-  message pg_catalog.text;
-  detail pg_catalog.text;
-  hint pg_catalog.text;
 BEGIN
   PERFORM message_store_router.require_write('reset()');
-  BEGIN
-    PERFORM * FROM message_store_router.reset($1, $2, $3, message_store_router.map());
-  EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-    PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
-  END;
+  PERFORM * FROM message_store_router.reset($1, $2, $3, message_store_router.map());
 END
 $$;
 
@@ -912,7 +720,7 @@ COMMENT ON FUNCTION message_store.reset(varchar, bigint, varchar) IS
 
 CREATE FUNCTION message_store_router.rebuild(subscriber_id varchar, side_by_side boolean, map bigint)
 RETURNS SETOF text
-LANGUAGE plproxy VOLATILE
+LANGUAGE message_store_router VOLATILE
 AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT d.done FROM (SELECT message_store.rebuild($1, $2)::pg_catalog.text AS done OFFSET 0) d WHERE message_store.require_map($3) IS NOT NULL; $$;
 
 COMMENT ON FUNCTION message_store_router.rebuild(varchar, boolean, bigint) IS 'Asks all shards.';
@@ -923,18 +731,9 @@ CREATE FUNCTION message_store.rebuild(
 ) RETURNS void
 LANGUAGE plpgsql VOLATILE
 AS $$
-DECLARE
-  message pg_catalog.text;
-  detail pg_catalog.text;
-  hint pg_catalog.text;
 BEGIN
   PERFORM message_store_router.require_write('rebuild()');
-  BEGIN
-    PERFORM * FROM message_store_router.rebuild($1, $2, message_store_router.map());
-  EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-    PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
-  END;
+  PERFORM * FROM message_store_router.rebuild($1, $2, message_store_router.map());
 END
 $$;
 
@@ -943,7 +742,7 @@ COMMENT ON FUNCTION message_store.rebuild(varchar, boolean) IS
 
 CREATE FUNCTION message_store_router.promote(subscriber_id varchar, may_empty boolean, dry boolean, map bigint)
 RETURNS TABLE (read_model text, added bigint, removed bigint, changed bigint)
-LANGUAGE plproxy VOLATILE
+LANGUAGE message_store_router VOLATILE
 AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT d.* FROM (SELECT * FROM message_store.promote($1, $2, $3) OFFSET 0) d WHERE message_store.require_map($4) IS NOT NULL; $$;
 
 COMMENT ON FUNCTION message_store_router.promote(varchar, boolean, boolean, bigint) IS 'Asks all shards.';
@@ -956,20 +755,11 @@ CREATE FUNCTION message_store.promote(
 LANGUAGE plpgsql VOLATILE
 AS $$
 #variable_conflict use_column
-DECLARE
-  message pg_catalog.text;
-  detail pg_catalog.text;
-  hint pg_catalog.text;
 BEGIN
   PERFORM message_store_router.require_write('promote()');
-  BEGIN
-    RETURN QUERY SELECT p.read_model, pg_catalog.sum(p.added)::pg_catalog.int8, pg_catalog.sum(p.removed)::pg_catalog.int8,
-        pg_catalog.sum(p.changed)::pg_catalog.int8
-      FROM message_store_router.promote($1, $2, $3, message_store_router.map()) p GROUP BY p.read_model;
-  EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-    PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
-  END;
+  RETURN QUERY SELECT p.read_model, pg_catalog.sum(p.added)::pg_catalog.int8, pg_catalog.sum(p.removed)::pg_catalog.int8,
+      pg_catalog.sum(p.changed)::pg_catalog.int8
+    FROM message_store_router.promote($1, $2, $3, message_store_router.map()) p GROUP BY p.read_model;
 END
 $$;
 
@@ -978,7 +768,7 @@ COMMENT ON FUNCTION message_store.promote(varchar, boolean, boolean) IS
 
 CREATE FUNCTION message_store_router.cancel_rebuild(subscriber_id varchar, map bigint)
 RETURNS SETOF boolean
-LANGUAGE plproxy VOLATILE
+LANGUAGE message_store_router VOLATILE
 AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT d.done FROM (SELECT message_store.cancel_rebuild($1) AS done OFFSET 0) d WHERE message_store.require_map($2) IS NOT NULL; $$;
 
 COMMENT ON FUNCTION message_store_router.cancel_rebuild(varchar, bigint) IS 'Asks all shards.';
@@ -988,18 +778,9 @@ CREATE FUNCTION message_store.cancel_rebuild(
 ) RETURNS boolean
 LANGUAGE plpgsql VOLATILE
 AS $$
-DECLARE
-  message pg_catalog.text;
-  detail pg_catalog.text;
-  hint pg_catalog.text;
 BEGIN
   PERFORM message_store_router.require_write('cancel_rebuild()');
-  BEGIN
-    RETURN (SELECT pg_catalog.bool_or(had) FROM message_store_router.cancel_rebuild($1, message_store_router.map()) had);
-  EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-    PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
-  END;
+  RETURN (SELECT pg_catalog.bool_or(had) FROM message_store_router.cancel_rebuild($1, message_store_router.map()) had);
 END
 $$;
 
@@ -1008,7 +789,7 @@ COMMENT ON FUNCTION message_store.cancel_rebuild(varchar) IS
 
 CREATE FUNCTION message_store_router.verify(subscriber_id varchar, all_columns boolean)
 RETURNS TABLE (read_model text, difference text, expected jsonb, found jsonb)
-LANGUAGE plproxy VOLATILE
+LANGUAGE message_store_router VOLATILE
 AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT * FROM message_store.verify($1, $2); $$;
 
 COMMENT ON FUNCTION message_store_router.verify(varchar, boolean) IS 'Asks all shards.';
@@ -1020,19 +801,10 @@ CREATE FUNCTION message_store.verify(
 LANGUAGE plpgsql VOLATILE
 AS $$
 #variable_conflict use_column
-DECLARE
-  message pg_catalog.text;
-  detail pg_catalog.text;
-  hint pg_catalog.text;
 BEGIN
-  BEGIN
-    RETURN QUERY SELECT * FROM message_store_router.verify($1, $2);
-    -- It may have taken long, and found no row.
-    PERFORM * FROM message_store_router.require_map(message_store_router.map());
-  EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-    PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
-  END;
+  RETURN QUERY SELECT * FROM message_store_router.verify($1, $2);
+  -- It may have taken long, and found no row.
+  PERFORM * FROM message_store_router.require_map(message_store_router.map());
 END
 $$;
 
@@ -1041,7 +813,7 @@ COMMENT ON FUNCTION message_store.verify(varchar, boolean) IS
 
 CREATE FUNCTION message_store_router.retry_parked(subscriber_id varchar, global_position bigint, stream_name varchar, sqlstate varchar, global_positions bigint[], map bigint)
 RETURNS SETOF bigint
-LANGUAGE plproxy VOLATILE
+LANGUAGE message_store_router VOLATILE
 AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT d.done FROM (SELECT message_store.retry_parked($1, $2, $3, $4, $5) AS done OFFSET 0) d WHERE message_store.require_map($6) IS NOT NULL; $$;
 
 COMMENT ON FUNCTION message_store_router.retry_parked(varchar, bigint, varchar, varchar, bigint[], bigint) IS 'Asks all shards.';
@@ -1055,18 +827,9 @@ CREATE FUNCTION message_store.retry_parked(
 ) RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 AS $$
-DECLARE
-  message pg_catalog.text;
-  detail pg_catalog.text;
-  hint pg_catalog.text;
 BEGIN
   PERFORM message_store_router.require_write('retry_parked()');
-  BEGIN
-    RETURN (SELECT pg_catalog.sum(retried) FROM message_store_router.retry_parked($1, $2, $3, $4, $5, message_store_router.map()) retried);
-  EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-    PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
-  END;
+  RETURN (SELECT pg_catalog.sum(retried) FROM message_store_router.retry_parked($1, $2, $3, $4, $5, message_store_router.map()) retried);
 END
 $$;
 
@@ -1075,7 +838,7 @@ COMMENT ON FUNCTION message_store.retry_parked(varchar, bigint, varchar, varchar
 
 CREATE FUNCTION message_store_router.discard_parked(subscriber_id varchar, reason varchar, global_position bigint, stream_name varchar, sqlstate varchar, global_positions bigint[], map bigint)
 RETURNS SETOF bigint
-LANGUAGE plproxy VOLATILE
+LANGUAGE message_store_router VOLATILE
 AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT d.done FROM (SELECT message_store.discard_parked($1, $2, $3, $4, $5, $6) AS done OFFSET 0) d WHERE message_store.require_map($7) IS NOT NULL; $$;
 
 COMMENT ON FUNCTION message_store_router.discard_parked(varchar, varchar, bigint, varchar, varchar, bigint[], bigint) IS 'Asks all shards.';
@@ -1090,18 +853,9 @@ CREATE FUNCTION message_store.discard_parked(
 ) RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 AS $$
-DECLARE
-  message pg_catalog.text;
-  detail pg_catalog.text;
-  hint pg_catalog.text;
 BEGIN
   PERFORM message_store_router.require_write('discard_parked()');
-  BEGIN
-    RETURN (SELECT pg_catalog.sum(discarded) FROM message_store_router.discard_parked($1, $2, $3, $4, $5, $6, message_store_router.map()) discarded);
-  EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-    PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
-  END;
+  RETURN (SELECT pg_catalog.sum(discarded) FROM message_store_router.discard_parked($1, $2, $3, $4, $5, $6, message_store_router.map()) discarded);
 END
 $$;
 
@@ -1113,7 +867,7 @@ CREATE FUNCTION message_store_router.parked_on_each(
   OUT attempts bigint, OUT sqlstate varchar, OUT error text, OUT parked_at timestamptz, OUT last_failed_at timestamptz,
   OUT reason text, OUT error_details jsonb, OUT can_retry boolean, OUT can_discard boolean
 ) RETURNS SETOF record
-LANGUAGE plproxy VOLATILE
+LANGUAGE message_store_router VOLATILE
 AS $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT * FROM message_store.parked_messages; $$;
 
 COMMENT ON FUNCTION message_store_router.parked_on_each() IS 'Asks all shards.';
@@ -1125,16 +879,9 @@ CREATE FUNCTION message_store_router.parked_messages(
 ) RETURNS SETOF record
 LANGUAGE plpgsql VOLATILE
 AS $$
-DECLARE
-  what pg_catalog.text;
-  detail pg_catalog.text;
-  hint pg_catalog.text;
 BEGIN
   RETURN QUERY SELECT * FROM message_store_router.parked_on_each();
   PERFORM * FROM message_store_router.require_map(message_store_router.map());
-EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS what = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-  PERFORM message_store_router.raise_again(SQLSTATE, what, detail, hint);
 END
 $$;
 
@@ -1148,7 +895,7 @@ GRANT SELECT ON message_store.parked_messages TO message_store;
 
 CREATE FUNCTION message_store_router.wait_for(subscriber_id varchar, global_position bigint, "timeout" interval, map bigint)
 RETURNS SETOF boolean
-LANGUAGE plproxy VOLATILE
+LANGUAGE message_store_router VOLATILE
 AS $$
   CLUSTER 'message_store_shards';
   RUN ON ALL;
@@ -1166,18 +913,11 @@ CREATE FUNCTION message_store.wait_for(
 ) RETURNS boolean
 LANGUAGE plpgsql VOLATILE
 AS $$
-DECLARE
-  message pg_catalog.text;
-  detail pg_catalog.text;
-  hint pg_catalog.text;
 BEGIN
   -- A shard where nothing is written comes to no position by itself; within a stride each has one of its own.
   PERFORM message_store_router.advance_position(
     LEAST($2, (SELECT pg_catalog.max(p) FROM message_store_router.advance_position(0) p)) OPERATOR(pg_catalog.+) 1023);
   RETURN (SELECT pg_catalog.bool_and(reached) FROM message_store_router.wait_for($1, $2, $3, message_store_router.map()) reached);
-EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-  PERFORM message_store_router.raise_again(SQLSTATE, message, detail, hint);
 END
 $$;
 
@@ -1189,7 +929,7 @@ CREATE FUNCTION message_store_router.shard_status(
   OUT number bigint, OUT shards bigint, OUT map bigint, OUT drawn bigint, OUT settled bigint,
   OUT held_by integer, OUT subscriptions bigint, OUT not_running bigint, OUT lag bigint, OUT parked bigint
 ) RETURNS SETOF record
-LANGUAGE plproxy VOLATILE
+LANGUAGE message_store_router VOLATILE
 AS $$
   CLUSTER 'message_store_shards';
   RUN ON shard;
@@ -1224,7 +964,7 @@ BEGIN
         error := pg_catalog.format('it is shard %s of %s in map %s', shard, shards, map);
       END IF;
     EXCEPTION WHEN OTHERS THEN
-      error := pg_catalog.regexp_replace(SQLERRM, '^[a-z_.0-9]+\([0-9]+\): ', '');
+      error := SQLERRM;
     END;
     IF error IS NOT NULL THEN
       SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
@@ -1247,5 +987,5 @@ GRANT SELECT ON message_store.shard_status TO message_store;
 
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA message_store, message_store_router FROM PUBLIC;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA message_store, message_store_router TO message_store;
-REVOKE EXECUTE ON FUNCTION message_store.use_shards(text[], bigint, varchar) FROM message_store;
+REVOKE EXECUTE ON FUNCTION message_store.use_shards(text[], bigint, varchar), message_store_router.ask_shards() FROM message_store;
 GRANT USAGE ON SCHEMA message_store, message_store_router TO message_store;

@@ -23,7 +23,7 @@ pub fn sql_type(type_: Type) -> String {
 }
 
 /// What a router declares and a store does not.
-const ROUTERS: [&str; 2] = ["merged(", "require_alone("];
+const ROUTERS: [&str; 3] = ["ask_shards(", "merged(", "require_alone("];
 
 /// What a store declares: symbol, and each parameter's name and type.
 pub fn declared_by_store() -> Vec<String> {

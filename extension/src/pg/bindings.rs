@@ -1,6 +1,6 @@
 //! What PostgreSQL offers and pgrx does not bind, under PostgreSQL's own names.
 
-#![allow(non_snake_case)]
+#![allow(non_snake_case, non_upper_case_globals)]
 
 use super::versions;
 use pgrx::pg_sys;
@@ -73,6 +73,9 @@ pub(super) mod raw {
         );
     }
 }
+
+/// catalog/pg_language.h
+pub const Anum_pg_language_lanplcallfoid: pg_sys::AttrNumber = 6;
 
 unsafe extern "C-unwind" {
     /// access/twophase.h, set once, when the server starts.

@@ -325,6 +325,39 @@ macro_rules! sql_functions {
 }
 pub(crate) use sql_functions;
 
+/// A call of a function in a language whose handler we are.
+pub struct HandlerCall {
+    pub(super) fcinfo: pg_sys::FunctionCallInfo,
+}
+
+impl HandlerCall {
+    /// # Safety
+    /// `fcinfo` must be the live frame of the function that is running.
+    pub unsafe fn new(fcinfo: pg_sys::FunctionCallInfo) -> Self {
+        Self { fcinfo }
+    }
+}
+
+/// Makes a Rust function the handler of a language: the C symbol `name` that a `CREATE FUNCTION ... RETURNS
+/// language_handler` names. `path` is a `fn(HandlerCall) -> Datum`. Where the SQL is newer than the library, the
+/// functions of the language raise 55000.
+macro_rules! language_handler {
+    ($name:ident => $path:path) => {
+        const _: () = {
+            #[cfg(any(test, feature = "pg_test"))]
+            ::inventory::submit! {
+                $crate::pg::call::Signature { symbol: stringify!($name), parameters: &[] }
+            }
+
+            $crate::pg::call::symbol!($name, |fcinfo| {
+                $crate::pg::extension_version::require_not_newer();
+                $path($crate::pg::call::HandlerCall::new(fcinfo))
+            });
+        };
+    };
+}
+pub(crate) use language_handler;
+
 /// Exports symbols that the SQL of earlier versions declares. They stand for functions whose
 /// parameters or results have changed since, under another symbol, so that neither an earlier library
 /// is called by our SQL nor our library by earlier SQL: 55000.

@@ -10,7 +10,7 @@ use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::CaughtError;
 use std::cell::{Cell, RefCell};
-use std::ffi::{CStr, CString, c_void};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::null_mut;
 
@@ -60,34 +60,54 @@ pub unsafe fn run(call: impl FnOnce() -> pg_sys::Datum) -> pg_sys::Datum {
     }
 }
 
-/// What an error tells people.
-pub struct Rewording {
+/// An error that goes on.
+pub struct Raised<'a> {
     /// The message.
-    pub message: CString,
+    pub message: &'a CStr,
+    /// The values that it is about.
+    pub detail: Option<&'a CStr>,
     /// The repair.
-    pub hint: CString,
+    pub hint: Option<&'a CStr>,
+    constraint: Option<&'a CStr>,
+    sqlstate: i32,
 }
 
-/// Runs `work`; where that violates the unique index `index`, the error goes on with what `rewording`
-/// returns for its message and hint, and is otherwise PostgreSQL's own: SQLSTATE, detail, the
-/// constraint's name.
-pub fn reword_violation_of<T>(
-    index: &CStr,
+impl Raised<'_> {
+    /// Whether this is its SQLSTATE.
+    pub fn is(&self, sqlstate: PgSqlErrorCode) -> bool {
+        self.sqlstate == sqlstate as i32
+    }
+
+    /// Whether it violates this unique index.
+    pub fn violates(&self, index: &CStr) -> bool {
+        self.is(PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION) && self.constraint == Some(index)
+    }
+}
+
+/// What an error tells instead of what it told.
+pub struct Rewording {
+    /// For programs; none leaves the one that it has.
+    pub sqlstate: Option<PgSqlErrorCode>,
+    /// The message.
+    pub message: CString,
+    /// The values that it is about.
+    pub detail: Option<CString>,
+    /// The repair.
+    pub hint: Option<CString>,
+}
+
+/// Runs `work`; where that fails and `rewording` returns something, the error goes on with these words,
+/// and is otherwise the one that was raised: context, the constraint's name.
+pub fn reword<T>(
     work: impl FnOnce() -> T,
-    rewording: impl FnOnce() -> Rewording,
+    rewording: impl FnOnce(&Raised<'_>) -> Option<Rewording>,
 ) -> T {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(done) => done,
         Err(payload) => {
-            let error = payload.downcast_ref::<CaughtError>().and_then(copy_of);
-            // SAFETY: the copy is live until the next error; its strings end in NUL.
-            let is_meant = error.is_some_and(|error| unsafe {
-                (*error).sqlerrcode == PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION as i32
-                    && !(*error).constraint_name.is_null()
-                    && CStr::from_ptr((*error).constraint_name) == index
-            });
-            if is_meant {
-                REWORDED.set(Some(rewording()));
+            if let Some(error) = payload.downcast_ref::<CaughtError>().and_then(copy_of) {
+                // SAFETY: the copy is live until the next error; its strings end in NUL.
+                REWORDED.set(rewording(&unsafe { raised(error) }));
             }
             resume_unwind(payload)
         }
@@ -95,16 +115,49 @@ pub fn reword_violation_of<T>(
 }
 
 /// # Safety
+/// `error` must be a complete report that lives for `'a`.
+unsafe fn raised<'a>(error: *const pg_sys::ErrorData) -> Raised<'a> {
+    // SAFETY: the caller's.
+    unsafe {
+        let error = &*error;
+        Raised {
+            message: text(error.message).unwrap_or_default(),
+            detail: text(error.detail),
+            hint: text(error.hint),
+            constraint: text(error.constraint_name),
+            sqlstate: error.sqlerrcode,
+        }
+    }
+}
+
+/// # Safety
+/// `pointer` must be null or point to a string that ends in NUL and lives for `'a`.
+unsafe fn text<'a>(pointer: *const c_char) -> Option<&'a CStr> {
+    // SAFETY: the caller's.
+    (!pointer.is_null()).then(|| unsafe { CStr::from_ptr(pointer) })
+}
+
+/// # Safety
 /// `copy` must be the live copy of the last error.
 unsafe fn put_new_words(copy: *mut pg_sys::ErrorData) {
-    if let Some(rewording) = REWORDED.take() {
-        // SAFETY: the new strings live in the memory of the copy, which nothing empties before
-        // the next error is raised.
-        unsafe {
-            let kept_in = KEPT_IN.get();
-            (*copy).message = pg_sys::MemoryContextStrdup(kept_in, rewording.message.as_ptr());
-            (*copy).hint = pg_sys::MemoryContextStrdup(kept_in, rewording.hint.as_ptr());
+    let Some(rewording) = REWORDED.take() else {
+        return;
+    };
+    // SAFETY: the new strings live in the memory of the copy, which nothing empties before
+    // the next error is raised.
+    unsafe {
+        let kept = |words: &CStr| pg_sys::MemoryContextStrdup(KEPT_IN.get(), words.as_ptr());
+        let kept_or_none = |words: &Option<CString>| words.as_deref().map_or(null_mut(), kept);
+        if let Some(sqlstate) = rewording.sqlstate {
+            (*copy).sqlerrcode = sqlstate as i32;
         }
+        (*copy).message = kept(&rewording.message);
+        (*copy).detail = kept_or_none(&rewording.detail);
+        (*copy).hint = kept_or_none(&rewording.hint);
+        // They would be shown in the caller's statement.
+        (*copy).cursorpos = 0;
+        (*copy).internalpos = 0;
+        (*copy).internalquery = null_mut();
     }
 }
 

@@ -29,6 +29,7 @@ pub mod layout;
 pub mod lock;
 pub mod memory;
 pub mod parameter;
+pub mod plproxy;
 pub mod probe;
 pub mod relation;
 pub mod report;

@@ -1,19 +1,30 @@
-//! `require_alone`: what a router may let out. It commits each call on the shard by itself, so of what is to
-//! happen together with something else it would do one half.
+//! How a router asks its shards: by PL/Proxy (`ask_shards`), and what it may let out (`require_alone`). It
+//! commits each call on the shard by itself, so of what is to happen together with something else it would do
+//! one half.
 
 use crate::error::Error;
-use crate::pg::call::{Call, Reply, sql_functions};
-use crate::pg::transaction;
+use crate::pg::call::{Call, HandlerCall, Reply, language_handler, sql_functions};
+use crate::pg::{plproxy, transaction};
+use pgrx::pg_sys;
 use std::cell::Cell;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
 sql_functions! {
     require_alone(command: Varchar) => require_alone,
 }
 
+language_handler!(ask_shards => ask_shards);
+
+const NO_ANSWER: &CStr = c"A shard does not answer. Ask again, to write under the same id; SELECT shard, error FROM message_store.shard_status says which.";
+
 thread_local! {
     /// The transaction that has written through this router.
     static WROTE: Cell<Option<u32>> = const { Cell::new(None) };
+}
+
+/// The functions of the language `message_store_router`.
+fn ask_shards(call: HandlerCall) -> pg_sys::Datum {
+    plproxy::run(call, NO_ANSWER)
 }
 
 fn require_alone(call: &Call<'_>) -> Result<Reply, Error> {

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::horizon::Draw;
 use crate::message_db::adoption;
 use crate::message_id;
-use crate::pg::guard::{self, Rewording};
+use crate::pg::guard::{self, Raised, Rewording};
 use crate::pg::insert::Insert;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::probe::{Probe, RowWriter};
@@ -28,7 +28,7 @@ use crate::write::new_message::{self, NewMessage};
 use pgrx::pg_sys;
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::ops::Range;
 
 /// Streams whose names a batch locks at a time; what PostgreSQL by default reserves for each
@@ -392,25 +392,29 @@ impl<'a> BatchWriter<'a> {
             entry.message.row(id, place.position, place.global_position)
         };
         let at = Cell::new(0);
-        let inserted = guard::reword_violation_of(
-            c"messages_id",
+        let inserted = guard::reword(
             || insert.rows(to_write.len(), row, &new_message::FIXED, |nth| at.set(nth)),
-            || id_is_taken(&entries[to_write[at.get()]].id),
+            |raised| {
+                let violates = raised.violates(c"messages_id");
+                violates.then(|| id_is_taken(&entries[to_write[at.get()]].id, raised))
+            },
         );
         inserted.or_else(|(_, outcome)| new_message::require_inserted(table, outcome))
     }
 }
 
-fn id_is_taken(id: &[u8; 16]) -> Rewording {
+fn id_is_taken(id: &[u8; 16], raised: &Raised<'_>) -> Rewording {
     let text = |text: String| CString::new(text).unwrap_or_default();
     Rewording {
+        sqlstate: None,
         message: text(format!(
             "a message with the id {} is in the log already",
             message_id::to_text(id)
         )),
-        hint: text(
+        detail: raised.detail.map(CStr::to_owned),
+        hint: Some(text(
             "Where this is a retry, on_duplicate => 'ignore' returns what the first one wrote."
                 .to_owned(),
-        ),
+        )),
     }
 }

@@ -259,6 +259,55 @@ async fn a_router_answers_as_a_store_does() {
     assert!(one.detail.starts_with("Failing row"), "{}", one.detail);
 }
 
+/// Also where it looks like what PL/Proxy puts before it.
+#[tokio::test]
+async fn what_a_shard_refuses_is_told_in_its_words() {
+    let shards = Cluster::shared().create_shards(2).await;
+    let client = shards.client().await;
+    let stream = shards.stream_on(1, "shelf", 0).await;
+    let session = shards.shards[1].connect().await;
+    for (message, detail, hint) in [
+        ("vetoed", "", ""),
+        ("vetoed", "because", "ask"),
+        (
+            "f(1): [db] REMOTE ERROR: Größe: 7",
+            "Remote detail: x",
+            "Remote hint: y",
+        ),
+        ("PL/Proxy function f(1): [db] is gone", "", "PL/Proxy"),
+        (": ] REMOTE : ", "two\nlines", ": "),
+    ] {
+        session
+            .run(&format!(
+                "CREATE OR REPLACE FUNCTION public.veto() RETURNS trigger LANGUAGE plpgsql AS $$
+                   BEGIN RAISE EXCEPTION USING ERRCODE = 'ZZ002', MESSAGE = '{message}',
+                     DETAIL = '{detail}', HINT = '{hint}'; END $$;
+                 CREATE OR REPLACE TRIGGER veto BEFORE INSERT ON message_store.messages
+                   FOR EACH ROW EXECUTE FUNCTION public.veto()"
+            ))
+            .await
+            .unwrap();
+        let told = comparable(client.run(&write(&stream)).await);
+        let expected = ["ZZ002", message, detail, hint].map(str::to_owned);
+        assert_eq!(told, Err(expected));
+    }
+    session
+        .run("DROP TRIGGER veto ON message_store.messages")
+        .await
+        .unwrap();
+    // After an error it goes on, and one call does not take another's answer.
+    client.run(&write(&stream)).await.unwrap();
+    client.run(&write(&stream)).await.unwrap();
+    let both = format!(
+        "SELECT message_store.stream_version('{stream}'), (message_store.get_stream_messages('{stream}')).position"
+    );
+    let rows = client.run(&both).await.unwrap();
+    assert_eq!(
+        rows,
+        [["1", "0"], ["1", "1"]].map(|row| row.map(|value| Some(value.to_owned())).to_vec())
+    );
+}
+
 #[tokio::test]
 async fn what_could_be_done_by_half_is_refused() {
     let shards = Cluster::shared().create_shards(2).await;
@@ -822,7 +871,10 @@ async fn a_router_refuses_addresses_that_lead_to_others() {
             .any(|notice| notice.message.contains("shard 1 does not answer")),
         "{told:?}"
     );
-    assert_eq!(client.error(MERGED).await.sqlstate, "08006");
+    let gone = client.error(MERGED).await;
+    assert_eq!(gone.sqlstate, "08006");
+    assert!(gone.message.starts_with("[none] "), "{}", gone.message);
+    assert!(gone.hint.contains("shard_status"), "{}", gone.hint);
     let status = "SELECT count(*) FILTER (WHERE error IS NULL), count(*) FILTER (WHERE error IS NOT NULL AND drawn IS NULL) \
                   FROM message_store.shard_status";
     let rows = admin.run(status).await.unwrap();
