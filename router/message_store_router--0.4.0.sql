@@ -123,7 +123,13 @@ AS '$libdir/message_store', 'ask_shards';
 
 COMMENT ON FUNCTION message_store_router.ask_shards() IS 'Runs the functions of the language message_store_router.';
 
-CREATE LANGUAGE message_store_router HANDLER message_store_router.ask_shards;
+CREATE FUNCTION message_store_router.check_function(function oid) RETURNS void
+LANGUAGE c
+AS '$libdir/message_store', 'check_function';
+
+COMMENT ON FUNCTION message_store_router.check_function(oid) IS 'Checks the body of a function of the language message_store_router.';
+
+CREATE LANGUAGE message_store_router HANDLER message_store_router.ask_shards VALIDATOR message_store_router.check_function;
 
 COMMENT ON LANGUAGE message_store_router IS
   'PL/Proxy, with the errors of shards as those raised them. Errors besides: 08006 where a shard does not answer.';
@@ -175,6 +181,11 @@ DECLARE
   options text;
   found record;
 BEGIN
+  IF getdatabaseencoding() <> 'UTF8' THEN
+    RAISE EXCEPTION 'a router needs a database with the encoding UTF8, and this one has %', getdatabaseencoding() USING
+      ERRCODE = 'feature_not_supported',
+      HINT = 'Make another one: CREATE DATABASE ... TEMPLATE template0 ENCODING ''UTF8''.';
+  END IF;
   IF shards NOT BETWEEN 1 AND 1024 OR array_position(addresses, NULL) IS NOT NULL THEN
     RAISE EXCEPTION 'addresses must be from 1 to 1024 connection strings' USING
       ERRCODE = 'invalid_parameter_value',
@@ -228,7 +239,7 @@ END
 $$;
 
 COMMENT ON FUNCTION message_store.use_shards(text[], bigint, varchar) IS
-  'Tells the router where the shards are, in the order of their numbers, by the map of this version; role: as whom it asks them, at first. The server message_store_shards then has the addresses, and a user mapping the role, where a password can be added. Errors: 22023, 42501.';
+  'Tells the router where the shards are, in the order of their numbers, by the map of this version; role: as whom it asks them, at first. The server message_store_shards then has the addresses, and a user mapping the role, where a password can be added. Errors: 0A000 (the encoding of the database), 22023, 42501.';
 
 -- As the table of this name in a shard, so that who routes by himself asks a router or a shard alike.
 CREATE VIEW message_store.shard AS
@@ -987,5 +998,5 @@ GRANT SELECT ON message_store.shard_status TO message_store;
 
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA message_store, message_store_router FROM PUBLIC;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA message_store, message_store_router TO message_store;
-REVOKE EXECUTE ON FUNCTION message_store.use_shards(text[], bigint, varchar), message_store_router.ask_shards() FROM message_store;
+REVOKE EXECUTE ON FUNCTION message_store.use_shards(text[], bigint, varchar), message_store_router.ask_shards(), message_store_router.check_function(oid) FROM message_store;
 GRANT USAGE ON SCHEMA message_store, message_store_router TO message_store;

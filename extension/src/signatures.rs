@@ -17,13 +17,19 @@ pub fn sql_type(type_: Type) -> String {
         Type::Timestamptz => "timestamp with time zone".to_owned(),
         Type::Jsonpath => "jsonpath".to_owned(),
         Type::Uuid => "uuid".to_owned(),
+        Type::Oid => "oid".to_owned(),
         Type::Composite(name) => format!("message_store.{name}"),
         Type::Composites(name) => format!("message_store.{name}[]"),
     }
 }
 
 /// What a router declares and a store does not.
-const ROUTERS: [&str; 3] = ["ask_shards(", "merged(", "require_alone("];
+const ROUTERS: [&str; 4] = [
+    "ask_shards(",
+    "check_function(",
+    "merged(",
+    "require_alone(",
+];
 
 /// What a store declares: symbol, and each parameter's name and type.
 pub fn declared_by_store() -> Vec<String> {

@@ -1,8 +1,9 @@
 //! What PostgreSQL offers and pgrx does not bind, under PostgreSQL's own names.
 
-#![allow(non_snake_case, non_upper_case_globals)]
+#![allow(non_snake_case)]
 
 use super::versions;
+use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys;
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use std::ffi::{CStr, c_char, c_int};
@@ -61,6 +62,7 @@ pub(super) mod raw {
         pub fn CopyErrorData() -> *mut pg_sys::ErrorData;
         pub fn ThrowErrorData(error: *mut pg_sys::ErrorData);
         pub fn errcontext_msg(format: *const c_char, ...) -> c_int;
+        pub fn errcode(sqlstate: c_int) -> c_int;
         pub fn standard_ProcessUtility(
             statement: *mut pg_sys::PlannedStmt,
             query: *const c_char,
@@ -73,9 +75,6 @@ pub(super) mod raw {
         );
     }
 }
-
-/// catalog/pg_language.h
-pub const Anum_pg_language_lanplcallfoid: pg_sys::AttrNumber = 6;
 
 unsafe extern "C-unwind" {
     /// access/twophase.h, set once, when the server starts.
@@ -176,6 +175,17 @@ pub unsafe fn datum_image_eq(
     // SAFETY: as in `nextval_internal`.
     unsafe {
         pg_guard_ffi_boundary(|| raw::datum_image_eq(left, right, by_value, c_int::from(length)))
+    }
+}
+
+/// utils/elog.h: gives the report that is being completed another SQLSTATE.
+///
+/// # Safety
+/// Only in a callback of the error context stack.
+pub unsafe fn errcode(sqlstate: PgSqlErrorCode) {
+    // SAFETY: the caller's.
+    unsafe {
+        pg_guard_ffi_boundary(|| raw::errcode(sqlstate as c_int));
     }
 }
 

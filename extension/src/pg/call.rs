@@ -50,6 +50,9 @@ pub enum Type {
     Jsonpath,
     /// `uuid`
     Uuid,
+    /// `oid`
+    #[cfg(any(test, feature = "pg_test"))]
+    Oid,
     /// A composite type of ours.
     Composite(&'static str),
     /// An array of a composite type of ours.
@@ -325,12 +328,12 @@ macro_rules! sql_functions {
 }
 pub(crate) use sql_functions;
 
-/// A call of a function in a language whose handler we are.
-pub struct HandlerCall {
+/// A call of the handler or of the validator of a language.
+pub struct LanguageCall {
     pub(super) fcinfo: pg_sys::FunctionCallInfo,
 }
 
-impl HandlerCall {
+impl LanguageCall {
     /// # Safety
     /// `fcinfo` must be the live frame of the function that is running.
     pub unsafe fn new(fcinfo: pg_sys::FunctionCallInfo) -> Self {
@@ -338,25 +341,31 @@ impl HandlerCall {
     }
 }
 
-/// Makes a Rust function the handler of a language: the C symbol `name` that a `CREATE FUNCTION ... RETURNS
-/// language_handler` names. `path` is a `fn(HandlerCall) -> Datum`. Where the SQL is newer than the library, the
-/// functions of the language raise 55000.
-macro_rules! language_handler {
-    ($name:ident => $path:path) => {
-        const _: () = {
+/// Makes Rust functions the handler and the validator of a language: for each `name(parameter: Type, ...) => path`,
+/// the C symbol `name`. `path` is a `fn(LanguageCall) -> Datum`. Where the SQL is newer than the library, they
+/// raise 55000.
+macro_rules! language_functions {
+    ($($name:ident($($parameter:ident: $type:ident),*) => $path:path),+ $(,)?) => {
+        $(const _: () = {
             #[cfg(any(test, feature = "pg_test"))]
             ::inventory::submit! {
-                $crate::pg::call::Signature { symbol: stringify!($name), parameters: &[] }
+                $crate::pg::call::Signature {
+                    symbol: stringify!($name),
+                    parameters: &[$($crate::pg::call::Declared {
+                        name: stringify!($parameter),
+                        type_: $crate::pg::call::Type::$type,
+                    }),*],
+                }
             }
 
             $crate::pg::call::symbol!($name, |fcinfo| {
                 $crate::pg::extension_version::require_not_newer();
-                $path($crate::pg::call::HandlerCall::new(fcinfo))
+                $path($crate::pg::call::LanguageCall::new(fcinfo))
             });
-        };
+        };)+
     };
 }
-pub(crate) use language_handler;
+pub(crate) use language_functions;
 
 /// Exports symbols that the SQL of earlier versions declares. They stand for functions whose
 /// parameters or results have changed since, under another symbol, so that neither an earlier library

@@ -17,7 +17,7 @@ use std::ptr::null_mut;
 thread_local! {
     /// The last error that was raised inside one of our functions.
     static LAST_ERROR: Cell<*mut pg_sys::ErrorData> = const { Cell::new(null_mut()) };
-    /// The memory it is kept in, emptied at the next one.
+    /// The memory it is kept in, until the next one.
     static KEPT_IN: Cell<pg_sys::MemoryContext> = const { Cell::new(null_mut()) };
     /// What the last error is to say instead; see [`reword`].
     static REWORDED: RefCell<Option<Rewording>> = const { RefCell::new(None) };
@@ -171,33 +171,64 @@ pub(super) fn copy_of(caught: &CaughtError) -> Option<*mut pg_sys::ErrorData> {
     let same = unsafe {
         !copy.is_null()
             && !(*copy).message.is_null()
-            && CStr::from_ptr((*copy).message).to_bytes() == report.message().as_bytes()
+            // Of a text that was cut inside a character, pgrx keeps what it can read.
+            && CStr::from_ptr((*copy).message).to_string_lossy() == report.message()
     };
     same.then_some(copy)
 }
 
-/// Called by PostgreSQL while it completes a report: keeps a copy where it is an error.
+/// Called by PostgreSQL while it completes a report: keeps a copy where it is an error. A notice that follows
+/// one, from who cleans up before it goes on, does not take its place.
 unsafe extern "C-unwind" fn copy_error(_: *mut c_void) {
     // SAFETY: the topmost entry of the error stack is the report being completed. An error in
     // here (out of memory) goes to whoever catches PostgreSQL's errors, as any other.
     unsafe {
-        LAST_ERROR.set(null_mut());
-        REWORDED.set(None);
-        if KEPT_IN.get().is_null() {
-            KEPT_IN.set(pg_sys::AllocSetContextCreateExtended(
-                pg_sys::TopMemoryContext,
-                c"message_store error".as_ptr(),
-                pg_sys::ALLOCSET_SMALL_MINSIZE as usize,
-                pg_sys::ALLOCSET_SMALL_INITSIZE as usize,
-                pg_sys::ALLOCSET_SMALL_MAXSIZE as usize,
-            ));
+        let (copy, memory) = copy_of_current();
+        let let_go_of = if (*copy).elevel >= pgrx::PgLogLevel::ERROR as i32 {
+            LAST_ERROR.set(copy);
+            REWORDED.set(None);
+            KEPT_IN.replace(memory)
+        } else {
+            memory
+        };
+        if !let_go_of.is_null() {
+            pg_sys::MemoryContextDelete(let_go_of);
         }
-        pg_sys::MemoryContextReset(KEPT_IN.get());
-        let previous = pg_sys::MemoryContextSwitchTo(KEPT_IN.get());
+    }
+}
+
+/// What `look` returns of the report that is being completed, if that is an error.
+///
+/// # Safety
+/// Only in a callback of the error context stack.
+pub(super) unsafe fn look_at_current<T>(look: impl FnOnce(&Raised<'_>) -> T) -> Option<T> {
+    // SAFETY: the caller's; the copy lives until its memory is let go of.
+    unsafe {
+        let (copy, memory) = copy_of_current();
+        let is_error = (*copy).elevel >= pgrx::PgLogLevel::ERROR as i32;
+        let found = is_error.then(|| look(&raised(copy)));
+        pg_sys::MemoryContextDelete(memory);
+        found
+    }
+}
+
+/// A copy of the report that is being completed, and the memory that was made for it.
+///
+/// # Safety
+/// Only in a callback of the error context stack.
+unsafe fn copy_of_current() -> (*mut pg_sys::ErrorData, pg_sys::MemoryContext) {
+    // SAFETY: the caller's.
+    unsafe {
+        let memory = pg_sys::AllocSetContextCreateExtended(
+            pg_sys::TopMemoryContext,
+            c"message_store error".as_ptr(),
+            pg_sys::ALLOCSET_SMALL_MINSIZE as usize,
+            pg_sys::ALLOCSET_SMALL_INITSIZE as usize,
+            pg_sys::ALLOCSET_SMALL_MAXSIZE as usize,
+        );
+        let previous = pg_sys::MemoryContextSwitchTo(memory);
         let copy = bindings::copy_error_data();
         pg_sys::MemoryContextSwitchTo(previous);
-        if (*copy).elevel >= pgrx::PgLogLevel::ERROR as i32 {
-            LAST_ERROR.set(copy);
-        }
+        (copy, memory)
     }
 }

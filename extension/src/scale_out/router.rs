@@ -3,7 +3,7 @@
 //! one half.
 
 use crate::error::Error;
-use crate::pg::call::{Call, HandlerCall, Reply, language_handler, sql_functions};
+use crate::pg::call::{Call, LanguageCall, Reply, language_functions, sql_functions};
 use crate::pg::{plproxy, transaction};
 use pgrx::pg_sys;
 use std::cell::Cell;
@@ -13,7 +13,10 @@ sql_functions! {
     require_alone(command: Varchar) => require_alone,
 }
 
-language_handler!(ask_shards => ask_shards);
+language_functions! {
+    ask_shards() => ask_shards,
+    check_function(function: Oid) => plproxy::validate,
+}
 
 const NO_ANSWER: &CStr = c"A shard does not answer. Ask again, to write under the same id; SELECT shard, error FROM message_store.shard_status says which.";
 
@@ -23,7 +26,7 @@ thread_local! {
 }
 
 /// The functions of the language `message_store_router`.
-fn ask_shards(call: HandlerCall) -> pg_sys::Datum {
+fn ask_shards(call: LanguageCall) -> pg_sys::Datum {
     plproxy::run(call, NO_ANSWER)
 }
 

@@ -407,3 +407,35 @@ async fn what_comes_after_a_lone_parked_message_waits_until_that_succeeds() {
     assert_eq!((done.handled, done.parked), (3, 0));
     assert_eq!(seen(&session, "s").await, [1, 2, 3]);
 }
+
+/// With CONTEXT and names, as the first of both was raised.
+#[tokio::test]
+async fn an_error_that_a_handler_tells_of_before_it_lets_it_go_on_is_kept_whole() {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    session
+        .run(
+            "CREATE TABLE public.odd (number bigint CONSTRAINT is_odd CHECK (number % 2 = 1));
+             GRANT ALL ON public.odd TO message_store;
+             CREATE FUNCTION public.talkative(message message_store.message) RETURNS void LANGUAGE plpgsql AS $$
+             BEGIN
+               INSERT INTO public.odd VALUES (2);
+             EXCEPTION WHEN check_violation THEN
+               RAISE NOTICE 'not odd'; RAISE;
+             END $$",
+        )
+        .await
+        .unwrap();
+    let handlers = r#"{"$any": "public.talkative"}"#;
+    let options = r#"{"on_failure": "park", "retries": 0}"#;
+    create_with(&session, "s", "a", handlers, options).await;
+    write(&session, "a-1", "T").await;
+    tick(&session, "s", 1000).await;
+    let kept = session
+        .value(
+            "SELECT concat_ws(' ', sqlstate, error_details->>'constraint', error_details->>'table',
+                  error_details->>'context' LIKE '%talkative%') FROM message_store.parked_messages",
+        )
+        .await;
+    assert_eq!(kept.as_deref(), Some("23514 is_odd odd t"));
+}

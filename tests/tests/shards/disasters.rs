@@ -421,7 +421,7 @@ async fn the_chapters_page_counts_each_viewing_while_a_shard_fails_over_twice() 
     // As the page says.
     router
         .run(
-            "CREATE FUNCTION public.videos_watched_on_each() RETURNS SETOF bigint LANGUAGE plproxy AS $$
+            "CREATE FUNCTION public.videos_watched_on_each() RETURNS SETOF bigint LANGUAGE message_store_router AS $$
                CLUSTER 'message_store_shards'; RUN ON ALL;
                SELECT (page_data->>'videosWatched')::bigint FROM message_store.read_model_pages WHERE page_name = 'home'; $$",
         )

@@ -308,6 +308,118 @@ async fn what_a_shard_refuses_is_told_in_its_words() {
     );
 }
 
+/// PL/Proxy takes it for a cancellation of its own, and would wait for ever.
+#[tokio::test]
+async fn what_is_cancelled_on_a_shard_is_an_error_like_any_other() {
+    let shards = Cluster::shared().create_shards(2).await;
+    let mut holders = Vec::new();
+    for shard in &shards.shards {
+        let holder = shard.connect().await;
+        holder
+            .run(
+                "CREATE FUNCTION public.f() RETURNS bigint LANGUAGE plpgsql AS $$
+                   BEGIN PERFORM pg_advisory_xact_lock(7);
+                   RAISE EXCEPTION 'vetoed' USING ERRCODE = '57014', HINT = 'ask'; END $$;
+                 SELECT pg_advisory_lock(7)",
+            )
+            .await
+            .unwrap();
+        holders.push(holder);
+    }
+    let admin = shards.router.connect().await;
+    admin
+        .run(
+            "CREATE FUNCTION public.on_all() RETURNS SETOF bigint LANGUAGE message_store_router AS
+               $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT public.f(); $$;
+             CREATE FUNCTION public.on_one() RETURNS bigint LANGUAGE message_store_router AS
+               $$ CLUSTER 'message_store_shards'; RUN ON 0; SELECT public.f(); $$;
+             SET statement_timeout = '20s'",
+        )
+        .await
+        .unwrap();
+    let vetoed = ["57014", "vetoed", "", "ask"].map(str::to_owned);
+    let asking = tokio::spawn(async move {
+        let told = comparable(admin.run("SELECT public.on_all()").await);
+        (told, admin)
+    });
+    for holder in &holders {
+        let waits = "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_database d ON d.oid = database
+                      WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted)";
+        holder.wait_until(waits).await;
+    }
+    holders[0]
+        .run("SELECT pg_advisory_unlock(7)")
+        .await
+        .unwrap();
+    let (told, admin) = asking.await.unwrap();
+    assert_eq!(told, Err(vetoed.clone()));
+    drop(holders);
+    // It would where the error and what follows it arrive together.
+    for _ in 0..50 {
+        let told = comparable(admin.run("SELECT public.on_one()").await);
+        assert_eq!(told, Err(vetoed.clone()));
+    }
+    let every = "SELECT count(*) FROM message_store.get_all_messages()";
+    assert_eq!(admin.bigint(every).await, 0);
+    // What is cancelled here goes on being so.
+    let holder = shards.shards[0].connect().await;
+    holder.run("SELECT pg_advisory_lock(7)").await.unwrap();
+    admin.run("SET statement_timeout = '100ms'").await.unwrap();
+    let cancelled = admin.error("SELECT public.on_one()").await;
+    assert_eq!(cancelled.sqlstate, "57014");
+    assert!(cancelled.message.starts_with("canceling"), "{cancelled:?}");
+}
+
+#[tokio::test]
+async fn functions_in_the_language_of_a_router_are_checked_and_a_superusers() {
+    let shards = Cluster::shared().create_shards(1).await;
+    let admin = shards.router.connect().await;
+    // What the catalog says of its handler is nothing to PL/Proxy.
+    admin
+        .run("ALTER FUNCTION public.plproxy_call_handler() SET search_path = ''")
+        .await
+        .unwrap();
+    let function = |body: &str| {
+        format!(
+            "CREATE FUNCTION public.f() RETURNS SETOF bigint LANGUAGE message_store_router AS $$ {body} $$"
+        )
+    };
+    let all = "CLUSTER 'message_store_shards'; RUN ON ALL; SELECT 7::bigint;";
+    let refusal = admin.error(&function("RUN ON NOTHING AT ALL")).await;
+    assert!(refusal.message.contains("f(0)"), "{refusal:?}");
+    admin.run(&function(all)).await.unwrap();
+    assert_eq!(admin.bigint("SELECT public.f()").await, 7);
+    let client = shards.client().await;
+    assert_eq!(client.error(&function(all)).await.sqlstate, "42501");
+    for own in ["ask_shards()", "check_function(1)"] {
+        let refusal = client
+            .error(&format!("SELECT message_store_router.{own}"))
+            .await;
+        assert_eq!(refusal.sqlstate, "42501", "{own}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_of_another_encoding_gets_no_router() {
+    let cluster = Cluster::shared();
+    let admin = cluster.connect("postgres", "postgres").await;
+    admin
+        .run("CREATE DATABASE router_in_latin1 TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
+        .await
+        .unwrap();
+    let session = cluster.connect("router_in_latin1", "postgres").await;
+    session
+        .run("CREATE EXTENSION message_store_router CASCADE")
+        .await
+        .unwrap();
+    let refusal = session
+        .error("SELECT message_store.use_shards('{host=a}')")
+        .await;
+    assert_eq!(refusal.sqlstate, "0A000", "{refusal:?}");
+    assert!(refusal.message.contains("LATIN1"), "{refusal:?}");
+    assert!(refusal.hint.contains("ENCODING 'UTF8'"), "{refusal:?}");
+}
+
 #[tokio::test]
 async fn what_could_be_done_by_half_is_refused() {
     let shards = Cluster::shared().create_shards(2).await;

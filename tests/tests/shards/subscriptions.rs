@@ -283,7 +283,7 @@ async fn a_subscription_is_declared_once_and_read_over_all_shards() {
         .connect()
         .await
         .run(
-            "CREATE FUNCTION public.viewings_on_each() RETURNS SETOF bigint LANGUAGE plproxy AS
+            "CREATE FUNCTION public.viewings_on_each() RETURNS SETOF bigint LANGUAGE message_store_router AS
                $$ CLUSTER 'message_store_shards'; RUN ON ALL; SELECT count FROM public.viewings; $$",
         )
         .await
