@@ -179,6 +179,7 @@ AS $$
 DECLARE
   shards constant bigint := coalesce(cardinality(addresses), 0);
   options text;
+  setting text[];
   found record;
 BEGIN
   IF getdatabaseencoding() <> 'UTF8' THEN
@@ -201,6 +202,12 @@ BEGIN
       ERRCODE = 'invalid_parameter_value',
       HINT = 'Such as host=db0 dbname=shop. Everybody can read them; put a password into the user mapping: ALTER USER MAPPING FOR PUBLIC SERVER message_store_shards OPTIONS (ADD password ''...'').';
   END IF;
+  -- PL/Proxy waits for who is gone without a word: longer than statement_timeout, for as long as TCP does.
+  FOREACH setting SLICE 1 IN ARRAY ARRAY[['tcp_user_timeout', '15000'], ['keepalives_idle', '10'], ['keepalives_interval', '3']] LOOP
+    SELECT array_agg(CASE WHEN a.address ~ format('\m%s\s*=', setting[1]) THEN a.address
+                          ELSE format('%s %s=%s', a.address, setting[1], setting[2]) END ORDER BY a.number)
+    INTO addresses FROM unnest(addresses) WITH ORDINALITY AS a (address, number);
+  END LOOP;
   -- PL/Proxy counts in modulo, since their number need not be a power of two.
   IF EXISTS (SELECT FROM pg_foreign_server WHERE srvname = 'message_store_shards') THEN
     SELECT string_agg(
@@ -239,7 +246,7 @@ END
 $$;
 
 COMMENT ON FUNCTION message_store.use_shards(text[], bigint, varchar) IS
-  'Tells the router where the shards are, in the order of their numbers, by the map of this version; role: as whom it asks them, at first. The server message_store_shards then has the addresses, and a user mapping the role, where a password can be added. Errors: 0A000 (the encoding of the database), 22023, 42501.';
+  'Tells the router where the shards are, in the order of their numbers, by the map of this version; role: as whom it asks them, at first. The server message_store_shards then has the addresses, and a user mapping the role, where a password can be added. What an address does not say of it: a shard that is gone without a word is noticed in 15 seconds (tcp_user_timeout, keepalives_idle, keepalives_interval). Errors: 0A000 (the encoding of the database), 22023, 42501.';
 
 -- As the table of this name in a shard, so that who routes by himself asks a router or a shard alike.
 CREATE VIEW message_store.shard AS

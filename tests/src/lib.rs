@@ -10,6 +10,7 @@
 mod browser;
 mod cluster;
 mod database;
+mod far_away;
 mod home_page;
 mod horizons;
 mod jobs;
@@ -35,6 +36,7 @@ pub use cluster::{
     remove_pg_variables, server_program,
 };
 pub use database::Database;
+pub use far_away::FarAway;
 pub use load::{Seen, Writers};
 pub use message_db::MessageDb;
 pub use metrics::{METRICS, Scrape, ask, get, wait_for};

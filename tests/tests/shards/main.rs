@@ -5,13 +5,13 @@
     reason = "a test that cannot go on must fail loudly"
 )]
 
+mod between;
 mod disasters;
 mod forwarding;
 mod growing;
 mod losing;
 mod orchestrating;
 mod page;
-mod pooled;
 mod straight;
 mod stress;
 mod subscriptions;
