@@ -389,9 +389,15 @@ async fn a_message_takes_as_many_bytes_as_the_page_says() {
         let first = format!("CALL public.write({FIRST}, {bytes})");
         for compression in ["off", "on"] {
             let set = format!("CHECKPOINT; SET wal_compression = {compression}");
-            session.run(&set).await.unwrap();
-            let measured = wal_of(&session, &first, FIRST).await;
-            wrong.extend(compare(&[measured], &format!("| `{compression}` |"), 5));
+            // Which pages the ids fall on, and which of them are full and split, is chance.
+            let mut measured = Vec::new();
+            for _ in 0..9 {
+                session.run(&set).await.unwrap();
+                measured.push(wal_of(&session, &first, FIRST).await);
+            }
+            measured.sort_unstable();
+            let median = measured[measured.len() / 2];
+            wrong.extend(compare(&[median], &format!("| `{compression}` |"), 5));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
