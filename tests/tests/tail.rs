@@ -22,6 +22,11 @@ fn tail(database: &Database<'_>, arguments: &[&str]) -> std::process::Command {
     command
 }
 
+/// Waits for a message of `stream`. Its name alone could stand in a message's id, too.
+fn wait_for(running: &Running, stream: &str) {
+    running.wait_for_print(&format!("\"stream\":\"{stream}\""));
+}
+
 fn streams(printed: &str) -> Vec<String> {
     let stream = |line: &str| {
         let message: Value = serde_json::from_str(line).unwrap();
@@ -58,9 +63,9 @@ async fn a_message_that_commits_late_is_printed_in_its_place() {
     let session = database.connect().await;
     write(&session, "a-first", "T").await;
     let running = Running::start(&mut tail(&database, &["a", "--follow"]));
-    running.wait_for_print("a-first");
+    wait_for(&running, "a-first");
     let all = Running::start(&mut tail(&database, &["$all", "-f"]));
-    all.wait_for_print("a-first");
+    wait_for(&all, "a-first");
     let stream = Running::start(&mut tail(&database, &["a-slow", "-f"]));
 
     let slow = database.connect().await;
@@ -71,10 +76,10 @@ async fn a_message_that_commits_late_is_printed_in_its_place() {
     write(&session, "b-1", "T").await;
     assert!(!running.printed().contains("a-fast"));
     slow.run("COMMIT").await.unwrap();
-    running.wait_for_print("a-fast");
+    wait_for(&running, "a-fast");
     assert_eq!(streams(&running.printed()), ["a-first", "a-slow", "a-fast"]);
-    stream.wait_for_print("a-slow");
-    all.wait_for_print("b-1");
+    wait_for(&stream, "a-slow");
+    wait_for(&all, "b-1");
     let in_order = ["a-first", "a-slow", "a-fast", "b-1"];
     assert_eq!(streams(&all.printed()), in_order);
     write(&session, "a-fast", "T").await;
@@ -92,13 +97,13 @@ async fn a_lost_connection_loses_and_repeats_nothing() {
     let session = database.connect().await;
     let running = Running::start(&mut tail(&database, &["a", "-f", "--type", "T"]));
     write(&session, "a-1", "T").await;
-    running.wait_for_print("a-1");
+    wait_for(&running, "a-1");
     let terminate = "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity
         WHERE datname = current_database() AND application_name = 'orchestrator'";
     assert!(session.bigint(terminate).await > 0);
     write(&session, "a-2", "Unwanted").await;
     write(&session, "a-3", "T").await;
-    running.wait_for_print("a-3");
+    wait_for(&running, "a-3");
     assert_eq!(streams(&running.printed()), ["a-1", "a-3"]);
     assert_eq!(running.log().lines().count(), 1, "{}", running.log());
     running.stop();
