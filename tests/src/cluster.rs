@@ -3,11 +3,11 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, OnceLock};
+use std::process::Command;
+use std::sync::OnceLock;
 
+use crate::guardian::Guardian;
 pub(crate) use private_cluster::SUPERUSER;
 pub use private_cluster::StopMode;
 
@@ -22,10 +22,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("deadlock_timeout", "200ms"),
 ];
 
-/// The guardian waits for its standard input to end, which happens when the test process is
-/// gone, in whatever way. Then it ends the server by its process id and removes the data.
-const GUARDIAN: &str = r#"
-cat > /dev/null
+/// Ends the server of a folder by its process id, and removes the folder.
+const REMOVE_SERVER: &str = r#"
 pid=$(head -n 1 "$1/$2" 2> /dev/null)
 if [ -n "$pid" ]; then
   kill -QUIT "$pid" 2> /dev/null
@@ -203,7 +201,7 @@ fn block_on<T: Send>(future: impl Future<Output = private_cluster::Result<T>> + 
 /// end.
 pub struct GuardedFolder {
     path: PathBuf,
-    guardian: Mutex<Child>,
+    _guardian: Guardian,
 }
 
 impl GuardedFolder {
@@ -215,36 +213,16 @@ impl GuardedFolder {
             .tempdir_in("/tmp")
             .unwrap()
             .keep();
-        let guardian = Command::new("sh")
-            .args(["-c", GUARDIAN, "guardian"])
-            .arg(&path)
-            .arg(pid_file)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .unwrap();
+        let guardian = Guardian::start(REMOVE_SERVER, [path.as_os_str(), pid_file.as_ref()]);
         Self {
             path,
-            guardian: Mutex::new(guardian),
+            _guardian: guardian,
         }
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-}
-
-impl Drop for GuardedFolder {
-    fn drop(&mut self) {
-        let guardian = self
-            .guardian
-            .get_mut()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        drop(guardian.stdin.take());
-        let _ = guardian.wait();
     }
 }
 

@@ -2,25 +2,21 @@
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use nix::sched::{CloneFlags, setns};
 use tokio::net::UnixStream;
 
 use crate::cluster::{Cluster, output_of};
 use crate::database::Database;
-
-/// Waits for its standard input to end, which happens when the test process is gone, in whatever way; then
-/// removes the network.
-const GUARDIAN: &str = r#"cat > /dev/null; ip netns delete "$1""#;
+use crate::guardian::Guardian;
 
 /// A cluster at an address of a network of its own. As root, one in a process. The network ends with us.
 pub struct FarAway {
     network: String,
     address: Ipv4Addr,
     port: u16,
-    guardian: Child,
+    _guardian: Guardian,
 }
 
 impl FarAway {
@@ -31,15 +27,7 @@ impl FarAway {
         // Addresses that are set aside for examples, four for each network.
         let [here, there] =
             [1, 2].map(|number| Ipv4Addr::new(198, 51, 100, (id % 64) as u8 * 4 + number));
-        let guardian = Command::new("sh")
-            .args(["-c", GUARDIAN, "guardian", &network])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            // Ctrl-C is for the group of the tests.
-            .process_group(0)
-            .spawn()
-            .unwrap();
+        let guardian = Guardian::start(r#"ip netns delete "$1""#, [&network]);
         for step in [
             format!("netns add {network}"),
             format!("link add {network} type veth peer name eth0 netns {network}"),
@@ -66,7 +54,7 @@ impl FarAway {
             network,
             address: there,
             port,
-            guardian,
+            _guardian: guardian,
         }
     }
 
@@ -81,13 +69,6 @@ impl FarAway {
     /// From now on nothing arrives, and nothing is answered.
     pub fn cut_off(&self) {
         ip(&format!("-n {} link set eth0 down", self.network));
-    }
-}
-
-impl Drop for FarAway {
-    fn drop(&mut self) {
-        drop(self.guardian.stdin.take());
-        let _ = self.guardian.wait();
     }
 }
 

@@ -11,6 +11,7 @@ mod browser;
 mod cluster;
 mod database;
 mod far_away;
+mod guardian;
 mod home_page;
 mod horizons;
 mod jobs;

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -14,15 +13,14 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::cluster::{bin_dir, output_of};
+use crate::guardian::Guardian;
 
 /// How long a cluster may take to become whole.
 const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Waits for its standard input to end, which happens when the test process is gone, in whatever way; then
-/// ends what runs in the networks, and removes them.
-const GUARDIAN: &str = r#"
-cat > /dev/null
+/// Ends what runs in networks, and removes them.
+const REMOVE_NETWORKS: &str = r#"
 for network in "$@"; do
   ip netns pids "$network" | xargs --no-run-if-empty kill -9
   ip netns delete "$network"
@@ -53,7 +51,7 @@ pub struct PatroniCluster {
 struct Networks {
     prefix: String,
     subnet: String,
-    guardian: Child,
+    _guardian: Guardian,
 }
 
 impl Networks {
@@ -63,20 +61,11 @@ impl Networks {
         // Addresses that are set aside for tests of networks.
         let subnet = format!("198.{}.{}", 18 + id / 250 % 2, id % 250);
         let names = ["hub", "etcd", "a", "b"].map(|name| format!("{prefix}-{name}"));
-        let guardian = Command::new("sh")
-            .args(["-c", GUARDIAN, "guardian"])
-            .args(&names)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            // Ctrl-C is for the group of the tests.
-            .process_group(0)
-            .spawn()
-            .unwrap();
+        let guardian = Guardian::start(REMOVE_NETWORKS, &names);
         let networks = Self {
             prefix,
             subnet,
-            guardian,
+            _guardian: guardian,
         };
         networks.ip("netns add {}-hub");
         networks.ip("-n {}-hub link add bridge type bridge");
@@ -139,13 +128,6 @@ impl Networks {
             .arg(program)
             .stdin(Stdio::null());
         command
-    }
-}
-
-impl Drop for Networks {
-    fn drop(&mut self) {
-        drop(self.guardian.stdin.take());
-        let _ = self.guardian.wait();
     }
 }
 

@@ -85,14 +85,9 @@ impl<E> Failure<E> {
     /// `whole` must be a complete report.
     unsafe fn copied(whole: *mut pg_sys::ErrorData, payload: Box<dyn Any + Send>) -> Self {
         let text = |pointer: *const std::ffi::c_char| {
-            if pointer.is_null() {
-                String::new()
-            } else {
-                // SAFETY: the caller's.
-                unsafe { CStr::from_ptr(pointer) }
-                    .to_string_lossy()
-                    .into_owned()
-            }
+            // SAFETY: the caller's.
+            let words = unsafe { guard::text(pointer) }.unwrap_or_default();
+            words.to_string_lossy().into_owned()
         };
         // SAFETY: the caller's.
         let whole = unsafe { &*whole };

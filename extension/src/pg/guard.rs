@@ -132,7 +132,7 @@ unsafe fn raised<'a>(error: *const pg_sys::ErrorData) -> Raised<'a> {
 
 /// # Safety
 /// `pointer` must be null or point to a string that ends in NUL and lives for `'a`.
-unsafe fn text<'a>(pointer: *const c_char) -> Option<&'a CStr> {
+pub(super) unsafe fn text<'a>(pointer: *const c_char) -> Option<&'a CStr> {
     // SAFETY: the caller's.
     (!pointer.is_null()).then(|| unsafe { CStr::from_ptr(pointer) })
 }
