@@ -92,19 +92,63 @@ async fn a_message_that_commits_late_is_printed_in_its_place() {
 }
 
 #[tokio::test]
+async fn what_was_in_flight_when_it_began_is_printed_too() {
+    let database = Cluster::shared().create_store().await;
+    let session = database.connect().await;
+    write(&session, "a-first", "T").await;
+    let slow = database.connect().await;
+    slow.run("BEGIN").await.unwrap();
+    write(&slow, "a-slow", "T").await;
+    for _ in 0..10 {
+        write(&session, "a-fast", "T").await;
+    }
+    let start = |arguments: &[&str]| Running::start(&mut tail(&database, arguments));
+    let (only_new, with_last, of_all) = (
+        start(&["a", "-f", "-n", "0"]),
+        start(&["a", "-f", "-n", "1"]),
+        start(&["$all", "-f", "-n", "1"]),
+    );
+    let are_waiting =
+        "SELECT count(*) = 3 FROM pg_stat_activity WHERE wait_event_type = 'Extension'
+        AND datname = current_database() AND query LIKE 'CALL%wait_for_messages%'";
+    session.wait_until(are_waiting).await;
+    slow.run("COMMIT").await.unwrap();
+    write(&session, "a-last", "T").await;
+    let later = [&["a-slow"], &["a-fast"; 10][..], &["a-last"]].concat();
+    let with_first = [&["a-first"], &later[..]].concat();
+    for (running, expected) in [
+        (only_new, later),
+        (with_last, with_first.clone()),
+        (of_all, with_first),
+    ] {
+        wait_for(&running, "a-last");
+        assert_eq!(streams(&running.printed()), expected);
+        running.stop();
+    }
+}
+
+#[tokio::test]
 async fn a_lost_connection_loses_and_repeats_nothing() {
     let database = Cluster::shared().create_store().await;
     let session = database.connect().await;
     let running = Running::start(&mut tail(&database, &["a", "-f", "--type", "T"]));
     write(&session, "a-1", "T").await;
     wait_for(&running, "a-1");
-    let terminate = "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity
+    // At once: what ends later would be lost once more.
+    let terminate = "SELECT coalesce(array_agg(pid) FILTER (WHERE pg_terminate_backend(pid)), '{}')
+        FROM pg_stat_activity
         WHERE datname = current_database() AND application_name = 'orchestrator'";
-    assert!(session.bigint(terminate).await > 0);
+    let terminated = session.value(terminate).await.unwrap();
+    assert_ne!(terminated, "{}");
+    let are_gone = format!(
+        "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = ANY ('{terminated}'))"
+    );
+    session.wait_until(&are_gone).await;
     write(&session, "a-2", "Unwanted").await;
     write(&session, "a-3", "T").await;
     wait_for(&running, "a-3");
     assert_eq!(streams(&running.printed()), ["a-1", "a-3"]);
+    running.wait_for_log("will try again");
     assert_eq!(running.log().lines().count(), 1, "{}", running.log());
     running.stop();
 }

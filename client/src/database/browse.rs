@@ -2,7 +2,6 @@
 //! Every query is bounded, and goes by an index of the log.
 
 use serde::Deserialize;
-use tokio_postgres::error::SqlState;
 
 use super::{
     Database, Source,
@@ -284,21 +283,15 @@ impl Database {
 
     /// The last global position that is to be shown of a source.
     async fn end_of(&self, source: &Source) -> Result<i64> {
-        let category = match source {
-            Source::Stream(_) => return Ok(i64::MAX),
-            Source::Category(name) => Some(name.as_str()),
-            Source::All => None,
-        };
+        if let Source::Stream(_) = source {
+            return Ok(i64::MAX);
+        }
         let is_standby = "SELECT pg_catalog.pg_is_in_recovery()";
         let action = "ask whether it is a standby".to_owned();
         if !self.answer::<bool>(action, is_standby, &[]).await? {
             return Ok(i64::MAX);
         }
-        match self.horizon(category).await {
-            // A store of 0.3 has none.
-            Err(error) if error.sql_state() == Some(&SqlState::UNDEFINED_FUNCTION) => Ok(i64::MAX),
-            horizon => Ok(horizon?.position),
-        }
+        self.settled_position(source).await
     }
 
     /// Whether an index of the log, which its owner made, finds messages by this key of their metadata.

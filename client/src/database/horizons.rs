@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::Database;
+use tokio_postgres::error::SqlState;
+
+use super::{Database, Source};
 use crate::error::{Error, Result};
 
 /// A transaction of its own, which need not wait for the disk or for a standby: what a crash takes of it
@@ -57,5 +59,19 @@ impl Database {
             horizon = read().map_err(Error::database(action))?;
         }
         Ok(horizon)
+    }
+
+    /// Up to where no message of a source is still to come: of a stream, without an end.
+    pub(super) async fn settled_position(&self, source: &Source) -> Result<i64> {
+        let category = match source {
+            Source::Stream(_) => return Ok(i64::MAX),
+            Source::Category(name) => Some(name.as_str()),
+            Source::All => None,
+        };
+        match self.horizon(category).await {
+            // A store of 0.3 has none.
+            Err(error) if error.sql_state() == Some(&SqlState::UNDEFINED_FUNCTION) => Ok(i64::MAX),
+            horizon => Ok(horizon?.position),
+        }
     }
 }

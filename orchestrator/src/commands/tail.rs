@@ -25,16 +25,8 @@ pub(super) async fn tail(args: TailArgs) -> Result<()> {
     let source = database.source(&args.name).await?;
     let count = i64::try_from(args.count).unwrap_or(i64::MAX);
     let start = database.start_of_last(&source, &args.types, count).await?;
-    let start = match start {
-        Some(start) => Some(start),
-        // None of the last is wanted: what follows is.
-        None => {
-            let newest = database.start_of_last(&source, &[], 1).await?;
-            newest.map(|position| position.saturating_add(1))
-        }
-    };
     let mut tail = Tail {
-        reader: Reader::new(database.clone(), source, start),
+        reader: Reader::new(database.clone(), source, Some(start)),
         types: Types(args.types),
     };
     if !args.follow {
