@@ -44,7 +44,6 @@ impl Purpose {
                 ("statement_timeout", "0"),
                 ("lock_timeout", "0"),
                 ("idle_in_transaction_session_timeout", "0"),
-                ("idle_session_timeout", "0"),
                 ("transaction_timeout", "0"),
             ],
         }
@@ -58,6 +57,8 @@ impl Purpose {
             ("search_path", "pg_catalog, pg_temp"),
             ("default_transaction_isolation", "read committed"),
             ("default_transaction_deferrable", "off"),
+            // A pool's sessions are idle until they are wanted.
+            ("idle_session_timeout", "0"),
         ];
         let settings: Vec<String> = common
             .iter()
