@@ -1,14 +1,11 @@
 // What an operator sees on a telephone, 375 px wide: of each subscription its state, lag and parked
 // messages within the window, charts whose labels can be read, and a hint where a table goes on beside it.
 import assert from "node:assert/strict";
-import { asVisitor, dashboard, finish, photograph, requireAccessible } from "./browser.mjs";
+import { SECOND_SAMPLE_MS, asVisitor, dashboard, finish, photograph, requireAccessible } from "./browser.mjs";
 
 const WIDTH = 375;
 /** The smallest text of a chart, in pixels, that can be read. */
 const READABLE_PX = 9;
-
-/** A chart begins with the second sample, which comes a minute after the first where the machine is busy. */
-const SECOND_SAMPLE_MS = 70_000;
 
 /** Something is seen as a whole, without scrolling sideways. */
 async function requireInSight(part, what) {

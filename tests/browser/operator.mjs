@@ -1,6 +1,6 @@
 // What an operator does about a message that its handler chokes on. How things are pressed is the
 // caller's: by keyboard or by mouse, with JavaScript or without.
-import { dashboard, reloadUntil, sql } from "./browser.mjs";
+import { SECOND_SAMPLE_MS, dashboard, reloadUntil, sql } from "./browser.mjs";
 
 export const SUBSCRIBER = "aggregators:home-page";
 
@@ -10,7 +10,7 @@ const button = (page, name) => page.getByRole("button", { name, exact: true });
 /** From the overview to the parked message: what it is, and why it failed. */
 export async function find(page, press) {
   await page.goto(dashboard);
-  await reloadUntil(page, link(page, `1 parked by ${SUBSCRIBER}`), 20_000);
+  await reloadUntil(page, link(page, `1 parked by ${SUBSCRIBER}`), SECOND_SAMPLE_MS);
   await press(link(page, SUBSCRIBER));
   await press(link(page, "Look at its parked messages"));
   const message = page.getByRole("region", { name: "Messages" })

@@ -43,8 +43,8 @@ pub use message_db::MessageDb;
 pub use metrics::{METRICS, Scrape, ask, get, wait_for};
 pub use observer::{Observed, Observer, Written, count_on};
 pub use orchestrator::{
-    DECLARED_HOME_PAGE, DEMO, Deployment, Ended, HOME_PAGE, Running, orchestrator, orchestrator_at,
-    orchestrator_program, run_to_end, wait_for_end,
+    DECLARED_HOME_PAGE, DEMO, Deployment, Ended, HOME_PAGE, Running, is_delivery, orchestrator,
+    orchestrator_at, orchestrator_program, run_to_end, wait_for_end,
 };
 pub use patroni::{PatroniCluster, Replication};
 pub use pgbouncer::{PgBouncer, PoolMode};

@@ -15,7 +15,7 @@ use crate::database::Database;
 use crate::program::{Profile, build_program};
 
 /// How long an awaited event may take before the test fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 /// The pause between two looks whether a process has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// What `run` and `up` say when the home page can be asked for.
@@ -389,4 +389,22 @@ impl Drop for Running {
             eprintln!("log of process {}:\n{}", self.pid(), self.log());
         }
     }
+}
+
+/// Whether a line of the server's log holds a statement that an orchestrator runs while nobody looks at a page
+/// or the dashboard: it delivers, a new connection sets itself up and looks at what its role may do, and what
+/// was parked is logged.
+pub fn is_delivery(line: &str) -> bool {
+    const CALLS: [&str; 9] = [
+        "jsonb_build_object('role'",
+        "pg_try_advisory_lock_shared",
+        "can_retry AND last_failed_at",
+        "wait_for_messages",
+        "started_subscriptions",
+        "record_horizons",
+        "apply_retention",
+        "message_store.tick",
+        "orchestrator.own_session",
+    ];
+    CALLS.iter().any(|call| line.contains(call))
 }

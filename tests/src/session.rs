@@ -10,7 +10,7 @@ use tokio_postgres::error::DbError;
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls, SimpleQueryMessage};
 
 /// How long an awaited event may take before the test fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// The pause between two looks for an awaited event.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 

@@ -229,7 +229,11 @@ async fn until_it_is_finished_writers_of_a_category_follow_each_other_as_message
     for finished in [false, true] {
         first.run("BEGIN").await.unwrap();
         write(&first, "a-1").await;
-        second.run("SET lock_timeout = '50 ms'").await.unwrap();
+        let patience = if finished { "1 min" } else { "50 ms" };
+        second
+            .run(&format!("SET lock_timeout = '{patience}'"))
+            .await
+            .unwrap();
         let batch = "SELECT * FROM write_messages('a-2', '[{\"type\": \"A\"}]')";
         for write in [
             "SELECT write_message(gen_random_uuid()::varchar, 'a-2', 'A', '{}')",
@@ -692,7 +696,7 @@ async fn what_would_pass_a_message_or_lose_something_of_a_users_is_refused() {
     old.run("BEGIN; SELECT 1").await.unwrap();
     let finishing = tokio::spawn({
         let session = database.connect().await;
-        async move { session.error("SELECT finish_adoption('500 ms')").await }
+        async move { session.error("SELECT finish_adoption('3 s')").await }
     });
     app.wait_until(
         "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'SELECT finish_adoption%' AND state = 'active')",
@@ -703,10 +707,7 @@ async fn what_would_pass_a_message_or_lose_something_of_a_users_is_refused() {
         .await
         .unwrap();
     old.run("COMMIT").await.unwrap();
-    client
-        .run("SET statement_timeout = '400 ms'")
-        .await
-        .unwrap();
+    client.run("SET statement_timeout = '2 s'").await.unwrap();
     let mut written = 0;
     while !finishing.is_finished() {
         write(&client, "a-1").await;

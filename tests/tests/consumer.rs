@@ -51,7 +51,7 @@ async fn a_message_that_takes_longer_than_the_lease_is_handled_by_nobody_else() 
     let session = set_up(&database, 2).await;
     let (handled, may_end) = (Handled::default(), Arc::new(Notify::new()));
     let (seen, wait) = (handled.clone(), may_end.clone());
-    let slow = consumer(&database).lease(Duration::from_millis(600));
+    let slow = consumer(&database).lease(Duration::from_secs(3));
     let running = tokio::spawn(async move {
         slow.run(|fetched| {
             let (seen, wait) = (seen.clone(), wait.clone());
@@ -68,7 +68,7 @@ async fn a_message_that_takes_longer_than_the_lease_is_handled_by_nobody_else() 
         .wait_until(&format!("SELECT ({lease}) IS NOT NULL"))
         .await;
     let first = session.value(lease).await.unwrap();
-    let is_renewed = format!("SELECT ({lease}) > timestamptz '{first}' + '1.5 s'");
+    let is_renewed = format!("SELECT ({lease}) > timestamptz '{first}' + '4 s'");
     session.wait_until(&is_renewed).await;
     let others = "SELECT count(*) FROM message_store.fetch('s', 10, '1 s')";
     assert_eq!(session.bigint(others).await, 0);

@@ -151,7 +151,7 @@ async fn a_tick_whose_answer_is_lost_is_given_up_and_delivery_goes_on() {
     let running = start(&deployment);
     running.wait_for_log("delivering");
     session.write_viewings(1).await;
-    let is_at_it = "SELECT count(*) = 1 FROM pg_stat_activity WHERE state = 'active' \
+    let is_at_it = "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' \
          AND query LIKE '%message_store.tick%' AND datname = current_database() \
          AND pid <> pg_backend_pid()";
     session.wait_until(is_at_it).await;

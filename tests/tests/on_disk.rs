@@ -58,7 +58,8 @@ async fn is_on_disk(session: &Session, subscriber_id: &str) -> bool {
 
 #[tokio::test]
 async fn what_handlers_wrote_is_on_disk_when_a_tick_returns_and_read_models_need_not_be() {
-    let cluster = Cluster::start(&[]);
+    // Nobody else flushes meanwhile: the WAL writer is stopped, and the background writer has nothing to do.
+    let cluster = Cluster::start(&[("bgwriter_lru_maxpages", "0")]);
     let database = cluster.create_store().await;
     let session = database.connect().await;
     session.run(HANDLERS).await.unwrap();

@@ -52,6 +52,7 @@ async fn prepared_transaction_holds_readers_through_an_immediate_stop() {
         .await;
     assert_eq!(refused.sqlstate, "55P03");
 
+    session.run("RESET lock_timeout").await.unwrap();
     session.run("COMMIT PREPARED 'order'").await.unwrap();
     let all = ["Before", "Prepared", "After", "AfterRestart"];
     assert_eq!(types(&session, POLL).await, all);

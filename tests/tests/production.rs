@@ -385,13 +385,14 @@ async fn a_message_takes_as_many_bytes_as_the_page_says() {
         wrong.extend(compare(&[indexes], "| the indexes |", 20));
         let by_id = "SELECT pg_relation_size('message_store.messages_id')";
         let by_id = session.bigint(by_id).await / messages;
-        wrong.extend(compare(&[by_id], "| of these, the one on `id` |", 10));
+        // How full the pages of random ids are is chance: of 300 times, by 1.5 bytes around 40.6.
+        wrong.extend(compare(&[by_id], "| of these, the one on `id` |", 7));
         let first = format!("CALL public.write({FIRST}, {bytes})");
         for compression in ["off", "on"] {
             let set = format!("CHECKPOINT; SET wal_compression = {compression}");
             // Which pages the ids fall on, and which of them are full and split, is chance.
             let mut measured = Vec::new();
-            for _ in 0..9 {
+            for _ in 0..15 {
                 session.run(&set).await.unwrap();
                 measured.push(wal_of(&session, &first, FIRST).await);
             }

@@ -330,7 +330,7 @@ async fn a_second_session_finds_the_subscription_busy_and_returns_at_once() {
     });
     session.wait_until_blocked(first.pid).await;
 
-    session.run("SET statement_timeout = '5s'").await.unwrap();
+    session.run("SET statement_timeout = '30s'").await.unwrap();
     assert_eq!(tick(&session, "s", 1000).await, tick_was("busy", 0, 0, 0));
     assert_eq!(
         tick(&session, "other", 1000).await,

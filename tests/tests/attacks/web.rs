@@ -170,7 +170,7 @@ async fn who_takes_too_long_is_let_go_and_who_listens_is_not() {
     let running = Running::start(
         deployment
             .run()
-            .args(["--set", "web.client_timeout_ms=300"]),
+            .args(["--set", "web.client_timeout_ms=2000"]),
     );
     let home = running.home_page();
     let mut listener = watch(&home);

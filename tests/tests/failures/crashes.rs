@@ -185,8 +185,7 @@ async fn require_slow_one_unpunished(cluster: &Cluster, slow: &str, deadly: &str
         let working = tokio::spawn(async move { tick_or_crash(&ticker, "slow").await });
         session
             .wait_until(&format!(
-                "SELECT wait_event = 'PgSleep' OR state = 'idle' \
-                 FROM pg_stat_activity WHERE pid = {pid}"
+                "SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = {pid}"
             ))
             .await;
         assert!(

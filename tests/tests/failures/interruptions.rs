@@ -62,7 +62,7 @@ async fn a_statement_timeout_of_the_subscription_counts() {
     let (database, session) = with_recorders(Cluster::shared()).await;
     session.run(GATED).await.unwrap();
     let handlers = "{\"A\": \"public.gated\"}";
-    let options = "{\"retries\": 0, \"settings\": {\"statement_timeout\": \"300ms\"}}";
+    let options = "{\"retries\": 0, \"settings\": {\"statement_timeout\": \"2s\"}}";
     create_with(&session, "s", "a", handlers, options).await;
     for _ in 0..3 {
         write(&session, "a-1", "A").await;

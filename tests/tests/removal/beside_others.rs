@@ -26,7 +26,8 @@ async fn versions_go_on_while_streams_are_written_and_deleted() {
         tokio::join!(database.connect(), database.connect(), database.connect());
     let removals = async {
         let mut deleted = 0;
-        for round in 0..60 {
+        // Until the writers have begun, there is nothing.
+        for round in 0.. {
             let call = match round % 3 {
                 0 => {
                     "delete_category_before('a', 'old', before_position => 1000000, max_messages => 50)"
@@ -37,6 +38,9 @@ async fn versions_go_on_while_streams_are_written_and_deleted() {
             deleted += remover
                 .bigint(&format!("SELECT message_store.{call}"))
                 .await;
+            if round >= 60 && deleted > 0 {
+                break;
+            }
         }
         deleted
     };
@@ -44,7 +48,6 @@ async fn versions_go_on_while_streams_are_written_and_deleted() {
         tokio::join!(one.run(WRITE_OFTEN), other.run(WRITE_OFTEN), removals);
     one.unwrap();
     other.unwrap();
-    assert!(deleted > 0, "they met");
     let told = "SELECT position FROM public.told WHERE stream = 'a-1' ORDER BY position";
     let told = bigints(&session, told).await;
     let all: Vec<i64> = (0..i64::try_from(told.len()).unwrap()).collect();
@@ -116,7 +119,7 @@ async fn a_deletion_waits_for_no_verification_which_hears_of_it() {
     tick_to_the_end(&session, "s").await;
     let (other, remover) = (database.connect().await, database.connect().await);
     remover
-        .run("SET lock_timeout = '5s'; SELECT pg_advisory_lock(7)")
+        .run("SET lock_timeout = '30s'; SELECT pg_advisory_lock(7)")
         .await
         .unwrap();
     let deletion = async {
@@ -142,7 +145,7 @@ async fn writers_and_readers_wait_for_no_deletion() {
         .run("BEGIN; SELECT message_store.delete_category_before('a', 'old', before_position => 9)")
         .await
         .unwrap();
-    other.run("SET lock_timeout = '2s'").await.unwrap();
+    other.run("SET lock_timeout = '30s'").await.unwrap();
     assert_eq!(write(&other, "a-1", "A").await, 2);
     let read = "SELECT position FROM message_store.get_category_messages('a')";
     assert_eq!(bigints(&other, read).await, [0, 1]);

@@ -262,9 +262,13 @@ async fn write_transactions(
     kept
 }
 
-/// Commits what was prepared, if it is there.
+/// Commits what was prepared, if it is there, or somebody who was given up still prepares it.
 async fn finish_prepared(session: &mut Stubborn, prepared: &str) {
-    let is_there = format!("SELECT FROM pg_prepared_xacts WHERE gid = '{prepared}'");
+    let is_there = format!(
+        "SELECT FROM pg_prepared_xacts WHERE gid = '{prepared}' UNION ALL \
+         SELECT FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid() \
+            AND query LIKE '%PREPARE TRANSACTION ''{prepared}''%'"
+    );
     let began = Instant::now();
     loop {
         if session.insist(&is_there).await.is_empty() {

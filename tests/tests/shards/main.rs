@@ -717,6 +717,7 @@ async fn who_has_an_old_map_is_told_and_what_moved_is_read_where_it_went() {
     assert_eq!(positions(&client, MERGED).await, before, "readers go on");
     writer.run("COMMIT").await.unwrap();
     drop((writer, client));
+    session.run("RESET lock_timeout").await.unwrap();
     session.run(grow).await.unwrap();
     let drawn = session
         .bigint("SELECT message_store.advance_position(0)")
