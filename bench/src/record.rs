@@ -238,6 +238,15 @@ mod tests {
     }
 
     #[test]
+    fn what_was_measured_is_read_to_its_last_digit() {
+        for number in 1..100_000 {
+            let run = f64::from(number) / 997.0;
+            let read: f64 = serde_json::from_str(&serde_json::to_string(&run).unwrap()).unwrap();
+            assert_eq!(read.to_bits(), run.to_bits(), "{run}");
+        }
+    }
+
+    #[test]
     fn a_contestant_of_several_contests_is_one() {
         let record = sample::record();
         let names: Vec<&str> = record
