@@ -45,6 +45,12 @@ async fn who_reads_all_shards_hears_that_one_has_lost_messages() {
     client.run(&forward).await.unwrap();
     let arrived = format!("SELECT message_store.stream_version('{there}')");
     client.wait_until(&format!("{arrived} = 1")).await;
+    // It arrives before the outbox knows.
+    let is_known =
+        format!("SELECT every(position > {settled}) FROM message_store.subscription_status");
+    let other = shards.shards[0].connect().await;
+    other.wait_until(&is_known).await;
+    drop(other);
     running.stop();
     let epoch = client.value("SELECT message_store.epoch()").await.unwrap();
     assert_eq!(epoch.split(',').count(), 2);
