@@ -20,8 +20,6 @@ const SUBSCRIPTIONS: usize = 100;
 const IDLE_WINDOW: Duration = Duration::from_secs(4);
 /// Who looks without a pause takes a core from what is measured.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
-/// How often what costs nothing may cost something: it begins, or the machine has other work.
-const WINDOWS: usize = 3;
 
 #[tokio::test]
 async fn a_message_is_in_the_read_model_within_milliseconds() {
@@ -76,6 +74,19 @@ async fn a_message_is_in_the_read_model_within_milliseconds() {
     );
     assert!(median < Duration::from_millis(20), "{median:?}");
     running.stop();
+}
+
+/// The least of up to three measurements: the first below `bound` is the last. What costs nothing may cost
+/// something while it begins, or while the machine has other work.
+async fn least(bound: f64, measure: impl AsyncFn() -> f64) -> f64 {
+    let mut least = f64::INFINITY;
+    for _ in 0..3 {
+        least = least.min(measure().await);
+        if least < bound {
+            break;
+        }
+    }
+    least
 }
 
 /// Median, 99th of a hundred, and most.
@@ -174,8 +185,7 @@ async fn a_hundred_idle_subscriptions_cost_almost_nothing() {
     let waiter = pid_of_waiting_backend(&session).await;
     let used = || [running.pid(), waiter].map(|pid| processor_time(pid).unwrap());
     let used_by_each = || -> Vec<_> { pids.iter().map(|pid| processor_time(*pid)).collect() };
-    let mut windows = Vec::new();
-    while windows.len() < WINDOWS && !windows.iter().any(|percent| *percent < 4.0) {
+    let measure = async || {
         let each_before = used_by_each();
         let (before, started) = (used(), Instant::now());
         tokio::time::sleep(IDLE_WINDOW * 2).await;
@@ -193,9 +203,10 @@ async fn a_hundred_idle_subscriptions_cost_almost_nothing() {
              its {} backends {backends:.2} % of a core, {waiter:.2} % of it for waiting",
             pids.len()
         );
-        windows.push(program + backends);
-    }
-    assert!(windows.iter().any(|percent| *percent < 4.0), "{windows:?}");
+        program + backends
+    };
+    let percent = least(4.0, measure).await;
+    assert!(percent < 4.0, "{percent}");
     running.stop();
 }
 
@@ -232,7 +243,6 @@ async fn waiting_costs_almost_nothing_and_holds_no_snapshot() {
     let backend = pid_of_waiting_backend(&session).await;
 
     let used = |pid| processor_time(pid).unwrap();
-    let is_almost_nothing = |used: &[f64; 2]| used.iter().all(|core| *core < 0.02);
     // Once a second the list is asked for and somebody is ticked: that is short.
     let held = format!(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
@@ -241,8 +251,7 @@ async fn waiting_costs_almost_nothing_and_holds_no_snapshot() {
               OR (pid = {backend} AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)) \
               OR (pid <> {backend} AND state = 'active' AND query_start < now() - '1 s'::interval))"
     );
-    let mut windows = Vec::new();
-    while windows.len() < WINDOWS && !windows.iter().any(is_almost_nothing) {
+    let measure = async || {
         let before = (used(running.pid()), used(backend));
         let started = Instant::now();
         let mut looks = 0;
@@ -260,8 +269,9 @@ async fn waiting_costs_almost_nothing_and_holds_no_snapshot() {
             orchestrator * 100.0,
             waiting * 100.0
         );
-        windows.push([orchestrator, waiting]);
-    }
-    assert!(windows.iter().any(is_almost_nothing), "{windows:?}");
+        orchestrator.max(waiting)
+    };
+    let each = least(0.02, measure).await;
+    assert!(each < 0.02, "{each}");
     running.stop();
 }

@@ -44,7 +44,7 @@ async fn waiting_ends_when_the_read_model_has_the_message() {
     tick(&session, "s", 10).await;
     let (reached, waiter) = waiting.await.unwrap();
     assert!(reached);
-    assert!(ticked.elapsed() < Duration::from_secs(30));
+    assert!(ticked.elapsed() < Duration::from_secs(5));
     assert_eq!(seen(&waiter, "s").await, [position], "and it is there");
     assert!(wait_for(&waiter, position, "0").await);
 }

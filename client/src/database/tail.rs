@@ -29,14 +29,15 @@ impl Database {
         } = source.in_log();
         // One look: a message that is committed between two would be neither among the last nor behind them.
         let sql = format!(
-            "WITH newest AS (
-               SELECT {at} AS at, type FROM message_store.messages WHERE {condition} AND {at} <= $4
-               ORDER BY {at} DESC LIMIT {LOOKED_AT})
-             SELECT coalesce(
+            "SELECT coalesce(
                (SELECT min(at) FROM (
-                  SELECT at FROM newest WHERE cardinality($2::varchar[]) = 0 OR type = ANY ($2)
+                  SELECT at FROM (
+                    SELECT {at} AS at, type FROM message_store.messages WHERE {condition} AND {at} <= $4
+                    ORDER BY {at} DESC LIMIT {LOOKED_AT}) AS newest
+                  WHERE cardinality($2::varchar[]) = 0 OR type = ANY ($2)
                   ORDER BY at DESC LIMIT $3) AS last),
-               (SELECT max(at) + 1 FROM newest), 0)"
+               (SELECT max({at}) + 1 FROM message_store.messages WHERE {condition} AND {at} <= $4),
+               0)"
         );
         self.answer(
             format!("look for the end of {source}"),
